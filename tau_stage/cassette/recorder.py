@@ -39,6 +39,7 @@ from tau_stage.cassette.format import (
 )
 from tau_stage.cassette.redaction import Redactor
 from tau_stage.errors import CassetteError, ConnectFailed, SessionClosed, SessionError, TakeError, Timeout, os_reason
+from tau_stage.protocol import parse_object
 from tau_stage.scene import Plan, PlayerPlan, slug
 from tau_stage.stage import Stage
 from tau_stage.take import PREFIX, SUFFIX, Take, clear_drafts, draft_beside, is_held, sync_folder, write_whole
@@ -191,11 +192,8 @@ class RecordedTransport:
             reason = self._redactor.text(closed.reason)
             self._recorder.note(self._player, self._socket, "closed", {"code": closed.code, "reason": reason})
             raise
-        try:
-            event = from_json(frame)
-        except ValueError:
-            event = None
-        if isinstance(event, dict):
+        event = parse_object(frame)
+        if event is not None:
             event.pop("obfuscation", None)  # noise: it would keep every delta from being written short
             redacted = self._redactor.redact_received(self._received(event))
             self._recorder.note(self._player, self._socket, "told", redacted)

@@ -68,6 +68,9 @@ from .items import JsonObject as JsonObject
 from .items import OutputText as OutputText
 from .items import SystemMessage as SystemMessage
 from .items import UserMessage as UserMessage
+from .items import parse_object as parse_object
+from .items import with_part as with_part
+from .items import without as without
 from .requests import EVENT_KEY as EVENT_KEY
 from .requests import Request as Request
 from .requests import Requests as Requests

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from tau_stage.protocol.items import JsonObject
+from tau_stage.protocol.items import JsonObject, with_part, without
 
 NEW_NAMES = {
     "response.text.delta": "response.output_text.delta",
@@ -160,7 +160,7 @@ def flat_session(session: JsonObject) -> JsonObject:
     >>> flat_session({"type": "realtime", "output_modalities": ["audio"], "audio": {"output": {"voice": "ash"}}})
     {'modalities': ['text', 'audio'], 'voice': 'ash'}
     """
-    flat = {key: value for key, value in session.items() if key not in ONLY_NESTED}
+    flat = without(session, *ONLY_NESTED)
     found = {field.name: field.flatten(told) for field in FLAT_FIELDS for told in _dig(session, field.path)}
     return flat | {name: value for name, value in found.items() if value is not NOTHING}
 
@@ -171,7 +171,7 @@ def nested_session(flat: JsonObject) -> JsonObject:
     >>> nested_session({"voice": "ash", "turn_detection": None, "temperature": 0.8})["audio"]
     {'output': {'voice': 'ash'}, 'input': {'turn_detection': None}}
     """
-    session: JsonObject = {"type": "realtime"} | {key: value for key, value in flat.items() if key not in ONLY_FLAT}
+    session: JsonObject = {"type": "realtime"} | without(flat, *ONLY_FLAT)
     if isinstance(audio := flat.get("audio"), dict):
         session["audio"] = {side: dict(told) if isinstance(told, dict) else told for side, told in audio.items()}
     for field in FLAT_FIELDS:
@@ -258,10 +258,8 @@ class Flat:
 
     def outward(self, event: JsonObject) -> JsonObject:
         """Translate a client's GA event into what the server wants."""
-        if isinstance(event.get("session"), dict):
-            event = event | {"session": self._session(event["session"])}
-        if isinstance(event.get("response"), dict):
-            event = event | {"response": self._response(event["response"])}
+        event = with_part(event, "session", self._session)
+        event = with_part(event, "response", self._response)
         if self.wants_transcript and isinstance(item := event.get("item"), dict) and "content" in item:
             parts = ({"transcript": None} | part if part["type"] == "input_audio" else part for part in item["content"])
             event = event | {"item": item | {"content": list(parts)}}
@@ -292,7 +290,7 @@ class Flat:
 def _chat_tool(told: JsonObject) -> JsonObject:
     if told.get("type") != "function":
         return told
-    return {"type": "function", "function": {key: value for key, value in told.items() if key != "type"}}
+    return {"type": "function", "function": without(told, "type")}
 
 
 # ---- xAI
@@ -300,13 +298,13 @@ def _chat_tool(told: JsonObject) -> JsonObject:
 
 def _xai_outward(event: JsonObject) -> JsonObject:
     """Move voice and turn detection to the session's top, nest formats and speed; write a beta ``response``."""
-    if isinstance(session := event.get("session"), dict):
-        event = event | {"session": _xai_session(session)}
-    if isinstance(response := event.get("response"), dict) and "output_modalities" in response:
-        response = dict(response)
-        response["modalities"] = _flat_modalities(response.pop("output_modalities"))
-        event = event | {"response": response}
-    return event
+    return with_part(with_part(event, "session", _xai_session), "response", _xai_response)
+
+
+def _xai_response(response: JsonObject) -> JsonObject:
+    if "output_modalities" not in response:
+        return response
+    return without(response, "output_modalities") | {"modalities": _flat_modalities(response["output_modalities"])}
 
 
 def _xai_session(session: JsonObject) -> JsonObject:

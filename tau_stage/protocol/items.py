@@ -1,8 +1,10 @@
 """Conversation items, as the Realtime API has them (OpenAI API reference, "Realtime", GA 2025-08-28)."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import from_json
 
 JsonObject = dict[str, Any]
 """JSON as it came: what it holds is known when it is validated."""
@@ -11,6 +13,34 @@ ItemStatus = Literal["completed", "incomplete", "in_progress"]
 
 MAX_ID = 32
 """Longest item id that a client may choose, in characters. A server's own ids may be longer."""
+
+
+def parse_object(frame: bytes) -> JsonObject | None:
+    """Parse a frame as an object of JSON; None for what is none."""
+    try:
+        told = from_json(frame)
+    except ValueError:
+        return None
+    return told if isinstance(told, dict) else None
+
+
+def without(told: JsonObject, *names: str) -> JsonObject:
+    """Leave fields of an object out.
+
+    >>> without({"id": "i", "phase": None}, "phase")
+    {'id': 'i'}
+    """
+    return {name: value for name, value in told.items() if name not in names}
+
+
+def with_part(told: JsonObject, name: str, change: Callable[[JsonObject], JsonObject]) -> JsonObject:
+    """Change an object within another, where there is one of that name.
+
+    >>> with_part({"item": {"id": "i"}}, "item", lambda item: item | {"role": "user"})
+    {'item': {'id': 'i', 'role': 'user'}}
+    """
+    part = told.get(name)
+    return told | {name: change(part)} if isinstance(part, dict) else told
 
 
 class Strict(BaseModel):

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from tau_stage.errors import UsageError
-from tau_stage.protocol.items import JsonObject
+from tau_stage.protocol.items import JsonObject, parse_object
 from tau_stage.text import STRUCK, keys_of
 
 SHORTEST = 8
@@ -153,11 +153,8 @@ class Striker:
         may_be_words = b'"delta"' in frame and b"audio.delta" not in frame
         if not self._secrets.values or not (may_be_words or self._held):
             return [frame]
-        try:
-            event = from_json(frame)
-        except ValueError:
-            return [frame]
-        if not isinstance(event, dict):
+        event = parse_object(frame)
+        if event is None:
             return [frame]
         kind, delta = str(event.get("type")), event.get("delta")
         if kind.endswith(".delta") and isinstance(delta, str):

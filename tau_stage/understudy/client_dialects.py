@@ -12,6 +12,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import pybase64
@@ -28,8 +29,11 @@ from tau_stage.protocol import (
     SessionConfig,
     flat_session,
     nested_session,
+    parse_object,
     parts_renamed,
     server_events,
+    with_part,
+    without,
 )
 from tau_stage.transport import Handshake
 from tau_stage.understudy.profiles import Profile
@@ -61,7 +65,7 @@ class BetaCodec:
 
     def decode(self, frame: bytes) -> bytes | ServerError:
         """Turn flat sessions into nested ones."""
-        event = _parse(frame)
+        event = parse_object(frame)
         if event is None:
             return frame
         return self.temperature_error(event) or to_json(self.to_ga(event))
@@ -111,15 +115,12 @@ class BetaCodec:
         if kind == "session.updated" and self._asked is not None:
             self.temperature, self._asked = self._asked, None
         event = event | {"type": OLD_NAMES.get(kind, event["type"])}
-        if isinstance(event.get("item"), dict):
-            event = event | {"item": _named(event["item"])}
-        if isinstance(event.get("session"), dict):
-            kept = {key: event["session"][key] for key in ("id", "object", "model", "expires_at")}
-            heat = {"temperature": self.temperature}
-            event = event | {"session": kept | flat_session(event["session"]) | heat}
-        if isinstance(event.get("response"), dict):
-            event = event | {"response": self._response(kind, event["response"])}
-        return [parts_renamed(event, OLD_PARTS)]
+        event = with_part(with_part(event, "item", _named), "session", self._session)
+        return [parts_renamed(with_part(event, "response", partial(self._response, kind)), OLD_PARTS)]
+
+    def _session(self, session: JsonObject) -> JsonObject:
+        kept = {key: session[key] for key in ("id", "object", "model", "expires_at")}
+        return kept | flat_session(session) | {"temperature": self.temperature}
 
     def _response(self, kind: str, response: JsonObject) -> JsonObject:
         if kind == "response.created":
@@ -129,7 +130,7 @@ class BetaCodec:
         if kind == "response.done":
             self._responses.pop(response["id"], None)
         response = response | {"output": [_named(item) for item in response["output"]]}
-        flat = {key: value for key, value in response.items() if key not in {"output_modalities", "audio"}}
+        flat = without(response, "output_modalities", "audio")
         beside = flat_session(response)
         named = {key: beside[key] for key in ("voice", "output_audio_format") if key in beside}
         return flat | named | {"modalities": beside.get("modalities", []), "temperature": heat}
@@ -137,7 +138,7 @@ class BetaCodec:
 
 def _named(item: JsonObject) -> JsonObject:
     """Write an item as the beta does: as an object with a name, and with no phase."""
-    return {"id": item["id"], "object": "realtime.item"} | {key: item[key] for key in item if key != "phase"}
+    return {"id": item["id"], "object": "realtime.item"} | without(item, "phase")
 
 
 def _problem(param: str, heat: Any) -> ServerError | None:
@@ -186,7 +187,7 @@ class XaiCodec:
 
     def decode(self, frame: bytes) -> bytes:
         """Turn flat sessions into nested ones, and xAI's ids into ours."""
-        event = _parse(frame)
+        event = parse_object(frame)
         return frame if event is None else to_json(self.to_ga(event))
 
     def encode(self, event: server_events.ServerEvent) -> Iterator[bytes]:
@@ -245,10 +246,10 @@ class XaiCodec:
 
     def _echo(self) -> JsonObject:
         """Write what the client has asked for, and what xAI says of itself."""
-        asked = {key: value for key, value in self.session.items() if key not in {"audio", "tools", "type"}}
+        asked = without(self.session, "audio", "tools", "type")
         if self.session.get("tools"):
             asked["tools"] = [
-                {"type": tool["type"], "function": {key: value for key, value in tool.items() if key != "type"}}
+                {"type": tool["type"], "function": without(tool, "type")}
                 for tool in self.session["tools"]
                 if isinstance(tool, dict) and "type" in tool
             ]
@@ -339,7 +340,7 @@ class XaiCodec:
 
     def _part_done(self, event: JsonObject) -> list[JsonObject]:
         held, self._held = self._held, []
-        return [{key: value for key, value in event.items() if key != "part"}, *held]
+        return [without(event, "part"), *held]
 
     def _audio_delta(self, event: JsonObject) -> list[JsonObject]:
         seconds = len(pybase64.b64decode(event["delta"])) / 2 / RATE
@@ -436,7 +437,7 @@ def _item(item: JsonObject, role: str) -> JsonObject:
     parts = item.get("content")
     content = [part | {"type": "audio"} if part["type"] == "output_audio" else part for part in parts or ()]
     told = {"id": item["id"], "object": "realtime.item", "type": item["type"], "status": "completed"}
-    told |= {key: value for key, value in item.items() if key not in {"phase", "content"}}
+    told |= without(item, "phase", "content")
     return {"role": role} | told | ({} if parts is None else {"content": content})
 
 
@@ -493,15 +494,6 @@ def codec_for(handshake: Handshake, profile: Profile, clock: Callable[[], float]
     if wants_beta(handshake):
         return BetaCodec()
     return GaCodec(is_azure=handshake.path == AZURE_PATH)
-
-
-def _parse(frame: bytes) -> JsonObject | None:
-    """Parse a frame as an event; None for what is none."""
-    try:
-        event = from_json(frame)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
 
 
 def _padding(event_id: str, delta: str) -> bytes:

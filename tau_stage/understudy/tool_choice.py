@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import unquote
 
 from tau_stage.errors import LimitReached
-from tau_stage.protocol import JsonObject
+from tau_stage.protocol import JsonObject, without
 from tau_stage.text import is_found, pattern_problem
 
 Tool = JsonObject
@@ -270,14 +270,14 @@ def _resolved(schema: Any, place: ValuePlace) -> tuple[JsonObject, ValuePlace]:
     for _ in range(DEEPEST):
         if isinstance(ref := told.get("$ref"), str):
             place = replace(place, bare=place.bare or ref in place.refs, refs=(*place.refs, ref))
-            told = _merged(_without(told, "$ref"), _table(_found(place.root, ref)))
+            told = _merged(without(told, "$ref"), _table(_found(place.root, ref)))
         elif parts := _list(told.get("allOf")):
-            told = _without(told, "allOf")
+            told = without(told, "allOf")
             for part in parts:
                 told = _merged(told, _table(part))
         elif found := next((key for key in ("anyOf", "oneOf") if _list(told.get(key))), None):
             branch = _branch(_list(told[found]), place)
-            told = _merged(_without(told, found), branch)
+            told = _merged(without(told, found), branch)
         else:
             break
     return told, place
@@ -522,7 +522,3 @@ def _list(told: Any) -> list[Any]:
 
 def _texts(told: Any) -> list[str]:
     return [one for one in _list(told) if isinstance(one, str)]
-
-
-def _without(told: JsonObject, key: str) -> JsonObject:
-    return {name: value for name, value in told.items() if name != key}
