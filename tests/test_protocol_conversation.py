@@ -52,7 +52,7 @@ from tau_stage.protocol.server_events import (
     UnusableEvent,
     WireResponse,
 )
-from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, Usage, WireUsage
+from tau_stage.protocol.usage import Usage
 
 
 def begin(conversation: Conversation, response_id: str = "resp_1") -> ResponseChange | None:
@@ -199,15 +199,15 @@ def test_a_status_that_says_nothing_known_is_read_from_what_else_is_told(
 
 def test_usage_counts_once_per_response_and_fresh_and_cached_are_apart() -> None:
     conversation = Conversation()
-    usage = WireUsage(
-        input_token_details=InputDetails(
-            text_tokens=119,
-            audio_tokens=13,
-            cached_tokens=64,
-            cached_tokens_details=CachedDetails(text_tokens=60, audio_tokens=4),
-        ),
-        output_token_details=OutputDetails(text_tokens=30, audio_tokens=91),
-    )
+    usage = {
+        "input_token_details": {
+            "text_tokens": 119,
+            "audio_tokens": 13,
+            "cached_tokens": 64,
+            "cached_tokens_details": {"text_tokens": 60, "audio_tokens": 4},
+        },
+        "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
+    }
     response = end(conversation, done(usage=usage))
     assert conversation.apply(done(usage=usage)) is None
     assert response.usage == conversation.usage
@@ -217,8 +217,8 @@ def test_usage_counts_once_per_response_and_fresh_and_cached_are_apart() -> None
 
 
 def test_a_cache_told_without_kinds_is_text_first() -> None:
-    read = InputDetails(text_tokens=10, audio_tokens=20, cached_tokens=15)
-    usage = Usage.from_wire(WireUsage(input_token_details=read))
+    read = {"text_tokens": 10, "audio_tokens": 20, "cached_tokens": 15}
+    usage = Usage.from_wire({"input_token_details": read})
     assert (usage.cached_text_in, usage.cached_audio_in, usage.audio_in) == (10, 5, 15)
 
 

@@ -317,7 +317,7 @@ async def test_a_response_that_goes_wrong_in_passing_is_asked_for_again(
         return  # no provider says so, and so nobody judges it
     asked = [item for item in house.items("ann") if "One." in item]
     assert asked == ['user: Perform this line: "One."']
-    told = sum(usage.output_tokens for usage in house.understudy.visits[0].bill.values())
+    told = sum(usage["output_tokens"] for usage in house.understudy.visits[0].bill.values())
     assert take.players[0].usage.audio_out + take.players[0].usage.text_out == told
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.cost.durations import text_tokens
-from tau_stage.protocol.usage import WireUsage
+from tau_stage.protocol.items import JsonObject
 from tau_stage.understudy.billing import (
     Read,
     assistant_tokens,
@@ -20,11 +20,10 @@ SOUND = Read("item_2/0", audio=150)
 MORE = Read("item_3/0", text=30)
 
 
-def cached(used: WireUsage) -> tuple[int, int]:
-    details = used.input_token_details.cached_tokens_details
-    assert details is not None
-    assert used.input_token_details.cached_tokens == details.text_tokens + details.audio_tokens
-    return details.text_tokens, details.audio_tokens
+def cached(used: JsonObject) -> tuple[int, int]:
+    details = used["input_token_details"]["cached_tokens_details"]
+    assert used["input_token_details"]["cached_tokens"] == details["text_tokens"] + details["audio_tokens"]
+    return details["text_tokens"], details["audio_tokens"]
 
 
 @pytest.mark.parametrize(("samples", "heard", "spoken"), [(0, 0, 0), (1, 1, 1), (RATE, 10, 20), (RATE + 1, 11, 21)])
@@ -35,8 +34,8 @@ def test_sound_is_ten_tokens_a_second_heard_and_twenty_spoken(samples: int, hear
 
 def test_reasoning_is_text_and_told_where_there_was_some() -> None:
     used = response_usage([WORDS], [], "Twelve bytes", Pcm.silence(RATE), thought=20)
-    assert used.output_token_details.model_dump() == {"text_tokens": 23, "audio_tokens": 20, "reasoning_tokens": 20}
-    assert used.total_tokens == used.input_tokens + used.output_tokens == 70 + 43
+    assert used["output_token_details"] == {"text_tokens": 23, "audio_tokens": 20, "reasoning_tokens": 20}
+    assert used["total_tokens"] == used["input_tokens"] + used["output_tokens"] == 70 + 43
     assert {reasoning_tokens(f"Line {number}.") for number in range(200)} == set(range(15, 31))
 
 
@@ -46,10 +45,10 @@ def test_letters_outside_ascii_count_by_their_bytes() -> None:
 
 def test_a_response_reads_everything_and_makes_sound_with_a_transcript() -> None:
     used = response_usage([WORDS, SOUND], [], "Twelve bytes", Pcm.silence(RATE))
-    assert used.input_tokens == 70 + 150
-    assert used.output_token_details.model_dump(exclude_unset=True) == {"text_tokens": 3, "audio_tokens": 20}
-    assert used.output_tokens == 23
-    assert used.total_tokens == 220 + 23
+    assert used["input_tokens"] == 70 + 150
+    assert used["output_token_details"] == {"text_tokens": 3, "audio_tokens": 20}
+    assert used["output_tokens"] == 23
+    assert used["total_tokens"] == 220 + 23
     assert cached(used) == (0, 0)
 
 
@@ -69,4 +68,4 @@ def test_the_unchanged_beginning_comes_from_the_cache_in_steps_of_64(
 ) -> None:
     used = response_usage(now, before, "", Pcm())
     assert cached(used) == expected
-    assert used.input_tokens == sum(read.text + read.audio for read in now)
+    assert used["input_tokens"] == sum(read.text + read.audio for read in now)

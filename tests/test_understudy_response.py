@@ -67,7 +67,7 @@ def test_what_was_sent_is_what_is_kept_and_billed(steps: int) -> None:
     sound = b"".join(pybase64.b64decode(event.delta) for event in sent if event.type == "response.output_audio.delta")
     words = "".join(event.delta for event in sent if event.type == "response.output_audio_transcript.delta")
     assert done.response.usage is not None
-    assert done.response.usage.output_token_details.audio_tokens == len(sound) // 2 // 1200
+    assert done.response.usage["output_token_details"]["audio_tokens"] == len(sound) // 2 // 1200
     kept = dialogue.items.get(delivery.run.item_id)
     if kept:
         assert kept.sound is not None

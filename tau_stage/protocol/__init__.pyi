@@ -107,9 +107,4 @@ from .server_events import TranscriptionFailed as TranscriptionFailed
 from .server_events import UnusableEvent as UnusableEvent
 from .server_events import WireResponse as WireResponse
 from .usage import TOKENS as TOKENS
-from .usage import CachedDetails as CachedDetails
-from .usage import InputDetails as InputDetails
-from .usage import OutputDetails as OutputDetails
 from .usage import Usage as Usage
-from .usage import WireTranscriptionUsage as WireTranscriptionUsage
-from .usage import WireUsage as WireUsage

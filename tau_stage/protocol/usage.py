@@ -1,6 +1,6 @@
 """What a response used, by kind and direction (OpenAI API reference, ``response.usage``).
 
-What we send has the shape of the reference; what comes is read by ``Usage.from_wire``, which takes any.
+What comes is read by ``Usage.from_wire``, which takes any shape; the understudy sends the one of the reference.
 """
 
 from __future__ import annotations
@@ -10,58 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
-
-from pydantic import Field
-
-from tau_stage.protocol.items import Lenient
-
-
-class CachedDetails(Lenient):
-    """Cached input by kind; each is a part of the input of that kind."""
-
-    text_tokens: int = 0
-    audio_tokens: int = 0
-    image_tokens: int = 0
-
-
-class InputDetails(Lenient):
-    """Input by kind, cached input included."""
-
-    text_tokens: int = 0
-    audio_tokens: int = 0
-    image_tokens: int = 0
-    cached_tokens: int = 0
-    cached_tokens_details: CachedDetails | None = None
-
-
-class OutputDetails(Lenient):
-    """Output by kind; the text of a spoken response is its transcript, and the reasoning before it."""
-
-    text_tokens: int = 0
-    audio_tokens: int = 0
-    reasoning_tokens: int = 0
-
-
-class WireUsage(Lenient):
-    """Usage as ``response.done`` tells it."""
-
-    total_tokens: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    input_token_details: InputDetails = Field(default_factory=InputDetails)
-    output_token_details: OutputDetails = Field(default_factory=OutputDetails)
-
-
-class WireTranscriptionUsage(Lenient):
-    """Usage of the input's speech recognition: tokens, or seconds."""
-
-    type: Literal["tokens", "duration"] = "tokens"
-    total_tokens: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    input_token_details: InputDetails | None = None
-    seconds: float = 0.0
+from typing import TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +90,6 @@ class Usage:
         >>> Usage.from_wire(None).untold
         1
         """
-        raw = raw.model_dump(exclude_unset=True) if isinstance(raw, WireUsage) else raw
         told = raw if isinstance(raw, Mapping) else {}
         seconds, is_part = _seconds(told)
         read, made = _Side.of(told, "input", "prompt"), _Side.of(told, "output", "completion")

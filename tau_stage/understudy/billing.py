@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from tau_stage.audio import Pcm
 from tau_stage.cost import ASSISTANT_PER_S, USER_PER_S, cacheable, text_tokens
-from tau_stage.protocol import CachedDetails, InputDetails, OutputDetails, WireTranscriptionUsage, WireUsage
+from tau_stage.protocol import JsonObject
 from tau_stage.understudy.sound_store import BlobRef
 
 LEAST_REASONING, MOST_REASONING = 15, 30
@@ -51,8 +51,8 @@ def reasoning_tokens(words: str) -> int:
 
 def response_usage(
     context: Sequence[Read], before: Sequence[Read], transcript: str, audio: Pcm | BlobRef, thought: int = 0
-) -> WireUsage:
-    """Sum up what a response used.
+) -> JsonObject:
+    """Sum up what a response used, as ``response.done`` tells it.
 
     Args:
         context: What it read.
@@ -67,30 +67,30 @@ def response_usage(
     cached_text, cached_audio = cacheable(sum(read.text for read in cached)), cacheable(sum(r.audio for r in cached))
     text_out, audio_out = text_tokens(transcript) + thought, assistant_tokens(len(audio), audio.rate)
     reasoning = {"reasoning_tokens": thought} if thought else {}
-    return WireUsage(
-        total_tokens=text_in + audio_in + text_out + audio_out,
-        input_tokens=text_in + audio_in,
-        output_tokens=text_out + audio_out,
-        input_token_details=InputDetails(
-            text_tokens=text_in,
-            audio_tokens=audio_in,
-            image_tokens=0,
-            cached_tokens=cached_text + cached_audio,
-            cached_tokens_details=CachedDetails(text_tokens=cached_text, audio_tokens=cached_audio, image_tokens=0),
-        ),
-        output_token_details=OutputDetails(text_tokens=text_out, audio_tokens=audio_out, **reasoning),
-    )
+    return {
+        "total_tokens": text_in + audio_in + text_out + audio_out,
+        "input_tokens": text_in + audio_in,
+        "output_tokens": text_out + audio_out,
+        "input_token_details": {
+            "text_tokens": text_in,
+            "audio_tokens": audio_in,
+            "image_tokens": 0,
+            "cached_tokens": cached_text + cached_audio,
+            "cached_tokens_details": {"text_tokens": cached_text, "audio_tokens": cached_audio, "image_tokens": 0},
+        },
+        "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out, **reasoning},
+    }
 
 
-def transcription_usage(audio: Pcm, words: str, model: str) -> WireTranscriptionUsage:
+def transcription_usage(audio: Pcm, words: str, model: str) -> JsonObject:
     """Sum up what writing down a user's words used: tokens of the 4o models, whole seconds of speech of all others."""
     if not model.startswith("gpt-4o"):
-        return WireTranscriptionUsage(type="duration", seconds=math.ceil(audio.duration_s) if words else 0)
+        return {"type": "duration", "seconds": float(math.ceil(audio.duration_s)) if words else 0.0}
     heard, written = user_tokens(len(audio), audio.rate), text_tokens(words)
-    return WireTranscriptionUsage(
-        type="tokens",
-        total_tokens=heard + written,
-        input_tokens=heard,
-        input_token_details=InputDetails(text_tokens=0, audio_tokens=heard),
-        output_tokens=written,
-    )
+    return {
+        "type": "tokens",
+        "total_tokens": heard + written,
+        "input_tokens": heard,
+        "output_tokens": written,
+        "input_token_details": {"text_tokens": 0, "audio_tokens": heard},
+    }

@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from tau_stage.audio import Pcm
 from tau_stage.errors import SessionClosed
-from tau_stage.protocol import ServerError, StatusDetails, WireUsage, server_events
+from tau_stage.protocol import JsonObject, ServerError, StatusDetails, server_events
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults
 from tau_stage.understudy.actor import Actor, SpeechRequest, UnsupportedScript
@@ -53,7 +53,7 @@ class Visit:
     ready_at: float | None = None
     closed_at: float | None = None
     heard: dict[str, Pcm] = field(default_factory=dict)
-    bill: dict[str, WireUsage] = field(default_factory=dict)
+    bill: dict[str, JsonObject] = field(default_factory=dict)
     received: list[str] = field(default_factory=list)
 
 

@@ -13,7 +13,7 @@ import pybase64
 
 from tau_stage.audio import PCM16, RATE, Pcm
 from tau_stage.cost import ASSISTANT_PER_S, text_tokens
-from tau_stage.protocol import ContentPart, Item, RateLimit, StatusDetails, WireUsage, server_events
+from tau_stage.protocol import ContentPart, Item, JsonObject, RateLimit, StatusDetails, server_events
 from tau_stage.understudy.billing import assistant_tokens, reasoning_tokens, response_usage
 from tau_stage.understudy.dialogue import Dialogue
 from tau_stage.understudy.run import ResponseRun
@@ -173,7 +173,7 @@ def end_response(
     details: StatusDetails | None,
     *,
     output: tuple[Item, ...] = (),
-    spent: WireUsage | None = None,
+    spent: JsonObject | None = None,
 ) -> Iterator[server_events.ServerEvent]:
     """End a response: ``response.done``, then at times what is left of the limits."""
     dialogue.running.pop(run.id, None)
@@ -185,7 +185,7 @@ def end_response(
     every = dialogue.profile.limits_every
     if not every or (dialogue.responses - 1) % every:
         return
-    limit = RateLimit(name="tokens", limit=200_000, remaining=200_000 - used.total_tokens, reset_seconds=0.06)
+    limit = RateLimit(name="tokens", limit=200_000, remaining=200_000 - used["total_tokens"], reset_seconds=0.06)
     yield server_events.RateLimitsUpdated(rate_limits=(limit,))
 
 
@@ -267,7 +267,7 @@ def _spent(
     words: str = "",
     sound: Pcm | BlobRef | None = None,
     output: Sequence[Item] = (),
-) -> WireUsage:
+) -> JsonObject:
     """Sum up what a response used; what it read and made is cached for the next."""
     context = dialogue.context(run)
     thought = reasoning_tokens(words) if sound and dialogue.profile.reasons else 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from tau_stage.audio import Format
-from tau_stage.protocol import Item, ResponseConfig, StatusDetails, WireResponse, WireUsage
+from tau_stage.protocol import Item, JsonObject, ResponseConfig, StatusDetails, WireResponse
 from tau_stage.understudy.settings import Settings, format_of, voice_name
 from tau_stage.understudy.stored_items import StoredItem
 
@@ -65,7 +65,7 @@ class ResponseRun:
         *,
         details: StatusDetails | None = None,
         output: tuple[Item, ...] = (),
-        spent: WireUsage | None = None,
+        spent: JsonObject | None = None,
     ) -> WireResponse:
         """Write the response as the wire has it."""
         return WireResponse(
