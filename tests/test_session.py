@@ -12,11 +12,12 @@ import anyio
 import pytest
 
 from tau_stage.audio.pcm import Pcm
+from tau_stage.environment import environment
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionClosed, SessionError, Timeout, UsageError
 from tau_stage.protocol.client_events import InputAudioBufferAppend, ResponseCancel, SessionConfig, conducted
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.protocol.responses import AudioChunk, Response, TextChunk
-from tau_stage.session import Deadlines, Session, create_session, key_for, open_session
+from tau_stage.session import Deadlines, Session, create_session, open_session
 from tau_stage.transport import QUEUED_FRAMES, Handshake, MemoryTransport
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy, open_understudy
@@ -353,6 +354,6 @@ async def test_a_misspelt_voice_is_told_before_anybody_is_dialled(endpoint: str,
 
 def test_a_key_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    assert key_for(ENDPOINTS["openai"]) is None
+    assert ENDPOINTS["openai"].key_in(environment()) is None
     monkeypatch.setenv("OPENAI_API_KEY", "k")
-    assert key_for(ENDPOINTS["openai"]) == "k"
+    assert ENDPOINTS["openai"].key_in(environment()) == "k"

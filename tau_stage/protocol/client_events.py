@@ -93,11 +93,16 @@ class CustomVoice(Strict):
     id: str
 
 
-class AudioOutput(Strict):
-    """How the player sounds."""
+class ResponseAudioOutput(Strict):
+    """How one response sounds; a response has no speed of its own."""
 
     format: AudioFormat | None = None
     voice: str | CustomVoice | None = None
+
+
+class AudioOutput(ResponseAudioOutput):
+    """How the player sounds."""
+
     speed: Annotated[float, Field(ge=0.25, le=1.5)] | None = None
 
 
@@ -211,13 +216,6 @@ class ItemReference(Strict):
 
     type: Literal["item_reference"] = "item_reference"
     id: str
-
-
-class ResponseAudioOutput(Strict):
-    """How one response sounds; a response has no speed of its own."""
-
-    format: AudioFormat | None = None
-    voice: str | CustomVoice | None = None
 
 
 class ResponseAudio(Strict):

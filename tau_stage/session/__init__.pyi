@@ -1,6 +1,5 @@
 from .arguments import split_audio as split_audio
 from .opening import create_session as create_session
-from .opening import key_for as key_for
 from .opening import open_session as open_session
 from .retrying import RULES as RULES
 from .retrying import Rule as Rule

@@ -266,7 +266,7 @@ async def headers_for(place: endpoints.Endpoint, key: Key = None) -> dict[str, s
         bearer = check_key(_plain(await token if isawaitable(token) else token), "what api_key gives")
         return place.extra_headers | {"Authorization": f"Bearer {bearer}"}
     secret = _plain(key)
-    found = check_key(secret, "api_key") if secret else key_for(place)
+    found = check_key(secret, "api_key") if secret else place.key_in(environment())
     if found is None and place.wants_key:
         raise UsageError(f"{place.name} wants a key, and {place.key_env[0]} is not set")
     return place.headers(found)
@@ -285,15 +285,6 @@ def format_of(wanted: client_events.SessionConfig, side: str) -> Format:
     """Tell how sound is to travel, as a session is asked for; 24 kHz PCM where it is not said."""
     form = getattr(getattr(wanted.audio, side, None), "format", None)
     return PCM16 if form is None else Format(form.type, getattr(form, "rate", 8_000))
-
-
-def key_for(place: endpoints.Endpoint) -> str | None:
-    """Return the endpoint's key in the environment, if there is one.
-
-    Raises:
-        UsageError: What is there cannot be a key.
-    """
-    return place.key_in(environment())
 
 
 Connect = Callable[[], AbstractAsyncContextManager[Transport]]
