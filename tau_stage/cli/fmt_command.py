@@ -1,7 +1,6 @@
 """``tau-stage fmt``: a scene in the other notation."""
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -9,17 +8,11 @@ from tau_stage.cli.options import Scenes
 from tau_stage.cli.printing import say
 
 
-class Notation(StrEnum):
-    """How a scene's lines may be written."""
-
-    lines = "lines"
-    script = "script"
-
-
 def fmt(
     scenes: Scenes,
     notation: Annotated[
-        Notation, typer.Option("--as", help="'lines:' in YAML, or 'script:' as plays are written.", show_default=False)
+        Literal["lines", "script"],
+        typer.Option("--as", help="'lines:' in YAML, or 'script:' as plays are written.", show_default=False),
     ],
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if something would.")] = False,
 ) -> None:
@@ -27,7 +20,7 @@ def fmt(
     from tau_stage.cli.scene_files import changes, rewrite
     from tau_stage.scene import as_lines, as_script
 
-    write = as_script if notation is Notation.script else as_lines
+    write = as_script if notation == "script" else as_lines
     changed = False
     for path, old, new in changes(scenes, lambda document, scene: write(document, tuple(scene.players))):
         if old == new:
@@ -36,6 +29,6 @@ def fmt(
         changed = True
         if not check:
             rewrite(path, new)
-        say(f"{'would change' if check else 'changed'} {path}: to {notation.value}")
+        say(f"{'would change' if check else 'changed'} {path}: to {notation}")
     if check and changed:
         raise typer.Exit(1)

@@ -1,23 +1,15 @@
 """``tau-stage schema``: the scene language, or a take, as a JSON schema."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from tau_stage.cli.printing import say_json
 
 
-class SchemaName(StrEnum):
-    """What has a schema."""
-
-    scene = "scene"
-    take = "take"
-
-
 def schema(
-    of: Annotated[SchemaName, typer.Argument(help="What is described.")] = SchemaName.scene,
+    of: Annotated[Literal["scene", "take"], typer.Argument(help="What is described.")] = "scene",
     write: Annotated[Path | None, typer.Option(help="Write it to this file instead of printing it.")] = None,
 ) -> None:
     """Print the JSON schema of scenes or takes.
@@ -25,7 +17,7 @@ def schema(
     Name that of scenes in a scene's first line, as scenes/umbrella.yaml does: the editor then completes and
     describes what you write.
     """
-    text = _scene() if of is SchemaName.scene else _take()
+    text = _scene() if of == "scene" else _take()
     if write is None:
         say_json(text, end="")
         return

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -18,13 +17,6 @@ if TYPE_CHECKING:
     from tau_stage.suite import Case, Collected, Result, SuiteOptions
 
 STYLES = {"good": "green", "bad": "bold red", "quiet": "dim", "plain": "", "strong": "bold"}
-
-
-class SuiteFormat(StrEnum):
-    """How results are told."""
-
-    text = "text"
-    github = "github"
 
 
 Paths = Annotated[
@@ -47,7 +39,9 @@ Update = Annotated[
 ]
 JUnit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")]
 Summary = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page of Markdown.")]
-Format = Annotated[SuiteFormat, typer.Option("--format", help="github adds annotations at the scenes' lines.")]
+Format = Annotated[
+    Literal["text", "github"], typer.Option("--format", help="github adds annotations at the scenes' lines.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON instead.")]
 Out = Annotated[
     Path | None,
@@ -82,7 +76,7 @@ def check_scenes(
     update: Update = False,
     junit: JUnit = None,
     summary: Summary = None,
-    form: Format = SuiteFormat.text,
+    form: Format = "text",
     as_json: AsJson = False,
     out: Out = None,
     allow_tools: AllowTools = False,
@@ -237,9 +231,7 @@ def _show(result: Result) -> None:
         out.print(Text.assemble(*((text, STYLES[style]) for style, text in row)))
 
 
-def _write(
-    results: Sequence[Result], junit: Path | None, summary: Path | None, form: SuiteFormat, *, as_json: bool
-) -> None:
+def _write(results: Sequence[Result], junit: Path | None, summary: Path | None, form: str, *, as_json: bool) -> None:
     from tau_stage.suite import as_annotations, as_junit, as_markdown
     from tau_stage.suite import as_json as told_as_json
     from tau_stage.take import write_whole
@@ -250,5 +242,5 @@ def _write(
         write_whole({summary: as_markdown(results)}, "choose another file")
     if as_json:
         say_json(told_as_json(results), end="")
-    if form is SuiteFormat.github and (lines := as_annotations(results)):
+    if form == "github" and (lines := as_annotations(results)):
         say_commands(lines, to=sys.stderr if as_json else sys.stdout)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,24 +21,17 @@ SHORT_STEPS = 50
 """A scene with fewer steps, all of them written down, cannot fill a model's window."""
 
 
-class FindingFormat(StrEnum):
-    """How findings are told."""
-
-    text = "text"
-    json = "json"
-    github = "github"
-
-
 def validate(
     scenes: Scenes,
     form: Annotated[
-        FindingFormat, typer.Option("--format", help="For people, programs, or GitHub's annotations.")
-    ] = FindingFormat.text,
+        Literal["text", "json", "github"],
+        typer.Option("--format", help="For people, programs, or GitHub's annotations."),
+    ] = "text",
     var: Var = None,
     only: Only = None,
 ) -> None:
     """Check scene files: every error, with a way out."""
-    if form is FindingFormat.text:
+    if form == "text":
         from tau_stage.cli.scene_files import load_plans
 
         load_plans(scenes, loaded=_praise, variables=var, only=only)
@@ -47,7 +39,7 @@ def validate(
     from tau_stage.report import as_github, as_json
 
     found = _found(scenes, var, only)
-    if form is FindingFormat.json:
+    if form == "json":
         say_json(as_json(found))
     elif found:
         say_commands(as_github(found))
