@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -52,6 +52,7 @@ from tau_stage.scene import (
     SoundPlan,
     Step,
     TogetherPlan,
+    unwritten_line,
 )
 
 
@@ -479,12 +480,26 @@ class Simulation:
         return self._spoken(line, seconds * self.scenario.slowness, text_tokens(plain_words(line.words)), at_s)
 
     def _spoken(self, line: LinePlan, seconds: float, words: int, at_s: float | None = None) -> ClipTokens:
+        words, whole_s, thought = self._measured(line, seconds, words)
+        heard_s = min(whole_s, line.cut.heard_s) if line.cut else whole_s
+        used = self._answered(line, words, whole_s, heard_s, thought)
+        at_s = self._cut_at_s.get(line.cuts or "", self._next_s) if at_s is None else at_s
+        if line.cut:
+            self._cut_at_s[line.id] = at_s + min(line.cut.after_s, heard_s)
+        self._advance(at_s, heard_s, line.pause_s)
+        self.lines.append(SimulatedLine(line, line.id + self._suffix, at_s, heard_s, used))
+        return _clip_tokens(line.player, heard_s, math.ceil(words * heard_s / whole_s) if heard_s < whole_s else words)
+
+    def _measured(self, line: LinePlan, seconds: float, words: int) -> tuple[int, float, int]:
+        """Measure the words, the seconds and the thought of an answer, within its cap."""
         player = self.plan.player(line.player)
         is_mute = player.human == "tty" or (line.output or player.output) == "text"
         thought = self.scenario.thought if is_reasoning_model(player.model) else 0
         cap = line.max_output_tokens or player.max_output_tokens
-        words, whole_s, thought = _within(cap, words, 0.0 if is_mute else seconds, thought)
-        heard_s = min(whole_s, line.cut.heard_s) if line.cut else whole_s
+        return _within(cap, words, 0.0 if is_mute else seconds, thought)
+
+    def _answered(self, line: LinePlan, words: int, whole_s: float, heard_s: float, thought: int) -> Usage:
+        """Add an answer to its player's conversations, and sum up what it uses."""
         before = self._used(line.player)
         for conversation in self.conversations.get(line.player, ()):
             conversation.add_answer(
@@ -496,13 +511,7 @@ class Simulation:
                 thought=thought,
                 tools=None if line.tools is None else tools_tokens(self.plan.tools, line.tools),
             )
-        at_s = self._cut_at_s.get(line.cuts or "", self._next_s) if at_s is None else at_s
-        if line.cut:
-            self._cut_at_s[line.id] = at_s + min(line.cut.after_s, heard_s)
-        self._advance(at_s, heard_s, line.pause_s)
-        used = self._used(line.player) - before
-        self.lines.append(SimulatedLine(line, line.id + self._suffix, at_s, heard_s, used))
-        return _clip_tokens(line.player, heard_s, math.ceil(words * heard_s / whole_s) if heard_s < whole_s else words)
+        return self._used(line.player) - before
 
     def _sound(self, step: SoundPlan, at_s: float) -> ClipTokens:
         if step.kind == "sfx":
@@ -524,15 +533,15 @@ class Simulation:
         turns, seconds = expected_turns(step, map(self.plan.player, step.players), self.scenario)
         order = step.players if isinstance(step.order, str) else step.order
         for number, name in enumerate(islice(cycle(order), turns), 1):
-            line = _unwritten_line(step, number, name, step.pause_s)
+            line = unwritten_line(step, name, f"{step.id}-{number}")
             self._add_heard(self._spoken(line, seconds, answer_tokens(seconds)), line.hearers)
 
     def _listen(self, step: ListenPlan) -> None:
         exchanges, seconds = expected_exchanges(step, self.scenario)
         for number in range(1, 2 * exchanges + 1):
-            line = _unwritten_line(step, number, step.person if number % 2 else step.player)
+            line = unwritten_line(step, step.person if number % 2 else step.player, f"{step.id}-{number}")
             words = answer_tokens(seconds)
-            clip = self._spoken(line, seconds, words)
+            clip = self._spoken(replace(line, pause_s=0.0), seconds, words)
             self._add_heard(clip, line.hearers)
             if line.player == step.person:
                 self._add_item(step.player, 0 if clip.audio else words, clip.audio)
@@ -564,19 +573,3 @@ def _within(cap: int | None, words: int, seconds: float, thought: int) -> tuple[
         seconds = min(seconds, (cap - words) / ASSISTANT_PER_S)
         thought = min(thought, max(0, cap - words - math.ceil(seconds * ASSISTANT_PER_S)))
     return words, seconds, thought if seconds else 0
-
-
-def _unwritten_line(step: ImprovisePlan | ListenPlan, number: int, player: str, pause_s: float = 0.0) -> LinePlan:
-    """Make a turn that nobody wrote."""
-    return LinePlan(
-        number=0,
-        id=f"{step.id}-{number}",
-        player=player,
-        words="",
-        direction="",
-        prompt="",
-        hearers=step.hearers[player],
-        pause_s=pause_s,
-        source_line=step.source_line,
-        improvised=True,
-    )

@@ -64,6 +64,7 @@ from .plan import TogetherPlan as TogetherPlan
 from .plan import lines_of as lines_of
 from .plan import plan_json as plan_json
 from .plan import sound_warnings as sound_warnings
+from .plan import unwritten_line as unwritten_line
 from .planner import DEFAULT_MODEL as DEFAULT_MODEL
 from .planner import change_line as change_line
 from .planner import make_plan as make_plan

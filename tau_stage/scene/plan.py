@@ -257,11 +257,6 @@ class ListenPlan:
     transcription: Transcription | None = (("model", DEFAULT_TRANSCRIPTION),)
     when: Condition | None = None
 
-    def line(self, player: str) -> LinePlan:
-        """Make a line that is made up on the spot."""
-        hearers = self.hearers[player]
-        return LinePlan(0, self.id, player, "", "", "", hearers, self.pause_s, self.source_line, improvised=True)
-
 
 Step = LinePlan | ItemPlan | PausePlan | SoundPlan | TogetherPlan | ImprovisePlan | ListenPlan
 
@@ -376,6 +371,12 @@ class Plan:
     def runs_code(self) -> tuple[str, ...]:
         """Names of the tools that run something of the author's."""
         return tuple(name for name, tool in self.tools.items() if tool.is_code)
+
+
+def unwritten_line(step: ImprovisePlan | ListenPlan, player: str, name: str) -> LinePlan:
+    """Make a line that is made up on the spot; ``name`` is its id."""
+    hearers = step.hearers[player]
+    return LinePlan(0, name, player, "", "", "", hearers, step.pause_s, step.source_line, improvised=True)
 
 
 def lines_of(steps: tuple[Step, ...]) -> tuple[LinePlan, ...]:

@@ -41,7 +41,7 @@ from tau_stage.protocol import (
     server_events,
     usage_of,
 )
-from tau_stage.scene import OFF, LinePlan, ListenPlan
+from tau_stage.scene import OFF, LinePlan, ListenPlan, unwritten_line
 from tau_stage.session import Session, Subscription
 from tau_stage.signals import Signal
 from tau_stage.stage import schedule
@@ -585,7 +585,7 @@ class OpenMicrophone:
     def _line(self, player: str) -> LinePlan:
         """Make one more line that is made up on the spot."""
         self._made += 1
-        return replace(self._step.line(player), id=f"{self._step.id}-{self._made}")
+        return unwritten_line(self._step, player, f"{self._step.id}-{self._made}")
 
     def _numbered(self, line: LinePlan) -> LinePlan:
         """Return a line with its number; begin it when it is first heard of."""

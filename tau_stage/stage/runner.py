@@ -23,6 +23,7 @@ from tau_stage.scene import (
     SoundPlan,
     TogetherPlan,
     lines_of,
+    unwritten_line,
 )
 from tau_stage.stage import schedule
 from tau_stage.stage.context import PutItem, add_item, add_line, replace_last_answer
@@ -260,7 +261,7 @@ class Runner:
         for former in lines:
             if former.id in start.came:
                 continue
-            line = replace(step.line(former.player), id=former.id)
+            line = unwritten_line(step, former.player, former.id)
             if session and former.player == step.person:
                 await session.create_audio(self._former.sound(former), former.said)
             await self._former_line(line, at - lines[0].offset_samples + former.offset_samples)

@@ -44,6 +44,7 @@ from tau_stage.scene import (
     Step,
     TogetherPlan,
     lines_of,
+    unwritten_line,
 )
 from tau_stage.take import records as record
 from tau_stage.text import is_found
@@ -384,7 +385,7 @@ def _part(name: str, branch: Branch, step: Step, fact: record.Record) -> Step | 
         return step if isinstance(step, ItemPlan) or branch.play is not None else None
     player = getattr(fact, "player", "")
     if isinstance(step, ListenPlan) and player in step.hearers and _key(fact).startswith(f"{step.id}-"):
-        return replace(step.line(player), id=_key(fact))
+        return unwritten_line(step, player, _key(fact))
     return parts.get(_key(fact))
 
 
@@ -587,19 +588,7 @@ def next_turn(step: ImprovisePlan, play: ImproviseState, said_before: Turn | Non
     """Return the next turn of free play as a line, by who was heard last before it; None when it is over."""
     if _is_over(step, play):
         return None
-    player = _player(step, play, said_before)
-    return LinePlan(
-        number=0,
-        id=f"{step.id}-{play.asked + 1}",
-        player=player,
-        words="",
-        direction="",
-        prompt="",
-        improvised=True,
-        hearers=step.hearers[player],
-        pause_s=step.pause_s,
-        source_line=step.source_line,
-    )
+    return unwritten_line(step, _player(step, play, said_before), f"{step.id}-{play.asked + 1}")
 
 
 def _is_over(step: ImprovisePlan, play: ImproviseState) -> bool:
