@@ -60,7 +60,7 @@ def as_json(verdicts: Sequence[Verdict], measures: TakeMetrics) -> str:
         "passed": sum(verdict.passed for verdict in verdicts),
         "failed": sum(verdict.outcome == "failed" for verdict in verdicts),
         "errors": sum(verdict.outcome == "error" for verdict in verdicts),
-        "verdicts": [asdict(verdict) for verdict in verdicts],
+        "verdicts": [*map(asdict, verdicts)],
         "whole": asdict(measures.whole),
         "lines": {name: asdict(figures) for name, figures in measures.lines.items()},
     }

@@ -41,7 +41,7 @@ def compare(
     loudness: tuple[dict[str, float], dict[str, float]] = ({}, {})
     sounds: tuple[dict[str, LineSound], dict[str, LineSound]] = ({}, {})
     notes: list[str] = []
-    both = [read_take(path) for path in _two(takes)]
+    both = [*map(read_take, _two(takes))]
     for place, (folder, take) in enumerate(both):
         for line, audio in _sounds(folder, take, notes):
             loudness[place][line.id] = rms_dbfs(audio)

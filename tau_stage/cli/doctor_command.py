@@ -73,7 +73,7 @@ def doctor(
     if as_json:
         from json import dumps
 
-        told = {"can_perform": can_perform, "verdict": verdict(found), "found": [asdict(finding) for finding in found]}
+        told = {"can_perform": can_perform, "verdict": verdict(found), "found": [*map(asdict, found)]}
         say_json(dumps(told, indent=2, ensure_ascii=False))
     elif not is_plain(sys.stdout):
         console().print(_sheet(found))

@@ -185,7 +185,7 @@ def _exit_code(failure: errors.StageError) -> int:
 
 def _list(first: errors.SceneError) -> None:
     found = (first, *first.also)
-    warn("\n\n".join(str(error) for error in found[:MOST_ERRORS_SHOWN]))
+    warn("\n\n".join(map(str, found[:MOST_ERRORS_SHOWN])))
     if len(found) > MOST_ERRORS_SHOWN:
         warn(f"\n... and {len(found) - MOST_ERRORS_SHOWN} more errors")
 

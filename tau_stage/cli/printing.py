@@ -110,7 +110,7 @@ def _has_links() -> bool:
         return told["FORCE_HYPERLINK"] != "0"
     return (
         told.get("TERM_PROGRAM") in ("iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "Tabby", "rio")
-        or any(told.get(name) for name in ("WT_SESSION", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "DOMTERM"))
+        or any(map(told.get, ("WT_SESSION", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "DOMTERM")))
         or told.get("VTE_VERSION", "").rjust(4, "0") >= "5000"
         or told.get("TERM", "").startswith(("xterm-kitty", "alacritty", "foot", "wezterm", "xterm-ghostty", "contour"))
     )

@@ -54,7 +54,7 @@ def load_plans(
     given = named_values(variables)
 
     def load(path: str) -> list[Plan]:
-        plans = [make_plan(scene) for scene in load_variants(path, given, only or ())]
+        plans = [*map(make_plan, load_variants(path, given, only or ()))]
         for plan in plans:
             loaded(plan)
         return plans

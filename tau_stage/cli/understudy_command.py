@@ -42,7 +42,7 @@ def understudy(
     from tau_stage.termination import run_until_signal
     from tau_stage.understudy import Ensemble, Understudy, parse_fault, parse_origin, profile_named
 
-    orders = [parse_fault(order) for order in fault or ()]
+    orders = [*map(parse_fault, fault or ())]
     origins = {parse_origin(origin) for origin in allow_origin or ()}
     server = Understudy(
         Ensemble(),

@@ -160,7 +160,7 @@ def split_frame(frame: bytes) -> list[bytes]:
         except ValueError:
             return [frame]
         if events and all(isinstance(event, dict) and event.get("type") for event in events):
-            return [to_json(event) for event in events]
+            return [*map(to_json, events)]
     return [frame]
 
 
@@ -209,7 +209,7 @@ def _reported_error(value: object) -> JsonObject | None:
     """Return the error event that something stands for which is none; None where it reports no error."""
     words = text_in(value)
     if isinstance(value, dict):
-        is_one = any(value.get(key) for key in ERROR_FIELDS) or SOUNDS_LIKE_AN_ERROR.search(words)
+        is_one = any(map(value.get, ERROR_FIELDS)) or SOUNDS_LIKE_AN_ERROR.search(words)
         return value | {"type": "error"} if is_one and "delta" not in value else None
     return {"type": "error", "error": {"message": excerpt(words)}} if SOUNDS_LIKE_AN_ERROR.search(words) else None
 
@@ -226,7 +226,7 @@ def _named(event: JsonObject, note: Note) -> JsonObject:
     if known != told:
         note(f"{excerpt(told)} is read as {known}")
         return event | {"type": known}
-    has_words = any(event.get(key) for key in ("message", *MESSAGE_FIELDS))
+    has_words = any(map(event.get, ("message", *MESSAGE_FIELDS)))
     if event.get("error") or (has_words and _ERROR_NAME.search(told)):
         note(f"{excerpt(told)} is read as error")
         return {"code": told} | event | {"type": "error"}

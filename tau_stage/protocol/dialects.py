@@ -178,7 +178,7 @@ def nested_session(flat: JsonObject) -> JsonObject:
         if (value := field.nest(flat.get(field.name, NOTHING))) is not NOTHING:
             _bury(session, field.path, value)
     if isinstance(tools := flat.get("tools"), list):
-        session["tools"] = [_unwrapped(told) for told in tools]
+        session["tools"] = [*map(_unwrapped, tools)]
     if "tool_choice" in flat:
         session["tool_choice"] = _unwrapped(flat["tool_choice"])
     return session
@@ -228,7 +228,7 @@ def parts_renamed(event: JsonObject, names: dict[str, str]) -> JsonObject:
     if isinstance(response, dict):
         for key in ("output", "input"):
             if isinstance(response.get(key), list):
-                response = response | {key: [item(told) for told in response[key]]}
+                response = response | {key: [*map(item, response[key])]}
         event = event | {"response": response}
     return event
 
@@ -272,7 +272,7 @@ class Flat:
             if key not in self.lacks and (value is not None or key not in self.lacks_null)
         }
         if self.has_chat_tools and "tools" in flat:
-            flat["tools"] = [_chat_tool(told) for told in flat["tools"]]
+            flat["tools"] = [*map(_chat_tool, flat["tools"])]
         if self.has_chat_choice and isinstance(choice := flat.get("tool_choice"), dict) and "name" in choice:
             flat["tool_choice"] = {"type": "function", "function": {"name": choice["name"]}}
         if self.has_azure_voices and isinstance(voice := flat.get("voice"), str) and AZURE_VOICE.fullmatch(voice):

@@ -226,7 +226,7 @@ def _by_kind(details: Mapping[str, object]) -> Counter[str]:
 
 def _object(told: Mapping[str, object], *names: str) -> Mapping[str, object]:
     """Return the first of these fields that holds an object."""
-    found = (told.get(name) for name in names)
+    found = map(told.get, names)
     return next((value for value in found if isinstance(value, Mapping) and value), {})
 
 

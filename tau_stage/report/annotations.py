@@ -37,7 +37,7 @@ def as_json(found: Sequence[Annotation]) -> str:
     >>> as_json([])
     '[]'
     """
-    return json.dumps([asdict(finding) for finding in found], indent=2 if found else None, ensure_ascii=False)
+    return json.dumps([*map(asdict, found)], indent=2 if found else None, ensure_ascii=False)
 
 
 def as_github(found: Iterable[Annotation]) -> str:

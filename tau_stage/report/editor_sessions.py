@@ -233,7 +233,7 @@ class _Writer:
             },
         )
         timeline.tracks.extend(made for track in tracks(take) for made in self.tracks(track))
-        timeline.tracks.markers.extend(self.marker(line) for line in lines_in_order(take))
+        timeline.tracks.markers.extend(map(self.marker, lines_in_order(take)))
         return timeline
 
     def tracks(self, track: Track) -> Iterator[OtioObject]:

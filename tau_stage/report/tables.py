@@ -62,7 +62,7 @@ class TextTable:
 
     def _split(self, width: int) -> Iterator[list[int]]:
         """Yield places of columns, table by table; each begins with the first column."""
-        needed = [self._needed(place) for place in range(len(self.columns))]
+        needed = [*map(self._needed, range(len(self.columns)))]
         places = [0]
         for place in range(1, len(self.columns)):
             if len(places) > 1 and sum(needed[at] + GAP for at in (*places, place)) > width:

@@ -203,7 +203,7 @@ def variants(entries: Entries, only: Sequence[str], errors: Diagnostics) -> list
         errors.add(("matrix",), *problem, key=True)
         return []
     made = [
-        Variant(shortened("-".join(slug(value) for value in chosen)), dict(zip(axes, chosen, strict=True)))
+        Variant(shortened("-".join(map(slug, chosen))), dict(zip(axes, chosen, strict=True)))
         for chosen in product(*axes.values())
     ]
     names = [variant.name for variant in made]
@@ -232,7 +232,7 @@ def _axes(node: Node, errors: Diagnostics) -> dict[str, list[str]]:
     entries = errors.mapping(node, ("matrix",), "matrix", "write it like {mood: [calm, cross]}") or {}
     for name, values in entries.items():
         if isinstance(values, list) and values and all(isinstance(value, str) and value for value in values):
-            axes[name] = [str(value) for value in values]
+            axes[name] = [*map(str, values)]
             _check_variable(("matrix", name), axes[name], errors)
         else:
             errors.add(("matrix", name), f"'{name}' needs a list of texts", f"write it like {name}: [calm, cross]")

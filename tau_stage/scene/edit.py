@@ -302,7 +302,7 @@ class _AsLines(_Rewriter):
         first, last = self.key.line + 1, self.value.end.line
         found = read_script(self.source, first, last, players)
         words = (line for line in self.source.lines[first - 1 : last] if line.strip())
-        self.indent = min((depth(line) for line in words), default=0)
+        self.indent = min(map(depth, words), default=0)
         speeches = {part.line: part for part in found if isinstance(part, ScriptSpeech)}
         items = {part.first_line: part for part in found if isinstance(part, ScriptItem)}
         while first <= last:

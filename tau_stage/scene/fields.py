@@ -213,7 +213,7 @@ def typed(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: typed(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [typed(inner) for inner in value]
+        return [*map(typed, value)]
     if not isinstance(value, str):
         return value
     is_data = not isinstance(value, Quoted) and (value in ("true", "false", "null") or _NUMBER.fullmatch(value))

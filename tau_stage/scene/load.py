@@ -164,7 +164,7 @@ def _tools(node: Node, errors: Diagnostics) -> dict[str, ToolDefinition]:
 
 def _without_dashes(node: Node, errors: Diagnostics) -> str:
     """Return a hint that shows the players of a list as the entries of a mapping."""
-    entries = [_entry(player) for player in node] if isinstance(node, list) else [None]
+    entries = [*map(_entry, node)] if isinstance(node, list) else [None]
     shown = [entry for entry in entries if entry is not None]
     if len(shown) < len(entries) or not 0 < len(shown) <= MOST_SHOWN:
         return "write each player's name, then what is special: 'clerk: {voice: ash}'"

@@ -328,8 +328,8 @@ def change_line(scene: Scene, line_id: str, **changes: object) -> Scene:
         if isinstance(step, Line):
             return other if step is found else step  # type: ignore[return-value]
         if isinstance(step, Together):
-            return step.model_copy(update={"together": tuple(changed(part) for part in step.together)})
+            return step.model_copy(update={"together": tuple(map(changed, step.together))})
         return step
 
-    cues = tuple(cue.model_copy(update={"do": tuple(changed(step) for step in cue.do)}) for cue in scene.on)
-    return scene.model_copy(update={"lines": tuple(changed(step) for step in scene.lines), "on": cues})
+    cues = tuple(cue.model_copy(update={"do": tuple(map(changed, cue.do))}) for cue in scene.on)
+    return scene.model_copy(update={"lines": tuple(map(changed, scene.lines)), "on": cues})

@@ -123,4 +123,4 @@ def _without_nulls(node: object) -> object:
     """Leave out defaults of null, at any depth."""
     if isinstance(node, dict):
         return {key: _without_nulls(value) for key, value in node.items() if key != "default" or value is not None}
-    return [_without_nulls(item) for item in node] if isinstance(node, list) else node
+    return [*map(_without_nulls, node)] if isinstance(node, list) else node

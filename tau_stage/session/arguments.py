@@ -127,7 +127,7 @@ def _check_names(wishes: Mapping[str, object]) -> None:
 
 def _refused(verb: str, error: ValidationError) -> UsageError:
     first = error.errors(include_url=False)[0]
-    place = ".".join(str(step) for step in first["loc"])
+    place = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         return UsageError(f"{verb} has no option {place}", "docs/session.md lists what there is")
     return UsageError(f"{place} cannot be {first['input']!r:.80}: {first['msg'][0].lower()}{first['msg'][1:]}")

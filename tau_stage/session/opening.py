@@ -183,7 +183,7 @@ async def create_session(
     """
     place, waits = place_of(endpoint, dialect), deadlines or Deadlines()
     url = place.address(model, _host_of(place, resource))
-    equipment = [Tool.of(tool) for tool in tools]
+    equipment = [*map(Tool.of, tools)]
     given = {"tools": tuple(tool.definition for tool in equipment)} if equipment else {}
     wishes, doubt = _wishes_at(place, wishes)
     wanted = asked_session(**{"turn_detection": None, **place.named(model), **wishes, **given})

@@ -292,7 +292,7 @@ class Session:
             The session as it is now.
         """
         if "tools" in wishes:
-            made = [Tool.of(tool) for tool in cast("Sequence[ToolLike]", wishes.pop("tools"))]
+            made = [*map(Tool.of, cast("Sequence[ToolLike]", wishes.pop("tools")))]
             self._tools = {tool.name: tool for tool in made}
             wishes["tools"] = tuple(tool.definition for tool in made)
         wanted = asked_session(**wishes)

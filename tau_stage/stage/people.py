@@ -150,7 +150,7 @@ class StandIn(Person):
 
     def takes(self) -> list[Pcm]:
         """Return all recordings, by name: what the person says at an open microphone."""
-        return [read_audio(file) for file in sounds_in(self._folder)]
+        return [*map(read_audio, sounds_in(self._folder))]
 
 
 class Typist(Person):

@@ -143,7 +143,7 @@ def scene_changes(journal: Sequence[record.Record], plan: Plan) -> list[str]:
     began = beginning(journal)
     if not began.resolved:
         return [] if began.sha256 == plan.sha256 else ["the file is another"]
-    before, now = (_facts(text) for text in (began.resolved, plan_json(plan)))
+    before, now = map(_facts, (began.resolved, plan_json(plan)))
     lines = list(difflib.unified_diff(before, now, "as performed", "as it is", n=2, lineterm=""))
     more = len(lines) - MOST_CHANGES
     return lines if more <= 0 else [*lines[:MOST_CHANGES], f"... and {more} lines more"]
@@ -156,7 +156,7 @@ def _facts(plan: str) -> list[str]:
 def _told(part: object) -> object:
     if isinstance(part, dict):
         return {name: _told(value) for name, value in part.items() if name not in _NOT_TOLD}
-    return [_told(value) for value in part] if isinstance(part, list) else part
+    return [*map(_told, part)] if isinstance(part, list) else part
 
 
 def resume_record(plan: Plan, began: record.TakeBegan, journal: Journal) -> record.TakeResumed:

@@ -355,7 +355,7 @@ class Runner:
         tries = [each for each in tries if not each.delivery.problem] or tries[-1:]
         if len(tries) == 1:
             return tries[0]
-        options = [_option(each) for each in tries]
+        options = [*map(_option, tries)]
         if line.pick == "ask" and self._ask and not self._production.stop.is_set():
             return tries[await self._ask(line, options)]
         return tries[pick_take(line.words, options, line.pick)]

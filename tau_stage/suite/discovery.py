@@ -245,7 +245,7 @@ def orphans_in(place: Path, scenes: Sequence[str], only: str | None = None) -> I
 def orphans_on_tape(tapes: Path, scenes: Sequence[str]) -> Iterator[CaseError]:
     """Yield cassettes, in a folder of their own, that belong to none of these scenes."""
     found = sorted(file.parent for file in tapes.glob(f"*/{MANIFEST}"))
-    yield from _orphans(((path, path.name) for path in found), scenes, [Path(scene) for scene in scenes])
+    yield from _orphans(((path, path.name) for path in found), scenes, [*map(Path, scenes)])
 
 
 def _orphans(found: Iterable[tuple[Path, str]], scenes: Sequence[str], files: Sequence[Path]) -> Iterator[CaseError]:
@@ -388,7 +388,7 @@ def _orphans_beside(found: FoundScenes) -> Iterator[CaseError]:
 
 def scene_error(error: SceneError) -> CaseError:
     """Say what is wrong with a scene file, at its place."""
-    told = "\n".join(str(each) for each in (error, *error.also))
+    told = "\n".join(map(str, (error, *error.also)))
     place = f"{error.path}:{error.line}:{error.column}: "
     return CaseError(told.removeprefix(place), error.path, error.line, error.column, code=2)
 

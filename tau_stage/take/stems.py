@@ -180,7 +180,7 @@ def _lay_stems(folder: TakeFolder, journal: Sequence[Record], sounds: Mapping[st
     channels = beginning(journal).deliver.channels
     stems = Stems(folder.drafts(folder.stems.name), (name for name in names if name not in laid), laid, channels)
     lines = {line.id: line for line in fold(journal).lines}
-    is_kept = {id(fact) for fact in kept(journal)}
+    is_kept = set(map(id, kept(journal)))
     beds = {fact.sound: fact.stem for fact in of_type(journal, SoundPlayed)}
     for fact in journal:
         if isinstance(fact, BedEnded):

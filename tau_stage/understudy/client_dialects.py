@@ -129,7 +129,7 @@ class BetaCodec:
         heat = self._responses.get(response["id"], self.temperature)
         if kind == "response.done":
             self._responses.pop(response["id"], None)
-        response = response | {"output": [_named(item) for item in response["output"]]}
+        response = response | {"output": [*map(_named, response["output"])]}
         flat = without(response, "output_modalities", "audio")
         beside = flat_session(response)
         named = {key: beside[key] for key in ("voice", "output_audio_format") if key in beside}

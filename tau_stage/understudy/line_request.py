@@ -63,7 +63,7 @@ def requested_line(request: SpeechRequest) -> RequestedLine | None:
         return None
     heard = request.heard[-1].words if request.heard else ""
     lines = last_quoted_line(request.whisper), quoted_line(request.user), last_quoted_line(request.own)
-    asked = (line_to_repeat(text) for text in (request.whisper, request.user, request.own, heard))
+    asked = map(line_to_repeat, (request.whisper, request.user, request.own, heard))
     return next(filter(None, (*lines, *asked)), None)
 
 

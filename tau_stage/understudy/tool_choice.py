@@ -160,7 +160,7 @@ def word_stems(words: str) -> set[str]:
     ['light', 'thank', 'the', 'you']
     """
     found = re.findall(r"[^\W\d_]+", re.sub(r"\bthanks\b", "thank you", words.lower()))
-    return {_stem(word) for word in found}
+    return set(map(_stem, found))
 
 
 def is_identifier(name: str, schema: JsonObject) -> bool:
