@@ -12,7 +12,7 @@ from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.checks.voice_print import VoicePrint, average_print, voice_distance
 from tau_stage.errors import LimitReached
 from tau_stage.scene import CallWanted, Expect, Key, LinePlan, Location, Plan, Range, lines_of, locate
-from tau_stage.take import Called, Performed, Take
+from tau_stage.take import Called, Performed, Take, heard_by
 from tau_stage.text import holds, is_found, same_words, word_error_rate
 
 UNMEASURED = {
@@ -65,20 +65,22 @@ def check_expectations(
     """
     voices = {line.id: _voice(line, take, measures, own) for line in take.lines}
     for strand in plan.step_lists:
-        for wanted in lines_of(strand):
-            if not wanted.expect:
-                continue
+        for wanted in (line for line in lines_of(strand) if line.expect):
             performed = [line for line in take.lines if is_line(line, wanted)]
             if not performed and strand is plan.steps and not wanted.when:
                 yield _absent(plan, wanted, take)
             for line in performed:
                 seen = Context([line], measures.lines[line.id], voices)
                 subject = VerdictSubject("line", line.id, (line.id,), "expect")
-                yield from _Expectations(plan, subject, ("line", wanted.id, "expect"), wanted.expect, seen).verdicts()
-    if plan.expect:
-        seen = Context(take.lines, measures.whole, voices)
-        subject = VerdictSubject("scene", "", tuple(line.id for line in take.lines), "expect")
-        yield from _Expectations(plan, subject, ("expect",), plan.expect, seen).verdicts()
+                yield from _held(plan, subject, ("line", wanted.id, "expect"), wanted.expect, seen)
+    seen = Context(take.lines, measures.whole, voices)
+    subject = VerdictSubject("scene", "", tuple(line.id for line in take.lines), "expect")
+    yield from _held(plan, subject, ("expect",), plan.expect, seen)
+
+
+def _held(plan: Plan, subject: VerdictSubject, key: Key, wanted: Expect | None, seen: Context) -> Iterator[Verdict]:
+    """Hold what is expected, if anything is, against what was seen."""
+    return _Expectations(plan, subject, key, wanted, seen).verdicts() if wanted else iter(())
 
 
 def is_line(line: Performed, wanted: LinePlan) -> bool:
@@ -188,16 +190,11 @@ class _Expectations:
         told = wanted if isinstance(wanted, str) else names_or_nobody(wanted)
         unlike: list[str] = []
         for line in self.seen.lines:
-            heard = hearers(line)
+            heard = heard_by(line.hearers)
             if set(heard) != {*asked} - {line.player}:
                 which = f"{line.id} by " if len(self.seen.lines) > 1 else ""
                 unlike.append(which + names_or_nobody(heard))
         return self.subject.compare(self.at("heard_by"), "heard_by", told, "; ".join(unlike) or told, holds=not unlike)
-
-
-def hearers(line: Performed) -> tuple[str, ...]:
-    """Tell who heard a line, by name."""
-    return tuple(sorted(hearing.player for hearing in line.hearers if hearing.heard_at_s is not None))
 
 
 def names_or_nobody(names: Sequence[str]) -> str:

@@ -16,13 +16,23 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from tau_stage.checks.expectations import hearers
 from tau_stage.checks.metrics import COMPARED, Metrics, TakeMetrics, measure
 from tau_stage.checks.voice_print import VoicePrint, average_print
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, is_lfs_pointer, os_reason
 from tau_stage.protocol import UNDERSTUDY
 from tau_stage.scene import SOUNDS, Deliver, did_you_mean, identity, listed, resolve_path
-from tau_stage.take import Asked, Performed, Take, TakeFolder, audio_of, guarded, parse_document, read_beginning
+from tau_stage.take import (
+    Asked,
+    Performed,
+    Playing,
+    Take,
+    TakeFolder,
+    audio_of,
+    guarded,
+    heard_by,
+    parse_document,
+    read_beginning,
+)
 
 MISSING = "missing"
 DELIVERED: Mapping[str, Any] = Deliver().model_dump(mode="json") | {"pan": {}}
@@ -118,16 +128,7 @@ def take_snapshot(take: Take, measures: TakeMetrics, resolved: str, files: Mappi
         variant=take.scene.variant,
         deliver={key: value for key, value in {**plan["deliver"], "pan": pan}.items() if value != DELIVERED[key]},
         files=files,
-        players={
-            player.name: PlayerSnapshot(
-                voice=player.voice,
-                model=player.model,
-                speed=told[player.name]["speed"],
-                told=told[player.name]["instructions"],
-            )
-            for player in take.players
-            if not player.human
-        },
+        players={player.name: _cast(player, told[player.name]) for player in take.players if not player.human},
         cues=Counter(cued.cue for cued in take.cues),
         sounds=dict(_effects(take)),
         lines={
@@ -141,6 +142,11 @@ def take_snapshot(take: Take, measures: TakeMetrics, resolved: str, files: Mappi
             for line in take.lines
         },
     )
+
+
+def _cast(player: Playing, planned: Mapping[str, Any]) -> PlayerSnapshot:
+    speed, told = planned["speed"], planned["instructions"]
+    return PlayerSnapshot(voice=player.voice, model=player.model, speed=speed, told=told)
 
 
 def accept_snapshot(new: Snapshot, old: Snapshot | None, only: Sequence[str] = ()) -> Snapshot:
@@ -204,15 +210,15 @@ def parse_snapshot(text: str, path: Path) -> Snapshot:
 def _line_snapshot(
     line: Performed, metrics: Metrics, planned: Mapping[str, Any], *, is_retake: bool, is_understudied: bool
 ) -> LineSnapshot:
-    heard_by: Sequence[str] = hearers(line)
+    heard: Sequence[str] = heard_by(line.hearers)
     if is_retake:
-        metrics, heard_by = replace(metrics, cost=None), heard_by or planned.get("hearers", ())
+        metrics, heard = replace(metrics, cost=None), heard or planned.get("hearers", ())
     if is_retake or is_understudied:
         metrics = replace(metrics, first_audio=None)
     facts = {
         "ended": line.ended + (f" ({line.reason})" if line.reason else ""),
         "pause": planned.get("pause_s"),
-        "heard_by": heard_by,
+        "heard_by": heard,
         "calls": [{"tool": call.tool, "arguments": _arguments(call.arguments)} for call in line.calls],
         "voice": metrics.print,
     }
@@ -239,7 +245,7 @@ def _effects(take: Take) -> Iterator[tuple[str, SoundSnapshot]]:
         name = sound.source if played[sound.source] == 1 else f"{sound.source} {played[sound.source]}"
         before = bisect_right(begins, (sound.offset_samples, len(written)))
         after = written[latest[before - 1]].id if before else ""
-        heard = tuple(sorted(hearing.player for hearing in sound.hearers if hearing.heard_at_s is not None))
+        heard = heard_by(sound.hearers)
         yield name, SoundSnapshot(file=sound.source, gain_db=sound.gain_db, after=after, heard_by=heard)
 
 

@@ -192,13 +192,20 @@ def _way_to(place: Endpoint, environment: Mapping[str, str]) -> list[str]:
     return [f"through {proxy}"] if proxy else []
 
 
+def _wished(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Tell which endpoint plays where none is named, and why."""
+    from tau_stage.protocol import UNDERSTUDY
+
+    if name := environment.get("TAU_STAGE_ENDPOINT"):
+        return name, "TAU_STAGE_ENDPOINT says so"
+    return ("openai", "its key is set") if environment.get("OPENAI_API_KEY") else (UNDERSTUDY, "no key is set")
+
+
 def _ambient(environment: Mapping[str, str]) -> Finding:
     """Examine who plays a scene that names no endpoint."""
     from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, endpoint
 
-    title, wished = "a scene that names none", environment.get("TAU_STAGE_ENDPOINT")
-    name = wished or ("openai" if environment.get("OPENAI_API_KEY") else UNDERSTUDY)
-    why = "TAU_STAGE_ENDPOINT says so" if wished else ("its key is set" if name == "openai" else "no key is set")
+    title, (name, why) = "a scene that names none", _wished(environment)
     try:
         place = endpoint(name)
     except UsageError as error:

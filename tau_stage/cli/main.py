@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 FINE, FAILED, SCENE_WRONG, PROVIDER_FAILED, OVER_BUDGET, OUR_BUG, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 
+_CODES = (
+    (errors.BudgetExceeded, OVER_BUDGET),
+    (errors.CassetteDiffers, FAILED),
+    ((errors.SessionError, errors.ProtocolError), PROVIDER_FAILED),
+)
+"""Exit codes by error, the first that fits; of any other, the scene or the command line is wrong."""
+
 MOST_ERRORS_SHOWN = 20
 
 MISUSED: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
@@ -168,19 +175,7 @@ def told(failure: BaseException) -> int:
         _list(ours[0])
     else:
         warn(ours[0])
-    return _exit_code(ours[0])
-
-
-def _exit_code(failure: errors.StageError) -> int:
-    match failure:
-        case errors.BudgetExceeded():
-            return OVER_BUDGET
-        case errors.CassetteDiffers():
-            return FAILED
-        case errors.SessionError() | errors.ProtocolError():
-            return PROVIDER_FAILED
-        case _:
-            return SCENE_WRONG
+    return next((code for kinds, code in _CODES if isinstance(ours[0], kinds)), SCENE_WRONG)
 
 
 def _list(first: errors.SceneError) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, assert_never
 
 import typer
 
@@ -93,6 +93,8 @@ def _step(step: Step) -> Iterator[Row]:
             yield (at, step.id, ", ".join(step.players), order, "free play", "everyone who hears them", _ends(step))
         case plan.ListenPlan():
             yield (at, step.id, step.player, "-", _microphone(step), "-", _ends(step))
+        case _:
+            assert_never(step)
 
 
 def _items(step: ItemPlan) -> Iterator[Row]:

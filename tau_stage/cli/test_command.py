@@ -97,7 +97,7 @@ def check_scenes(
 
     from tau_stage.cli.options import dollars, read_settings
     from tau_stage.cli.scene_files import named_values
-    from tau_stage.suite import TAKES, SuiteOptions, collect, is_strict, remember, total
+    from tau_stage.suite import TAKES, SuiteOptions, collect, is_strict, remember
 
     live = live or endpoint is not None
     options = SuiteOptions(
@@ -122,8 +122,6 @@ def check_scenes(
     results = list(_shown(found.left_out, chain(broken, _results(cases, options, jobs)), quiet=as_json))
     remember(results, whole=not (failed or var or only))
     _write(results, junit, summary, form, as_json=as_json)
-    if not as_json:
-        say(total(results))
     _leave(results)
 
 
@@ -232,7 +230,7 @@ def _show(result: Result) -> None:
 
 
 def _write(results: Sequence[Result], junit: Path | None, summary: Path | None, form: str, *, as_json: bool) -> None:
-    from tau_stage.suite import as_annotations, as_junit, as_markdown
+    from tau_stage.suite import as_annotations, as_junit, as_markdown, total
     from tau_stage.suite import as_json as told_as_json
     from tau_stage.take import write_whole
 
@@ -244,3 +242,5 @@ def _write(results: Sequence[Result], junit: Path | None, summary: Path | None, 
         say_json(told_as_json(results), end="")
     if form == "github" and (lines := as_annotations(results)):
         say_commands(lines, to=sys.stderr if as_json else sys.stdout)
+    if not as_json:
+        say(total(results))

@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from statistics import median
 from typing import NamedTuple, TypeVar
 
-from tau_stage.take import Performed, Playing, Take
+from tau_stage.take import Performed, Playing, Take, heard_by
 from tau_stage.text import DiffPart, closeness, diff_words
 
 SECONDS, DECIBEL, FIRST_AUDIO_S, SHARE_OF_COST, DOLLARS = 0.1, 1.0, 0.2, 0.1, Decimal("0.0001")
@@ -175,11 +175,10 @@ def _differences(
 def _facts(line: Performed) -> dict[str, tuple[str, str, float]]:
     """Return what of a line either is as it was or not, how that is told, and how much it matters."""
     why = line.problem or line.reason
-    heard = sorted({hearing.player for hearing in line.hearers if hearing.heard_at_s is not None})
     return {
         "ended": (line.ended + (f" ({why})" if why else ""), "{}", 80.0),
         "player": (line.player, "spoken by {}", 60.0),
-        "hearers": (", ".join(heard) or "nobody", "heard by {}", 30.0),
+        "hearers": (", ".join(heard_by(line.hearers)) or "nobody", "heard by {}", 30.0),
         "calls": (f"{len(line.calls)}", "{} tool calls", 20.0),
         "direction": (line.direction or "none", "direction {}", 10.0),
     }

@@ -16,6 +16,7 @@ from tau_stage.audio import Pcm
 from tau_stage.report.compare import Comparison, LinePair, Total, is_reused, less
 from tau_stage.report.page import templates
 from tau_stage.report.tables import UNKNOWN, TextReport, TextTable, dollars, money
+from tau_stage.take import Performed
 from tau_stage.text import DiffPart, has_changes, one_line
 
 WIDTH = 100
@@ -116,12 +117,16 @@ def _line_row(pair: LinePair) -> Row:
     loud = "-" if pair.louder is None else f"{pair.louder:+z.1f}"
     if a is None or b is None:
         return (pair.id, *spoken, loud, "-", "-", pair.told)
+    differs = ", ".join(dict.fromkeys(difference.what for difference in pair.differences))
+    return (pair.id, *spoken, loud, *_first_and_cost(a, b), differs or "-")
+
+
+def _first_and_cost(a: Performed, b: Performed) -> Row:
+    """Write how much later a line was heard first, and how much dearer it was."""
     later = less(b.first_audio_s, a.first_audio_s)
     first = "-" if later is None else f"{1000 * later:+z.0f} ms"
     paid = Decimal(0) if a.former or b.former else less(b.cost.total, a.cost.total)
-    cost = UNKNOWN if paid is None else f"{paid:+z.4f}"
-    differs = ", ".join(dict.fromkeys(difference.what for difference in pair.differences))
-    return (pair.id, *spoken, loud, first, cost, differs or "-")
+    return first, UNKNOWN if paid is None else f"{paid:+z.4f}"
 
 
 def shorten(text: str) -> str:

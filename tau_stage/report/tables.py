@@ -79,17 +79,20 @@ class TextTable:
         padding = (0, GAP if is_plain else 1, 0, 0)
         table = Table(box=None if is_plain else box.SIMPLE_HEAD, padding=padding, pad_edge=False)
         for place in places:
-            if place in self.left:
-                width = self.widths[place] if place < len(self.widths) else None
-                table.add_column(Text(self.columns[place]), overflow="fold", max_width=width)
-            else:
-                table.add_column(Text(self.columns[place]), justify="right", no_wrap=True)
+            self._add_column(table, place)
         for number, row in enumerate(self.rows, 1):
             is_total = self.has_total and number == len(self.rows)
             if is_total:
                 table.add_section()
             table.add_row(*(Text(_cell(row[place]), style="bold" if is_total else "") for place in places))
         return table
+
+    def _add_column(self, table: Table, place: int) -> None:
+        if place in self.left:
+            width = self.widths[place] if place < len(self.widths) else None
+            table.add_column(Text(self.columns[place]), overflow="fold", max_width=width)
+        else:
+            table.add_column(Text(self.columns[place]), justify="right", no_wrap=True)
 
 
 def _cell(text: str) -> str:

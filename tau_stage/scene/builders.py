@@ -317,5 +317,5 @@ def _cue(node: Node, path: Path, steps: Steps, errors: Diagnostics) -> Cue | Non
         errors.add(path, "this cue does nothing", "write its steps under 'do:', each as '- player: words'")
     elif word:
         values["do"] = steps.load(do, (*path, "do"), "'do'")
-    sound = do and not others and values.get(word) is not None
-    return errors.build(Cue, values, path, at=(*path, word)) if sound else None
+        return errors.build(Cue, values, path, at=(*path, word)) if values.get(word) is not None else None
+    return None

@@ -102,6 +102,11 @@ def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
     if player.human:
         pace = of("pace", "fast")
         return PlayerPlan(name, voice="", model="", human=player.human, stand_in=player.stand_in, pace=pace, pan=pan)
+    return PlayerPlan(name, pan=pan, **_casting(scene, player, of))
+
+
+def _casting(scene: Scene, player: Player, of: Callable[..., Any]) -> dict[str, Any]:
+    """Resolve what a model plays a player with; what nobody says is left to the plan's defaults."""
     endpoint, detection = of("endpoint"), of("turn_detection")
     tools = tuple(scene.tools) if player.tools is None else player.tools
     said = {option.name: of(option.name) for option in fields(PlayerPlan) if option.name in Cascade.model_fields}
@@ -114,11 +119,10 @@ def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
         "turn_detection": detection and detection.for_api(),
         "setup": tuple((item.role, item.words) for item in player.setup),
         "pace": scene.pace,
-        "pan": pan,
     }
     transcription = of("transcription", TranscriptionOptions()).for_api(default_transcription(endpoint))
     given = {option: value for option, value in {**said, **own}.items() if value is not None}
-    return PlayerPlan(name, **{**given, "transcription": transcription})
+    return {**given, "transcription": transcription}
 
 
 def _cascaded(player: Player, scene: Scene, option: str, default: Any = None) -> Any:

@@ -72,6 +72,10 @@ def inspect_file(file: Path) -> FileLook:
             text = opened.read(LARGEST).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return FileLook(is_scene=True)
+    return _look_of(text)
+
+
+def _look_of(text: str) -> FileLook:
     said = _said(text)
     if said == "another's":
         return FileLook(is_scene=False, said=said, problem="its first line names the schema of another program")

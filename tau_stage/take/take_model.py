@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any, Literal
@@ -64,6 +64,11 @@ class Called(TakePart):
     failed: bool
     at_s: float = Field(description="Seconds since curtain up when its result was there.")
     took_s: float = Field(description="Seconds the tool took.")
+
+
+def heard_by(hearings: Iterable[Hearing]) -> tuple[str, ...]:
+    """Tell who heard a line or a sound, by name."""
+    return tuple(sorted(hearing.player for hearing in hearings if hearing.heard_at_s is not None))
 
 
 class PlayedSound(TakePart):
