@@ -121,7 +121,7 @@ class Pcm(Sound):
         parts = list(parts)
         if any(part.rate != rate for part in parts):
             raise ValueError(f"cannot join audio of {sorted({part.rate for part in parts})} Hz at {rate} Hz")
-        sounding = [part for part in parts if part]
+        sounding = [*filter(None, parts)]
         return sounding[0] if len(sounding) == 1 else cls(b"".join(part.data for part in sounding), rate)
 
     @property

@@ -332,7 +332,7 @@ def _less(now: Decimal | None, then: Decimal | None) -> Decimal | None:
 def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
     """Sum up amounts; None where one is not known."""
     known = list(amounts)
-    return None if None in known else sum((amount for amount in known if amount), Decimal(0))
+    return None if None in known else sum(filter(None, known), Decimal(0))
 
 
 def _warnings(plan: Plan, players: Iterable[PlayerForecast], likely: Cost) -> Iterator[str]:

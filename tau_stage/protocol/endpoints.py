@@ -127,7 +127,7 @@ class Endpoint:
 
     def key_name(self, environment: Mapping[str, str]) -> str | None:
         """Return the variable that holds its key; None where none does."""
-        return next((name for name in self.key_env if environment.get(name)), None)
+        return next(filter(environment.get, self.key_env), None)
 
     def headers(self, key: str | None) -> dict[str, str]:
         """Return what the upgrade carries.

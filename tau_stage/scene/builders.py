@@ -76,7 +76,7 @@ class Steps:
             self.no_list(node, path, what)
             return ()
         steps = (self.step(item, (*path, number)) for number, item in enumerate(node))
-        return tuple(step for step in steps if step)
+        return tuple(filter(None, steps))
 
     def step(self, node: Node, path: Path) -> AnyStep | None:
         """Load one step; None if it is not sound, which is noted."""
@@ -299,7 +299,7 @@ def load_cues(node: Node, steps: Steps, errors: Diagnostics) -> tuple[Cue, ...]:
         errors.add(("on",), "'on' is a list of cues", hint)
         return ()
     cues = (_cue(item, ("on", number), steps, errors) for number, item in enumerate(node))
-    return tuple(cue for cue in cues if cue)
+    return tuple(filter(None, cues))
 
 
 def _cue(node: Node, path: Path, steps: Steps, errors: Diagnostics) -> Cue | None:

@@ -71,7 +71,7 @@ class Presence:
 
     def behind(self, players: Iterable[str]) -> list[str]:
         """Return who was not sent everything yet; or has not acknowledged it, where the scene waits for failures."""
-        return [name for name in players if self._behind.get(name)]
+        return [*filter(self._behind.get, players)]
 
     def reported(self, news: HearingNews) -> None:
         """Note that a player was sent a clip, has heard it, or has not."""

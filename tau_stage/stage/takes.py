@@ -538,7 +538,7 @@ def _options(line: LinePlan, tools: tuple[FunctionTool, ...], instructions: str)
         options["output_modalities"] = (line.output,)
     options |= wished_tools(line.reasoning, None if line.tools is None else tools, line.tool_choice)
     if line.apart:
-        told = "\n".join(text for text in (instructions, line.prompt) if text)
+        told = "\n".join(filter(None, (instructions, line.prompt)))
         options |= {"conversation": "none", "instructions": told, "tool_choice": "none"}
     return options
 

@@ -141,7 +141,7 @@ def _why_no_scene(file: Path, look: FileLook, used: Mapping[str, str], *, among_
 def _included_below(place: Path, name: str) -> str:
     """Find the scene in a folder further down that includes a file."""
     for folder, folders, files in os.walk(place):
-        folders[:] = sorted(each for each in folders if _is_entered(each))
+        folders[:] = sorted(filter(_is_entered, folders))
         for file in sorted(each for each in files if Path(each).suffix.lower() in SUFFIXES):
             includes = inspect_file(Path(folder, file)).included
             if any(os.path.normpath(Path(folder, each)) == os.path.normpath(place / name) for each in includes):
@@ -195,7 +195,7 @@ def _walk(top: str, found: FoundScenes) -> None:
         place = Path(name)
         reasons = {str(place / folder): _why_not_entered(place / folder) for folder in folders}
         found.left_out |= {path: reason for path, reason in reasons.items() if reason}
-        folders[:] = sorted(each for each in folders if _is_entered(each))
+        folders[:] = sorted(filter(_is_entered, folders))
         scenes, left = sort_files(place, files)
         found.scenes += [str(place / each) for each in scenes]
         found.left_out |= {str(place / each): reason for each, reason in left.items()}

@@ -247,7 +247,7 @@ def _pieces(part: str) -> Iterator[str]:
 def _compared(piece: str) -> str:
     """Write a word as it is compared; nothing where it has neither letters nor digits."""
     whole = caseless(piece.translate(_APOSTROPHES)).translate(_APOSTROPHES)
-    signs = "".join(sign for sign in whole if _counts(sign))
+    signs = "".join(filter(_counts, whole))
     return signs if any(map(str.isalnum, signs)) else ""
 
 

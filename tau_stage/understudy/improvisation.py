@@ -237,7 +237,7 @@ def read_briefing(texts: Sequence[str]) -> Briefing:
     whole = "\n".join(texts)
     selves = {name for found in SELF.finditer(whole) for name in _beginnings(found["told"].lower().split())}
     listed = re.split(r" ?[,;&] ?(?:and )?| and ", " ".join(_last(PLAYERS, whole).split()))
-    others = (name for name in map(str.strip, listed) if name)
+    others = filter(None, map(str.strip, listed))
     return Briefing(
         tuple(name for name in others if name.lower() not in selves),
         _last(SUBJECT, whole),

@@ -86,7 +86,7 @@ def choose_calls(tools: Sequence[Tool], choice: Any, words: str) -> list[tuple[s
 
 def _chosen(known: Sequence[Tool], words: str) -> list[Tool]:
     """Choose the tools that are asked for, in the order given; the surest where the same words ask for several."""
-    requests = " ".join(part for part in SENTENCE.findall(words) if _is_request(part))
+    requests = " ".join(filter(_is_request, SENTENCE.findall(words)))
     asked = [(tool, _match(tool, words, requests)) for tool in known]
     ranked = sorted(asked, key=lambda pair: (-pair[1].rank, -len(pair[1].told - WEAK)))
     taken: set[str] = set()
@@ -312,7 +312,7 @@ def _in_both(one: Any, other: Any) -> list[Any]:
 
 
 def _tighter(choose: Callable[[list[Any]], Any]) -> Callable[[Any, Any], Any]:
-    return lambda *limits: choose([limit for limit in limits if _is_number(limit)] or [None])
+    return lambda *limits: choose([*filter(_is_number, limits)] or [None])
 
 
 MERGERS: dict[str, Callable[[Any, Any], Any]] = {

@@ -177,7 +177,7 @@ def split_phonemes(phonemes: str) -> list[str]:
         cut = cut if 0 < cut <= LONGEST_PIECE else LONGEST_PIECE
         pieces.append(rest[:cut].strip())
         rest = rest[cut:].strip()
-    return [piece for piece in (*pieces, rest) if piece]
+    return [*filter(None, (*pieces, rest))]
 
 
 VOICED = ("LATIN", "GREEK", "CYRILLIC", "FULLWIDTH LATIN")
