@@ -22,6 +22,7 @@ from tau_stage.scene.plan import (
     SoundPlan,
     Step,
     TogetherPlan,
+    unwritten_line,
     lines_of,
 )
 from tau_stage.scene.planner import change_line, make_plan
@@ -266,7 +267,7 @@ def test_what_ends_by_itself_needs_no_end(human: str, folder: Path) -> None:
     assert [type(step) for step in plan.steps] == [ListenPlan, ListenPlan]
     step = plan.steps[0]
     assert isinstance(step, ListenPlan)
-    made_up = step.line(step.player)
+    made_up = unwritten_line(step, step.player, step.id)
     assert (made_up.id, made_up.player, made_up.improvised) == (step.id, step.player, True)
     assert made_up.hearers == step.hearers[step.player]
 
