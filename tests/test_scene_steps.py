@@ -22,8 +22,8 @@ from tau_stage.scene.plan import (
     SoundPlan,
     Step,
     TogetherPlan,
-    unwritten_line,
     lines_of,
+    unwritten_line,
 )
 from tau_stage.scene.planner import change_line, make_plan
 from tests.support.tone_voice import write_tone
