@@ -6,13 +6,9 @@ name when it is first asked for, so that ``tau-stage --help`` loads no voice, no
 
 from __future__ import annotations
 
-import logging
-
 from lazy_loader import attach_stub
 
 from tau_stage import errors
-
-logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent, unless the program wants to hear
 
 _load, __dir__, _names = attach_stub(__name__, __file__)
 __all__ = [name for name in _names if name != "__version__"]

@@ -1,6 +1,10 @@
 """``tau-stage`` and ``python -m tau_stage``: an interruption has no traceback, even while the program loads."""
 
+import gc
 import sys
+
+YOUNG_OBJECTS = 20_000
+"""Of what is made, so much until garbage is looked for: modules, schemas and price lists are none."""
 
 
 def main() -> None:
@@ -9,6 +13,7 @@ def main() -> None:
     Raises:
         SystemExit: Always, with an exit code of the README.
     """
+    gc.set_threshold(YOUNG_OBJECTS)
     try:
         from tau_stage.cli.main import main as run
     except KeyboardInterrupt:

@@ -14,6 +14,8 @@ from typing import IO
 from tau_stage.protocol import ENDPOINTS, Secrets, proxy_secrets
 from tau_stage.text import bears_key, keys_of
 
+logging.getLogger("tau_stage").addHandler(logging.NullHandler())  # silent, unless the program wants to hear
+
 KEYS = frozenset({name for place in ENDPOINTS.values() for name in place.key_env} | {"TAU_STAGE_API_KEY"})
 """Every variable that may hold an endpoint's key."""
 

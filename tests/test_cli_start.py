@@ -12,7 +12,9 @@ from tests.support.in_memory_stage import SCENES
 NEVER = {"numpy", "soundfile", "websockets", "anyio", "onnxruntime", "hibari", "jinja2"}
 """Modules of performances."""
 
-LISTED = NEVER | {"rich", "asyncio", "tau_stage.audio"}
+NEVER |= {"asyncio", "httpx2", "filelock", "tau_stage.audio", "tau_stage.take.records"}
+
+LISTED = NEVER | {"rich", "logging"}
 READ = LISTED | {"pydantic", "yaml", "importlib.metadata", "tomllib"}
 
 LOADED = """

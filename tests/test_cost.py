@@ -1,11 +1,15 @@
 """Usage times price, by hand."""
 
+import subprocess
+import sys
 from decimal import Decimal
+from importlib import import_module
 
 import pytest
 from genai_prices import calc_price, extract_usage
 
 from tau_stage.cost import Cost, price, prices
+from tau_stage.cost.pricing import LoadedWhenUsed, price_library
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.protocol.usage import Usage
 
@@ -127,3 +131,32 @@ def test_nothing_used_costs_nothing_whatever_the_model() -> None:
 def test_transcripts_of_the_input_by_hand(model: str, text: str, audio: str, out: str) -> None:
     cost = price(Usage(text_in=2, audio_in=17, text_out=9), model)
     assert cost.total == (2 * Decimal(text) + 17 * Decimal(audio) + 9 * Decimal(out)) / 1_000_000
+
+
+def test_a_module_that_is_loaded_when_used_gives_way_to_the_real_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = LoadedWhenUsed("colorsys")
+    monkeypatch.setitem(sys.modules, "colorsys", waiting)
+    assert waiting.rgb_to_hsv(0, 0, 0) == (0, 0, 0)
+    assert sys.modules["colorsys"] is not waiting
+    assert waiting.hsv_to_rgb is import_module("colorsys").hsv_to_rgb
+
+
+def test_nothing_stays_in_a_modules_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "httpx2", raising=False)
+    price_library.__wrapped__()
+    assert "httpx2" not in sys.modules
+
+
+def test_the_price_library_leaves_what_it_did_not_load_as_it_was() -> None:
+    code = """
+import sys
+from tau_stage.cost import prices
+prices("gpt-realtime-2.1")
+print({"asyncio", "httpx2"} & set(sys.modules))
+import asyncio
+print(asyncio.run(asyncio.sleep(0, "slept")))
+from genai_prices import UpdatePrices
+print(UpdatePrices().request_timeout.connect)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["set()", "slept", "5"]

@@ -48,7 +48,7 @@ async def test_not_even_what_lies_below_shows_a_key(
 
 
 def test_it_is_silent_by_default() -> None:
-    speaking = "import logging, tau_stage; logging.getLogger('tau_stage.stage').error('Nobody hears this.')"
+    speaking = "from tau_stage.environment import log_event; log_event('stage', 40, 'Nobody hears this.')"
     done = subprocess.run([sys.executable, "-c", speaking], capture_output=True, text=True, check=True)
     assert done.stderr == ""
 

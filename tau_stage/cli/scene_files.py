@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.scene import Document, Plan, Scene, load_scene, load_variants, make_plan, read_source, read_yaml
-from tau_stage.take import clear_drafts, draft_beside, guarded
 
 Made = TypeVar("Made")
 
@@ -104,6 +103,8 @@ def rewrite(path: str, text: str) -> None:
     Raises:
         TakeError: It cannot be written; then it is as it was.
     """
+    from tau_stage.take import clear_drafts, draft_beside, guarded
+
     file = Path(path).resolve()
     with guarded(file, "make room, or make it a file that you may write"):
         mark = _BYTE_ORDER_MARK if file.read_bytes().startswith(_BYTE_ORDER_MARK) else b""

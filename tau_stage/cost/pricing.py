@@ -5,10 +5,13 @@ A model is billed by tokens, or by the time of its audio; then its tokens cost n
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from tau_stage.protocol import TOKENS, Usage
@@ -172,14 +175,41 @@ def prices(model: str, provider: str = "openai") -> PriceList:
 
 def _listed(sample: dict[str, Any], model: str, provider: str) -> Decimal | None:
     """Price a sample; None where it has no price."""
-    from genai_prices import Usage as Tokens
-    from genai_prices import calc_price
-
+    library = price_library()
     try:
-        found = calc_price(Tokens(**sample), model, provider_id=provider).total_price
+        found = library.calc_price(library.Usage(**sample), model, provider_id=provider).total_price
     except LookupError:
         return None
     return found or None  # what a model is not billed by is listed at nothing
+
+
+class LoadedWhenUsed(ModuleType):
+    """A module that is loaded when something of it is used.
+
+    >>> LoadedWhenUsed("colorsys").rgb_to_hsv(1, 0, 0)
+    (0.0, 1.0, 1)
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        self.give_way()
+        return getattr(import_module(self.__name__), name)
+
+    def give_way(self) -> None:
+        """Leave its place to the module itself."""
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+
+
+@cache
+def price_library() -> Any:
+    """Load ``genai-prices`` without what it only updates its prices with, which takes longer than all else of it."""
+    absent = {name: LoadedWhenUsed(name) for name in ("asyncio", "httpx2") if name not in sys.modules}
+    sys.modules.update(absent)
+    try:
+        return import_module("genai_prices")
+    finally:
+        for module in absent.values():
+            module.give_way()
 
 
 def _sample(direction: str, kind: str, *, cached: bool = False) -> dict[str, Any]:

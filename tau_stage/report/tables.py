@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from io import StringIO
 from statistics import median
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.cells import cell_len
@@ -18,8 +19,10 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from tau_stage.take import Costs, Playing, Take
 from tau_stage.text import one_line
+
+if TYPE_CHECKING:
+    from tau_stage.take import Costs, Playing, Take
 
 Row = Sequence[str]
 
