@@ -17,24 +17,19 @@ def schema(
     Name that of scenes in a scene's first line, as scenes/umbrella.yaml does: the editor then completes and
     describes what you write.
     """
-    text = _scene() if of == "scene" else _take()
+    if of == "scene":
+        from tau_stage.scene import scene_schema
+
+        text = scene_schema()
+    else:
+        import json
+
+        from tau_stage.take import take_schema
+
+        text = json.dumps(take_schema(), indent=2, ensure_ascii=False) + "\n"
     if write is None:
         say_json(text, end="")
         return
     from tau_stage.take import write_whole
 
     write_whole({write: text}, "choose another file")
-
-
-def _scene() -> str:
-    from tau_stage.scene import scene_schema
-
-    return scene_schema()
-
-
-def _take() -> str:
-    import json
-
-    from tau_stage.take import take_schema
-
-    return json.dumps(take_schema(), indent=2, ensure_ascii=False) + "\n"

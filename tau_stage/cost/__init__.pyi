@@ -19,6 +19,7 @@ from .pricing import SPOKEN as SPOKEN
 from .pricing import UNITS as UNITS
 from .pricing import Cost as Cost
 from .pricing import PriceList as PriceList
+from .pricing import less as less
 from .pricing import price as price
 from .pricing import prices as prices
 from .retirements import coming_retirements as coming_retirements

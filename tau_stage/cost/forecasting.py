@@ -37,7 +37,7 @@ from tau_stage.cost.durations import (
     speech_duration_s,
     text_tokens,
 )
-from tau_stage.cost.pricing import Cost, price, prices
+from tau_stage.cost.pricing import Cost, less, price, prices
 from tau_stage.cost.retirements import retirement_warnings, undated
 from tau_stage.protocol import Endpoint, Usage, endpoint
 from tau_stage.scene import (
@@ -298,7 +298,7 @@ def _player(player: PlayerPlan, outcomes: Estimate[Simulation]) -> PlayerForecas
     savings = Savings(Decimal(0), Decimal(0))
     if not player.human:
         now = likely.cost(player).total
-        savings = Savings(*(_less(now, likely.cost(player, way).total) for way in (1, 2)))
+        savings = Savings(*(less(now, likely.cost(player, way).total) for way in (1, 2)))
     return PlayerForecast(
         name=player.name,
         model=player.model,
@@ -323,10 +323,6 @@ def _lines(outcomes: Estimate[Simulation]) -> Iterator[LineForecast]:
             seconds=Estimate(seconds.low.get(line.id, 0.0), line.seconds, seconds.high.get(line.id, line.seconds)),
             hearers=line.plan.hearers,
         )
-
-
-def _less(now: Decimal | None, then: Decimal | None) -> Decimal | None:
-    return None if now is None or then is None else now - then
 
 
 def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:

@@ -12,12 +12,13 @@ from decimal import Decimal
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from tau_stage.protocol import TOKENS, Usage
 
 __all__ = [
-    "CACHED", "KINDS", "LISTENED", "MILLION", "SPOKEN", "TOKENS", "UNITS", "Cost", "PriceList", "price", "prices",
+    "CACHED", "KINDS", "LISTENED", "MILLION", "SPOKEN", "TOKENS", "UNITS", "Cost", "PriceList", "less", "price",
+    "prices",
 ]  # fmt: skip
 
 BY_TIME = ("seconds", "text_messages")
@@ -33,6 +34,8 @@ CACHED = ("cached_text_in", "cached_audio_in", "cached_image_in")
 
 MILLION = Decimal(1_000_000)
 MINUTE_S = 60
+
+Number = TypeVar("Number", float, Decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,11 @@ class Cost:
         if self.tokens.untold or self.unpriced.intersection(kinds):
             return None
         return sum((self.by_kind.get(kind, Decimal(0)) for kind in kinds), Decimal(0))
+
+
+def less(one: Number | None, other: Number | None) -> Number | None:
+    """Subtract, where both are known."""
+    return None if one is None or other is None else one - other
 
 
 def price(usage: Usage, model: str, provider: str = "openai") -> Cost:

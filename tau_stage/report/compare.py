@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from difflib import SequenceMatcher
 from statistics import median
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
+from tau_stage.cost import less
 from tau_stage.take import Performed, Playing, Take, heard_by
 from tau_stage.text import DiffPart, closeness, diff_words
 
 SECONDS, DECIBEL, FIRST_AUDIO_S, SHARE_OF_COST, DOLLARS = 0.1, 1.0, 0.2, 0.1, Decimal("0.0001")
 """What is less than this nobody notices."""
-
-Number = TypeVar("Number", float, Decimal)
 
 Loudness = Mapping[str, float]
 """RMS level in dBFS, by the id of the line; a line that is not in it has no sound that could be measured."""
@@ -126,11 +125,6 @@ def compare_takes(a: Take, b: Take, loudness: tuple[Loudness, Loudness] = ({}, {
         found = sorted(_differences(*lines, less(levels[1], levels[0]), moved=moved), key=lambda each: -each.weight)
         pairs.append(LinePair(name, *lines, *levels, tuple(found)))
     return Comparison(a, b, tuple(pairs), tuple(_changes(a, b)), tuple(_totals(a, b)))
-
-
-def less(one: Number | None, other: Number | None) -> Number | None:
-    """Subtract, where both are known."""
-    return None if one is None or other is None else one - other
 
 
 def _by_id(take: Take) -> dict[str, Performed]:

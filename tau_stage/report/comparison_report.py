@@ -13,7 +13,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from tau_stage.audio import Pcm
-from tau_stage.report.compare import Comparison, LinePair, Total, is_reused, less
+from tau_stage.cost import less
+from tau_stage.report.compare import Comparison, LinePair, Total, is_reused
 from tau_stage.report.page import templates
 from tau_stage.report.tables import UNKNOWN, TextReport, TextTable, dollars, money
 from tau_stage.take import Performed

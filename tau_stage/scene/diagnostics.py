@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from tau_stage.errors import SceneError
 from tau_stage.scene.fields import LocatedModel, SceneModel
 from tau_stage.scene.names import ELSEWHERE, did_you_mean, key_meant, listed, ranked
-from tau_stage.scene.source import Location, SceneWarning
+from tau_stage.scene.source import SceneWarning
 from tau_stage.scene.yaml_text import Document, Node, Path
 from tau_stage.scene.yaml_traps import misread, quote_hint
 
@@ -41,8 +41,7 @@ class Diagnostics:
 
     def remark(self, path: Path, problem: str, hint: str) -> None:
         """Note a value that may not be what its author meant."""
-        place, file = self.document.place(path), self.document.source_of(path).path
-        self.warnings.append(SceneWarning(Location(file, place.line, place.column), problem, hint))
+        self.warnings.append(SceneWarning(self.document.location(path), problem, hint))
 
     def is_wrong(self, path: Path) -> bool:
         """Tell whether an error was noted at a part or within it: what follows from it is not worth telling."""

@@ -9,7 +9,7 @@ from tau_stage.scene.compose import Variant, fill_in, include, script_into_lines
 from tau_stage.scene.diagnostics import Diagnostics
 from tau_stage.scene.model import AnyStep, Cascade, Player, Scene, SoundStep, ToolDefinition, parts_of
 from tau_stage.scene.names import cue_id, key_meant
-from tau_stage.scene.source import Key, Location, Locations, Source, read_source
+from tau_stage.scene.source import Key, Locations, Source, read_source
 from tau_stage.scene.validate import check_names, check_scene, written_lines
 from tau_stage.scene.yaml_text import Document, Node, Path, read_yaml
 from tau_stage.scene.yaml_traps import MOST_SHOWN, in_brackets, yaml_scalar
@@ -33,7 +33,7 @@ def locations_of(scene: Scene, document: Document) -> Locations:
     places += [(("cue", cue_id(number)), cue.path) for number, cue in enumerate(scene.on, 1)]
     places += [(("sound", name), (*sound.path, sound.kind)) for name, sound in _sounds(scene)]
     places += within(("expect",), ("expect",))
-    return {key: _spot(document, path) for key, path in places}
+    return {key: document.location(path, key=path in document.keys) for key, path in places}
 
 
 def _below(document: Document) -> dict[Path, list[Path]]:
@@ -52,11 +52,6 @@ def _sounds(scene: Scene) -> Iterator[tuple[str, SoundStep]]:
         if isinstance(part, SoundStep):
             numbers[part.kind] += 1
             yield f"{part.kind}-{numbers[part.kind]}", part
-
-
-def _spot(document: Document, path: Path) -> Location:
-    line, column = document.place(path, key=path in document.keys)
-    return Location(document.source_of(path).path, line, column)
 
 
 MOST_PLAYERS = 200
@@ -195,13 +190,10 @@ def _entry(player: Node) -> str | None:
         and all(isinstance(value, str) for value in options.values())
     ):
         return None
-    inside = ", ".join(f"{_option(key)}: {in_brackets(str(value))}" for key, value in options.items())
+    known = Player.options()
+    keys = [key if key in known else key_meant(key, known) or key for key in options]
+    inside = ", ".join(f"{key}: {in_brackets(str(value))}" for key, value in zip(keys, options.values(), strict=True))
     return f"{yaml_scalar(name)}: {{{inside}}}" if inside else f"{yaml_scalar(name)}:"
-
-
-def _option(key: str) -> str:
-    """Return the option of a player that a key most likely means, or the key."""
-    return key if key in Player.options() else key_meant(key, Player.options()) or key
 
 
 def _refuse_more(entries: dict[str, Node], most: int, what: str, errors: Diagnostics) -> None:

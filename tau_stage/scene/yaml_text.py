@@ -13,7 +13,7 @@ import yaml
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.names import RESERVED
-from tau_stage.scene.source import Position, Quoted, Source
+from tau_stage.scene.source import Location, Position, Quoted, Source
 from tau_stage.scene.yaml_traps import (
     DEEPEST,
     ParserState,
@@ -88,6 +88,10 @@ class Document:
             path = path[:-1]
             places = self.values
         return places[path].start
+
+    def location(self, path: Path, *, key: bool = False) -> Location:
+        """Tell where a value (or its key) stands, and in which file."""
+        return Location(self.source_of(path).path, *self.place(path, key=key))
 
     def put(self, path: Path, place: Position) -> None:
         """Let a part that was made out of others stand at a place."""
