@@ -16,11 +16,6 @@ from typing import Any, TypeVar
 
 from tau_stage.protocol import TOKENS, Usage
 
-__all__ = [
-    "CACHED", "KINDS", "LISTENED", "MILLION", "SPOKEN", "TOKENS", "UNITS", "Cost", "PriceList", "less", "price",
-    "prices",
-]  # fmt: skip
-
 BY_TIME = ("seconds", "text_messages")
 KINDS = (*TOKENS, *BY_TIME)
 """What is billed, as ``Usage`` names it."""
