@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
+from pathlib import Path
 
 from tau_stage.cassette.clips import Event, map_strings
 
@@ -15,28 +17,18 @@ COUNTED = re.compile(r"tau_(evt|item)_\d+")
 NUMBERED = re.compile(r"(?:say|hear|line|heard)_(.+?)(?:_\d+)?")
 """Ids that hold a line's number, or an effect's name."""
 
-FIELDS = {
-    **{name: name for name in ("instructions", "voice", "speed", "tools", "tool_choice", "max_output_tokens")},
-    **{name: name for name in ("reasoning", "turn_detection", "metadata", "model")},
-    "max_response_output_tokens": "max_output_tokens",
-    "output_modalities": "output",
-    "modalities": "output",
-    "audio_end_ms": "the milliseconds heard",
-    "output": "the tool's output",
-}
+WORDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+FIELDS: Mapping[str, str] = WORDS["fields"]
+KINDS: Mapping[str, str] = WORDS["kinds"]
+
 SHOWN = 60
 MISSING = object()
 """Stands where a field is missing."""
 
-KINDS = {
-    "session.update": "a change of the session",
-    "input_audio_buffer.append": "sound from the microphone",
-    "conversation.item.truncate": "that it was cut short",
-}
 RANKS = {"type": 0, "event_id": 3, "metadata": 2, "id": 2}
 """What matters is compared before our own ids."""
 
-Path = tuple[str | int, ...]
+Place = tuple[str | int, ...]
 IsSameAudio = Callable[[Event, bytes], bool]
 """Whether a cassette's reference means these bytes."""
 
@@ -55,7 +47,7 @@ class SentAudio:
 class EventDifference:
     """The first place where two events differ: keys and places, from the event inwards."""
 
-    path: Path
+    path: Place
     recorded: object
     now: object
 
@@ -103,7 +95,7 @@ def _brief(value: object) -> str:
 
 
 def first_difference(
-    recorded: object, now: object, is_same_audio: IsSameAudio, path: Path = ()
+    recorded: object, now: object, is_same_audio: IsSameAudio, path: Place = ()
 ) -> EventDifference | None:
     """Tell where an event that is about to be sent is not as it was recorded; what only counts does not matter."""
     if isinstance(now, SentAudio):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -22,23 +23,7 @@ LONGEST_APPEND = 15 * 1024 * 1024
 WIDEST = 4
 """Most bytes on the way for one sample of ours."""
 
-NEW_NAMES = {
-    "modalities": "output_modalities=('audio',) or ('text',)",
-    "max_response_output_tokens": "max_output_tokens",
-    "input_audio_transcription": "transcription",
-    "input_audio_noise_reduction": "noise_reduction",
-    "input_audio_format": "input_format={'type': 'audio/pcmu'}",
-    "output_audio_format": "output_format={'type': 'audio/pcmu'}",
-}
-RENAMED: Mapping[str, tuple[str, str]] = {
-    **{old: (f"{old} has another name since GA", f"write {new}") for old, new in NEW_NAMES.items()},
-    "temperature": ("the Realtime API has no temperature since GA", "leave it out"),
-    "url": ("create_session has no option url", "write endpoint"),
-    "max_time_to_respond": (
-        "a response has no option max_time_to_respond",
-        "write deadlines=Deadlines(response_s=...)",
-    ),
-}
+RENAMED: Mapping[str, Mapping[str, str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 """Options of earlier clients and of the beta, by name: what is wrong with them, and what to write."""
 
 
@@ -122,7 +107,7 @@ def asked_response(**options: object) -> ResponseConfig:
 
 def _check_names(wishes: Mapping[str, object]) -> None:
     for name in wishes.keys() & RENAMED.keys():
-        raise UsageError(*RENAMED[name])
+        raise UsageError(**RENAMED[name])
 
 
 def _refused(verb: str, error: ValidationError) -> UsageError:
