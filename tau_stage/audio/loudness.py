@@ -21,14 +21,15 @@ from tau_stage.audio.pcm import Pcm, SoundT
 GATING_BLOCK_S = 0.4
 """What BS.1770 measures at once; a shorter sound is measured with silence after it."""
 
-CELL = 1 << 11
+CELL = 1 << 9
 """Samples of which the highest says whether the values between them are looked at."""
 
 BEFORE = 64
 """Samples before a cell that the meter's filter is filled with; it reaches over 25 at most."""
 
-OVERSHOOT = 2.0
-"""No value between samples that the meter makes is higher than so many times the highest sample near it: 1.86."""
+OVERSHOOT = 0.94
+"""A value between two samples is higher than one of them by so many times the largest step near them, at most: the sum
+of what the steps weigh in the meter's filter (0.933, and a thousandth of the sample)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,10 @@ class Meter:
         near = np.concatenate([self._last, louder])
         self._last = near[-BEFORE:]
         starts = np.arange(BEFORE, len(near), CELL)
-        highest = np.maximum.reduceat(np.abs(near).max(axis=1), starts - BEFORE)
+        highest = _bound(near, starts - BEFORE, OVERSHOOT)
         highest[:-1] = np.maximum(highest[:-1], highest[1:])
         for cell in np.argsort(-highest):
-            if highest[cell] * OVERSHOOT <= self._peak:
+            if highest[cell] <= self._peak:
                 break
             start = starts[cell]
             self._look_between(near[start - BEFORE : start], near[start : start + CELL])
@@ -117,6 +118,14 @@ class Meter:
             20 * math.log10(self._peak) - self._gain_db if self._peak > 0 else None,
             self._samples,
         )
+
+
+def _bound(sound: Samples, starts: NDArray[np.intp], overshoot: float) -> Samples:
+    """Return what no value on or between the samples of each cell exceeds; ``sound`` is samples by channels."""
+    levels = np.maximum.reduceat(np.abs(sound).max(axis=1), starts)
+    steps = np.maximum.reduceat(np.abs(np.diff(sound, axis=0, append=sound[-1:])).max(axis=1), starts)
+    bounds: Samples = 1.001 * levels + overshoot * steps
+    return bounds
 
 
 def gain_for(found: Loudness, target_lufs: float) -> float:
@@ -193,8 +202,11 @@ OVERSAMPLING = 4
 REACH = 24
 """Samples on either side from which a value between two samples is made."""
 
-REACH_GAIN = 2.9
-"""No value between samples is higher than so many times the highest sample near it: the sum of a filter's taps."""
+PIECE = 1 << 13
+"""Samples worked on at once: what is quiet for so long costs nothing."""
+
+STEPS = 1.42
+"""As ``OVERSHOOT``, for the limiter's filters."""
 
 KAISER_BETA = 5.0
 
@@ -229,7 +241,7 @@ class Limiter:
         self._channels = channels
         self._shape = () if channels == 1 else (channels,)
         self._delayed: Samples = np.zeros((0, *self._shape))
-        self._near: Samples = np.zeros((channels, REACH))
+        self._near: Samples = np.zeros((REACH, channels))
         self._next: Samples = np.zeros(1)
         self._before: Samples = np.zeros(self._ahead - 1)
         self._last_db = 0.0
@@ -238,7 +250,8 @@ class Limiter:
 
     def feed(self, block: NDArray[np.floating]) -> Samples:
         """Take some more sound, and return what is ready: it lags 5 ms and a little behind."""
-        ready = self._feed(block)
+        pieces = [self._feed(block[start : start + PIECE]) for start in range(0, len(block), PIECE)]
+        ready = np.concatenate([self._delayed[:0], *pieces])
         early = min(self._early, len(ready))  # the silence before the sound, in which the first peak is seen coming
         self._early -= early
         return ready[early:]
@@ -258,20 +271,16 @@ class Limiter:
 
     def _wanted_db(self, block: Samples) -> Samples:
         """Measure by how much each sample, and what is between it and the next, is too loud."""
-        near = np.concatenate([self._near, block.reshape(len(block), self._channels).T], axis=1)
-        self._near = near[:, -2 * REACH :]
-        if near.shape[1] <= 2 * REACH:
-            return np.zeros(0)
-        levels = np.abs(near).max(axis=0)
-        peaks: Samples = levels[REACH:-REACH]
-        for start, end in _spans(levels * REACH_GAIN > self._ceiling):
-            for channel in near[:, start : end + 2 * REACH]:
+        near = np.concatenate([self._near, block.reshape(len(block), self._channels)])
+        self._near = near[-2 * REACH :]
+        wanted: Samples = np.zeros(max(0, len(near) - 2 * REACH))
+        for start, end in _spans(near, self._ceiling):
+            peaks = np.abs(near[start + REACH : end + REACH]).max(axis=1)
+            for channel in near[start : end + 2 * REACH].T:
                 for taps in _between():
-                    between = np.abs(np.convolve(channel, taps, mode="valid"))
-                    np.maximum(peaks[start:end], between, out=peaks[start:end])
-        if not (peaks > self._ceiling).any():
-            return np.zeros(len(peaks))
-        wanted: Samples = 20 * np.log10(np.maximum(peaks / self._ceiling, 1.0))
+                    np.maximum(peaks, np.abs(np.convolve(channel, taps, mode="valid")), out=peaks)
+            loud = np.flatnonzero(peaks > self._ceiling)
+            wanted[start + loud] = 20 * np.log10(peaks[loud] / self._ceiling)
         return wanted
 
     def _held(self, wanted: Samples) -> Samples:
@@ -313,17 +322,20 @@ class Limiter:
         return means
 
 
-def _spans(loud: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Yield the stretches of a block, without what reaches over its ends, in which a value between samples may be loud.
+def _spans(near: Samples, ceiling: float) -> Iterator[tuple[int, int]]:
+    """Yield the stretches of a block in which a value on or between samples may be over a ceiling.
 
     Args:
-        loud: For each sample, and ``REACH`` more on either side, whether it is.
+        near: The block, and ``REACH`` samples more on either side: samples by channels.
+        ceiling: Full scale is 1.
     """
-    cells = np.add.reduceat(loud, np.arange(0, len(loud), REACH), dtype=np.intp) > 0
-    whole = np.concatenate([[False], cells[:-2] | cells[1:-1] | cells[2:], [False]])
-    edges = np.flatnonzero(np.diff(whole.astype(np.int8))) * REACH
-    last = len(loud) - 2 * REACH
-    yield from ((start, min(end, last)) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < last)
+    last = len(near) - 2 * REACH
+    if last <= 0:
+        return
+    cells = _bound(near, np.arange(0, len(near), REACH), STEPS) > ceiling
+    reached = np.concatenate([[False], cells[:-2] | cells[1:-1] | cells[2:], [False]])
+    edges = np.flatnonzero(np.diff(reached.astype(np.int8))) * REACH
+    yield from ((start, min(end, last)) for start, end in zip(edges[::2], edges[1::2], strict=True))
 
 
 @cache
