@@ -52,6 +52,13 @@ def test_an_error_without_a_place_is_at_the_beginning() -> None:
         ("players: {a: }\nlines\n- a: hi\n", Position(2, 1), "a line is '- player: words'"),
         ("a: b\nc:d\ne: f\n", Position(2, 3), "write it like this:\n  c: d"),
         ("a: b\nc #d\ne: f\n", Position(2, 3), "put the text in quotes"),
+        ("c\na: |\n", Position(1, 1), "write it like 'key: value'"),
+        ("lines:\n- ann: ! &\n", Position(2, 8), 'put the text in quotes:\n  - ann: "! &"'),
+        (
+            "players: {ann: }\nlines:\n  ann: hi\n  ann: ho\nlimits: {calls: 1}\n",
+            Position(3, 3),
+            "write each as '- player: words':\n    - ann: hi\n    - ann: ho",
+        ),
     ],
 )
 def test_what_is_neither_key_nor_text(text: str, place: Position, hint: str) -> None:

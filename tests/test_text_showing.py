@@ -96,6 +96,10 @@ def test_plain_words_stay_as_they_are(text: str) -> None:
     assert printable(text) == text
 
 
+def test_what_stands_between_the_parts_of_json_stays() -> None:
+    assert printable_json('{\n\t"a": "❤\ufe0f\u200b"}') == '{\n\t"a": "❤\ufe0f\\u200b"}'
+
+
 @given(st.dictionaries(TEXTS, TEXTS, max_size=2), st.sampled_from([None, 2, "\t"]), st.booleans())
 def test_json_says_the_same_and_holds_nothing_raw(data: object, indent: int | str | None, to_ascii: bool) -> None:
     shown = printable_json(json.dumps(data, indent=indent, ensure_ascii=to_ascii))

@@ -1,7 +1,7 @@
 """Whether each branch of the pure rooms is taken by their own tests: ``pytest --branches``.
 
 Branches are counted while the suite runs. The tests of other files run without a tracer, at full speed, and so do
-tests of properties in files where the other tests take every branch.
+tests of properties: each branch has an example.
 
 Source: https://coverage.readthedocs.io/en/latest/branch.html
 """
@@ -41,16 +41,6 @@ PURE = {
 TESTS = tuple(pattern for patterns in PURE.values() for pattern in patterns)
 
 
-BY_PROPERTIES = (
-    "test_checks*.py",
-    "test_scene_*.py",
-    "test_cost*.py",
-    "test_protocol_secrets.py",
-    "test_text_showing.py",
-)
-"""Files in which tests of properties take branches that no other test takes."""
-
-
 class BranchCounter:
     """A plugin of pytest: count the branches that tests of the pure rooms take in this process.
 
@@ -68,7 +58,7 @@ class BranchCounter:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)  # Hypothesis marks its tests so
-        counts = is_of_a_pure_room(item.path) and (not is_property or takes_branches_by_properties(item.path))
+        counts = is_of_a_pure_room(item.path) and not is_property
         if counts and not self._counted_last:
             forget_what_is_cached()
         self._counted_last = counts
@@ -169,12 +159,3 @@ def is_of_a_pure_room(path: Path) -> bool:
     (True, False)
     """
     return path.is_relative_to(TOP) and any(fnmatch(path.relative_to(TOP).as_posix(), pattern) for pattern in TESTS)
-
-
-def takes_branches_by_properties(path: Path) -> bool:
-    """Say whether a file's tests of properties count, too.
-
-    >>> takes_branches_by_properties(Path("test_scene_load.py")), takes_branches_by_properties(Path("test_text.py"))
-    (True, False)
-    """
-    return any(fnmatch(path.name, pattern) for pattern in BY_PROPERTIES)
