@@ -18,7 +18,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import UsageError
 from tau_stage.understudy.actor import SpeechRequest, UnsupportedScript
 from tau_stage.understudy.delivery import SpeechPlan, plan_speech
-from tau_stage.understudy.sound_store import BlobStore
+from tau_stage.understudy.sound_store import BlobStore, load_pcm
 from tau_stage.understudy.voices import (
     LONGEST_PIECE,
     MEMORY_BYTES,
@@ -214,6 +214,32 @@ async def test_a_short_line_does_not_wait_for_long_ones() -> None:
         await anyio.wait_all_tasks_blocked()
         group.start_soon(say, "short", "Yes.")
     assert over[0] == "short"
+
+
+async def test_a_line_is_made_once_for_a_voice_and_a_manner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slow: the real voices speak."""
+    network, runs = load_engine().sess, list[object]()
+
+    class Counted:
+        def run(self, *given: object) -> object:
+            runs.append(given)
+            return network.run(*given)
+
+    monkeypatch.setattr(load_engine(), "sess", Counted())
+    ensemble = Ensemble()
+
+    async def said(words: str, voice: str = "ash", take: int = 1) -> object:
+        spoken = await ensemble.speak(SpeechRequest("", (), f'Perform this line: "{words}"', (), voice, take=take))
+        assert spoken.audio
+        return load_pcm(spoken.audio)
+
+    first = await said("Good evening.")
+    assert len(runs) == 1
+    assert [await said("Good evening."), len(runs)] == [first, 1]
+    others = [await said("Good evening.", "sage"), await said("Good evening.", take=2), await said("Good morning.")]
+    assert (first not in others, len(runs)) == (True, 4)
+    assert await Ensemble().speak(SpeechRequest("", (), 'Perform this line: "Good evening."', (), "ash"))
+    assert len(runs) == 5
 
 
 @pytest.mark.parametrize(("words", "steps"), [("Yes.", 0), ("Yes. No. *Well*, perhaps.", 3), ("Yes. " * 20, 22)])

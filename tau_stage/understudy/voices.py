@@ -18,7 +18,7 @@ import tempfile
 import threading
 import unicodedata
 import zlib
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
@@ -36,14 +36,21 @@ from tau_stage.understudy.actor import SpeechRequest, SpokenLine, UnsupportedScr
 from tau_stage.understudy.delivery import Kind, Moment, Phrase, SpeechPlan, SpeechStyle, plan_speech
 from tau_stage.understudy.sound_store import BlobRef, BlobStore
 
+KEPT_LINES = 1024
+"""Lines whose sound is kept to be said again; the oldest go first."""
+
 
 class Ensemble:
-    """Decides what to say and says it, in a thread. Lines that are spoken at the same time take turns by pieces."""
+    """Decides what to say and says it, in a thread. Lines that are spoken at the same time take turns by pieces.
+
+    A line that it has said before, in the same voice and manner, has the same sound: it is not made again.
+    """
 
     def __init__(self, voices: Voices | None = None) -> None:
         self._voices = voices or Voices()
         self._shelf = BlobStore()
         self._queue = FairQueue()
+        self._said: OrderedDict[tuple[SpeechPlan, str], BlobRef] = OrderedDict()
 
     async def speak(self, request: SpeechRequest) -> SpokenLine:
         """Say something; the words alone where no sound is wanted.
@@ -54,13 +61,23 @@ class Ensemble:
         performance = plan_speech(request)
         if not request.wants_audio:
             return SpokenLine(performance.transcript, None)
+        line = performance, request.voice
+        if line not in self._said:
+            self._said[line] = await self._make(*line)
+        self._said.move_to_end(line)
+        audio = self._said[line]
+        while len(self._said) > KEPT_LINES:
+            self._said.popitem(last=False)
+        return SpokenLine(performance.transcript, audio)
+
+    async def _make(self, performance: SpeechPlan, voice: str) -> BlobRef:
         turns, audio = 0, None
-        with closing(self._voices.pieces(performance, request.voice, self._shelf)) as pieces:
+        with closing(self._voices.pieces(performance, voice, self._shelf)) as pieces:
             while audio is None:
                 async with self._queue.turn(turns, len(performance.transcript)):
                     audio = await anyio.to_thread.run_sync(next, pieces)
                 turns += 1
-        return SpokenLine(performance.transcript, audio)
+        return audio
 
 
 class FairQueue:
