@@ -144,9 +144,9 @@ def take_snapshot(take: Take, measures: TakeMetrics, resolved: str, files: Mappi
     )
 
 
-def _cast(player: Playing, planned: Mapping[str, Any]) -> PlayerSnapshot:
-    speed, told = planned["speed"], planned["instructions"]
-    return PlayerSnapshot(voice=player.voice, model=player.model, speed=speed, told=told)
+def _cast(player: Playing, planned: Mapping[str, object]) -> PlayerSnapshot:
+    facts = {"voice": player.voice, "model": player.model, "speed": planned["speed"], "told": planned["instructions"]}
+    return PlayerSnapshot.model_validate(facts)
 
 
 def accept_snapshot(new: Snapshot, old: Snapshot | None, only: Sequence[str] = ()) -> Snapshot:

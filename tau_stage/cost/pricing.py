@@ -176,7 +176,7 @@ def prices(model: str, provider: str = "openai") -> PriceList:
     )
 
 
-def _listed(sample: dict[str, Any], model: str, provider: str) -> Decimal | None:
+def _listed(sample: dict[str, int], model: str, provider: str) -> Decimal | None:
     """Price a sample; None where it has no price."""
     library = price_library()
     try:
@@ -215,7 +215,7 @@ def price_library() -> Any:
             module.give_way()
 
 
-def _sample(direction: str, kind: str, *, cached: bool = False) -> dict[str, Any]:
+def _sample(direction: str, kind: str, *, cached: bool = False) -> dict[str, int]:
     """Make a million tokens of one kind, with the overlaps that ``genai-prices`` wants stated."""
     sample = {f"{direction}_tokens": 1_000_000, f"{direction}_{kind}_tokens": 1_000_000}
     return sample | ({"cache_read_tokens": 1_000_000, f"cache_{kind}_read_tokens": 1_000_000} if cached else {})

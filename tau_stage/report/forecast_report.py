@@ -75,7 +75,7 @@ def _tokens(cost: Cost) -> int:
 # ---- as data
 
 
-def forecast_data(forecast: Forecast) -> dict[str, Any]:
+def forecast_data(forecast: Forecast) -> dict[str, object]:
     """Make the forecast data for ``json.dumps``: dollars are texts, as in ``cost.json``, null where not known."""
     facts = _data(forecast)
     facts["players"] = {each.pop("name"): each | {"model": each["model"] or None} for each in facts["players"]}

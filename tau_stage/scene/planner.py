@@ -102,11 +102,12 @@ def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
     if player.human:
         pace = of("pace", "fast")
         return PlayerPlan(name, voice="", model="", human=player.human, stand_in=player.stand_in, pace=pace, pan=pan)
-    return PlayerPlan(name, pan=pan, **_casting(scene, player, of))
+    return _modelled(scene, name, player, pan)
 
 
-def _casting(scene: Scene, player: Player, of: Callable[..., Any]) -> dict[str, Any]:
-    """Resolve what a model plays a player with; what nobody says is left to the plan's defaults."""
+def _modelled(scene: Scene, name: str, player: Player, pan: float) -> PlayerPlan:
+    """Plan a player that a model plays; what nobody says is left to the plan's defaults."""
+    of = partial(_cascaded, player, scene)
     endpoint, detection = of("endpoint"), of("turn_detection")
     tools = tuple(scene.tools) if player.tools is None else player.tools
     said = {option.name: of(option.name) for option in fields(PlayerPlan) if option.name in Cascade.model_fields}
@@ -122,7 +123,7 @@ def _casting(scene: Scene, player: Player, of: Callable[..., Any]) -> dict[str, 
     }
     transcription = of("transcription", TranscriptionOptions()).for_api(default_transcription(endpoint))
     given = {option: value for option, value in {**said, **own}.items() if value is not None}
-    return {**given, "transcription": transcription}
+    return PlayerPlan(name, pan=pan, **{**given, "transcription": transcription})
 
 
 def _cascaded(player: Player, scene: Scene, option: str, default: Any = None) -> Any:

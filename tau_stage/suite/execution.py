@@ -403,7 +403,7 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def hum(speech: SpeechPlan, _voice: str) -> Pcm:
-    """Hum a line at twelve signs a second: nothing needs to be installed."""
+    """Make a hum of a line, at twelve signs a second: nothing needs to be installed."""
     samples = max(1, len(speech.transcript)) * RATE // 12
     return Pcm(struct.pack("<2h", 1000, -1000) * (samples // 2))
 

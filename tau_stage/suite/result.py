@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Literal
 
 from tau_stage.checks import Verdict
 from tau_stage.scene import Plan
@@ -140,7 +140,7 @@ class Result:
         found = (verdict for row in self.rows if row.state != "passed" for verdict in row.failures)
         return tuple(sorted(found, key=lambda v: (v.path != self.path, v.path, v.line, v.column)))
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Make data for ``json.dumps``."""
         data = asdict(self)
         rows = [asdict(row) | {"state": row.state} for row in self.rows]
