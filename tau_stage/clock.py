@@ -21,6 +21,8 @@ from typing import Any, TypeVar
 
 from anyio.from_thread import start_blocking_portal
 
+from tau_stage.take import DISK_THREAD
+
 T = TypeVar("T")
 
 SELF_PIPE = 1
@@ -74,7 +76,8 @@ class Jumps(selectors.DefaultSelector):
         return ready
 
     def _is_awaited(self) -> bool:
-        return len(self.get_map()) > SELF_PIPE or not self._bystanders.issuperset(threading.enumerate())
+        others = set(threading.enumerate()) - self._bystanders
+        return len(self.get_map()) > SELF_PIPE or not all(each.name.startswith(DISK_THREAD) for each in others)
 
 
 class ClockedLoop(asyncio.SelectorEventLoop):

@@ -93,8 +93,9 @@ class WavWriter:
         self._tell_size()
 
     def _tell_size(self) -> None:
-        self._told = self.samples
-        write_at(self._file, header(self.samples, self.rate, self.channels), 0)
+        if self._told != self.samples:
+            write_at(self._file, header(self.samples, self.rate, self.channels), 0)
+            self._told = self.samples
 
     def _place(self, sample: int) -> int:
         return HEADER_BYTES + self._width * sample
@@ -144,9 +145,14 @@ class WavWriter:
     def close(self) -> None:
         """Bring everything to the disk and close; closing twice is harmless."""
         if self._file >= 0:
-            if self._told < self.samples:
-                self._tell_size()
+            self._tell_size()
             os.fsync(self._file)
+            self.leave()
+
+    def leave(self) -> None:
+        """Close, and wait for no disk; closing twice is harmless."""
+        if self._file >= 0:
+            self._tell_size()
             os.close(self._file)
             self._file = -1
 

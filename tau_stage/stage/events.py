@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -10,7 +13,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
 from tau_stage.environment import log_event
-from tau_stage.take import Journal, Record, records
+from tau_stage.take import DISK_THREAD, DURABLE, Journal, Record, records
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,76 @@ EventStream = MemoryObjectSendStream[Event]
 """A bounded, one-way stream to an observer; news that finds it full is lost, and never in the way."""
 
 
+MOST_WAITING = 32
+"""Files that may wait for a slow disk; then the performance does."""
+
+
+class DiskThread:
+    """Waits for the disk in a thread of its own: for files of sound, then for the journal that tells of them.
+
+    Nothing is waited for any more once something has failed.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._files: deque[Callable[[], None]] = deque()
+        self._thread = ThreadPoolExecutor(1, DISK_THREAD)
+        self._last: Future[None] | None = None
+
+    def add(self, sync: Callable[[], None]) -> None:
+        """Add a file: it is on the disk before the journal is once more."""
+        self._files.append(sync)
+
+    def start(self) -> None:
+        """Bring the files and the journal to the disk, behind what is on its way.
+
+        Raises:
+            TakeError: Something has failed before.
+        """
+        self.check()
+        if len(self._files) > MOST_WAITING:
+            self.wait()
+        self._last = self._thread.submit(self._sync, self._last)
+
+    def _sync(self, before: Future[None] | None) -> None:
+        if before:
+            before.result()
+        while self._files:
+            self._files.popleft()()
+        self._journal.sync()
+
+    def check(self) -> None:
+        """Look whether something has failed.
+
+        Raises:
+            TakeError: It has.
+        """
+        if self._last and self._last.done():
+            self._last.result()
+
+    def wait(self) -> None:
+        """Wait until all is on the disk.
+
+        Raises:
+            TakeError: It cannot be.
+        """
+        if self._last:
+            self._last.result()
+
+    def forget(self) -> None:
+        """Go on as if nothing had failed."""
+        self._last = None
+
+    def close(self) -> None:
+        """Let the thread end when all is done."""
+        self._thread.shutdown()
+
+
 class EventLog:
     """Writes down what happens, on the clock of the performance, and shows it to an observer.
+
+    Where the disk must be waited for, a thread does so, and the performance goes on; an error of the disk is raised by
+    each ``append`` after it.
 
     Args:
         journal: The truth.
@@ -89,11 +160,22 @@ class EventLog:
     """
 
     def __init__(self, journal: Journal, watch: EventStream | None = None) -> None:
-        self.journal = journal
+        self._journal = journal
+        self._disk = DiskThread(journal)
         self._watch = watch
         before = journal.records
         self._began = anyio.current_time() - (before[-1].at_s if before else 0.0)
         self._warned = {fact.text for fact in before if isinstance(fact, records.Warned)}
+
+    @property
+    def records(self) -> list[Record]:
+        """All that was written down."""
+        return self._journal.records
+
+    @property
+    def torn_bytes(self) -> int:
+        """How much was cut off of a journal that goes on."""
+        return self._journal.torn_bytes
 
     @property
     def is_watched(self) -> bool:
@@ -112,9 +194,40 @@ class EventLog:
             TakeError: The disk is full or gone.
         """
         record = record.model_copy(update={"at_s": self.now_s})
-        self.journal.append(record)
+        self._disk.check()
+        self._journal.write(record)
+        if isinstance(record, DURABLE):
+            self._disk.start()
         log_event("stage", *_logged(record))
         self.publish(record)
+
+    def sync_before(self, sync: Callable[[], None]) -> None:
+        """Bring a file to the disk before the records that are appended from now on: a line's sound, then the line."""
+        self._disk.add(sync)
+
+    def wait_for_disk(self) -> None:
+        """Wait until all that was written down is on the disk.
+
+        Raises:
+            TakeError: It cannot be.
+        """
+        self._disk.wait()
+
+    def forget_failure(self) -> None:
+        """Let records be written again, though some could not be; they end the take."""
+        self._disk.forget()
+
+    def close(self) -> None:
+        """Wait until all is on the disk, and close the journal.
+
+        Raises:
+            TakeError: It cannot be.
+        """
+        try:
+            self._disk.wait()
+        finally:
+            self._disk.close()
+            self._journal.close()
 
     def warn_once(self, text: str, player: str = "") -> None:
         """Write down a warning, unless the take says so already."""

@@ -130,7 +130,7 @@ async def perform(plan: Plan, stage: Stage, folder: TakeFolder, options: Perform
     sounds = read_sounds(plan)
     with locked(folder.path), hide_keys(plan):
         log = EventLog(Journal(folder.journal, goes_on=options.again), options.watch)
-        budget = _budget(plan, stage, log.journal, options.budget)
+        budget = _budget(plan, stage, log, options.budget)
         playback = Playback(options.loudspeaker)
         production = Production(plan, folder, log, budget, playback, options.stop, again=options.again)
         _tell_the_beginning(production, _began(plan, stage, budget.limit, options))
@@ -143,14 +143,14 @@ async def perform(plan: Plan, stage: Stage, folder: TakeFolder, options: Perform
 
 
 def _tell_the_beginning(production: Production, began: record.TakeBegan) -> None:
-    journal = production.log.journal
-    if before := journal.records:
+    log = production.log
+    if before := log.records:
         production.paid = restore_spending(production.budget, before)
-        production.log.append(resume_record(production.plan, began, journal))
+        log.append(resume_record(production.plan, began, log))
         return
-    production.log.append(began)
+    log.append(began)
     for text in production.budget.unpriced:
-        production.log.append(record.Warned(text=text))
+        log.append(record.Warned(text=text))
 
 
 async def _play(production: Production, factory: SessionFactory, options: PerformanceOptions) -> None:
@@ -214,7 +214,7 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], production: Produc
     try:
         with unwrapped():
             await playing()
-        ended, problem = ending(production.plan, log.journal.records)
+        ended, problem = ending(production.plan, log.records)
     except tuple(_ENDINGS) as error:
         ended = next(name for kind, name in _ENDINGS.items() if isinstance(error, kind))
         problem = str(error)
@@ -227,20 +227,24 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], production: Produc
         ended, problem = "failed", "; ".join(map(str, failed.exceptions if failed else ()))
     finally:
         try:
-            production.timeline.close()
+            try:
+                log.wait_for_disk()
+            finally:
+                log.forget_failure()
+                production.timeline.close()
         except TakeError as error:  # the stems are laid anew when the take is resumed
             ended, problem = "failed", str(error)
             raise
         finally:
             log.append(record.TakeEnded(ended=ended, problem=problem))
-            take = _leave(folder, log.journal)
+            take = _leave(folder, log)
     return take
 
 
-def _budget(plan: Plan, stage: Stage, journal: Journal, wished: Decimal | None) -> Budget:
+def _budget(plan: Plan, stage: Stage, log: EventLog, wished: Decimal | None) -> Budget:
     """Return what the take may cost: as wished, or as it was before it was stopped, or as the scene says."""
     limit = plan.budget if wished is None else wished
-    if wished is None and (before := journal.records):
+    if wished is None and (before := log.records):
         limit = beginning(before).budget
     tariffs = {player.name: (player.model, stage.provider_of(player).price_provider) for player in plan.models}
     return Budget(limit, tariffs, None if limit is None else expected_usage(plan))
@@ -277,9 +281,9 @@ def _role(player: PlayerPlan, stage: Stage) -> record.Role:
     return record.Role.model_validate({"name": player.name, "pan": player.pan, **facts})
 
 
-def _leave(folder: TakeFolder, journal: Journal) -> Take:
-    records = journal.records
-    journal.close()
+def _leave(folder: TakeFolder, log: EventLog) -> Take:
+    records = log.records
+    log.close()
     take = fold(records)
     folder.write(COSTS, cost_json(records))
     folder.write(MANIFEST, take.model_dump_json(indent=2) + "\n")

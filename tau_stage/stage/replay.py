@@ -31,13 +31,12 @@ from tau_stage.scene import LinePlan, ListenPlan, PausePlan, Plan, SoundPlan, To
 from tau_stage.stage import schedule
 from tau_stage.stage.budget import Budget
 from tau_stage.stage.context import PutItem, Sounds, ToolExchange
-from tau_stage.stage.events import ResumeSummary
+from tau_stage.stage.events import EventLog, ResumeSummary
 from tau_stage.stage.people import Person
 from tau_stage.stage.production import Production
 from tau_stage.take import (
     FULL_DISK,
     PAID,
-    Journal,
     ReusedLines,
     TakeFolder,
     beginning,
@@ -71,7 +70,7 @@ class JournalReplay:
             TakeError: A sound is gone, or the folder cannot be written.
         """
         production = self._production
-        journal = standing(production.log.journal.records)
+        journal = standing(production.log.records)
         try:
             for fact in journal:
                 self._restore(fact, finished)
@@ -159,15 +158,15 @@ def _told(part: object) -> object:
     return [*map(_told, part)] if isinstance(part, list) else part
 
 
-def resume_record(plan: Plan, began: record.TakeBegan, journal: Journal) -> record.TakeResumed:
+def resume_record(plan: Plan, began: record.TakeBegan, log: EventLog) -> record.TakeResumed:
     """Make the record that says so; ``began`` is how the take would begin now."""
     now = {name: getattr(began, name) for name in ("sha256", "spent", "deliver", "budget", "roles")}
-    is_same = not scene_changes(journal.records, plan)
+    is_same = not scene_changes(log.records, plan)
     return record.TakeResumed(
         tau_stage=__version__,
         started=began.started,
         resolved="" if is_same else began.resolved,
-        torn_bytes=journal.torn_bytes,
+        torn_bytes=log.torn_bytes,
         **now,
     )
 
@@ -181,8 +180,8 @@ def finished_lines(production: Production, former: ReusedLines) -> ReusedLines:
         TakeError: The folder cannot be read or written.
     """
     folder, log = production.folder, production.log
-    settle_files(folder, log.journal.records)
-    take = fold(log.journal.records)
+    settle_files(folder, log.records)
+    take = fold(log.records)
     lines = {line.id: line for line in take.lines}
     found = ReusedLines(folder, lines)
     for line in take.lines:
@@ -191,7 +190,7 @@ def finished_lines(production: Production, former: ReusedLines) -> ReusedLines:
         except TakeError as error:
             log.append(record.LineDropped(line=line.id, problem=error.problem))
             del lines[line.id]
-    journal = log.journal.records
+    journal = log.records
     clear_drafts(folder.path / "lines")
     for began in _cut(journal):
         if began.line not in former.lines:

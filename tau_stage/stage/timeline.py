@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from tau_stage.audio import RATE, Pcm, Stereo, WavWriter, rms_dbfs
 from tau_stage.scene import LinePlan, Plan, slug
 from tau_stage.stage.events import AudioProgress, EventLog
-from tau_stage.take import FULL_DISK, Stems, TakeFolder, disk_failure, guarded, sync_folder
+from tau_stage.take import FULL_DISK, Stems, TakeFolder, disk_failure, guarded, sync_later
 
 HEADER_LAG = RATE
 """Samples of a line under way that the header of its file need not tell yet: it is heard when it is whole."""
@@ -141,17 +142,22 @@ class LineFile:
         return kept
 
     def finish(self) -> str | None:
-        """Bring a whole line to the disk under its final name, and say which; None if nothing sounded."""
+        """Give a whole line its final name, and say which; None if nothing sounded.
+
+        It is on the disk before any record that is appended later.
+        """
         return self._keep(self.path)
 
     def _keep(self, final: Path) -> str | None:
         there = self._aside if self._writer is None else self._writer.path
         if there is None:
             return None
+        if self._writer is None and os.name == "nt":
+            self._log.wait_for_disk()  # what is on its way to the disk is open, and cannot be renamed there
         with guarded(final, FULL_DISK):
             if self._writer:
-                self._writer.close()
+                self._writer.leave()
             there.replace(final)
-            sync_folder(final.parent)
+        self._log.sync_before(sync_later(final, FULL_DISK))
         self._writer = self._aside = None
         return final.relative_to(self._folder.path).as_posix()

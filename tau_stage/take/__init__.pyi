@@ -8,6 +8,7 @@ from .atomic import draft_beside as draft_beside
 from .atomic import guarded as guarded
 from .atomic import is_held as is_held
 from .atomic import sync_folder as sync_folder
+from .atomic import sync_later as sync_later
 from .atomic import write_whole as write_whole
 from .exporting import EXPORT as EXPORT
 from .exporting import PACKED as PACKED
@@ -33,6 +34,8 @@ from .folding import delivery as delivery
 from .folding import fold as fold
 from .folding import kept as kept
 from .folding import standing as standing
+from .journal import DISK_THREAD as DISK_THREAD
+from .journal import DURABLE as DURABLE
 from .journal import JOURNAL as JOURNAL
 from .journal import Journal as Journal
 from .journal import read_beginning as read_beginning

@@ -9,7 +9,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -52,6 +52,26 @@ def disk_failure(error: OSError, path: Path, hint: str) -> TakeError:
     if hint == FULL_DISK and error.errno is not None:
         hint = REMEDIES.get(error.errno, hint)
     return TakeError(error.filename2 or error.filename or str(path), os_reason(error), hint)
+
+
+def sync_later(path: Path, hint: str) -> Callable[[], None]:
+    """Open a file, and return what brings it and its name to the disk: it may have another name by then.
+
+    Raises:
+        TakeError: It is gone; or its disk, where that is found out later.
+    """
+    with guarded(path, hint):
+        file = os.open(path, os.O_RDWR | SAFE)
+
+    def sync() -> None:
+        with guarded(path, hint):
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+            sync_folder(path.parent)
+
+    return sync
 
 
 def sync_folder(path: Path) -> None:

@@ -1,14 +1,16 @@
 """The journal: everything that happened, one JSON object a line, appended before it counts.
 
 What is guaranteed: after a killed process, everything up to the last whole record; after a power failure, everything up
-to the last record that ends a line, for which the disk was waited for. The sound of a line is on the disk before.
+to the last record that ends a line, for which the disk was waited for: while a scene is performed, by a thread. The
+sound of a line is brought to the disk before. A record whose sound is not there is dropped when the take is resumed.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -33,6 +35,9 @@ from tau_stage.text import printable_json, well_formed
 JOURNAL = "journal.jsonl"
 DURABLE = LineSpoken | LineLost | TakeBegan | TakeResumed | TakeEnded | TakeDelivered | TakePicked
 """Records that are brought to the disk at once."""
+
+DISK_THREAD = "tau-stage-disk"
+"""How threads are called that wait for the disk, and for which no clock waits."""
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
@@ -79,17 +84,39 @@ class Journal:
             os.fsync(self._file)
 
     def append(self, record: Record) -> None:
+        """Write one record, and bring it to the disk if it ends a line or the take.
+
+        Raises:
+            TakeError: The disk is full or gone.
+        """
+        self.write(record)
+        if isinstance(record, DURABLE):
+            self.sync()
+
+    def write(self, record: Record) -> None:
         """Write one record as one line, or none of it.
 
         Raises:
             TakeError: The disk is full or gone.
         """
         line = printable_json(_written(record)).encode() + b"\n"
-        try:
+        with self._appending():
             self._write(line)
-            self._size += len(line)
-            if isinstance(record, DURABLE):
-                os.fsync(self._file)
+        self._size += len(line)
+
+    def sync(self) -> None:
+        """Bring all records to the disk.
+
+        Raises:
+            TakeError: The disk is gone.
+        """
+        with self._appending():
+            os.fsync(self._file)
+
+    @contextmanager
+    def _appending(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             problem = (error.strerror or str(error)).lower()
             raise TakeError(str(self.path), f"another record cannot be written: {problem}", FULL_DISK) from error
