@@ -9,6 +9,7 @@ import typer
 
 from tau_stage.cli.options import TakePath
 from tau_stage.cli.printing import say
+from tau_stage.errors import TakeError
 from tau_stage.text import counted
 
 
@@ -32,7 +33,6 @@ def accept(
         snapshot_path,
         write_snapshot,
     )
-    from tau_stage.errors import TakeError
     from tau_stage.take import read_take
 
     folder, performed = read_take(take)

@@ -9,6 +9,7 @@ import typer
 
 from tau_stage.cli.options import PLAIN, Verb
 from tau_stage.cli.printing import say, warn
+from tau_stage.errors import CassetteError
 from tau_stage.text import docstring
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ def verify(folder: Folder) -> None:
     The exit code is 2 if one is not whole.
     """
     from tau_stage.cassette import cassettes_in, verify_cassette
-    from tau_stage.errors import CassetteError
 
     broken = 0
     for path in cassettes_in(folder):

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import typer
 
 from tau_stage.cli.printing import say, say_json, show_report, warn
+from tau_stage.errors import TakeError, UsageError
 
 if TYPE_CHECKING:
     from tau_stage.audio import Pcm
@@ -79,7 +80,6 @@ def _two(paths: Sequence[Path]) -> Sequence[Path]:
 
 def _before(path: Path) -> Path:
     """Return the take that a retake was made of, or the one before it of the same scene."""
-    from tau_stage.errors import UsageError
     from tau_stage.take import MANIFEST, read_beginning, read_take
 
     folder = read_take(path)[0]
@@ -96,7 +96,6 @@ def _before(path: Path) -> Path:
 
 def _sounds(folder: TakeFolder, take: Take, notes: list[str]) -> Iterator[tuple[Performed, Pcm]]:
     """Yield the lines that sound; what is wrong with the others is noted, and the rest is compared."""
-    from tau_stage.errors import TakeError
     from tau_stage.take import audio_of
 
     for line in take.lines:

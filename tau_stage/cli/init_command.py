@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tau_stage.cli.printing import say
+from tau_stage.errors import UsageError
 
 TEMPLATE = Path(__file__).parent / "template"
 NAMED = {
@@ -28,7 +29,6 @@ def init(
 
     In it, tau-stage test passes at once, without a key. A file that is there already is never changed.
     """
-    from tau_stage.errors import UsageError
     from tau_stage.scene import scene_schema
     from tau_stage.take import guarded
 

@@ -9,6 +9,7 @@ import typer
 
 from tau_stage.cli.options import Anyway, AsJson, Quiet, TakePath
 from tau_stage.cli.printing import say
+from tau_stage.errors import TakeError, UsageError
 
 if TYPE_CHECKING:
     from tau_stage.take import Performed, TakeFolder
@@ -48,7 +49,6 @@ def pick(
 
 def _chosen(folder: TakeFolder, name: str, number: int) -> Performed:
     """Return the line as the journal tells it, if it has such a take: the rest may not have followed the last pick."""
-    from tau_stage.errors import TakeError, UsageError
     from tau_stage.take import fold, read_journal
 
     if not folder.journal.is_file():

@@ -9,6 +9,7 @@ import typer
 
 from tau_stage.cli.options import TakePath
 from tau_stage.cli.printing import say
+from tau_stage.errors import UsageError
 from tau_stage.text import one_line
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ def play(
 
 def _chosen(folder: TakeFolder, told: Take, line: str | None) -> list[Performed]:
     """Return the lines that are wanted; without a name, all that sound."""
-    from tau_stage.errors import UsageError
-
     if line is not None:
         if found := [each for each in told.lines if each.id == line]:
             return found

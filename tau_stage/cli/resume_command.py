@@ -8,6 +8,7 @@ import typer
 
 from tau_stage.cli.options import AllowTools, Aloud, Anyway, AsJson, Live, Quiet, StandIn, StreamTo, TakePath
 from tau_stage.cli.printing import say, warn
+from tau_stage.errors import StageError, TakeError
 
 if TYPE_CHECKING:
     from tau_stage.runs import DeliveredTake
@@ -77,7 +78,6 @@ def deliver_take(folder: TakeFolder, *, anyway: bool, quiet: bool, as_json: bool
     """
     from tau_stage.cli.performing import print_take
     from tau_stage.cli.progress import open_status
-    from tau_stage.errors import StageError, TakeError
     from tau_stage.runs import finish, resume_job
     from tau_stage.take import read_journal
 

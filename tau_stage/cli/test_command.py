@@ -10,6 +10,7 @@ import typer
 
 from tau_stage.cli.options import AllowTools, Var
 from tau_stage.cli.printing import console, is_plain, say, say_commands, say_json
+from tau_stage.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -126,7 +127,6 @@ def check_scenes(
 
 
 def _leave(results: Sequence[Result]) -> NoReturn:
-    from tau_stage.errors import UsageError
     from tau_stage.suite import exit_code
 
     if all(result.state == "unchecked" for result in results):
@@ -179,7 +179,6 @@ FEW = 3
 
 def _failed(found: Collected) -> tuple[Sequence[Result], Sequence[Case]]:
     """Choose what failed or broke last time."""
-    from tau_stage.errors import UsageError
     from tau_stage.suite import case_id, failed_ids, remembered
 
     wanted = failed_ids(remembered())
@@ -194,8 +193,6 @@ def _failed(found: Collected) -> tuple[Sequence[Result], Sequence[Case]]:
 
 def _variants(cases: Sequence[Case], names: Sequence[str]) -> Sequence[Case]:
     """Choose variants by their names."""
-    from tau_stage.errors import UsageError
-
     known = {case.variant for case in cases} - {""}
     for name in names:
         if name not in known:

@@ -9,6 +9,7 @@ import typer
 
 from tau_stage.cli.options import Only, Scenes, Var
 from tau_stage.cli.printing import say, say_commands, say_json, warn
+from tau_stage.errors import SceneError
 from tau_stage.text import counted
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ def validate(
 def _found(scenes: Sequence[str], variables: Sequence[str] | None, only: Sequence[str] | None) -> list[Annotation]:
     """Find everything that is wrong, or may be, in the order of the files."""
     from tau_stage.cli.scene_files import load_plans
-    from tau_stage.errors import SceneError
     from tau_stage.report import Annotation
 
     found: list[Annotation] = []

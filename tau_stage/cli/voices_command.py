@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tau_stage.cli.printing import say
+from tau_stage.errors import UsageError
 
 SAMPLE = "Good evening. I would like to read for the part, if it is still free."
 
@@ -21,7 +22,6 @@ def voices(
 
     With --sample the understudy speaks in each of them.
     """
-    from tau_stage.errors import UsageError
     from tau_stage.scene import VOICES, did_you_mean, listed
 
     if endpoint not in VOICES:
