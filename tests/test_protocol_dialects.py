@@ -188,6 +188,8 @@ def test_xai_has_voice_and_turns_at_the_top_and_the_rest_nested() -> None:
         asked = {"output_modalities": ours, "metadata": {"k": "v"}}
         told = outward(XAI, type="response.create", response=asked)["response"]
         assert told == {"modalities": theirs, "metadata": {"k": "v"}}
+    asked = {"metadata": {"k": "v"}}
+    assert outward(XAI, type="response.create", response=asked)["response"] == asked
 
 
 def test_xais_cumulative_transcript_is_the_whole_so_far() -> None:

@@ -137,6 +137,11 @@ def test_an_event_of_a_known_type_survives_whatever_a_field_holds(kind: str) -> 
             assert not taken.breaks_response or not isinstance(changed.get("delta"), str)
 
 
+def test_an_event_is_sent_with_its_type_and_what_was_set() -> None:
+    frame = b'{"event_id":"event_1","type":"response.output_audio_transcript.delta","delta":"Hello"}'
+    assert TranscriptDelta(event_id="event_1", delta="Hello").encode() == frame
+
+
 @given(st.text(alphabet="abc", max_size=8), st.text(max_size=30))
 def test_an_event_that_is_encoded_decodes_to_itself(response_id: str, delta: str) -> None:
     event = TranscriptDelta(event_id="event_1", response_id=response_id, item_id="i", delta=delta)
