@@ -106,6 +106,18 @@ def keys_withheld(named: Iterable[str] = ()) -> Iterator[None]:
                 os.environ.setdefault(name, _held.pop(name))
 
 
+def cache_folder(environment: Mapping[str, str]) -> Path | None:
+    """Tell where a user keeps what can be made again; None where there is no such place.
+
+    >>> cache_folder({"HOME": "/home/ann"}), cache_folder({"HOME": "/", "XDG_CACHE_HOME": "/var/x"}), cache_folder({})
+    (PosixPath('/home/ann/.cache/tau-stage'), PosixPath('/var/x/tau-stage'), None)
+    """
+    named = Path(environment.get("XDG_CACHE_HOME", ""))
+    if not named.is_absolute():
+        named = Path(environment.get("HOME", "")) / ".cache"
+    return named / "tau-stage" if named.is_absolute() else None
+
+
 def erase_beginning() -> None:
     """Erase what tools may not see from the variables that this process was started with.
 

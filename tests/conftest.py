@@ -34,6 +34,8 @@ if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK):
     if memory.f_bavail * memory.f_frsize >= ROOM_BYTES and not memory.f_flag & os.ST_NOEXEC:
         os.environ["TMPDIR"], tempfile.tempdir = str(MEMORY), None
 
+os.environ["XDG_CACHE_HOME"] = os.devnull  # no test hears what another has made
+
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(number) == signal.SIG_IGN:  # as nohup and background jobs have it; processes would inherit it
         signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)

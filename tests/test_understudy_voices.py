@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -18,7 +20,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import UsageError
 from tau_stage.understudy.actor import SpeechRequest, UnsupportedScript
 from tau_stage.understudy.delivery import SpeechPlan, plan_speech
-from tau_stage.understudy.sound_store import BlobStore, load_pcm
+from tau_stage.understudy.sound_store import BlobStore, SoundCache, load_pcm
 from tau_stage.understudy.voices import (
     LONGEST_PIECE,
     MEMORY_BYTES,
@@ -216,8 +218,9 @@ async def test_a_short_line_does_not_wait_for_long_ones() -> None:
     assert over[0] == "short"
 
 
-async def test_a_line_is_made_once_for_a_voice_and_a_manner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slow: the real voices speak."""
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What the network was given."""
     network, runs = load_engine().sess, list[object]()
 
     class Counted:
@@ -226,20 +229,49 @@ async def test_a_line_is_made_once_for_a_voice_and_a_manner(monkeypatch: pytest.
             return network.run(*given)
 
     monkeypatch.setattr(load_engine(), "sess", Counted())
+    return runs
+
+
+async def say(ensemble: Ensemble, words: str, voice: str = "ash", take: int = 1) -> Pcm:
+    spoken = await ensemble.speak(SpeechRequest("", (), f'Perform this line: "{words}"', (), voice, take=take))
+    assert spoken.audio
+    return load_pcm(spoken.audio)
+
+
+async def test_a_line_is_made_once_for_a_voice_and_a_manner(runs: list[object]) -> None:
+    """Slow: the real voices speak."""
     ensemble = Ensemble()
-
-    async def said(words: str, voice: str = "ash", take: int = 1) -> object:
-        spoken = await ensemble.speak(SpeechRequest("", (), f'Perform this line: "{words}"', (), voice, take=take))
-        assert spoken.audio
-        return load_pcm(spoken.audio)
-
-    first = await said("Good evening.")
+    first = await say(ensemble, "Good evening.")
     assert len(runs) == 1
-    assert [await said("Good evening."), len(runs)] == [first, 1]
-    others = [await said("Good evening.", "sage"), await said("Good evening.", take=2), await said("Good morning.")]
+    assert [await say(ensemble, "Good evening."), len(runs)] == [first, 1]
+    others = [
+        await say(ensemble, "Good evening.", "sage"),
+        await say(ensemble, "Good evening.", take=2),
+        await say(ensemble, "Good morning."),
+    ]
     assert (first not in others, len(runs)) == (True, 4)
-    assert await Ensemble().speak(SpeechRequest("", (), 'Perform this line: "Good evening."', (), "ash"))
-    assert len(runs) == 5
+    assert [await say(Ensemble(), "Good evening."), len(runs)] == [first, 5]
+
+
+async def test_a_cached_line_is_the_line_that_would_be_made(tmp_path: Path, runs: list[object]) -> None:
+    """Slow: the real voices speak."""
+
+    def fresh(seed: int = 0) -> Ensemble:
+        return Ensemble(Voices(seed), SoundCache(tmp_path))
+
+    first = await say(fresh(), "Good evening.")
+    assert [await say(fresh(), "Good evening."), len(runs)] == [first, 1]
+    assert [await say(Ensemble(), "Good evening."), len(runs)] == [first, 2]
+    others = [await say(fresh(), "Good evening.", "sage"), await say(fresh(), "Good evening.", take=2)]
+    assert (first not in others, len(runs)) == (True, 4)
+    assert (await say(fresh(seed=7), "Good evening.") != first, len(runs)) == (True, 5)
+    with pytest.raises(UnsupportedScript):
+        await say(fresh(), "こんにちは")
+
+
+def test_a_sound_is_kept_for_the_versions_that_made_it(voices: Voices) -> None:
+    recipe = voices.recipe(line(), "ash")
+    assert all(version(name).encode() in recipe for name in ("hibari-tts", "numpy", "onnxruntime"))
 
 
 @pytest.mark.parametrize(("words", "steps"), [("Yes.", 0), ("Yes. No. *Well*, perhaps.", 3), ("Yes. " * 20, 22)])

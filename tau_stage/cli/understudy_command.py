@@ -40,12 +40,12 @@ def understudy(
     The understudy speaks with real voices, answers as strictly as a provider, and costs nothing.
     """
     from tau_stage.termination import run_until_signal
-    from tau_stage.understudy import Ensemble, Understudy, parse_fault, parse_origin, profile_named
+    from tau_stage.understudy import Ensemble, SoundCache, Understudy, parse_fault, parse_origin, profile_named
 
     orders = [*map(parse_fault, fault or ())]
     origins = {parse_origin(origin) for origin in allow_origin or ()}
     server = Understudy(
-        Ensemble(),
+        Ensemble(cache=SoundCache.of_user()),
         profile=profile_named(as_) if as_ else None,
         key=key,
         faults=orders,

@@ -7,6 +7,7 @@ from .faults import parse_fault as parse_fault
 from .profiles import profile_named as profile_named
 from .server import Understudy as Understudy
 from .server import open_understudy as open_understudy
+from .sound_store import SoundCache as SoundCache
 from .voices import Ensemble as Ensemble
 from .voices import Voices as Voices
 from .voices import require_voice as require_voice

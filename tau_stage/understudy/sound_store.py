@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tau_stage.audio import RATE, Pcm, read_at, rms_dbfs, write_at
+from tau_stage.environment import cache_folder
 
 BLOCK = 2**20
 """Bytes read at once."""
@@ -152,6 +153,78 @@ def load_pcm(audio: Pcm | BlobRef) -> Pcm:
     """Load a sound into memory, wherever it is kept."""
     return audio if isinstance(audio, Pcm) else audio.pcm
 
+
+MOST_BYTES = 128 * 2**20
+"""Of all sounds of a cache: 45 minutes."""
+
+LONGEST_S = 60
+"""Of a sound that is cached: it is read and written whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundCache:
+    """Sounds that can be made again, in files that outlive the process; those that were used lately stay.
+
+    A file has a digest of its sound before it: what was not written whole, or has changed since, is not taken. Where
+    the folder cannot be read or written, nothing is cached.
+
+    >>> SoundCache(Path("/dev/null/none")).load(b"a line", BlobStore()) is None
+    True
+    """
+
+    folder: Path
+    most_bytes: int = MOST_BYTES
+
+    @classmethod
+    def of_user(cls) -> SoundCache | None:
+        """Return the one of this process's user; None where it has no place."""
+        folder = cache_folder(os.environ)
+        return cls(folder / "speech") if folder else None
+
+    def load(self, key: bytes, blobs: BlobStore) -> BlobRef | None:
+        """Put the sound of a key into a store; None where there is none."""
+        file = self._file(key)
+        try:
+            data = file.read_bytes()
+            os.utime(file)
+        except OSError:
+            return None
+        digest, sound = data[:_DIGEST], data[_DIGEST:]
+        return blobs.put(Pcm(sound)) if hashlib.sha256(sound).digest() == digest else None
+
+    def save(self, key: bytes, sound: BlobRef) -> None:
+        """Keep the sound of a key: all of it or nothing, whoever else writes it at the same time."""
+        if sound.samples > LONGEST_S * RATE:
+            return
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            number, draft = tempfile.mkstemp(dir=self.folder)
+            try:
+                with os.fdopen(number, "wb") as file:
+                    file.write(sound.digest + sound.pcm.data)
+                Path(draft).replace(self._file(key))
+            except OSError:
+                Path(draft).unlink(missing_ok=True)
+            self._prune()
+        except OSError:
+            return
+
+    def _file(self, key: bytes) -> Path:
+        return self.folder / f"{hashlib.sha256(key).hexdigest()}.pcm"
+
+    def _prune(self) -> None:
+        """Delete what was not used for longest, until the rest is small enough."""
+        with os.scandir(self.folder) as found:
+            files = sorted(((entry.stat(), entry.path) for entry in found), key=lambda each: each[0].st_mtime_ns)
+        excess = sum(facts.st_size for facts, _ in files) - self.most_bytes
+        for facts, path in files:
+            if excess <= 0:
+                return
+            Path(path).unlink(missing_ok=True)
+            excess -= facts.st_size
+
+
+_DIGEST = hashlib.sha256().digest_size
 
 KEPT = 256
 """Lines remembered; the oldest go first."""

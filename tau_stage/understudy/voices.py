@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import heapq
 import os
+import platform
 import re
 import tempfile
 import threading
@@ -23,8 +24,12 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
 from importlib.util import find_spec
+from inspect import getfile
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -34,7 +39,7 @@ from tau_stage.audio import RATE, Pcm
 from tau_stage.errors import UsageError
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine, UnsupportedScript
 from tau_stage.understudy.delivery import Kind, Moment, Phrase, SpeechPlan, SpeechStyle, plan_speech
-from tau_stage.understudy.sound_store import BlobRef, BlobStore
+from tau_stage.understudy.sound_store import BlobRef, BlobStore, SoundCache
 
 KEPT_LINES = 1024
 """Lines whose sound is kept to be said again; the oldest go first."""
@@ -43,11 +48,13 @@ KEPT_LINES = 1024
 class Ensemble:
     """Decides what to say and says it, in a thread. Lines that are spoken at the same time take turns by pieces.
 
-    A line that it has said before, in the same voice and manner, has the same sound: it is not made again.
+    A line that it has said before, in the same voice and manner, has the same sound: it is not made again. With a
+    ``cache``, that holds for all processes.
     """
 
-    def __init__(self, voices: Voices | None = None) -> None:
+    def __init__(self, voices: Voices | None = None, cache: SoundCache | None = None) -> None:
         self._voices = voices or Voices()
+        self._cache = cache
         self._shelf = BlobStore()
         self._queue = FairQueue()
         self._said: OrderedDict[tuple[SpeechPlan, str], BlobRef] = OrderedDict()
@@ -72,12 +79,19 @@ class Ensemble:
 
     async def _make(self, performance: SpeechPlan, voice: str) -> BlobRef:
         turns, audio = 0, None
+        if self._cache and (found := await anyio.to_thread.run_sync(self._load, self._cache, performance, voice)):
+            return found
         with closing(self._voices.pieces(performance, voice, self._shelf)) as pieces:
             while audio is None:
                 async with self._queue.turn(turns, len(performance.transcript)):
                     audio = await anyio.to_thread.run_sync(next, pieces)
                 turns += 1
+        if self._cache:
+            await anyio.to_thread.run_sync(self._cache.save, self._voices.recipe(performance, voice), audio)
         return audio
+
+    def _load(self, cache: SoundCache, performance: SpeechPlan, voice: str) -> BlobRef | None:
+        return cache.load(self._voices.recipe(performance, voice), self._shelf)
 
 
 class FairQueue:
@@ -246,6 +260,10 @@ class Voices:
         """
         return next(piece for piece in self.pieces(performance, voice, BlobStore()) if piece is not None).pcm
 
+    def recipe(self, performance: SpeechPlan, voice: str) -> bytes:
+        """Return all that the sound of a line depends on: the line, and whatever makes sound of it, in this version."""
+        return repr((performance, timbre(voice), self._seed, _makers())).encode()
+
     def pieces(self, performance: SpeechPlan, voice: str, blobs: BlobStore) -> Generator[BlobRef | None, None, None]:
         """Make a line step by step: each makes a piece of bounded length, so memory is bounded too.
 
@@ -325,6 +343,19 @@ def load_engine() -> Any:
     engine = Hibari()
     engine.sess = _without_arena(engine.model_path)
     return engine
+
+
+@cache
+def _makers() -> tuple[str, ...]:
+    """Name what makes sound: the code, the libraries, and the instructions of the processor that they choose among."""
+    code = [sha256(Path(file).read_bytes()).hexdigest() for file in (__file__, getfile(Pcm))]
+    libraries = [version(name) for name in ("hibari-tts", "numpy", "onnxruntime")]
+    try:
+        processor = Path("/proc/cpuinfo").read_text("utf-8").partition("\n\n")[0]
+        features = [line for line in processor.splitlines() if line.startswith(("flags", "Features", "model name"))]
+    except OSError:
+        features = [platform.processor()]
+    return *code, *libraries, platform.platform(), *features
 
 
 def require_voice(otherwise: str = "") -> None:
