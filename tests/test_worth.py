@@ -8,9 +8,9 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.take.take_model import Take
 from tests.support.report_pages import read
 from tests.test_audio_loudness import second_meter, second_peak_db
+from tests.test_cli_validate import run
 from tests.test_report_sessions import expected, in_reaper, in_timeline
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
@@ -33,7 +34,6 @@ SILENT = {"chat"}
 """Scenes without sound: they are written."""
 
 TYPED = "Good evening.\nIs the table by the window free?\nThank you.\nGood night.\n"
-AT_ONCE = 3
 
 
 @dataclass(frozen=True)
@@ -46,20 +46,25 @@ class Left:
 
 @pytest.fixture(scope="module")
 def takes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Left]:
-    """Slow: every scene is performed once, with real voices, in a process of its own."""
-    keyless = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_ENDPOINT"))}
+    """Slow: every scene is performed once, with real voices, and with somebody who types."""
     out = tmp_path_factory.mktemp("takes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(TOP)
+        for name in os.environ:
+            if name.endswith(("_API_KEY", "_ENDPOINT")):
+                patch.delenv(name)
+        return {scene: performed(scene, out, patch) for scene in SCENES}
 
-    def performed(scene: str) -> Left:
-        run = [sys.executable, "-m", "tau_stage", "run", f"scenes/{scene}.yaml", "--stand-in", "--json"]
-        command = [*run, "--out", str(out / scene)]
-        done = subprocess.run(command, cwd=TOP, env=keyless, input=TYPED, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        told = json.loads(done.stdout)
-        return Left(Path(told["path"]), Take.model_validate(told["take"]))
 
-    with ThreadPoolExecutor(AT_ONCE) as several:
-        return dict(zip(SCENES, several.map(performed, SCENES), strict=True))
+def performed(scene: str, out: Path, patch: pytest.MonkeyPatch) -> Left:
+    reading, writing = os.pipe()
+    os.write(writing, TYPED.encode())
+    os.close(writing)
+    with os.fdopen(reading) as keyboard, redirect_stdout(StringIO()) as printed:
+        patch.setattr("sys.stdin", keyboard)
+        assert run("run", f"scenes/{scene}.yaml", "--stand-in", "--json", "--out", str(out / scene)) == 0
+    told = json.loads(printed.getvalue())
+    return Left(Path(told["path"]), Take.model_validate(told["take"]))
 
 
 @pytest.fixture(params=SCENES)
