@@ -1,7 +1,7 @@
 """What is read takes steps in proportion to its size, whatever stands in it; ``tests.linear`` measures times.
 
-A search that goes back and forth in a text of 400 KB takes hours: such inputs are read here at all. Everything else is
-counted: calls of functions, of ours and of Python's, for an input and for one of twice its size.
+A search that goes back and forth in a text of 250 KB takes many minutes: such inputs are read here at all. Everything
+else is counted: calls of functions, of ours and of Python's, for an input and for one of twice its size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIZE = 4_000
 MOST_GROWTH = 2.5
 """Of an input of twice the size: what is done once for each file makes it less than two, hints a little more."""
 
-LARGE = 400_000
+LARGE = 250_000
 
 
 def calls(parse: Callable[[], Any]) -> int:
@@ -100,6 +100,6 @@ LARGE_SHAPES = [
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE_SHAPES)
 def test_a_large_input_is_read_at_all(name: str, tmp_path: Path) -> None:
-    """Slow: 400 KB take up to a second. One that is read back and forth runs into the limit of every test."""
+    """Slow: 250 KB take up to a second. One that is read back and forth runs into the limit of every test."""
     with suppress(StageError):
         SHAPES[name](LARGE, tmp_path)()
