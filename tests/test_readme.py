@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tau_stage.scene.load import parse_scene
-from tests.support.type_checking import mypy_on
 from tests.test_cli_run import no_key
 from tests.test_cli_validate import run
 
@@ -136,13 +135,8 @@ def test_the_program_performs(tmp_path: Path) -> None:
     assert broken.stderr.startswith("the scene cannot be performed: scenes/hello.yaml:1:")
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(400)
-def test_the_program_has_thirty_lines_and_strict_mypy_accepts_it(tmp_path: Path) -> None:
-    """Slow: mypy reads the whole package."""
+def test_the_program_has_thirty_lines() -> None:
     assert len([line for line in PERFORMING.splitlines() if line.strip()]) <= 30
-    (tmp_path / "program.py").write_text(PERFORMING, "utf-8")
-    assert mypy_on(tmp_path / "program.py") == ""
 
 
 @pytest.mark.slow
