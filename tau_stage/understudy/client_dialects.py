@@ -241,9 +241,6 @@ class XaiCodec:
     def _now_ms(self) -> int:
         return int(self.clock() * 1000)
 
-    def _updated(self, event: JsonObject) -> list[JsonObject]:
-        return [event | {"session": self._echo()}]
-
     def _echo(self) -> JsonObject:
         """Write what the client has asked for, and what xAI says of itself."""
         asked = without(self.session, "audio", "tools", "type")
@@ -326,9 +323,6 @@ class XaiCodec:
         item.pop("content", None)
         return [event | {"item": item, "output_index": 0}]
 
-    def _part_added(self, event: JsonObject) -> list[JsonObject]:
-        return [event | {"previous_item_id": "0"}]
-
     def _spoken(self, event: JsonObject) -> list[JsonObject]:
         """Keep words for the sound that they begin with: they come after it."""
         self._held.append(event | {"start_time": round(self._audio_out_s, 2)})
@@ -396,7 +390,7 @@ class XaiCodec:
 
 
 XAI_SHAPES: dict[str, Callable[[XaiCodec, JsonObject], list[JsonObject]]] = {
-    "session.updated": XaiCodec._updated,
+    "session.updated": lambda codec, event: [event | {"session": codec._echo()}],
     "input_audio_buffer.speech_started": XaiCodec._turn,
     "input_audio_buffer.speech_stopped": XaiCodec._turn,
     "input_audio_buffer.committed": XaiCodec._committed,
@@ -405,7 +399,7 @@ XAI_SHAPES: dict[str, Callable[[XaiCodec, JsonObject], list[JsonObject]]] = {
     "response.created": XaiCodec._response_created,
     "response.output_item.added": XaiCodec._output_item,
     "response.output_item.done": XaiCodec._output_item,
-    "response.content_part.added": XaiCodec._part_added,
+    "response.content_part.added": lambda _, event: [event | {"previous_item_id": "0"}],
     "response.output_audio_transcript.delta": XaiCodec._spoken,
     "response.output_audio.delta": XaiCodec._audio_delta,
     "response.output_audio.done": XaiCodec._sound_done,

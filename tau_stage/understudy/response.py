@@ -105,7 +105,7 @@ class MessageStream:
                 self.sent_words += piece
                 yield server_events.TranscriptDelta(**self._place, delta=piece)
             self.sent_bytes += len(sound)
-            yield server_events.AudioDelta(**self._place, delta=_base64(sound))
+            yield server_events.AudioDelta(**self._place, delta=pybase64.b64encode(sound).decode("ascii"))
 
     def ending(self) -> Iterator[server_events.ServerEvent]:
         """Send everything after the last delta: close what was opened, and nothing else."""
@@ -279,10 +279,6 @@ def _spent(
         made = (dialogue.items[item.id].cost for item in output if item.id in dialogue.items)
         dialogue.read_before = (*context, *made)
     return spent
-
-
-def _base64(sound: bytes) -> str:
-    return pybase64.b64encode(sound).decode("ascii")
 
 
 def _pieces(text: str, size: int) -> list[str]:
