@@ -191,3 +191,9 @@ def test_lines_that_nobody_can_count_are_not_counted(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err.splitlines() == [
         "1 ann: words (1.0 s)", "ann calls lamp({}): ok", "[door.wav]", "nobody spoke", "guest, type: Hi.",
     ]  # fmt: skip
+
+
+def test_a_wait_that_is_too_short_to_be_shown_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    again = record.LineAgain(line="ann-1", player="ann", problem="it failed", wait_s=0.01, usage=Usage())
+    ProgressLines([PLAN]).show(PLAN, again)
+    assert capsys.readouterr().err == "line ann-1: it failed; asking again\n"

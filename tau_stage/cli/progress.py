@@ -44,6 +44,9 @@ from tau_stage.take import PAID
 from tau_stage.take import records as record
 from tau_stage.text import counted, one_line, printable_json, with_clause
 
+SHORTEST_WAIT_S = 0.05
+"""A shorter one would be shown as 0.0 s."""
+
 MOST_SHOWN = 1_000
 """Characters of what is said now: more than any terminal is wide."""
 
@@ -258,7 +261,8 @@ def describe(plan: Plan, event: Event) -> str:
         case PersonPrompted():
             return prompt(event)
         case record.LineAgain():
-            again = "it is performed again" if event.interrupted else f"asking again in {event.wait_s:.1f} s"
+            wait = f" in {event.wait_s:.1f} s" if event.wait_s >= SHORTEST_WAIT_S else ""
+            again = "it is performed again" if event.interrupted else f"asking again{wait}"
             return with_clause(f"line {event.line}: {event.problem}", again)
         case record.PlayerLost():
             return with_clause(event.problem, "the player is lost")
