@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -175,3 +176,23 @@ def test_what_is_no_key_is_seen() -> None:
 def test_a_tool_that_runs_nothing_sees_no_environment(tool: str) -> None:
     with pytest.raises(SceneError, match="runs nothing that could see 'env'"):
         parse_scene(f"players: {{ann: }}\ntools: {{t: {tool}}}\nlines: [{{ann: Hi.}}]\n", "scene.yaml")
+
+
+FAULTS = """
+import resource
+from tau_stage.environment import keep_freed_memory
+kept = keep_freed_memory()
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        bytearray(1 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+print(kept, faults() < 256)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told")
+def test_memory_that_was_freed_is_used_again_without_a_page_fault() -> None:
+    told = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["True", "True"]

@@ -24,6 +24,7 @@ from tau_stage.stage.fan_out import (
     open_fan_out,
 )
 from tau_stage.transport import MemoryTransport
+from tests.support.counted_calls import counted_calls
 from tests.support.openai_types import check_client_event
 from tests.support.tone_voice import tone
 
@@ -209,6 +210,27 @@ async def test_clips_are_sent_one_behind_the_other_without_waiting_for_an_answer
             group.start_soon(hearers.attend, "bob")
         group.cancel_scope.cancel()
     assert [news.clip for news in hearers.outcomes if isinstance(news, Heard)] == clips
+
+
+async def test_a_clip_is_encoded_framed_and_hashed_once_for_all_hearers() -> None:
+    hearers = Hearers(*(f"p{number}" for number in range(7)))
+    audio = Pcm.silence(24_000)
+    async with anyio.create_task_group() as group:
+        for name, session in hearers.sessions.items():
+            group.start_soon(session.wire.listen)
+            group.start_soon(hearers.attend, name)
+        forms = dict.fromkeys(hearers.sessions, ClipForm())
+        hashes: list[str] = []
+
+        def report(news: HearingNews) -> None:
+            hashes.append(news.clip.sha256)
+
+        with counted_calls() as calls:
+            async with open_fan_out(hearers.sessions, report, forms) as fan_out:
+                fan_out.send_to(HeardClip("ann-1", "1", "ann", audio, "One."), list(forms), ["p3"])
+        group.cancel_scope.cancel()
+    assert hashes == [audio.sha256] * 14
+    assert [calls[name] for name in ("openssl_sha256", "b64encode", "to_json")] == [1, 1, 1]
 
 
 class Noted(list[HearingNews]):

@@ -18,6 +18,7 @@ from tau_stage.cli.printing import is_plain, say, say_json, say_path, show_repor
 from tau_stage.cli.progress import EventStream, ProgressView, open_progress, open_stream
 from tau_stage.cli.stopping import stoppable
 from tau_stage.devices import typed_line
+from tau_stage.environment import keep_freed_memory
 from tau_stage.errors import TakeError
 from tau_stage.protocol import ignore
 from tau_stage.report import Note
@@ -47,6 +48,7 @@ def perform_jobs(
     Raises:
         Exit: Always.
     """
+    keep_freed_memory()
     plans = [job.plan for job in jobs]
     aside = stream == "-" and sys.stdout.isatty()
 
