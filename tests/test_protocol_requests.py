@@ -157,6 +157,20 @@ def test_an_error_about_something_that_nobody_asked_for_refuses_nothing() -> Non
     assert open_requests.refused_by(ServerError(code="item_truncate_invalid_item_id")) is None
 
 
+def test_an_item_that_a_commit_makes_answers_no_request_for_another() -> None:
+    asked = (
+        InputAudioBufferCommit(event_id="hear"),
+        ConversationItemCreate(event_id="say", item=UserMessage(id="line_1", content=(InputText(text="Go."),))),
+    )
+    requests = Requests()
+    for event in asked:
+        requests.add(request_of(event) or Request("", ""))
+    heard, said = (ConversationItemAdded(item=Item(id=name, type="message", role="user")) for name in ("it_1", "it_2"))
+    assert requests.answered_by(heard, is_new_item=True) is None
+    assert requests.answered_by(InputAudioBufferCommitted(item_id="it_1")) == request_of(asked[0])
+    assert requests.answered_by(said, is_new_item=True) == request_of(asked[1])
+
+
 def test_an_item_under_an_id_of_the_servers_own_answers_the_oldest_request_of_its_shape() -> None:
     open_requests = Requests()
     for name, event in (

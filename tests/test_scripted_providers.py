@@ -51,10 +51,10 @@ lines:
 """
 
 
-async def performed(provider: ScriptedProvider, tmp_path: Path) -> tuple[Take, TakeFolder]:
+async def performed(provider: ScriptedProvider, tmp_path: Path, head: str = "") -> tuple[Take, TakeFolder]:
     folder = TakeFolder.create(tmp_path, "scene", datetime(2026, 11, 21, tzinfo=UTC), "1")
     stage = Stage(lambda _player: provider.connected(), lambda _player: provider.place)
-    return await perform(plan_of(scene_for(provider)), stage, folder), folder
+    return await perform(plan_of(head + scene_for(provider)), stage, folder), folder
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,6 +102,37 @@ async def test_a_server_is_asked_for_its_session_in_its_own_form_and_told_what_i
         ]
         assert len(heard) == 3 if number != 1 else 4
         assert all(part["transcript"] for part in heard)
+
+
+PLACED = {"previous_item_id": "$previous", "item": {"with": "$item", "object": "realtime.item"}}
+BUFFER: dict[str, list[dict[str, Any]]] = {
+    "input_audio_buffer.append": [],
+    "input_audio_buffer.clear": [{"type": "input_audio_buffer.cleared"}],
+    "input_audio_buffer.commit": [
+        {"type": "input_audio_buffer.committed", "previous_item_id": "$previous", "item_id": "$item_id"},
+        {"type": "conversation.item.created", **PLACED},
+    ],
+}
+"""How a server answers that has an input buffer; a script may have another way."""
+
+
+@pytest.mark.parametrize("has_buffer", [True, False], ids=["has a buffer", "has none"])
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_scene_is_heard_by_stream_where_that_can_be(name: str, has_buffer: bool, tmp_path: Path) -> None:
+    provider = ScriptedProvider(name)
+    provider.script = (BUFFER if has_buffer else {}) | provider.script
+    take, _ = await performed(provider, tmp_path, "hearing: stream\n")
+    assert (take.ended, take.problem) == ("complete", "")
+    assert take.lines[-2].said == "It is foggy, they say."
+    assert [line.attempts for line in take.lines] == [1] * 5
+    assert {hearing.heard_at_s is not None for line in take.lines for hearing in line.hearers} == {True}
+    told = [warning for warning in take.warnings if "cannot hear by stream" in warning]
+    ways = [hearing.by for line in take.lines for hearing in line.hearers]
+    can = has_buffer and name != "localai"  # which would answer
+    assert ways == ["stream" if can else "create_audio"] * 10
+    assert len(told) == (0 if can else 3)
+    says = [event for event in provider.sent("conversation.item.create") if "Perform" in str(event)]
+    assert len(says) == 1
 
 
 @asynccontextmanager

@@ -223,6 +223,7 @@ async def test_a_clip_is_encoded_framed_and_hashed_once_for_all_hearers() -> Non
         hashes: list[str] = []
 
         def report(news: HearingNews) -> None:
+            assert isinstance(news, Sent | Heard)
             hashes.append(news.clip.sha256)
 
         with counted_calls() as calls:

@@ -27,15 +27,16 @@ def requests(passed: list[Passed]) -> list[float]:
 
 
 def silences(passed: list[Passed]) -> list[tuple[float, float]]:
-    """Seconds from the last sound of each line to the request for the next, and to its first sound."""
-    found, last, asked = [], 0.0, 0.0
+    """Seconds from the end of each line, as it came in, to the request for the next, and to its first sound."""
+    found, ended, asked = [], 0.0, 0.0
     for each in passed:
         if each.kind == "response.create":
             asked = each.at
-        elif each.kind == "response.output_audio.delta":
-            if asked and last:
-                found.append((asked - last, each.at - last))
-            last, asked = each.at, 0.0
+        elif each.kind == "response.done":
+            ended = each.at
+        elif each.kind == "response.output_audio.delta" and ended:
+            found.append((asked - ended, each.at - ended))
+            ended = 0.0
     return found
 
 

@@ -50,8 +50,10 @@ def _player(player: PlayerPlan) -> tuple[str, ...]:
         return (player.name, "-", "-", f"human: {player.human}", "-", "-", _pan(player), told)
     setup = (f"{role}: {words}" for role, words in player.setup)
     names = " with names" if player.label_speakers else ""
-    heard = f"hears {player.hears_as}{names}" if names or player.hears_as == "text" else ""
-    further = _known(("may call {}", ", ".join(player.tools)), ("{}", heard))
+    as_text = player.hears_as == "text"
+    heard = f"hears {player.hears_as}{names}" if names or as_text else ""
+    streamed = "hears by stream" if player.hearing == "stream" and not as_text else ""
+    further = _known(("may call {}", ", ".join(player.tools)), ("{}", heard), ("{}", streamed))
     return (
         player.name,
         player.voice,

@@ -160,6 +160,7 @@ class PlayerForecast:
         context: Most tokens its conversation holds when it has spoken.
         window: What its model may hold; None where nobody knows.
         savings: What a cheaper hearing would save.
+        hearing: How it hears: ``stream``, while a line is spoken, or ``create_audio``; it costs the same.
     """
 
     name: str
@@ -170,6 +171,7 @@ class PlayerForecast:
     context: Estimate[int]
     window: Window | None
     savings: Savings
+    hearing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +310,7 @@ def _player(player: PlayerPlan, outcomes: Estimate[Simulation]) -> PlayerForecas
         context=outcomes.each(lambda outcome: outcome.context(player)),
         window=WINDOWS.get(undated(player.model)),
         savings=savings,
+        hearing=player.hearing,
     )
 
 

@@ -72,6 +72,7 @@ from .items import parse_object as parse_object
 from .items import with_part as with_part
 from .items import without as without
 from .requests import EVENT_KEY as EVENT_KEY
+from .requests import OURS as OURS
 from .requests import Request as Request
 from .requests import Requests as Requests
 from .requests import may_break_response as may_break_response

@@ -59,6 +59,7 @@ class Endpoint:
         resource_env: Environment variable with the host of the user's own resource.
         resource: The host where that is not set; empty where there is none to guess.
         heard_rate: Samples per second it hears at; what we say is resampled to it.
+        answers_commits: Whether it answers by itself what is committed from the input buffer.
         cap_s: Seconds a session lasts.
         opening_gap_s: Seconds between two openings, so that it refuses none; a scene may order others.
         opening: What it sends when a session opens.
@@ -77,6 +78,7 @@ class Endpoint:
     resource_env: str = ""
     resource: str = ""
     heard_rate: int = 24_000
+    answers_commits: bool = False
     cap_s: float = 3600.0
     opening_gap_s: float = 0.2
     opening: Opening = USUAL_OPENING

@@ -177,9 +177,19 @@ class Requests:
         return chain(self._open.values(), self._taken_as_done.values())
 
     def _of_shape(self, item: Item) -> Request | None:
-        """Return the oldest request for an item of that shape: a server that is late answers in order."""
+        """Return the oldest request for an item of that shape: a server that is late answers in order.
+
+        One that is to commit its input buffer makes such an item, perhaps before it confirms that: then, None.
+        """
         late_first = chain(self._taken_as_done.values(), self._open.values())
-        return _first(asked for asked in late_first if asked.shape == shape_of(item))
+        is_spoken = shape_of(item) == ("message", "user")
+        oldest = _first(
+            asked for asked in late_first if asked.shape == shape_of(item) or (is_spoken and self._is_commit(asked))
+        )
+        return oldest if oldest and oldest.shape else None
+
+    def _is_commit(self, asked: Request) -> bool:
+        return asked.answer == "input_audio_buffer.committed" and asked.event_id in self._open
 
     def get(self, event_id: str) -> Request | None:
         """Return the open request of an event; None where it is not open any more."""

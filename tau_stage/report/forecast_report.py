@@ -25,6 +25,8 @@ def tabulate_forecast(forecast: Forecast) -> TextReport:
     notes = [f"warning: {warning}" for warning in forecast.warnings]
     if forecast.cost.likely.total is None:
         notes.append("price unknown: a model is not in the price list, and what it costs is not in the total")
+    if streaming := [player.name for player in forecast.players if player.hearing == "stream"]:
+        notes.append(f"hears by stream, at the same cost: {', '.join(streaming)}")
     return TextReport((heading,), tuple(_tables(forecast)), tuple(map(note, (*notes, FIGURES))))
 
 

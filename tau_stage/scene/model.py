@@ -98,6 +98,7 @@ Takes = Annotated[int, FromText(units.takes, _whole(units.MOST_TAKES))]
 Pick = Annotated[Literal["closest", "first", "shortest", "ask"], OneOf("pick")]
 Output = Annotated[Literal["audio", "text"], OneOf("output")]
 HearsAs = Annotated[Literal["audio", "text"], OneOf("hears_as")]
+HearingWay = Annotated[Literal["create_audio", "stream"], OneOf("hearing")]
 Commentary = Annotated[Literal["drop", "keep"], OneOf("commentary")]
 Pace = Annotated[Literal["fast", "realtime"], OneOf("pace")]
 OnLostPlayer = Annotated[Literal["reopen", "continue", "stop"], OneOf("on_lost_player")]
@@ -487,6 +488,10 @@ class Cascade(SceneModel):
         "Who writes down what a person says at an open microphone: a model, or off. Default: gpt-transcribe."
     )
     hears_as: HearsAs | None = option("Hears the others as audio, or as text. Default: audio.")
+    hearing: HearingWay | None = option(
+        "Whether a line's sound is sent when it is over, in one item, or streamed while it is spoken. "
+        "Default: create_audio."
+    )
     label_speakers: Boolean | None = option("Whether it is told who speaks. Default: false.")
     pace: Pace | None = option(
         "realtime: a sound file is fed, and the scene goes on, as fast as it is heard. Default: fast."

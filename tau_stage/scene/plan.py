@@ -97,6 +97,7 @@ class PlayerPlan:
     turn_detection: Detection = DEFAULT_DETECTION
     transcription: Transcription | None = (("model", DEFAULT_TRANSCRIPTION),)
     hears_as: Literal["audio", "text"] = "audio"
+    hearing: Literal["create_audio", "stream"] = "create_audio"
     label_speakers: bool = False
     setup: tuple[tuple[str, str], ...] = ()
     human: str | None = None

@@ -313,6 +313,16 @@ class SceneChecks:
         if is_live and not (mic.for_s or mic.turns or mic.until or mic.key or self.errors.is_wrong(path)):
             self.add(path, "this microphone stays open for ever", "end it with for, turns, until or key")
         self.hearing(mic.to, (*path, "to"))
+        self.listener(mic.player or next(iter(self.models), ""), path)
+
+    def listener(self, name: str, path: Path) -> None:
+        """Check that turns are not detected in what other players say."""
+        player = self.scene.players.get(name)
+        hearing = (player and player.hearing) or self.scene.hearing
+        hears_as = (player and player.hears_as) or self.scene.hears_as
+        if hearing == "stream" and hears_as != "text":
+            problem = f"'{name}' listens at a microphone, and cannot hear by stream: it would take each line for a turn"
+            self.add(path, problem, f"write 'hearing: create_audio' at player '{name}'")
 
     def person(self, name: str | None, path: Path) -> None:
         """Check that it is clear who speaks into a microphone."""
@@ -388,7 +398,7 @@ LONGEST_NAME = 64
 OF_MODELS = frozenset(
     (
         *("voice", "model", "endpoint", "speed", "reasoning", "output", "max_output_tokens", "tools", "tool_choice"),
-        *("turn_detection", "transcription", "hears", "hears_as", "label_speakers", "setup", "commentary"),
+        *("turn_detection", "transcription", "hears", "hears_as", "hearing", "label_speakers", "setup", "commentary"),
     )
 )
 """Options of a player that mean nothing where a person plays."""

@@ -19,3 +19,4 @@ from .waiting import Receipt as Receipt
 from .waiting import ResponseStream as ResponseStream
 from .waiting import Subscription as Subscription
 from .wire import SLOWEST_UPLINK as SLOWEST_UPLINK
+from .wire import Wire as Wire

@@ -128,6 +128,7 @@ class Wire:
         self._unclaimed: dict[str, list[ResponseChange]] = {}
         self._suspected: dict[str, tuple[ErrorEvent, float]] = {}
         self._probes: dict[str, Sequence[Request]] = {}
+        self._pieces: dict[str, ModelRefused | None] = {}
         self._numbers = count(1)
         self._ends_at = inf
         self._repeats = Repeats()
@@ -359,7 +360,7 @@ class Wire:
         if request := self._requests.answered_by(event, is_new_item=is_new_item):
             self._suspected.pop(request.event_id, None)
             self._settle(request, event, change)
-        elif isinstance(event, ErrorEvent):
+        elif isinstance(event, ErrorEvent) and not self._refuses_piece(event.error):
             self._suspect(event)
         if isinstance(event, UnusableEvent):
             self._remark_on(event.words)
@@ -449,6 +450,28 @@ class Wire:
         elif self._greeting.has_come and may_break_response(event.error):
             self._conversation.blame(event.error)
             self._sink.warn(f"the server reported an error {told(event.error)}")
+
+    def begin_pieces(self, name: str) -> None:
+        """Note that sound is appended, in events whose ids begin with a name; nothing but an error answers them."""
+        self._pieces[name] = None
+
+    def has_refused(self, name: str) -> bool:
+        """Tell whether the server has refused a piece so far."""
+        return self._pieces.get(name) is not None
+
+    def end_pieces(self, name: str) -> ModelRefused | None:
+        """Note that no more sound of a name is awaited; return the server's error, if it has refused a piece."""
+        return self._pieces.pop(name, None)
+
+    def _refuses_piece(self, error: ServerError) -> bool:
+        """Tell whether an error is about sound that was appended: it names an event of it, or can be about no other."""
+        name = (error.event_id or "").rpartition("_")[0]
+        if not (error.event_id or len(self._requests) or self._streams):
+            name = next(reversed(self._pieces), "")
+        if name not in self._pieces:
+            return False
+        self._pieces[name] = self._pieces[name] or refusal(error)
+        return True
 
     def follows(self, response_id: str) -> bool:
         """Tell whether somebody asked for a response and is following it."""

@@ -9,6 +9,12 @@ The next speaker gets a head start, so that its copy has the uplink to itself: t
 speaker's server has acknowledged it, or has had time enough. Who is to speak after all is held back no longer
 (`FanOut.hurry`).
 
+Who hears by stream (`ClipForm.streams`) is sent a line while it is spoken: a `LineStream` appends its pieces to the
+input buffers of such hearers, each built once. The listener knows what its server's buffer holds. If that is the clip,
+sample for sample, when the line is over, it is committed, which makes the same item; if not, the buffer is cleared and
+the clip is sent whole. So a take that is rejected, a hearer that came late, a line that was cut: all end in the same
+item. A server that refuses a piece or the commit is sent everything whole from then on.
+
 A listener whose queue is full, whose server does not answer in time, or whose session is closed is lost: it ignores
 what follows until `FanOut.open_again` gives it another session, which was told everything so far; what had waited is
 dropped then. Nobody waits for a listener here; the schedule does, as long as the next speaker was not sent everything.
@@ -19,19 +25,40 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from itertools import count
 
 import anyio
 from pybase64 import b64encode
 
-from tau_stage.audio import PCM16, Format, Pcm
-from tau_stage.errors import SessionError, Timeout
-from tau_stage.protocol import ConversationItemCreate, InputAudio, InputText, Request, UserMessage, request_of
-from tau_stage.session import SLOWEST_UPLINK, Receipt, Session, split_audio
+from tau_stage.audio import PCM16, RATE, Format, Pcm
+from tau_stage.errors import ModelRefused, SessionError, Timeout
+from tau_stage.protocol import (
+    OURS,
+    ConversationItemCreate,
+    InputAudio,
+    InputAudioBufferAppend,
+    InputAudioBufferClear,
+    InputAudioBufferCommit,
+    InputText,
+    Request,
+    ServerEvent,
+    UserMessage,
+    request_of,
+)
+from tau_stage.session import SLOWEST_UPLINK, Receipt, Session, Wire, split_audio
 from tau_stage.signals import Signal
+from tau_stage.take import records as record
 
 QUEUED_CLIPS = 32
 """Clips that one player may not have acknowledged; one who falls further behind is lost."""
+
+SHORTEST_COMMIT = RATE // 10
+"""Samples that an input buffer must hold to be committed (OpenAI API reference, ``input_audio_buffer.commit``)."""
+
+PIECES = f"{OURS}hear_"
+"""How the ids of events begin that append to an input buffer."""
 
 HEAD_START_S = 2.0
 """How long the next speakers' servers may delay the others until they acknowledge their copies, beside the time that
@@ -40,10 +67,11 @@ these take on the slowest uplink."""
 
 @dataclass(frozen=True, slots=True)
 class ClipForm:
-    """How a player hears: the words instead of the sound; and whether it is told who speaks."""
+    """How a player hears: the words instead of the sound; whether it is told who speaks; and while it is spoken."""
 
     as_text: bool = False
     labelled: bool = False
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +109,12 @@ class HeardClip:
             self._frames[key] = tuple(self._built(form, heard_as))
         return self._frames[key]
 
+    def label(self, form: ClipForm) -> str:
+        """Tell who speaks, for those who are told; empty for the others, and where nobody speaks."""
+        return self.speaker if form.labelled else ""
+
     def _built(self, form: ClipForm, heard_as: Format) -> Iterator[tuple[bytes, Request]]:
-        label = self.speaker if form.labelled else ""
+        label = self.label(form)
         if form.as_text or not self.audio:
             text = f"{label}: {self.words}" if label else self.words
             yield _framed(self.name, (InputText(text=text),))
@@ -119,6 +151,7 @@ class Heard:
     hearer: str
     clip: HeardClip
     took_s: float
+    by: record.HearingWay
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +164,15 @@ class NotHeard:
     lost: bool
 
 
-HearingNews = Sent | Heard | NotHeard
+@dataclass(frozen=True, slots=True)
+class StreamRefused:
+    """One player hears by stream no more: why, in words."""
+
+    hearer: str
+    why: str
+
+
+HearingNews = Sent | Heard | NotHeard | StreamRefused
 
 
 class HeadStart:
@@ -154,16 +195,99 @@ class HeadStart:
         return not self.over.is_set() and name not in self._first
 
 
+class LineStream:
+    """A line that is heard while it is spoken: its pieces go to all ``listeners`` as they come."""
+
+    def __init__(self, name: str, listeners: Sequence[Listener]) -> None:
+        self._event_id = f"{PIECES}{name}"
+        self._listeners = listeners
+        self._numbers = count(1)
+        self._attempt = _Attempt(self._event_id)
+
+    def append(self, audio: Pcm) -> None:
+        """Send a piece of sound to everybody."""
+        for piece in split_audio(audio) if self._listeners else ():
+            event = InputAudioBufferAppend(
+                event_id=f"{self._event_id}_{next(self._numbers)}", audio=piece.base64.decode()
+            )
+            frame, start = event.encode(), self._attempt.samples
+            self._attempt.append(piece)
+            for listener in self._listeners:
+                listener.enqueue_piece(_Piece(self._attempt, frame, start, len(piece)))
+
+    def start_over(self) -> None:
+        """Let everybody forget what was sent: that attempt is rejected."""
+        rejected, self._attempt = self._attempt, _Attempt(self._event_id)
+        for listener in self._listeners if rejected.samples else ():
+            listener.enqueue_piece(_Piece(rejected))
+
+    def attempt_of(self, clip: HeardClip) -> _Attempt | None:
+        """Return what was sent, if it is the clip, sample for sample; forget it where it is not."""
+        if self._attempt.samples == len(clip.audio) and self._attempt.sha256 == clip.sha256:
+            return self._attempt
+        self.start_over()
+        return None
+
+
+class _Attempt:
+    """What was sent of one attempt at a line."""
+
+    def __init__(self, event_id: str) -> None:
+        self.event_id = event_id
+        self.samples = 0
+        self._hash = sha256()
+
+    def append(self, audio: Pcm) -> None:
+        self.samples += len(audio)
+        self._hash.update(audio.data)
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Sound of an attempt, from a sample on; none clears the buffer of it."""
+
+    attempt: _Attempt
+    frame: bytes = b""
+    start: int = 0
+    samples: int = 0
+
+
+@dataclass(slots=True)
+class _Buffer:
+    """What a server's input buffer holds of an attempt, and through which socket it came there."""
+
+    attempt: _Attempt
+    wire: Wire
+    samples: int = 0
+
+    def holds(self, attempt: _Attempt | None, session: Session) -> bool:
+        """Tell whether it holds all of an attempt, and enough to be committed."""
+        is_whole = self.attempt is attempt and self.samples == attempt.samples >= SHORTEST_COMMIT
+        is_there = session.is_open and session.wire is self.wire
+        return is_whole and is_there and not self.wire.has_refused(self.attempt.event_id)
+
+
 @dataclass(slots=True, eq=False)
 class _Delivery:
-    """A clip on its way to one player, sent ``at`` some time through a session, and acknowledged by the receipts."""
+    """A clip on its way to one player, sent ``at`` some time through a session, and acknowledged by the receipts.
+
+    ``attempt`` is what was streamed of it to this player, and ``by`` is how it is heard. One that ``is_spoiled`` was
+    committed with what a refused commit before it had left in the buffer.
+    """
 
     clip: HeardClip
     head_start: HeadStart
     session: Session
+    attempt: _Attempt | None = None
     is_hurried: bool = False
     at: float = 0.0
     receipts: Sequence[Receipt] = ()
+    by: record.HearingWay = "create_audio"
+    is_spoiled: bool = False
 
 
 class Listener:
@@ -173,23 +297,43 @@ class Listener:
         self._session = session
         self._form = form
         self._report = report
-        self._to_send: deque[_Delivery] = deque()
+        self._to_send: deque[_Delivery | _Piece] = deque()
         self._to_confirm: deque[_Delivery] = deque()
+        self._clips = 0
+        self._buffer: _Buffer | None = None
+        self._streams = form.streams and not form.as_text
         self._changed = Signal()
         self._is_closing = False
         self._is_done_sending = False
         self._lost = False
 
-    def enqueue(self, clip: HeardClip, head_start: HeadStart) -> None:
+    def enqueue(self, clip: HeardClip, head_start: HeadStart, attempt: _Attempt | None = None) -> None:
         """Line a clip up for this player; never wait. Nobody hears it once the performance is being left."""
-        delivery = _Delivery(clip, head_start, self._session)
+        delivery = _Delivery(clip, head_start, self._session, attempt, is_hurried=attempt is not None)
         if self._lost:
             head_start.end_for(self._session.name)
-        elif len(self._to_send) + len(self._to_confirm) >= QUEUED_CLIPS:
-            self._end(delivery, Timeout(what="room for another clip", waited_s=0, player=self._session.name))
+        elif self._clips >= QUEUED_CLIPS:
+            self._report_end(delivery, Timeout(what="room for another clip", waited_s=0, player=self._session.name))
         else:
+            self._clips += 1
             self._to_send.append(delivery)
             self._changed.notify()
+
+    def enqueue_piece(self, piece: _Piece) -> None:
+        """Line up a piece of a line that is being spoken; never wait."""
+        if not self._lost:
+            self._to_send.append(piece)
+            self._changed.notify()
+
+    def may_stream(self) -> bool:
+        """Tell whether this player can be sent a line while it is spoken; where it cannot after all, report why."""
+        if not self._streams or self._lost:
+            return False
+        if self._session.heard_as != PCM16:
+            self._refuse_stream(f"its server hears {self._session.heard_as.rate} samples a second")
+        elif self._session.turn_detection is not None:
+            self._refuse_stream("its server detects turns in what it hears")
+        return self._streams
 
     async def run(self) -> None:
         """Send clips, and wait for their acknowledgement, until ``close``."""
@@ -207,8 +351,9 @@ class Listener:
 
     def look_again(self, *, hurry: bool = False) -> None:
         """Send what is not held back any more: in a ``hurry``, where the player is to speak, all that waits."""
-        for delivery in self._to_send if hurry else ():
-            delivery.is_hurried = True
+        for waiting in self._to_send if hurry else ():
+            if isinstance(waiting, _Delivery):
+                waiting.is_hurried = True
         self._changed.notify()
 
     async def wait_until_confirmed(self) -> None:
@@ -217,34 +362,86 @@ class Listener:
 
     def open_again(self, session: Session) -> None:
         """Hear through another session; whatever waited was told to it already."""
-        self._session, self._lost = session, False
+        self._session, self._lost, self._buffer = session, False, None
         while self._to_send:
-            self._to_send.popleft().head_start.end_for(session.name)
+            waiting = self._to_send.popleft()
+            if isinstance(waiting, _Delivery):
+                self._clips -= 1
+                waiting.head_start.end_for(session.name)
 
     async def _next_to_send(self) -> bool:
-        """Wait until a clip is to be sent; tell whether one is, and not the end of all."""
+        """Wait until something is to be sent; tell whether it is, and not the end of all."""
         await self._changed.until(lambda: self._may_send if self._to_send else self._is_closing)
         return bool(self._to_send)
 
     @property
     def _may_send(self) -> bool:
         head = self._to_send[0]
-        return self._lost or head.is_hurried or not head.head_start.holds(self._session.name)
+        if self._lost or isinstance(head, _Piece) or head.is_hurried:
+            return True
+        return not head.head_start.holds(self._session.name)
 
-    async def _send(self, delivery: _Delivery) -> None:
-        if self._lost:
-            delivery.head_start.end_for(self._session.name)
-            return
-        delivery.at = anyio.current_time()
+    async def _send(self, what: _Delivery | _Piece) -> None:
+        if isinstance(what, _Piece):
+            await self._send_piece(what)
+        elif self._lost:
+            self._clips -= 1
+            what.head_start.end_for(self._session.name)
+        else:
+            await self._send_clip(what)
+
+    async def _send_piece(self, piece: _Piece) -> None:
+        """Append a piece to the server's buffer, if that holds what comes before it; or clear the buffer."""
+        session, buffer = self._session, self._buffer
         try:
-            delivery.receipts = await send_clip(delivery.session, delivery.clip, self._form)
+            if not piece.samples:
+                if buffer and buffer.attempt is piece.attempt:
+                    await self._clear_buffer(session)
+                return
+            if not self._streams:
+                return
+            if piece.start == 0:
+                await self._clear_buffer(session)
+                buffer = self._buffer = _Buffer(piece.attempt, session.wire)
+                session.wire.begin_pieces(piece.attempt.event_id)
+            if buffer is None or buffer.attempt is not piece.attempt or buffer.samples != piece.start:
+                return
+            async with session.wire.send_lock:
+                await session.wire.write(piece.frame)
+            buffer.samples += piece.samples
+        except SessionError:  # the clip will tell
+            return
+
+    async def _clear_buffer(self, session: Session) -> None:
+        if self._buffer is None:
+            return
+        buffer, self._buffer = self._buffer, None
+        if refused := buffer.wire.end_pieces(buffer.attempt.event_id):
+            self._refuse_stream(refused.what_happened())
+        if buffer.wire is session.wire:
+            await session.wire.send(InputAudioBufferClear())
+
+    async def _send_clip(self, delivery: _Delivery) -> None:
+        session, delivery.at = delivery.session, anyio.current_time()
+        try:
+            if self._buffer and self._buffer.holds(delivery.attempt, session):
+                self._buffer, delivery.by = None, "stream"
+                delivery.receipts = await commit_clip(session, delivery.clip, self._form)
+            else:
+                if delivery.attempt:
+                    await self._clear_buffer(session)
+                await self._send_whole(delivery, self._form)
         except SessionError as error:
             self._end(delivery, error)
             return
         self._to_confirm.append(delivery)
         self._changed.notify()
-        if delivery.session is self._session:
-            self._report(Sent(self._session.name, delivery.clip))
+        if session is self._session:
+            self._report(Sent(session.name, delivery.clip))
+
+    async def _send_whole(self, delivery: _Delivery, form: ClipForm) -> None:
+        delivery.by = "text" if form.as_text or not delivery.clip.audio else "create_audio"
+        delivery.receipts = await send_clip(delivery.session, delivery.clip, form)
 
     async def _confirm_all(self) -> None:
         while True:
@@ -253,7 +450,7 @@ class Listener:
                 return
             delivery = self._to_confirm[0]
             try:
-                await confirm(delivery.session, delivery.receipts)
+                await self._confirm(delivery)
             except SessionError as error:
                 self._end(delivery, error)
             else:
@@ -261,14 +458,53 @@ class Listener:
             self._to_confirm.popleft()
             self._changed.notify()
 
+    async def _confirm(self, delivery: _Delivery) -> None:
+        """Wait for the acknowledgement of a clip; where what was streamed is refused, send the clip whole, once."""
+        session, refused = delivery.session, None
+        try:
+            answers = await confirm(session, delivery.receipts)
+        except ModelRefused as error:
+            if delivery.by != "stream":
+                raise
+            answers, refused = [], error
+        if delivery.attempt and delivery.by == "stream":
+            refused = session.wire.end_pieces(delivery.attempt.event_id) or refused
+        if refused is None and not delivery.is_spoiled:
+            return
+        if item_id := getattr(answers[-1], "item_id", "") if answers else "":  # it lacks a piece, or has too many
+            await session.delete_conversation_item(item_id)
+        if refused:
+            self._refuse_stream(refused.what_happened())
+            await self._forget_stream(session, delivery)
+        await self._send_whole(delivery, replace(self._form, labelled=False))  # its label is there
+        await confirm(session, delivery.receipts)
+
+    async def _forget_stream(self, session: Session, refused: _Delivery) -> None:
+        """Clear what a refusal has left in the buffer; what was committed behind it has that, too."""
+        for delivery in self._to_confirm:
+            delivery.is_spoiled = delivery is not refused and delivery.by == "stream"
+        self._buffer = None
+        await session.wire.send(InputAudioBufferClear())
+
+    def _refuse_stream(self, why: str) -> None:
+        if not self._streams:
+            return
+        self._streams = False
+        self._report(StreamRefused(self._session.name, why))
+
     def _end(self, delivery: _Delivery, why: SessionError | None = None) -> None:
+        """Note that a clip that was sent is acknowledged, or will not be."""
+        self._clips -= 1
+        self._report_end(delivery, why)
+
+    def _report_end(self, delivery: _Delivery, why: SessionError | None) -> None:
         """Report what came of a clip; not for who is lost, or was told of it in another session."""
         session, clip = self._session, delivery.clip
         delivery.head_start.end_for(session.name)
         if delivery.session is not session or self._lost:
             return
         if why is None:
-            self._report(Heard(session.name, clip, anyio.current_time() - delivery.at))
+            self._report(Heard(session.name, clip, anyio.current_time() - delivery.at, delivery.by))
             return
         self._lost = isinstance(why, Timeout) or not session.is_open
         self._report(NotHeard(session.name, clip, why.about(player=session.name, line=clip.line), self._lost))
@@ -284,14 +520,27 @@ async def send_clip(session: Session, clip: HeardClip, form: ClipForm) -> list[R
         return [await session.wire.send_frame(*framed) for framed in clip.frames(form, session.heard_as)]
 
 
-async def confirm(session: Session, receipts: Iterable[Receipt]) -> None:
-    """Wait until a player's server has acknowledged what was sent.
+async def commit_clip(session: Session, clip: HeardClip, form: ClipForm) -> list[Receipt]:
+    """Make an item of what a player's input buffer holds, behind one that tells who speaks, if it is told.
+
+    Raises:
+        SessionError: It cannot be sent.
+    """
+    wire, receipts = session.wire, []
+    async with wire.send_lock:
+        if label := clip.label(form):
+            receipts.append(await wire.send_frame(*_framed(f"{clip.name}_label", (InputText(text=f"{label} says:"),))))
+        receipts.append(await wire.send(InputAudioBufferCommit(event_id=f"hear_{clip.name}")))
+    return receipts
+
+
+async def confirm(session: Session, receipts: Iterable[Receipt]) -> list[ServerEvent]:
+    """Wait until a player's server has acknowledged what was sent; return the answers.
 
     Raises:
         SessionError: It was refused, or not acknowledged in time.
     """
-    for receipt in receipts:
-        await session.wire.answer(receipt)
+    return [await session.wire.answer(receipt) for receipt in receipts]
 
 
 class FanOut:
@@ -300,12 +549,22 @@ class FanOut:
     def __init__(self, listeners: dict[str, Listener], group: anyio.abc.TaskGroup) -> None:
         self._listeners = listeners
         self._group = group
+        self._streams: dict[str, tuple[LineStream, Sequence[str]]] = {}
+
+    def begin_stream(self, line: str, name: str, hearers: Iterable[str]) -> LineStream:
+        """Begin to send a line, while it is spoken, to those of its hearers who hear by stream."""
+        streaming = [hearer for hearer in hearers if self._listeners[hearer].may_stream()]
+        stream = LineStream(name, [self._listeners[hearer] for hearer in streaming])
+        self._streams[line] = stream, streaming
+        return stream
 
     def send_to(self, clip: HeardClip, hearers: Sequence[str], first: Iterable[str] = ()) -> None:
         """Send a clip to its hearers: at once to those who speak next, then to all others in parallel."""
         head_start = HeadStart(name for name in first if name in hearers)
+        stream, streaming = self._streams.pop(clip.line, (None, ()))
+        attempt = stream.attempt_of(clip) if stream else None
         for name in hearers:
-            self._listeners[name].enqueue(clip, head_start)
+            self._listeners[name].enqueue(clip, head_start, attempt if name in streaming else None)
         if not head_start.over.is_set():
             self._group.start_soon(self._end, head_start, clip, hearers)
 

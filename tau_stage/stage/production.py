@@ -24,7 +24,7 @@ from tau_stage.stage import schedule
 from tau_stage.stage.budget import Budget
 from tau_stage.stage.context import HistoryItem, LineItem, PutItem, SoundItem, ToolExchange
 from tau_stage.stage.events import EventLog, HearingBegan
-from tau_stage.stage.fan_out import FanOut, Heard, HeardClip, HearingNews, Sent
+from tau_stage.stage.fan_out import FanOut, Heard, HeardClip, HearingNews, LineStream, Sent, StreamRefused
 from tau_stage.stage.line import LineResult, LineTake
 from tau_stage.stage.scene_tools import has_failed
 from tau_stage.stage.timeline import Timeline
@@ -57,6 +57,7 @@ class Presence:
         self.next_speakers: tuple[str, ...] = ()
         self._behind: dict[str, set[str]] = {name: set() for name in self.present}
         self._awaits_failure = frozenset(name for name in self.present if schedule.awaits_failure(plan, name))
+        self._reading = frozenset(player.name for player in plan.models if player.hears_as == "text")
         self._log = log
         self._changed = changed
         self._record_fact = record_fact
@@ -69,12 +70,23 @@ class Presence:
             self._log.publish(HearingBegan(name, clip.line))
         self.fan_out.send_to(clip, present, self.next_speakers)
 
+    def begin_stream(self, line: LinePlan) -> LineStream:
+        """Begin to send a line to those who hear it while it is spoken."""
+        hearers = [name for name in line.hearers if name in self.present and name not in self.lost]
+        return self.fan_out.begin_stream(line.id, str(line.number), hearers)
+
     def behind(self, players: Iterable[str]) -> list[str]:
         """Return who was not sent everything yet; or has not acknowledged it, where the scene waits for failures."""
         return [*filter(self._behind.get, players)]
 
     def reported(self, news: HearingNews) -> None:
         """Note that a player was sent a clip, has heard it, or has not."""
+        if isinstance(news, StreamRefused):
+            clause = "it hears each line after it was spoken"
+            self._log.warn_once(
+                with_clause(f"player {news.hearer} cannot hear by stream: {news.why}", clause), news.hearer
+            )
+            return
         clip = news.clip
         if isinstance(news, Sent):
             if news.hearer not in self._awaits_failure:
@@ -83,8 +95,10 @@ class Presence:
             return
         self._behind[news.hearer].discard(clip.line)
         if isinstance(news, Heard):
-            heard = {"line": clip.line, "hearer": news.hearer, "sha256": clip.sha256, "took_s": round(news.took_s, 6)}
-            self._log.append(record.LineHeard.model_validate(heard))
+            fact = record.LineHeard(
+                line=clip.line, hearer=news.hearer, sha256=clip.sha256, took_s=round(news.took_s, 6), by=news.by
+            )
+            self._log.append(fact)
             self._changed.notify()
             return
         if news.lost:
@@ -113,12 +127,16 @@ class Presence:
         journal = standing(self._log.records)
         heard_before = record.of_type(journal, record.LineHeard)
         known = {fact.line: fact.sha256 for fact in heard_before if fact.hearer == player}
-        sha256 = {fact.line: fact.sha256 for fact in record.of_type(journal, record.LineSpoken)}
-        sha256 |= {fact.sound: fact.sha256 for fact in record.of_type(journal, record.SoundPlayed)}
+        sounds: dict[str, LineSpoken | SoundPlayed] = {
+            fact.line: fact for fact in record.of_type(journal, record.LineSpoken)
+        }
+        sounds |= {fact.sound: fact for fact in record.of_type(journal, record.SoundPlayed)}
         for name, took_s in heard.items():
-            if known.get(name) != sha256[name]:
-                fact = record.LineHeard(line=name, hearer=player, sha256=sha256[name], took_s=round(took_s, 6))
-                self._log.append(fact)
+            sound = sounds[name]
+            if known.get(name) != sound.sha256:
+                by = "text" if player in self._reading or not sound.samples else "create_audio"
+                facts = {"line": name, "hearer": player, "sha256": sound.sha256, "took_s": round(took_s, 6), "by": by}
+                self._log.append(record.LineHeard.model_validate(facts))
 
 
 class Production:
@@ -340,13 +358,13 @@ class Production:
     ) -> None:
         """Take a line over from a former take: nobody is paid, and who was there then has heard it."""
         for call in former.calls:
-            facts = {"player": line.player, "line": line.id, "tool": call.tool, "arguments": call.arguments}
-            self.record_fact(record.ToolBegan(**facts))
-            self.record_fact(record.ToolCalled(**facts, output=call.output, failed=call.failed, took_s=call.took_s))
+            made = {"player": line.player, "line": line.id, "tool": call.tool, "arguments": call.arguments}
+            self.record_fact(record.ToolBegan(**made))
+            self.record_fact(record.ToolCalled(**made, output=call.output, failed=call.failed, took_s=call.took_s))
         for hearing in former.hearers:
             if hearing.player not in self.presence.present and hearing.took_s is not None:
-                sha256, took_s = hearing.sha256 or "", hearing.took_s
-                self.log.append(record.LineHeard(line=line.id, hearer=hearing.player, sha256=sha256, took_s=took_s))
+                told = hearing.model_dump(include={"sha256", "took_s", "by"})
+                self.log.append(record.LineHeard(line=line.id, hearer=hearing.player, **told))
         self.timeline.lay_line(line, audio, at)
         heard_as = take.heard_otherwise(former, frozenset(self._done))
         fact = taken_over(line, audio, at, file, former, heard_as)

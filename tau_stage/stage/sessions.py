@@ -25,7 +25,7 @@ from tau_stage.stage.fan_out import ClipForm
 from tau_stage.stage.people import Person, known_words
 from tau_stage.take import ReusedLines
 from tau_stage.take import records as record
-from tau_stage.text import STRUCK, keys_of, redact_url
+from tau_stage.text import STRUCK, keys_of, redact_url, with_clause
 from tau_stage.transport import Transport, dial
 
 Connect = Callable[[PlayerPlan], AbstractAsyncContextManager[Transport]]
@@ -293,11 +293,19 @@ class SessionFactory:
         return Participants(
             sessions={player.name: sessions[player.name] for player in plan.models if player.name in sessions},
             people=self.people,
-            forms={player.name: ClipForm(player.hears_as == "text", player.label_speakers) for player in plan.models},
+            forms={player.name: self._form(player) for player in plan.models},
             tools={name: {tool.name: tool for tool in own} for name, own in self.tools.items()},
             sounds=self.sounds,
             speaking_locks={player.name: anyio.Lock() for player in plan.models},
         )
+
+    def _form(self, player: PlayerPlan) -> ClipForm:
+        """Return how a player hears."""
+        place, streams = self.stage.provider_of(player), player.hearing == "stream"
+        if streams and place.answers_commits:
+            problem = f"player {player.name} cannot hear by stream: {place.name} answers by itself what is committed"
+            self.log.warn_once(with_clause(problem, "it hears each line after it was spoken"), player.name)
+        return ClipForm(player.hears_as == "text", player.label_speakers, streams and not place.answers_commits)
 
     async def open(self, name: str, opened: AsyncExitStack) -> Session:
         """Open a player's session when it is its turn, and put into it what is there before the first line.

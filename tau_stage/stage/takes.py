@@ -41,6 +41,7 @@ from tau_stage.session import (
 )
 from tau_stage.stage.context import delete_response
 from tau_stage.stage.events import WordsProgress
+from tau_stage.stage.fan_out import LineStream
 from tau_stage.stage.line import LineResult, LineTake, ending_in_words, trouble_in_words
 from tau_stage.stage.production import Production
 from tau_stage.stage.reconnect import Reconnector
@@ -145,7 +146,9 @@ class LineRunner:
         voice = playback.voice(lambda: production.timeline.start_of(line))
         tools = tuple(self._participants.tools[line.player][name].definition for name in line.tools or ())
         recording = LineFile(production.folder, line, production.log, number)
-        return _LineAttempts(production, line, recording, voice, tools)
+        streams = at is None and line.takes == 1  # else nobody knows yet what is heard, or another sounds beside it
+        stream = production.presence.begin_stream(line) if streams else None
+        return _LineAttempts(production, line, recording, voice, stream, tools)
 
     async def _insist(self, attempts: _LineAttempts, asked: LinePlan) -> LineResult:
         """Let a player speak, and once more where it is lost meanwhile; the line's time goes on."""
@@ -169,6 +172,7 @@ class _LineAttempts:
     Attributes:
         recording: Keeps its sound.
         voice: Lets it be heard as it comes.
+        stream: Sends it to those who hear it while it is spoken, where that can be.
         tools: The line's own, where it has some.
         sounds: Whether it is to be spoken; else it is to be written.
         keeps: Whether what the model says about its work is part of the line.
@@ -182,12 +186,14 @@ class _LineAttempts:
         line: LinePlan,
         recording: LineFile,
         voice: Voice,
+        stream: LineStream | None,
         tools: tuple[FunctionTool, ...],
     ) -> None:
         player = production.plan.player(line.player)
         self.line = line
         self.recording = recording
         self.voice = voice
+        self.stream = stream
         self.tools = tools
         self.sounds = (line.output or player.output) == "audio"
         self.keeps = (line.commentary or player.commentary) == "keep"
@@ -205,6 +211,8 @@ class _LineAttempts:
         """Let a piece of sound be heard."""
         self.recording.sounded(audio)
         self.voice.append(audio)
+        if self.stream:
+            self.stream.append(audio)
 
     def worded(self, chunk: TextChunk) -> None:
         """Show a few words."""
@@ -269,6 +277,8 @@ class _LineAttempts:
     def start_over(self) -> str | None:
         """Keep what has sounded under a name of its own, and say which; nobody is to hear the rest of it."""
         self.voice.restart()
+        if self.stream:
+            self.stream.start_over()
         return self.recording.again()
 
     def afford(self, besides: Usage | None = None) -> None:

@@ -236,7 +236,7 @@ class _Folding:
 def _hearing(name: str, fact: LineHeard | None) -> Hearing:
     if fact is None:
         return Hearing(player=name, heard_at_s=None, took_s=None, sha256=None)
-    return Hearing(player=name, heard_at_s=fact.at_s, took_s=fact.took_s, sha256=fact.sha256)
+    return Hearing(player=name, heard_at_s=fact.at_s, took_s=fact.took_s, sha256=fact.sha256, by=fact.by)
 
 
 def _end(*parts: Iterable[LineSpoken | SoundPlayed | Performed | PlayedSound]) -> int:

@@ -457,6 +457,10 @@ class TakePicked(Fact):
     take: int
 
 
+HearingWay = Literal["create_audio", "stream", "text"]
+"""How a line is heard: as one item after it, while it is spoken, or as its words."""
+
+
 class LineHeard(Fact):
     """A player has heard a line: the server acknowledged it."""
 
@@ -465,6 +469,7 @@ class LineHeard(Fact):
     hearer: str
     sha256: str
     took_s: float
+    by: HearingWay = "create_audio"
 
 
 class LineMissed(Fact):

@@ -12,7 +12,7 @@ from pydantic import Field
 from tau_stage.audio import RATE
 from tau_stage.protocol import Usage
 from tau_stage.scene import DocumentedSchema
-from tau_stage.take.records import Ending, LineFacts, TakePart
+from tau_stage.take.records import Ending, HearingWay, LineFacts, TakePart
 
 STEMS = "stems"
 
@@ -53,6 +53,9 @@ class Hearing(TakePart):
     )
     took_s: float | None = Field(description="Seconds from sending to the acknowledgement.")
     sha256: str | None = Field(description="Hash of the samples that were heard.")
+    by: HearingWay = Field(
+        "create_audio", description="create_audio: after it was spoken; stream: while it was; text: as its words."
+    )
 
 
 class Called(TakePart):

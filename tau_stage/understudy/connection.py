@@ -257,7 +257,7 @@ class Connection:
                 await self._tell(
                     ServerError(type="server_error", code="server_error", message="No.", event_id=event_id)
                 )
-        return what in {"refuse", "silence"}
+        return what == "refuse" or (what == "silence" and where != "append")  # which nothing answers anyway
 
     async def _tell(self, error: ServerError) -> None:
         await self._send([error_event(error)])
@@ -295,6 +295,10 @@ def _place(frame: bytes) -> faults.Where | None:
             return "update"
         case b"conversation.item.create":
             return "hearing" if b'"input_audio"' in frame else "item"
+        case b"input_audio_buffer.commit":
+            return "hearing"
+        case b"input_audio_buffer.append":
+            return "append"
         case b"response.create":
             return "response"
         case _:

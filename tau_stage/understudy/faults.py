@@ -52,7 +52,7 @@ class EmptyResponses:
 
 
 What = Literal["drop", "close", "stall", "malformed", "stray", "refuse", "silence"]
-Where = Literal["opening", "update", "item", "hearing", "response", "in_response", "after_response"]
+Where = Literal["opening", "update", "item", "hearing", "append", "response", "in_response", "after_response"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class Strike:
         what: The connection is cut (``drop``), closed after an error (``close``), neither read nor answered any more
             (``stall``); a frame that is no JSON comes (``malformed``), or an error that belongs to no request
             (``stray``); the event is refused (``refuse``) or never answered (``silence``).
-        where: Before ``session.created``; at ``session.update``; at an item of words or of sound; before, within
-            (after the first sound) or after a response.
+        where: Before ``session.created``; at ``session.update``; at an item of words or of sound; at a piece of
+            sound for the input buffer; before, within (after the first sound) or after a response.
         visit: Which connection, from 1, in the order of opening; None is any.
         times: How often.
     """

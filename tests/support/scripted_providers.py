@@ -114,7 +114,8 @@ class Conversation:
                 kind, more = self._response(asked.get("response") or {})
                 moment |= more
             case "input_audio_buffer.commit":
-                moment |= self._placed({"item": {"type": "message", "role": "user", "content": []}})
+                heard = {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": None}]}
+                moment |= self._placed({"item": heard})
         yield from self._told(self._script.get(kind, self._script["otherwise"]), moment)
 
     # ---- what the values of a moment are
