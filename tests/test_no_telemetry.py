@@ -18,6 +18,7 @@ import anyio
 import pytest
 
 from tau_stage.session.opening import create_session
+from tests.support.processes import BYTECODE
 from tests.test_house import MODULES
 
 STRACE = shutil.which("strace")
@@ -38,7 +39,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # processes of their 
 def clean(home: Path) -> dict[str, str]:
     """An environment in which nothing says how anything is to behave: no CI, no keys, no XDG folders."""
     home.mkdir(exist_ok=True)
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home.parent)}
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home.parent), **BYTECODE}
 
 
 def traced(log: Path) -> list[str]:
