@@ -162,6 +162,22 @@ def test_all_voices_of_a_process_share_one_engine(voices: Voices, monkeypatch: p
     assert opened == []
 
 
+def test_the_network_is_opened_once() -> None:
+    """Slow: a process of its own loads the voice."""
+    code = """
+import onnxruntime
+opened, whole = [], onnxruntime.InferenceSession
+def opening(model, *options, **more):
+    opened.append(model)
+    return whole(model, *options, **more)
+onnxruntime.InferenceSession = opening
+from tau_stage.understudy.voices import load_engine
+print(load_engine().phonemize("Hello."), len(opened))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("] 1\n")
+
+
 def test_without_the_engine_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hibari", None)
     with pytest.raises(UsageError, match=r"pip install 'tau-stage\[understudy\]'"):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import heapq
+import json
 import os
 import platform
 import re
@@ -335,13 +336,18 @@ ENGINE_TURN = threading.Lock()
 
 @cache
 def load_engine() -> Any:
-    """Load the engine, once in a process: loading it takes longer than many a line."""
-    from hibari import Hibari
+    """Load the engine, once in a process: loading it takes longer than many a line.
+
+    Its own ``__init__`` would also open the network, in a session that keeps all memory that it ever had.
+    """
+    from hibari import tts
 
     silence_telemetry()
     pin_transform()
-    engine = Hibari()
-    engine.sess = _without_arena(engine.model_path)
+    engine = tts.Hibari.__new__(tts.Hibari)
+    vocabulary = json.loads(Path(tts.ASSETS, "vocab.json").read_text("utf-8"))
+    network = _without_arena(tts.voice_path(tts.DEFAULT))
+    vars(engine).update(voice=tts.DEFAULT, vocab=vocabulary, sess=network, _g2p=None)
     return engine
 
 
@@ -395,7 +401,7 @@ def pin_transform() -> None:
 
 
 def _without_arena(model: str) -> Any:
-    """Open the network in a session that gives memory back after each run; the engine's own keeps all it ever had."""
+    """Open the network in a session that gives memory back after each run."""
     import onnxruntime  # type: ignore[import-untyped, unused-ignore]
 
     options = onnxruntime.SessionOptions()
