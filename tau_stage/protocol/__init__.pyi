@@ -88,6 +88,7 @@ from .secrets import NO_SECRETS as NO_SECRETS
 from .secrets import Secrets as Secrets
 from .secrets import Striker as Striker
 from .secrets import check_key as check_key
+from .server_events import AudioDelta as AudioDelta
 from .server_events import ConversationItemRetrieved as ConversationItemRetrieved
 from .server_events import ErrorEvent as ErrorEvent
 from .server_events import InputAudioBufferCommitted as InputAudioBufferCommitted

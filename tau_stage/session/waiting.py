@@ -13,6 +13,7 @@ import anyio
 from tau_stage.errors import ModelRefused, SessionClosed, SessionError, Timeout
 from tau_stage.protocol import (
     AudioChunk,
+    AudioDelta,
     ErrorEvent,
     Request,
     Response,
@@ -28,7 +29,7 @@ from tau_stage.transport import ABNORMAL
 T = TypeVar("T")
 
 RECENT = 256
-"""Events a late ``wait_for`` can still find."""
+"""Events a late ``wait_for`` can still find; of those with sound, the last."""
 
 WAITING = 256
 """Things that may wait for one watcher."""
@@ -251,6 +252,7 @@ class EventWaiter:
 
     def __init__(self) -> None:
         self._recent: deque[tuple[int, ServerEvent]] = deque(maxlen=RECENT)
+        self._last_sound: tuple[tuple[int, ServerEvent], ...] = ()
         self._count = 0
         self._seen: dict[str, int] = {}
         self._changed = Signal()
@@ -259,7 +261,10 @@ class EventWaiter:
     def publish(self, event: ServerEvent) -> None:
         """Show an event to all who watch."""
         self._count += 1
-        self._recent.append((self._count, event))
+        if isinstance(event, AudioDelta):
+            self._last_sound = ((self._count, event),)
+        else:
+            self._recent.append((self._count, event))
         self._changed.notify()
 
     def end(self, why: SessionError) -> None:
@@ -276,7 +281,7 @@ class EventWaiter:
         """
         with anyio.move_on_after(timeout_s):
             while True:
-                for number, event in self._recent:
+                for number, event in (*self._recent, *self._last_sound):
                     if event.type == kind and number > self._seen.get(kind, 0):
                         self._seen[kind] = number
                         return event

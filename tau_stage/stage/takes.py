@@ -471,7 +471,9 @@ class _LineRequest:
         response = await (self._stopped(speaking) if patience.cancelled_caught else self._ended(speaking))
         if self._first_audio_s is None:
             self._first_audio_s = response.first_audio_s
-        return response.with_commentary() if self._attempts.keeps else response
+        response = response.with_commentary() if self._attempts.keeps else response
+        self._heard = [one_of(self._heard, response.audio)]
+        return response
 
     async def _stopped(self, speaking: ResponseStream) -> Response:
         """Stop a line that took too long: what there is of it is the line. A model that goes on said nothing."""
@@ -512,6 +514,16 @@ class _LineRequest:
         """Cut in with another line: the player stops, and knows how much of it was heard."""
         self._reason = "cut_in"
         await self._stop(self._session.interrupt(sum(map(len, self._heard))))
+
+
+def one_of(pieces: Sequence[Pcm], whole: Pcm) -> Pcm:
+    """Return pieces as one sound: the whole itself, where they are all of it, so that it is in memory once."""
+    at = 0
+    for piece in pieces:
+        if not whole.data.startswith(piece.data, at):
+            return Pcm.join(pieces)
+        at += len(piece.data)
+    return whole if at == len(whole.data) else Pcm.join(pieces)
 
 
 def _joined(words: list[str]) -> str:
