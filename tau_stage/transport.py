@@ -168,7 +168,7 @@ class WebSocketTransport:
         self._secrets = secrets
         self._closing_s = closing_s
         self._striker = Striker(secrets)
-        self._waiting: deque[bytes] = deque()
+        self._waiting: list[bytes] = []
 
     async def send(self, frame: bytes) -> None:
         """Send one text frame."""
@@ -184,8 +184,8 @@ class WebSocketTransport:
                 frame = await self._connection.recv(decode=False)
             except (WebSocketException, OSError, EOFError) as error:
                 raise self._ended(error) from None
-            self._waiting.extend(self._striker.strike(frame))
-        return self._waiting.popleft()
+            self._waiting = self._striker.strike(frame)
+        return self._waiting.pop(0)
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close with a close frame; its reason is cut to the 123 bytes that fit (RFC 6455, section 5.5).

@@ -17,7 +17,6 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 
 from tau_stage.cassette.format import FORMAT
 from tau_stage.understudy.server import Understudy
-from tests.support.processes import BYTECODE
 from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_validate import SCENES, run
@@ -352,7 +351,7 @@ def test_a_fresh_project_is_green_without_a_key_or_a_network(project: Path) -> N
     done = subprocess.run(
         [sys.executable, "-c", OFFLINE, "test"],
         cwd=project,
-        env={"PATH": os.environ["PATH"], "HOME": str(project), **BYTECODE},
+        env={"PATH": os.environ["PATH"], "HOME": str(project)},
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,10 +1,12 @@
-"""Two hundred sessions at once in one process: opened, one turn each, closed; nothing is left behind."""
+"""Many sessions at once in one process: opened, one turn each, closed. Nothing is left behind; each has few tasks."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import os
+from collections import Counter
+from contextlib import AsyncExitStack
 
 import anyio
 import pytest
@@ -21,6 +23,21 @@ MANY = 200
 def anyio_backend() -> str:
     """The real loop and real sockets."""
     return "asyncio"
+
+
+async def test_a_session_has_one_task_beside_that_of_its_socket() -> None:
+    """It reads; what is done in the background has a task while it is done, what may be opened again has one more."""
+
+    def tasks() -> Counter[str]:
+        names = (str(task.name) for task in anyio.get_running_tasks())
+        return Counter(name.rpartition(".")[2] for name in names if "tau_stage.session" in name)
+
+    async with open_understudy(Understudy(Tones())) as url, AsyncExitStack() as opened:
+        for recovers in (False, False, True):
+            await opened.enter_async_context(create_session(endpoint=url, voice="ash", recover=recovers))
+        assert tasks() == {"_socket": 3, "_keep_open": 1}
+        own = [task for task in asyncio.all_tasks() if "keepalive" in repr(task.get_coro())]
+        assert len(own) == 3  # of the sockets: they send pings
 
 
 @pytest.mark.slow

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from threading import Thread
 from typing import TypeVar
 
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
+from anyio.abc import TaskGroup
 
 from tau_stage.errors import ModelRefused, SessionError, Timeout
-from tau_stage.signals import Signal
 
 T = TypeVar("T")
 
@@ -21,29 +21,35 @@ T = TypeVar("T")
 class BackgroundTasks:
     """Work that nobody waits for: tools called in a detected turn, cuts after a barge-in.
 
-    It is done by the session's own task, one piece at a time, and never in the reader's way.
+    It is done by a task of its own, one piece at a time, and never in the reader's way.
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[Callable[[], Awaitable[object]]] = deque()
-        self._changed = Signal()
+        self._waiting: list[Callable[[], Awaitable[object]]] = []
+        self._start: Callable[[], object] | None = None
+
+    def open(self, group: TaskGroup, warn: Callable[[str], None]) -> None:
+        """Do from now on what is to be done; ``warn`` is told of what fails and ends nothing else."""
+        self._start = partial(group.start_soon, self._run, warn)
+        if self._waiting:
+            group.start_soon(self._run, warn)
 
     def add(self, work: Callable[[], Awaitable[object]]) -> None:
         """Add something to be done."""
         self._waiting.append(work)
-        self._changed.notify()
+        if self._start and len(self._waiting) == 1:
+            self._start()
 
-    async def run(self, warn: Callable[[str], None]) -> None:
-        """Do what is to be done until the session closes; ``warn`` is told of what fails and ends nothing else."""
-        while True:
-            while self._waiting:
-                try:
-                    await self._waiting.popleft()()
-                except (ModelRefused, Timeout) as error:
-                    warn(error.what_happened())
-                except SessionError:
-                    return
-            await self._changed.wait()
+    async def _run(self, warn: Callable[[str], None]) -> None:
+        while self._waiting:
+            try:
+                await self._waiting[0]()
+            except (ModelRefused, Timeout) as error:
+                warn(error.what_happened())
+            except SessionError:  # nothing more can be done
+                self._waiting.clear()
+                return
+            self._waiting.pop(0)
 
 
 async def run_in_thread(call: Callable[[], T]) -> T:

@@ -94,8 +94,8 @@ async def _living(
     with unwrapped():
         async with anyio.create_task_group() as group:
             try:
-                await group.start(Lifecycle(session, connect, wanted, policy).live)
-                group.start_soon(session.background.run, session.warn)
+                await Lifecycle(session, connect, wanted, policy, group).open()
+                session.background.open(group, session.warn)
                 yield session
             finally:
                 await session.close()
@@ -306,51 +306,69 @@ class ReconnectPolicy:
     first_wait_s: float = RULES["lost"].first_wait_s
     renew_after_s: float = float("inf")
 
+    @property
+    def lasts(self) -> bool:
+        """Whether the session may get another socket."""
+        return self.recover or self.renew_after_s < float("inf")
+
 
 class Lifecycle:
-    """One session over as many sockets as it needs, one at a time; each is asked for the session that is wanted."""
+    """One session over as many sockets as it needs, one at a time; each is asked for the session that is wanted.
 
-    def __init__(self, session: Session, connect: Connect, wanted: SessionConfig, policy: ReconnectPolicy) -> None:
+    A socket has one task, its reader; only a session that may get another socket has one more.
+    """
+
+    def __init__(
+        self, session: Session, connect: Connect, wanted: SessionConfig, policy: ReconnectPolicy, group: TaskGroup
+    ) -> None:
         self._session = session
         self._connect = connect
         self._wanted = wanted
         self._policy = policy
+        self._group = group
 
-    async def live(self, *, task_status: TaskStatus[None]) -> None:
-        """Open the session, and keep it open until it is closed by us or for good.
+    async def open(self) -> None:
+        """Open the session; it is kept open until it is closed by us or for good.
 
         Raises:
             SessionError: It did not open in the first place.
         """
-        async with anyio.create_task_group() as group:
-            over: anyio.Event = await group.start(self._socket)
-            task_status.started()
-            while True:
-                with anyio.move_on_after(self._policy.renew_after_s):
-                    await over.wait()
-                if self._session.is_closing or (over.is_set() and not self._policy.recover):
-                    break
-                again = await (self._reconnect(group) if over.is_set() else self._renew(group, over))
-                if again is None:
-                    break
-                over = again
-            self._session.over()
+        over = await self._open()
+        if self._policy.lasts:
+            self._group.start_soon(self._keep_open, over)
 
-    async def _socket(self, *, task_status: TaskStatus[anyio.Event]) -> None:
-        """Serve one socket, from its opening to its end."""
+    async def _keep_open(self, over: anyio.Event) -> None:
+        while True:
+            with anyio.move_on_after(self._policy.renew_after_s):
+                await over.wait()
+            if self._session.is_closing or (over.is_set() and not self._policy.recover):
+                break
+            again = await (self._reconnect() if over.is_set() else self._renew(over))
+            if again is None:
+                break
+            over = again
+        self._session.over()
+
+    async def _open(self) -> anyio.Event:
+        """Open a socket, and make its server what the old one's was. Return what is set when it is closed."""
+        opened: tuple[Wire, anyio.Event] = await self._group.start(self._socket)
+        wire, over = opened
+        await self._restore(wire)
+        log_event("session", logging.INFO, f"{self._session.name}: the session is open")
+        return over
+
+    async def _socket(self, *, task_status: TaskStatus[tuple[Wire, anyio.Event]]) -> None:
+        """Read from one socket, from its opening to its end."""
         over = anyio.Event()
         try:
-            with unwrapped():
-                async with self._connect() as transport, anyio.create_task_group() as group:
-                    wire = self._session.new_wire(transport)
-                    group.start_soon(wire.listen)
-                    await self._restore(wire)
-                    log_event("session", logging.INFO, f"{self._session.name}: the session is open")
-                    task_status.started(over)
-                    await wire.over.wait()
-                    group.cancel_scope.cancel()
+            async with self._connect() as transport:
+                wire = self._session.new_wire(transport)
+                task_status.started((wire, over))
+                await wire.listen()
         finally:
             over.set()
+            if not self._policy.lasts:
+                self._session.over()
 
     async def _restore(self, wire: Wire) -> None:
         """Make a new socket's server what the old one's was, then speak through it."""
@@ -371,11 +389,11 @@ class Lifecycle:
         sound = pybase64.b64encode(self._session.heard_as.encode(entry.audio)).decode("ascii")
         return items.UserMessage(id=entry.id, content=(items.InputAudio(audio=sound, transcript=entry.transcript),))
 
-    async def _reconnect(self, group: TaskGroup) -> anyio.Event | None:
+    async def _reconnect(self) -> anyio.Event | None:
         why = self._session.wire.closed or SessionClosed(code=ABNORMAL)
         for attempt in range(self._policy.attempts):
             try:
-                over: anyio.Event = await group.start(self._socket)
+                over = await self._open()
             except SessionError as error:
                 log_event(
                     "session", logging.WARNING, f"{self._session.name}: it did not open again: {error.what_happened()}"
@@ -390,12 +408,12 @@ class Lifecycle:
                 break
         return None
 
-    async def _renew(self, group: TaskGroup, old: anyio.Event) -> anyio.Event:
+    async def _renew(self, old: anyio.Event) -> anyio.Event:
         """Move to a new socket when no response is under way; where none can be had, stay on the old one."""
         try:
             while self._session.conversation.active:
                 await self._session.wait_for("response.done", self._session.deadlines.response_s)
-            over: anyio.Event = await group.start(self._socket)
+            over = await self._open()
         except SessionError as error:
             self._session.warn(f"the session could not be renewed: {error.what_happened()}")
             return old

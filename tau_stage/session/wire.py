@@ -116,6 +116,7 @@ class Wire:
         self.transport = transport
         self.closed: SessionClosed | None = None
         self.over = anyio.Event()
+        self._reading = anyio.CancelScope()
         self.send_lock = anyio.Lock()
         self._sink = sink
         self._conversation = sink.conversation
@@ -296,19 +297,20 @@ class Wire:
         settled a moment later: an error that names no request is then the answer of the request it can be about, and a
         response that is ending has ended.
         """
-        try:
-            while True:
-                frame = await self._next_frame()
-                if frame is None:
-                    self._settle_what_is_open()
-                    continue
-                parts = split_frame(frame)
-                if len(parts) > 1:
-                    self._note("several events came in one frame; taken one by one")
-                for part in parts:
-                    self._read_frame(part)
-        except SessionClosed as closed:
-            self.end(closed.about(player=self._name))
+        with self._reading:
+            try:
+                while True:
+                    frame = await self._next_frame()
+                    if frame is None:
+                        self._settle_what_is_open()
+                        continue
+                    parts = split_frame(frame)
+                    if len(parts) > 1:
+                        self._note("several events came in one frame; taken one by one")
+                    for part in parts:
+                        self._read_frame(part)
+            except SessionClosed as closed:
+                self.end(closed.about(player=self._name))
 
     async def _next_frame(self) -> bytes | None:
         """Wait for the next frame; None where the moment has come to settle what is open."""
@@ -481,6 +483,7 @@ class Wire:
         """Tell everyone who waits that nothing more goes out or comes in."""
         self.closed = self.closed or why
         self.over.set()
+        self._reading.cancel()
         self._greeting.end(why)
         for receipt in self._receipts.values():
             receipt.settle(why)
