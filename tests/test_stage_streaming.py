@@ -5,15 +5,18 @@ from __future__ import annotations
 from itertools import groupby, pairwise
 from pathlib import Path
 
+import pybase64
 import pytest
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
 from tau_stage.errors import SceneError
 from tau_stage.session import Deadlines
+from tau_stage.stage.fan_out import PIECE
 from tau_stage.take import records as record
 from tau_stage.take.reuse import reuse_for_retake
 from tau_stage.understudy import faults as fault
+from tests.support.counted_calls import counted_calls
 from tests.support.far_servers import Uplink
 from tests.support.in_memory_stage import Playhouse, plan_of
 from tests.test_cassette import both
@@ -76,6 +79,20 @@ async def test_it_takes_one_round_trip_a_line(tmp_path: Path) -> None:
     await house.perform(ensemble(10, 12, "Yes, it is.", "hearing: stream\n"))
     asked = requests(house.passed)
     assert max(later - earlier for earlier, later in pairwise(asked)) / 0.1 < 1.15
+
+
+async def test_a_line_is_sent_in_pieces_that_are_encoded_once_for_all(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path)
+    house.understudy.pace = 1.0
+    with counted_calls() as calls:
+        take = await house.perform(STREAM + "lines:\n  - ann: " + "Good evening to you all. " * 4)
+    pieces = [event["audio"] for event in house.sent("bob", "input_audio_buffer.append")]
+    assert pieces == [event["audio"] for event in house.sent("cid", "input_audio_buffer.append")]
+    lengths = [len(pybase64.b64decode(piece)) // 2 for piece in pieces]
+    assert sum(lengths) == take.lines[0].samples
+    assert min(lengths[:-1]) >= PIECE
+    encoded_by_the_understudy = len(house.received("ann", "response.output_audio.delta"))
+    assert calls["b64encode"] == len(pieces) + encoded_by_the_understudy
 
 
 async def test_each_player_hears_as_the_scene_has_it(tmp_path: Path) -> None:

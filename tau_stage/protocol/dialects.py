@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -65,8 +66,8 @@ class Dialect:
     outward: Callable[[JsonObject], JsonObject] | None = None
 
     def to_server(self, frame: bytes) -> bytes:
-        """Translate a client's GA frame into this dialect."""
-        return frame if self.outward is None else to_json(self.outward(from_json(frame)))
+        """Translate a client's GA frame into this dialect; one that goes to many servers, once."""
+        return frame if self.outward is None else _translated(self.outward, frame)
 
     def read(self, event: JsonObject, note: Callable[[str], None] = ignore) -> JsonObject:
         """Translate a server's event into GA, and note it where it answers in another dialect than it is asked in.
@@ -89,6 +90,11 @@ class Dialect:
         if isinstance(session, dict) and not ONLY_FLAT.isdisjoint(session):
             event = event | {"session": nested_session(session)}
         return parts_renamed(event, NEW_PARTS) if "item" in event or "response" in event else event
+
+
+@lru_cache(maxsize=4)
+def _translated(outward: Callable[[JsonObject], JsonObject], frame: bytes) -> bytes:
+    return to_json(outward(from_json(frame)))
 
 
 # ---- a session, flat as the beta has it and nested as GA has it

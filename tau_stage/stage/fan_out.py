@@ -57,6 +57,9 @@ QUEUED_CLIPS = 32
 SHORTEST_COMMIT = RATE // 10
 """Samples that an input buffer must hold to be committed (OpenAI API reference, ``input_audio_buffer.commit``)."""
 
+PIECE = RATE // 5
+"""Samples that are sent at once of a line that is being spoken: an event for each hearer."""
+
 PIECES = f"{OURS}hear_"
 """How the ids of events begin that append to an input buffer."""
 
@@ -196,37 +199,46 @@ class HeadStart:
 
 
 class LineStream:
-    """A line that is heard while it is spoken: its pieces go to all ``listeners`` as they come."""
+    """A line that is heard while it is spoken: pieces of at least ``PIECE`` go to all ``listeners`` as it comes."""
 
     def __init__(self, name: str, listeners: Sequence[Listener]) -> None:
         self._event_id = f"{PIECES}{name}"
         self._listeners = listeners
         self._numbers = count(1)
+        self._waiting: list[Pcm] = []
         self._attempt = _Attempt(self._event_id)
 
     def append(self, audio: Pcm) -> None:
-        """Send a piece of sound to everybody."""
-        for piece in split_audio(audio) if self._listeners else ():
-            event = InputAudioBufferAppend(
-                event_id=f"{self._event_id}_{next(self._numbers)}", audio=piece.base64.decode()
-            )
-            frame, start = event.encode(), self._attempt.samples
-            self._attempt.append(piece)
-            for listener in self._listeners:
-                listener.enqueue_piece(_Piece(self._attempt, frame, start, len(piece)))
+        """Send sound to everybody, as soon as it makes a piece."""
+        if self._listeners:
+            self._waiting.append(audio)
+            if sum(map(len, self._waiting)) >= PIECE:
+                self._flush()
 
     def start_over(self) -> None:
         """Let everybody forget what was sent: that attempt is rejected."""
         rejected, self._attempt = self._attempt, _Attempt(self._event_id)
+        self._waiting.clear()
         for listener in self._listeners if rejected.samples else ():
             listener.enqueue_piece(_Piece(rejected))
 
-    def attempt_of(self, clip: HeardClip) -> _Attempt | None:
-        """Return what was sent, if it is the clip, sample for sample; forget it where it is not."""
+    def finish(self, clip: HeardClip) -> _Attempt | None:
+        """Send the rest; return what was sent, if it is the clip, sample for sample, and forget it where it is not."""
+        self._flush()
         if self._attempt.samples == len(clip.audio) and self._attempt.sha256 == clip.sha256:
             return self._attempt
         self.start_over()
         return None
+
+    def _flush(self) -> None:
+        for piece in split_audio(Pcm.join(self._waiting)):
+            event_id = f"{self._event_id}_{next(self._numbers)}"
+            frame = InputAudioBufferAppend(event_id=event_id, audio=piece.base64.decode()).encode()
+            start = self._attempt.samples
+            self._attempt.append(piece)
+            for listener in self._listeners:
+                listener.enqueue_piece(_Piece(self._attempt, frame, start, len(piece)))
+        self._waiting.clear()
 
 
 class _Attempt:
@@ -562,7 +574,7 @@ class FanOut:
         """Send a clip to its hearers: at once to those who speak next, then to all others in parallel."""
         head_start = HeadStart(name for name in first if name in hearers)
         stream, streaming = self._streams.pop(clip.line, (None, ()))
-        attempt = stream.attempt_of(clip) if stream else None
+        attempt = stream.finish(clip) if stream else None
         for name in hearers:
             self._listeners[name].enqueue(clip, head_start, attempt if name in streaming else None)
         if not head_start.over.is_set():

@@ -127,10 +127,9 @@ class Connection:
         frame = decoded
         if await self._strike(_place(frame), frame):
             return
-        known = set(self._dialogue.items) if self._server.keeps_visits else set()
         reply = self._dialogue.take(frame)
         if self._server.keeps_visits:
-            self._note_visit(frame, known)
+            self._note_visit(frame, reply)
         await self._carry_out(reply, performing)
 
     async def _carry_out(self, reply: Reply, performing: anyio.abc.TaskGroup) -> None:
@@ -142,12 +141,13 @@ class Connection:
         if reply.begin:
             performing.start_soon(self._perform, reply.begin)
 
-    def _note_visit(self, frame: bytes, known: set[str]) -> None:
+    def _note_visit(self, frame: bytes, reply: Reply) -> None:
         kind = TYPE.search(frame)
         self._visit.received.append(kind[1].decode(errors="replace") if kind else "")
-        for item_id, kept in self._dialogue.items.items():
-            if item_id not in known and kept.audio is not None and kept.item.role == "user":
-                self._visit.heard[item_id] = kept.sound or Pcm()
+        for event in reply.events:
+            kept = self._dialogue.items.get(event.item.id) if isinstance(event, server_events.PlacedItemEvent) else None
+            if kept and kept.audio is not None and kept.item.role == "user":
+                self._visit.heard[kept.item.id] = kept.sound or Pcm()
 
     async def _perform(self, run: ResponseRun) -> None:
         interrupted = [other for other in self._dialogue.running.values() if other.stopped and other is not run]
