@@ -168,6 +168,15 @@ async def test_a_server_that_refuses_gets_each_line_whole_and_it_is_told_once(
     assert list(left.values()) == lines_of(house, "ann-1", "cid-1")
 
 
+async def test_a_server_that_confirms_no_commit_is_streamed_to_no_more(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path, [fault.Strike("silence", "hearing", visit=2)])
+    take = await house.perform(STREAM + LINES + "  - ann: And now it is not.\n")
+    unanswered, refused = take.warnings
+    assert unanswered == "understudy: no input_audio_buffer.committed came; what was asked is taken as done"
+    assert refused.startswith("player bob cannot hear by stream: its server does not confirm what is committed; it ")
+    assert held(house, 2) == lines_of(house, "cid-1", "ann-2")
+
+
 async def test_who_is_lost_while_it_hears_is_told_of_the_line_when_it_is_back(tmp_path: Path) -> None:
     house = Playhouse(tmp_path, [fault.Strike("drop", "append", visit=2)])
     take = await house.perform(STREAM + LINES)

@@ -481,6 +481,9 @@ class Listener:
             answers, refused = [], error
         if delivery.attempt and delivery.by == "stream":
             refused = session.wire.end_pieces(delivery.attempt.event_id) or refused
+            if answers and answers[-1] is delivery.receipts[-1].request.assumed:  # nobody knows what is in the buffer
+                self._refuse_stream("its server does not confirm what is committed")
+                await self._forget_stream(session, delivery)
         if refused is None and not delivery.is_spoiled:
             return
         if item_id := getattr(answers[-1], "item_id", "") if answers else "":  # it lacks a piece, or has too many
