@@ -25,7 +25,7 @@ from .runs.deliver_takes import deliver as deliver
 from .runs.run_scenes import RunOptions as RunOptions
 from .runs.run_scenes import perform_scene as perform_scene
 from .runs.run_scenes import resume_take as resume_take
-from .runs.run_scenes import retake_line as retake_line
+from .runs.run_scenes import retake_lines as retake_lines
 from .scene.load import load_scene as load_scene
 from .scene.model import Scene as Scene
 from .scene.plan import Plan as Plan

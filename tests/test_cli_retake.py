@@ -57,6 +57,17 @@ def test_a_line_is_retaken_in_another_way_into_a_take_beside_the_old(
     assert run("retake", "takes/talk/latest", "ann-2", "--through", "--endpoint", url, "--quiet") == 0
 
 
+def test_several_lines_are_retaken_at_once(performed: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    folder, url = performed
+    assert run("retake", folder, "bob-1", "ann-2", "--direction", "shouting", "--endpoint", url, "--json") == 0
+    lines = json.loads(capsys.readouterr().out)["take"]["lines"]
+    assert [(line["former"], line["direction"]) for line in lines] == [
+        (True, ""), (False, "shouting"), (False, "shouting"),
+    ]  # fmt: skip
+    assert run("retake", folder, "bob-1", "ann-9", "--endpoint", url) == 2
+    assert "the take has no line 'ann-9'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -65,7 +65,7 @@ NAMES = [
     "perform_scene",
     "read_take",
     "resume_take",
-    "retake_line",
+    "retake_lines",
 ]
 
 

@@ -24,7 +24,7 @@ from tau_stage import (
     open_understudy,
     perform_scene,
     resume_take,
-    retake_line,
+    retake_lines,
 )
 from tau_stage.runs import DeliveredTake, Job, PerformedTake, RunObserver, run_jobs
 from tau_stage.scene.load import parse_scene
@@ -131,9 +131,9 @@ async def test_of_a_finished_take_resume_delivers_what_is_missing() -> None:
 async def test_one_line_is_performed_again_into_a_take_beside() -> None:
     async with understudy() as options:
         take = await perform_scene("lamp.yaml", options=options)
-        again = await retake_line(take.folder.path, "bob-1", direction="loudly", options=options)
+        again = await retake_lines(take.folder.path, "bob-1", direction="loudly", options=options)
         with pytest.raises(UsageError, match="no line of the take has failed"):
-            await retake_line(take.folder.path, options=options)
+            await retake_lines(take.folder.path, options=options)
     assert again.folder.path != take.folder.path
     assert [line.former for line in again.lines] == [True, False]
     assert again.lines[1].direction == "loudly"

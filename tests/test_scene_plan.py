@@ -7,7 +7,7 @@ import pytest
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import load_scene, parse_scene
-from tau_stage.scene.plan import ItemPlan, LinePlan, Plan, PlayerPlan, Timeouts
+from tau_stage.scene.plan import ItemPlan, LineKey, LinePlan, Plan, PlayerPlan, Timeouts, line_keys
 from tau_stage.scene.planner import make_plan
 
 SCENES = Path(__file__).parent.parent / "scenes"
@@ -191,3 +191,89 @@ def test_lines_of_cues_count_among_all_lines_and_their_expectations_too() -> Non
     assert [line.words for line in plan.all_lines] == ["hi", "Hm"]
     assert plan.has_expectations
     assert not make_plan(parse_scene("players: {ann: }\nlines: [ann: hi]\n")).has_expectations
+
+
+KEYED = """
+players:
+  ann: {voice: ash, tools: none}
+  ben: {voice: sage, tools: [bell]}
+  cid: {voice: coral, tools: none, hears: ben}
+  you: {human: sounds/student.wav}
+  him: {human: mic, stand_in: sounds}
+tools:
+  bell: {description: Rings., returns: {rung: true}}
+on:
+  - said: hat
+    do: [{ben: A hat., id: hat}, {prompt: {ann: You are cross.}}]
+lines:
+  - prompt: {ann: You are calm.}
+  - sfx: sounds/door.wav
+  - user: {ann: {wav: sounds/door.wav}}
+  - ann: (softly) Hello.
+  - pause: 1s
+  - together: [{ben: Hm?, tools: [bell]}, {ann: Ah.}]
+  - ann: Aside.
+    conversation: none
+  - ben: Well, it is a very long story.
+  - ann: No.
+    cut_in: {on: ben, after: 500ms}
+  - you: Indeed.
+  - him: Truly.
+  - improvise: {players: [ann, ben], turns: 2}
+  - listen: {player: ann, from: you, turns: 1}
+  - cid: Farewell.
+    when: {said: hat}
+"""
+
+
+def keys_of(text: str, *sounds: str) -> dict[str, LineKey]:
+    plan = make_plan(parse_scene(text, str(SCENES / "keyed.yaml")))
+    return line_keys(plan, {(SCENES / "sounds" / name): "another" for name in sounds})
+
+
+def differing(text: str, *sounds: str) -> tuple[str, str]:
+    """Lines whose own key is another, and those whose context alone is."""
+    before, now = keys_of(KEYED), keys_of(text, *sounds)
+    assert before.keys() == now.keys()
+    own = [name for name in now if now[name].own != before[name].own]
+    context = [name for name in now if name not in own and now[name].context != before[name].context]
+    return " ".join(own), " ".join(context)
+
+
+ANNS = "ann-1 ann-2 ann-3 ann-4"
+LATER = "ann-2 ben-1 ann-3 ben-2 ann-4 improvise-1 listen-1"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "own", "context"),
+    [
+        ("Hello.", "Good day.", "ann-1", LATER),
+        ("(softly)", "(loudly)", "ann-1", LATER),
+        ("Hm?", "Well?", "ben-1", "ann-3 ben-2 ann-4 improvise-1 listen-1 cid-1"),
+        ("Aside.", "Beside.", "ann-3", "ben-2 improvise-1"),
+        ("after: 500ms", "after: 600ms", "ben-2", "ann-4 improvise-1 listen-1 cid-1"),
+        ("voice: ash", "voice: echo", f"{ANNS} improvise-1 listen-1", "ben-1 ben-2 cid-1"),
+        ("voice: ash", "voice: ash, setup: [{user: Hi.}]", "", f"{ANNS} improvise-1 listen-1"),
+        ("You are calm.", "You are sad.", "", f"{ANNS} improvise-1 listen-1"),
+        ("You are cross.", "You are glad.", "", f"{ANNS} improvise-1 listen-1"),
+        ("A hat.", "No hat.", "hat", f"{ANNS} ben-1 ben-2 improvise-1 listen-1 cid-1"),
+        ("{rung: true}", "{rung: false}", "hat ben-1 ben-2 improvise-1", f"{ANNS} listen-1 cid-1"),
+        ("turns: 2", "turns: 3", "improvise-1", "listen-1 cid-1"),
+        ("turns: 1", "turns: 2", "listen-1", ""),
+        ("pause: 1s", "pause: 2s", "", ""),
+        (", hears: ben", "", "", "cid-1"),
+    ],
+)  # fmt: skip
+def test_a_key_changes_with_what_reaches_the_wire_and_a_context_key_with_what_was_heard(
+    old: str, new: str, own: str, context: str
+) -> None:
+    assert old in KEYED
+    found = differing(KEYED.replace(old, new))
+    assert (set(found[0].split()), set(found[1].split())) == (set(own.split()), set(context.split()))
+
+
+def test_the_sound_of_a_file_counts_and_not_its_name_alone() -> None:
+    own, context = differing(KEYED, "student.wav")
+    assert set(own.split()) == {"you-1", "him-1", "listen-1"}
+    assert set(context.split()) == {"improvise-1"}
+    assert set(differing(KEYED, "door.wav")[0].split()) == {"him-1"}

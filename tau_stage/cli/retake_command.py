@@ -1,4 +1,4 @@
-"""``tau-stage retake``: one line of a take again, or those that have failed."""
+"""``tau-stage retake``: lines of a take again, or those that have failed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from tau_stage.cli.options import AllowTools, Anyway, AsJson, Elsewhere, Live, Q
 
 def retake(
     take: TakePath,
-    line: Annotated[
-        str | None,
+    lines: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="[LINE]", help="The line's id, like clerk-2. Default: all that failed.", show_default=False
+            metavar="[LINE]...", help="Lines by id, like clerk-2. Default: all that failed.", show_default=False
         ),
     ] = None,
-    direction: Annotated[str | None, typer.Option(help="How to say it this time.")] = None,
-    takes: Annotated[int, typer.Option(min=1, max=9, help="How often to say it; the closest is picked.")] = 1,
-    through: Annotated[bool, typer.Option("--through", help="Perform the lines after it again, too.")] = False,
+    direction: Annotated[str | None, typer.Option(help="How to say them this time.")] = None,
+    takes: Annotated[int, typer.Option(min=1, max=9, help="How often to say each; the closest is picked.")] = 1,
+    through: Annotated[
+        bool, typer.Option("--through", help="Perform the lines after the first of them again, too.")
+    ] = False,
     anyway: Anyway = False,
     out: Annotated[Path | None, typer.Option(help="Where the new take goes. Default: beside the old one.")] = None,
     endpoint: Elsewhere = None,
@@ -29,15 +31,15 @@ def retake(
     as_json: AsJson = False,
     allow_tools: AllowTools = False,
 ) -> None:
-    """Perform one line of a take again, or all that have failed, in the same context, into a new take.
+    """Perform lines of a take again, or all that have failed, in the same context, into a new take.
 
-    All other lines are taken over as they are; those after it, which heard the old line, are marked.
+    All other lines are taken over as they are; those that heard an old one are marked.
     """
     from tau_stage.cli.performing import perform_jobs
     from tau_stage.runs import RunOptions, former_home, retake_job
     from tau_stage.take import Retake
 
-    wanted = Retake(lines=(line,) if line else (), direction=direction, takes=takes, through=through)
+    wanted = Retake(lines=tuple(lines or ()), direction=direction, takes=takes, through=through)
     job = retake_job(take, wanted, anyway=anyway)
     options = RunOptions(endpoint=endpoint, live=live, allow_tools=allow_tools or read_settings().allow_tools)
     perform_jobs([job], options, out=out or former_home(job), quiet=quiet, as_json=as_json)

@@ -296,10 +296,9 @@ async def resume_take(
     return await _perform_job(job, options, folder.path.parent, budget, on_event)
 
 
-async def retake_line(
+async def retake_lines(
     take: AnyPath,
-    line: str | None = None,
-    *,
+    *lines: str,
     direction: str | None = None,
     takes: int = 1,
     through: bool = False,
@@ -309,14 +308,14 @@ async def retake_line(
     on_event: Callable[[Event], object] | None = None,
     options: RunOptions = DEFAULTS,
 ) -> DeliveredTake:
-    """Perform a line of a take again, in the same context, into a new take; the others are taken over as they are.
+    """Perform lines of a take again, in the same context, into a new take; the others are taken over as they are.
 
     Args:
         take: The former take's folder.
-        line: The line's id, like ``clerk-2``; None: all that failed.
-        direction: How to say it this time.
-        takes: How often to say it, 1 to 9; the closest to the words is picked.
-        through: Whether the lines after it are performed again, too.
+        lines: The ids of the lines, like ``clerk-2``; none: all that failed.
+        direction: How to say them this time.
+        takes: How often to say each, 1 to 9; the closest to the words is picked.
+        through: Whether the lines after the first of them are performed again, too.
         anyway: Whether the scene may have changed since.
         out: The folder of all takes; None: beside the former one.
         budget: As of ``perform_scene``.
@@ -326,12 +325,12 @@ async def retake_line(
     Raises:
         StageError: As ``perform_scene``; a UsageError where there is no such line.
 
-    >>> anyio.run(retake_line, "takes/none", "clerk-2")
+    >>> anyio.run(retake_lines, "takes/none", "clerk-2")
     Traceback (most recent call last):
     tau_stage.TakeError: takes/none: there is no such folder
       hint: name the folder that tau-stage run printed
     """
-    wanted = Retake(lines=(line,) if line else (), direction=direction, takes=takes, through=through)
+    wanted = Retake(lines=lines, direction=direction, takes=takes, through=through)
     job = retake_job(Path(take), wanted, anyway=anyway)
     home = Path(out) if out is not None else former_home(job)
     return await _perform_job(job, options, home, budget, on_event)

@@ -52,6 +52,7 @@ from .names import voices_of as voices_of
 from .plan import CuePlan as CuePlan
 from .plan import ImprovisePlan as ImprovisePlan
 from .plan import ItemPlan as ItemPlan
+from .plan import LineKey as LineKey
 from .plan import LinePlan as LinePlan
 from .plan import ListenPlan as ListenPlan
 from .plan import PausePlan as PausePlan
@@ -61,9 +62,12 @@ from .plan import SoundPlan as SoundPlan
 from .plan import Step as Step
 from .plan import Timeouts as Timeouts
 from .plan import TogetherPlan as TogetherPlan
+from .plan import key_name as key_name
+from .plan import line_keys as line_keys
 from .plan import lines_of as lines_of
 from .plan import plan_json as plan_json
 from .plan import sound_warnings as sound_warnings
+from .plan import sounds_of as sounds_of
 from .plan import unwritten_line as unwritten_line
 from .planner import DEFAULT_MODEL as DEFAULT_MODEL
 from .planner import change_line as change_line

@@ -9,11 +9,14 @@ players: never the speaker, never a human.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
+from hashlib import sha256
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -403,6 +406,172 @@ def plan_json(plan: Plan) -> str:
 def _as_json(value: object) -> object:
     """Write parts of a plan that are models of the scene language, or numbers JSON has not."""
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
+
+
+KEY_FORMAT = 1
+"""Counts up when what a line's key is made of changes: then no line of an older take is taken over."""
+
+_OF_LINE = (
+    "player", "words", "direction", "prompt", "improvised", "max_output_tokens", "takes", "pick", "apart", "output",
+    "tool_choice", "reasoning", "commentary", "metadata",
+)  # fmt: skip
+_OF_PLAYER = (
+    "voice", "model", "endpoint", "instructions", "speed", "output", "max_output_tokens", "reasoning", "commentary",
+    "tool_choice", "human", "stand_in",
+)  # fmt: skip
+_OF_LISTENER = ("setup", "hears_as", "hearing", "label_speakers")
+_NOT_OF_TALK = ("id", "source_line", "pause_s", "when", "hearers")
+
+
+@dataclass(frozen=True, slots=True)
+class LineKey:
+    """What a line depends on, as hashes: lines of one key are asked for alike. Free play and listening are one each.
+
+    Attributes:
+        own: Of what reaches the wire for it: words, direction, player and options.
+        context: Of that, and of all that its players have heard and said before, in order.
+        group: Its player; empty for free play and an open microphone.
+        speakers: The models that say it.
+        listeners: Who knows of it afterwards: those who hear it, and who remembers to have said it.
+        at: Place of its step in the scene; -1: it is of a cue.
+        is_optional: Whether a performance may do without it.
+    """
+
+    own: str
+    context: str
+    group: str
+    speakers: tuple[str, ...]
+    listeners: tuple[str, ...]
+    at: int
+    is_optional: bool
+
+
+def line_keys(plan: Plan, sounds: Mapping[Path, str]) -> dict[str, LineKey]:
+    r"""Make the keys of all lines and talks of a plan, by id: those of cues first, then in the order of the scene.
+
+    Args:
+        plan: Where players have the endpoint and the voice that they are played with.
+        sounds: Hashes of the scene's sound files.
+
+    >>> from tau_stage.scene.load import parse_scene
+    >>> from tau_stage.scene.planner import make_plan
+    >>> def keys(lines: str) -> dict[str, LineKey]:
+    ...     return line_keys(make_plan(parse_scene(f"players: {{ann: , ben: }}\nlines: [{lines}]")), {})
+    >>> before, now = keys("ann: Hello., ben: Hm?"), keys("ann: Well., ben: Hm?")
+    >>> before["ben-1"].own == now["ben-1"].own, before["ben-1"].context == now["ben-1"].context
+    (True, False)
+    """
+    keys = _LineKeys(plan, sounds)
+    return {**{name: key for cue in plan.cues for name, key in keys.of(cue.steps)}, **dict(keys.of_scene())}
+
+
+def key_name(line: str, known: Container[str]) -> str:
+    """Return under which id a line, as it was performed, has its key: as a start of a cue, or a turn of a talk.
+
+    >>> key_name("cue-1-ann-1.2", {"cue-1-ann-1"}), key_name("listen-1-3", {"listen-1"}), key_name("ann-1", {})
+    ('cue-1-ann-1', 'listen-1', '')
+    """
+    step = line.rpartition("-")[0]
+    names = (line, re.sub(r"\.\d+$", "", line), step, re.sub(r"\.\d+$", "", step))
+    return next((name for name in names if name in known), "")
+
+
+class _LineKeys:
+    """Makes keys; what each player has heard and said so far is a hash that grows."""
+
+    def __init__(self, plan: Plan, sounds: Mapping[Path, str]) -> None:
+        self._plan = plan
+        self._sounds = sounds
+        self._own_keys: dict[str, str] = {}
+        self._players = {player.name: player for player in plan.players}
+        self._asked = {player.name: self._player(player) for player in plan.players}
+        self._heard = {player.name: sha256(_packed(_named_of(player, _OF_LISTENER))) for player in plan.players}
+        for cue in plan.cues:  # nobody knows when it starts
+            for part in _parts(cue.steps):
+                self._hear(part, cue.event, cue.times)
+
+    def of_scene(self) -> Iterator[tuple[str, LineKey]]:
+        for at, step in enumerate(self._plan.steps):
+            yield from self.of((step,), at=at)
+            for part in _parts((step,)):
+                self._hear(part)
+
+    def of(self, steps: tuple[Step, ...], at: int = -1) -> Iterator[tuple[str, LineKey]]:
+        for step in steps:
+            for part in _parts((step,)):
+                if isinstance(part, LinePlan | ImprovisePlan | ListenPlan):
+                    is_certain = at >= 0 and isinstance(part, LinePlan) and not (part.when or step.when)
+                    yield part.id, self._key(part, at, is_optional=not is_certain)
+
+    def _key(self, part: LinePlan | ImprovisePlan | ListenPlan, at: int, *, is_optional: bool) -> LineKey:
+        own, group = self._own(part), part.player if isinstance(part, LinePlan) else ""
+        speakers = (part.player,) if isinstance(part, LinePlan) else tuple(part.hearers)
+        models = tuple(name for name in speakers if self._players[name].human is None)
+        context = _hashed(own, *(self._heard[name].hexdigest() for name in models))
+        return LineKey(own, context, group, models, _listeners(part), at, is_optional)
+
+    def _own(self, part: LinePlan | ImprovisePlan | ListenPlan) -> str:
+        if part.id not in self._own_keys:
+            self._own_keys[part.id] = self._made(part)
+        return self._own_keys[part.id]
+
+    def _made(self, part: LinePlan | ImprovisePlan | ListenPlan) -> str:
+        if isinstance(part, LinePlan):
+            cut = part.cut and (part.cut.after_s, part.cut.overlap_s)
+            tools = None if part.tools is None else self._tools(part.tools)
+            return _hashed(KEY_FORMAT, _named_of(part, _OF_LINE), tools, cut, self._asked[part.player])
+        facts = {name: fact for name, fact in asdict(part).items() if name not in _NOT_OF_TALK}
+        players = [(self._asked[name], self._players[name].turn_detection) for name in part.hearers]
+        return _hashed(KEY_FORMAT, type(part).__name__, facts, players)
+
+    def _player(self, player: PlayerPlan) -> str:
+        files = [] if player.human in ("mic", "tty", None) else [resolve_path(self._plan.path, str(player.human))]
+        if player.stand_in is not None:
+            folder = resolve_path(self._plan.path, player.stand_in)
+            files += [file for file in self._sounds if file.parent == folder]
+        sounds = [self._sounds.get(file, "") for file in files]
+        return _hashed(_named_of(player, _OF_PLAYER), self._tools(player.tools), sounds)
+
+    def _tools(self, names: tuple[str, ...]) -> list[object]:
+        tools = ((name, self._plan.tools[name]) for name in names)
+        return [(name, tool, tool.parameters, tool.returns) for name, tool in tools]
+
+    def _hear(self, part: Step, *why: object) -> None:
+        """Let players hear, or be given, what a part of a step brings."""
+        match part:
+            case LinePlan() | ImprovisePlan() | ListenPlan():
+                given: list[tuple[str, object]] = [(name, self._own(part)) for name in _listeners(part)]
+            case ItemPlan():
+                given = [(name, (part.role, words)) for name, words in part.words]
+                given += [(name, self._sound(file)) for name, file in part.sounds]
+            case SoundPlan():
+                given = [(name, (self._sound(part.file), part.gain_db)) for name in part.hearers]
+            case _:
+                given = []
+        for name, what in given:
+            self._heard[name].update(_packed([what, why]))
+
+    def _sound(self, file: str) -> str:
+        return self._sounds.get(resolve_path(self._plan.path, file), "")
+
+
+def _listeners(part: LinePlan | ImprovisePlan | ListenPlan) -> tuple[str, ...]:
+    """Return who knows of a line or a talk afterwards."""
+    if isinstance(part, LinePlan):
+        return part.hearers if part.apart else (*part.hearers, part.player)
+    return tuple(dict.fromkeys(chain(part.hearers, *part.hearers.values())))
+
+
+def _named_of(part: LinePlan | PlayerPlan, names: tuple[str, ...]) -> list[Any]:
+    return [getattr(part, name) for name in names]
+
+
+def _packed(facts: object) -> bytes:
+    return json.dumps(facts, default=_as_json, sort_keys=True).encode()
+
+
+def _hashed(*facts: object) -> str:
+    return sha256(_packed(facts)).hexdigest()[:16]
 
 
 def sounds_of(plan: Plan) -> tuple[Path, ...]:

@@ -17,6 +17,8 @@ from .scene_tools import check_tool_permission as check_tool_permission
 from .scene_tools import find_tools as find_tools
 from .sessions import OpeningLimiter as OpeningLimiter
 from .sessions import Stage as Stage
+from .sessions import endpoint_for as endpoint_for
+from .sessions import keys_at as keys_at
 from .sessions import open_stage as open_stage
 from .sessions import raise_descriptor_limit as raise_descriptor_limit
 from .takes import ChooseTake as ChooseTake

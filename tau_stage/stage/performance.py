@@ -37,7 +37,7 @@ from tau_stage.stage.production import Production
 from tau_stage.stage.replay import JournalReplay, finished_lines, restore_spending, resume_record
 from tau_stage.stage.runner import Runner
 from tau_stage.stage.scene_tools import check_tool_permission, hide_keys, make_tools
-from tau_stage.stage.sessions import Participants, SessionFactory, Stage, read_sounds
+from tau_stage.stage.sessions import Participants, SessionFactory, Stage, keys_at, read_sounds
 from tau_stage.stage.takes import ChooseTake
 from tau_stage.take import (
     COSTS,
@@ -132,7 +132,8 @@ async def perform(plan: Plan, stage: Stage, folder: TakeFolder, options: Perform
         log = EventLog(Journal(folder.journal, goes_on=options.again), options.watch)
         budget = _budget(plan, stage, log, options.budget)
         playback = Playback(options.loudspeaker)
-        production = Production(plan, folder, log, budget, playback, options.stop, again=options.again)
+        keys = keys_at(plan, stage.provider_of)
+        production = Production(plan, folder, log, budget, playback, options.stop, again=options.again, keys=keys)
         _tell_the_beginning(production, _began(plan, stage, budget.limit, options))
         for warning in sound_warnings(plan):
             log.warn_once(warning)

@@ -18,7 +18,7 @@ from tau_stage.audio import RATE, Pcm, Playable, Stereo
 from tau_stage.devices import Playback
 from tau_stage.errors import SessionError, Stopped, unwrapped
 from tau_stage.protocol import Response, Usage
-from tau_stage.scene import LinePlan, Plan, SoundPlan
+from tau_stage.scene import LineKey, LinePlan, Plan, SoundPlan, key_name
 from tau_stage.signals import Signal
 from tau_stage.stage import schedule
 from tau_stage.stage.budget import Budget
@@ -152,6 +152,7 @@ class Production:
         ended_takes: Takes of lines that were broken off, by line, which had ended and are not performed again.
         paid: Dollars that were paid for takes of lines before the performance was stopped, by line and take.
         beds: What lies beneath the scene now, by its id.
+        keys: What each line depends on, by its id in the plan.
     """
 
     def __init__(
@@ -164,8 +165,10 @@ class Production:
         stop: anyio.Event | None = None,
         *,
         again: bool = False,
+        keys: Mapping[str, LineKey] | None = None,
     ) -> None:
         self.plan = plan
+        self.keys = keys or {}
         self.folder = folder
         self.log = log
         self.budget = budget
@@ -288,9 +291,13 @@ class Production:
         delivered = self._settle(line, tried) if tried else {}
         self.timeline.lay_line(line, audio, at)
         hearers = tuple(name for name in line.hearers if name in self.presence.present) if audio or said else ()
-        fact = spoken(line, audio, said, at, file, hearers).model_copy(update=delivered)
+        fact = spoken(line, audio, said, at, file, hearers).model_copy(update={**delivered, **self._keys_of(line)})
         self.log.append(fact)
         self._said(fact, line, audio, self._calls.pop(line.id, ()))
+
+    def _keys_of(self, line: LinePlan) -> dict[str, str]:
+        found = self.keys.get(key_name(line.id, self.keys))
+        return {"key": found.own, "context_key": found.context} if found else {}
 
     def _settle(self, line: LinePlan, tried: LineTake) -> dict[str, Any]:
         """Pay for a model's line, unless that was done when its take ended. Return how it was delivered."""
@@ -361,13 +368,16 @@ class Production:
             made = {"player": line.player, "line": line.id, "tool": call.tool, "arguments": call.arguments}
             self.record_fact(record.ToolBegan(**made))
             self.record_fact(record.ToolCalled(**made, output=call.output, failed=call.failed, took_s=call.took_s))
+        before, present = {hearing.player for hearing in former.hearers}, self.presence.present
+        has_come = bool(audio or former.said)
+        hearers = tuple(name for name in line.hearers if name in before or (name in present and has_come))
         for hearing in former.hearers:
-            if hearing.player not in self.presence.present and hearing.took_s is not None:
+            if hearing.player in hearers and hearing.player not in present and hearing.took_s is not None:
                 told = hearing.model_dump(include={"sha256", "took_s", "by"})
                 self.log.append(record.LineHeard(line=line.id, hearer=hearing.player, **told))
         self.timeline.lay_line(line, audio, at)
         heard_as = take.heard_otherwise(former, frozenset(self._done))
-        fact = taken_over(line, audio, at, file, former, heard_as)
+        fact = taken_over(line, audio, at, file, former, hearers, heard_as)
         self.log.append(fact)
         calls = (ToolExchange(call.tool, call.arguments, call.output) for call in former.calls)
         self._said(fact, line, audio, calls)
@@ -469,15 +479,21 @@ def _delivered(delivery: LineResult, took_s: float) -> dict[str, Any]:
 
 
 def taken_over(
-    line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, heard_as: Mapping[str, str]
+    line: LinePlan,
+    audio: Pcm,
+    at: int,
+    file: str | None,
+    former: Performed,
+    hearers: tuple[str, ...],
+    heard_as: Mapping[str, str],
 ) -> LineSpoken:
     """Record a line as it was in a former take: nobody is paid.
 
     ``heard_as`` is what its player had heard of lines that are other ones now: their hashes, by id.
     """
-    hearers = tuple(hearing.player for hearing in former.hearers)
     told = {"asked", "direction", "scripted", "human", "take", "reason", "first_audio_s", "first_words_s", "took_s",
-            "response", "attempts", "problem", "written", "commentary", "commentary_s"}  # fmt: skip
+            "response", "attempts", "problem", "written", "commentary", "commentary_s", "key",
+            "context_key"}  # fmt: skip
     facts = {**former.model_dump(include=told), "status": former.ended, "former": True, "heard_as": dict(heard_as)}
     return spoken(line, audio, former.said, at, file, hearers).model_copy(update=facts)
 

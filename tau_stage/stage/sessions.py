@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import sha256
 from heapq import nlargest
 from typing import Any, TypeVar
 
@@ -17,7 +18,18 @@ from tau_stage.audio import Format, Playable, read_playable
 from tau_stage.environment import known_keys
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionError, UsageError
 from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, Endpoint, FunctionTool, Secrets, conducted, endpoint, proxy_for
-from tau_stage.scene import ItemPlan, Plan, PlayerPlan, Timeouts, TogetherPlan, resolve_path, voice_at
+from tau_stage.scene import (
+    ItemPlan,
+    LineKey,
+    Plan,
+    PlayerPlan,
+    Timeouts,
+    TogetherPlan,
+    line_keys,
+    resolve_path,
+    sounds_of,
+    voice_at,
+)
 from tau_stage.session import RULES, Deadlines, Rule, Session, Tally, Tool, Trouble, open_session, opening_trouble
 from tau_stage.stage.context import Sounds, put_words
 from tau_stage.stage.events import EventLog
@@ -138,8 +150,7 @@ def provider_for(
         UsageError: The endpoint is unknown, cannot be dialled, or wants a key or a resource that is not there; its
             proxy cannot be used; or nobody is left.
     """
-    ambient = environment.get("TAU_STAGE_ENDPOINT") or ("openai" if environment.get("OPENAI_API_KEY") else UNDERSTUDY)
-    place = _endpoint(player, wished or player.endpoint or ambient)
+    place = endpoint_for(player, environment, wished)
     if place.name == UNDERSTUDY:
         if live:
             raise UsageError("--live needs a provider, and only the understudy is there", "set OPENAI_API_KEY")
@@ -155,7 +166,14 @@ def provider_for(
     return Provider(place, SecretStr(key) if key else None, resource)
 
 
-def _endpoint(player: PlayerPlan, name: str) -> Endpoint:
+def endpoint_for(player: PlayerPlan, environment: Mapping[str, str], wished: str | None = None) -> Endpoint:
+    """Choose the endpoint that plays a player, whether it can be dialled or not.
+
+    Raises:
+        UsageError: It is unknown.
+    """
+    ambient = environment.get("TAU_STAGE_ENDPOINT") or ("openai" if environment.get("OPENAI_API_KEY") else UNDERSTUDY)
+    name = wished or player.endpoint or ambient
     if STRUCK in name:
         problem = f"player {player.name} was played at {name}, and no take keeps a key"
         raise UsageError(problem, "name the address again: --endpoint")
@@ -164,6 +182,19 @@ def _endpoint(player: PlayerPlan, name: str) -> Endpoint:
     except KeyError:
         problem = f"there is no endpoint {redact_url(name)!r}"
         raise UsageError(problem, f"use {', '.join(ENDPOINTS)}, or a ws:// URL") from None
+
+
+def keys_at(plan: Plan, endpoint_of: Callable[[PlayerPlan], Endpoint]) -> dict[str, LineKey]:
+    """Make the keys of a plan's lines, where each player is played at an endpoint."""
+
+    def played(player: PlayerPlan) -> PlayerPlan:
+        if player.human is not None:
+            return player
+        place = endpoint_of(player).name
+        return replace(player, endpoint=place, voice=voice_at(player.voice, player.endpoint, place))
+
+    sounds = {file: sha256(file.read_bytes()).hexdigest() for file in sounds_of(plan) if file.is_file()}
+    return line_keys(replace(plan, players=tuple(map(played, plan.players))), sounds)
 
 
 @asynccontextmanager

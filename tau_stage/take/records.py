@@ -57,12 +57,14 @@ class Retake(TakePart):
         direction: How they are said, if otherwise than the scene has it.
         takes: How often each is said.
         through: Whether the lines after the first of them are performed again, too.
+        changed: Whether they are all that differ from the scene; ``through``: and those that have heard others.
     """
 
     lines: tuple[str, ...]
     direction: str | None = None
     takes: int = 1
     through: bool = False
+    changed: bool = False
 
 
 class TakeBegan(Fact):
@@ -156,6 +158,8 @@ class LineFacts(TakeFacts, Asked):
     scripted: bool = Field(True, description="Whether its words stood in the scene.")
     human: bool = Field(False, description="Whether a person said it.")
     former: bool = Field(False, description="Whether it was taken over from a former take.")
+    key: str = Field("", description="Hash of what reached the wire for it: words, direction, player and options.")
+    context_key: str = Field("", description="Hash of that, and of what its player had heard and said before.")
     offset_samples: int
 
 
