@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -53,6 +54,16 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     wishes = ((_M_MMAP_THRESHOLD, LARGEST_KEPT), (_M_TRIM_THRESHOLD, MOST_KEPT))
     return mallopt is not None and all(mallopt(name, value) for name, value in wishes)
+
+
+@contextmanager
+def spared_by_collector() -> Iterator[None]:
+    """Let the garbage collector pass over what is loaded by now: to look through it all stops the loop for long."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def environment() -> Mapping[str, str]:

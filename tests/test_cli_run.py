@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from tau_stage.scene.planner import make_plan
 from tau_stage.stage.sessions import provider_for
 from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.support.tone_voice import Tones
 from tests.test_cli_validate import SCENES, run
@@ -59,6 +61,26 @@ def trio(tmp_path: Path) -> str:
     file = tmp_path / "trio.yaml"
     file.write_text(TRIO)
     return str(file)
+
+
+class Noting(Tones):
+    """Notes what the garbage collector passes over while somebody speaks."""
+
+    def __init__(self) -> None:
+        self.spared: list[int] = []
+
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
+        self.spared.append(gc.get_freeze_count())
+        return await super().speak(request)
+
+
+def test_while_a_scene_is_performed_the_garbage_collector_does_not_look_through_the_program(
+    serve: Serve, trio: str
+) -> None:
+    voice = Noting()
+    assert run("run", trio, "--endpoint", serve(Understudy(voice))) == 0
+    assert min(voice.spared) > 10_000
+    assert gc.get_freeze_count() == 0
 
 
 def test_a_scene_is_performed_and_the_path_is_printed_last(

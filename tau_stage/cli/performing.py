@@ -18,7 +18,7 @@ from tau_stage.cli.printing import is_plain, say, say_json, say_path, show_repor
 from tau_stage.cli.progress import EventStream, ProgressView, open_progress, open_stream
 from tau_stage.cli.stopping import stoppable
 from tau_stage.devices import typed_line
-from tau_stage.environment import keep_freed_memory
+from tau_stage.environment import keep_freed_memory, spared_by_collector
 from tau_stage.errors import TakeError
 from tau_stage.protocol import ignore
 from tau_stage.report import Note
@@ -57,7 +57,11 @@ def perform_jobs(
         run = partial(run_jobs, jobs, options, out=out, budget=budget, at_once=at_once, deliver=deliver_performed)
         return await run(observer=view, ask=ask, stopping=stoppable())
 
-    with open_progress(plans, quiet=quiet or as_json, aside=aside) as shown, open_stream(stream, shown) as view:
+    with (
+        spared_by_collector(),
+        open_progress(plans, quiet=quiet or as_json, aside=aside) as shown,
+        open_stream(stream, shown) as view,
+    ):
         delivered = anyio.run(perform, view, backend_options=options.clock)
     codes = [*before, *(each.exit_code for each in delivered)]
     if len(delivered) < len(plans):  # somebody has stopped them
