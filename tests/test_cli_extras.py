@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tau_stage.cli.main import VERBS, main
+from tests.support.processes import BYTECODE
 
 WITHOUT = """
 import importlib.machinery, sys
@@ -44,7 +45,9 @@ anyio.run(perform)
 def without_extras(folder: Path, *arguments: str, then: str = MAIN, **env: str) -> subprocess.CompletedProcess[str]:
     (folder / "hello.yaml").write_text(SCENE)
     command = [sys.executable, "-c", WITHOUT + then, *arguments]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        command, cwd=folder, env=BYTECODE | env, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import pytest
 from tau_stage import errors
 from tau_stage.cli.main import main, told
 from tau_stage.version import __version__
+from tests.support.processes import BYTECODE
 
 SCENE = errors.SceneError("a.yaml", 1, 2, "wrong", source="abc")
 
@@ -125,7 +126,7 @@ def test_a_title_that_the_terminal_cannot_show(tmp_path: Path) -> None:
     code = "from tau_stage.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "validate", str(file)],
-        env={"PYTHONIOENCODING": "ascii"},
+        env={"PYTHONIOENCODING": "ascii", **BYTECODE},
         capture_output=True,
         check=True,
     )

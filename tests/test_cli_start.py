@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +47,25 @@ def test_a_verb_loads_its_own_module_and_nothing_heavy(verb: str, heavy: set[str
     assert loaded & heavy == set()
     verbs = {module for module in loaded if module.endswith("_command")}
     assert verbs == (set() if is_option else {f"tau_stage.cli.{verb}_command"})
+
+
+LOADING = """
+import sys, threading
+class Watching:
+    def find_spec(name, path=None, target=None):
+        if name in ("genai_prices", "onnxruntime"):
+            sys.stderr.write(f"{name} {threading.current_thread() is threading.main_thread()}\\n")
+sys.meta_path.insert(0, Watching)
+from tau_stage.cli.main import main
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_performance_loads_prices_and_voice_off_its_loop(tmp_path: Path) -> None:
+    """Slow: performs a scene with the real voices."""
+    command = [sys.executable, "-c", LOADING, "run", str(SCENES / "hello.yaml"), "--quiet", "--out", str(tmp_path)]
+    environment = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert {"genai_prices False", "onnxruntime False"} <= set(done.stderr.splitlines())
+    assert not {"genai_prices True", "onnxruntime True"} & set(done.stderr.splitlines())

@@ -17,6 +17,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 
 from tau_stage.cassette.format import FORMAT
 from tau_stage.understudy.server import Understudy
+from tests.support.processes import BYTECODE
 from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_validate import SCENES, run
@@ -351,7 +352,7 @@ def test_a_fresh_project_is_green_without_a_key_or_a_network(project: Path) -> N
     done = subprocess.run(
         [sys.executable, "-c", OFFLINE, "test"],
         cwd=project,
-        env={"PATH": os.environ["PATH"], "HOME": str(project)},
+        env={"PATH": os.environ["PATH"], "HOME": str(project), **BYTECODE},
         capture_output=True,
         text=True,
         timeout=60,

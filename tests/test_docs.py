@@ -109,6 +109,7 @@ RUN_BY = {
     "README.md": "test_readme.py",
     "docs/cassettes.md": "test_docs_cassettes.py",
     "docs/ci.md": "test_docs_ci.py",
+    "docs/performance.md": "test_benchmarks.py",
     "docs/scenes.md": "test_docs_scenes.py",
     "docs/session.md": "test_docs.py",
     "tau_stage/cli/template/README.md": "test_docs.py",

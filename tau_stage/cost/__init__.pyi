@@ -21,6 +21,7 @@ from .pricing import Cost as Cost
 from .pricing import PriceList as PriceList
 from .pricing import less as less
 from .pricing import price as price
+from .pricing import price_library as price_library
 from .pricing import prices as prices
 from .retirements import coming_retirements as coming_retirements
 from .retirements import retirement_of as retirement_of

@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from tau_stage.audio import RATE
 from tau_stage.clock import STEADY, VIRTUAL, run_on_clock
-from tau_stage.cost import retirement_warnings
+from tau_stage.cost import price_library, retirement_warnings
 from tau_stage.environment import environment
 from tau_stage.errors import CassetteError, UsageError, unwrapped
 from tau_stage.protocol import UNDERSTUDY, Endpoint
@@ -381,9 +381,7 @@ async def run_jobs(
     """
     people = _prepare(jobs, options, at_once)
     shared = PerformanceOptions(budget=budget, allow_tools=options.allow_tools, ask=ask)
-    begun: dict[int, TakeFolder] = {}
-    lost: dict[int, CassetteError | None] = {}
-    delivered: dict[int, DeliveredTake] = {}
+    begun, lost, delivered = dict[int, TakeFolder](), dict[int, CassetteError | None](), dict[int, DeliveredTake]()
     places = anyio.CapacityLimiter(at_once)
     deliveries = _Deliveries(deliver, observer, beside=not options.replay)
 
@@ -408,6 +406,8 @@ async def run_jobs(
     ):
         for text in _warnings(jobs, options, stage):
             observer.warn(text)
+        if stage is not None:
+            group.start_soon(anyio.to_thread.run_sync, price_library)  # else the first line loads it, on the loop
         for number, job in enumerate(jobs):
             group.start_soon(perform_one, number, job, stage)
     for number, folder in begun.items():  # somebody stopped them at once

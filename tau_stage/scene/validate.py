@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, cached_property, singledispatchmethod
+from itertools import chain
 from os import SEEK_END
 from pathlib import Path as FilePath
 
@@ -237,7 +238,7 @@ class SceneChecks:
     def sound_step(self, step: SoundStep) -> None:
         """Check a sound's file, and what ends it."""
         self.sound(step.file, (*step.path, step.kind))
-        if step.until not in (None, "end", *self.line_ids):
+        if step.until not in (None, "end") and step.until not in self.line_ids:
             hint = did_you_mean(str(step.until), self.line_ids, "write 'end', or the id of a line")
             self.add((*step.path, "until"), f"there is no line '{step.until}'", hint)
 
@@ -258,9 +259,10 @@ class SceneChecks:
 
     def cut_in(self, line: Line, wanted: str | None, before: AnyStep | None) -> None:
         """Check that what a line cuts into is the line just before it, by another player with a model."""
-        path, known = (*line.path, "cut_in"), (*self.scene.players, *self.line_ids)
+        path = (*line.path, "cut_in")
         names = (before.speaker, self.ids_by_place[before.path]) if isinstance(before, Line) else ()
-        if wanted is not None and wanted not in known:
+        if wanted is not None and wanted not in self.scene.players and wanted not in self.line_ids:
+            known = chain(self.scene.players, self.line_ids)
             hint = did_you_mean(wanted, known, "name the player who speaks before it")
             self.add((*path, "on"), f"there is no line of '{wanted}' to cut into", hint)
         elif not isinstance(before, Line) or wanted not in (None, *names):

@@ -12,6 +12,9 @@ from pathlib import Path
 
 POLL_S = 0.02
 
+BYTECODE = {name: value for name, value in os.environ.items() if name == "PYTHONPYCACHEPREFIX"}
+"""Where compiled modules are, for environments that hold nothing else: each process would compile them again."""
+
 
 @contextmanager
 def begun(*arguments: str, cwd: Path, closing: str = "") -> Iterator[subprocess.Popen[str]]:

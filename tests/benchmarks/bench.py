@@ -1,0 +1,225 @@
+"""What every benchmark stands on: processes for servers and contenders, and contenders that take turns."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.benchmarks.processes import LoggedEvent, call
+
+TOP = Path(__file__).parent.parent.parent
+PATIENCE_S = 600
+OURS, LIMIT, OPENAI, NODE = "tau-stage", "limit", "openai", "node"
+Measured = dict[str, dict[str, list[float]]]
+"""Values by figure and contender."""
+
+
+class Failed(Exception):
+    """A contender has not done its work."""
+
+
+class Cost(NamedTuple):
+    """What a program took: seconds by the clock and of processors."""
+
+    wall_s: float
+    cpu_s: float
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server in another process.
+
+    Attributes:
+        port: Where it listens.
+    """
+
+    port: int
+    _process: subprocess.Popen[str]
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"ws://127.0.0.1:{self.port}/v1/realtime"
+
+    @property
+    def process(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def log(self) -> list[LoggedEvent]:
+        """Return what it has logged since it was last asked."""
+        return [LoggedEvent(*event) for event in self._ask("log")]
+
+    def _ask(self, order: str) -> Any:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(f"{order}\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+
+@dataclass(frozen=True)
+class Bench:
+    """How benchmarks are run.
+
+    Attributes:
+        folder: Where they write.
+        rounds: How often contenders take their turns.
+        is_tiny: Whether each does as little as there is, in this process where it can: to see that it works.
+        is_long: Whether what is scaled otherwise is done as it is.
+        problems: What has failed, by contender.
+    """
+
+    folder: Path
+    rounds: int = 3
+    is_tiny: bool = False
+    is_long: bool = False
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def size(self, usual: int, tiny: int) -> int:
+        """Return how much is done."""
+        return tiny if self.is_tiny else usual
+
+    def in_turn(self, contenders: Mapping[str, Callable[[], Mapping[str, list[float]]]], rounds: int = 0) -> Measured:
+        """Let each contender do its work in each round, and gather its values; one that fails is left out."""
+        found: Measured = defaultdict(lambda: defaultdict(list))
+        for _ in range(1 if self.is_tiny else min(rounds or self.rounds, self.rounds)):
+            for name, work in contenders.items():
+                if name in self.problems or (name == NODE and not node_folder()):
+                    continue
+                try:
+                    values = work()
+                except (Failed, subprocess.SubprocessError) as error:
+                    self.problems[name] = str(error)
+                    continue
+                for figure, each in values.items():
+                    found[figure][name] += each
+        return {figure: dict(by_name) for figure, by_name in found.items()}
+
+    def call(self, function: Callable[..., Any], *arguments: object, core: int | None = 1) -> Any:
+        """Call a function in a process of its own, on another core than the servers; async ones run to their end.
+
+        ``core`` is None where it may use all of them.
+
+        Raises:
+            Failed: It has not answered.
+        """
+        if self.is_tiny:
+            return call(function, arguments)
+        return self._answer(_command(function, *arguments, core=core))
+
+    def node(self, *arguments: object) -> Any:
+        """Run the peer that is written for node.
+
+        Raises:
+            Failed: It has not answered.
+        """
+        return self._answer(["node", str(Path(__file__).with_name("node_peer.cjs")), *map(str, arguments)])
+
+    def program(self, *words: str) -> Cost:
+        """Run tau-stage as a user does, without a key.
+
+        Raises:
+            Failed: It has failed.
+        """
+        if self.is_tiny:
+            return _run_here(words)
+        return self.run([sys.executable, "-m", "tau_stage", *words])
+
+    def run(self, command: list[str]) -> Cost:
+        """Run a program to its end.
+
+        Raises:
+            Failed: It has failed.
+        """
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        done = subprocess.run(
+            command, cwd=TOP, env=environment(), capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
+        wall_s, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        if done.returncode:
+            raise Failed(f"{' '.join(command[1:4])}: {_last_lines(done.stderr or done.stdout)}")
+        return Cost(wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+    @contextmanager
+    def serving(self, function: Callable[..., Any], *arguments: object) -> Iterator[Server]:
+        """Run a server in a process of its own, on the first core."""
+        told = self.folder / "server.txt"
+        with (
+            told.open("w+") as errors,
+            subprocess.Popen(
+                _command(function, *arguments, core=0),
+                cwd=TOP,
+                env=environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            ) as process,
+        ):
+            try:
+                assert process.stdout
+                port = process.stdout.readline()
+                if not port:
+                    raise Failed(f"{function.__name__}: {_last_lines(told.read_text())}")
+                yield Server(json.loads(port), process)
+            finally:
+                process.kill()
+
+    def _answer(self, command: list[str]) -> Any:
+        done = subprocess.run(
+            command, cwd=TOP, env=environment(), capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
+        if done.returncode or not done.stdout.strip():
+            raise Failed(_last_lines(done.stderr))
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _run_here(words: Sequence[str]) -> Cost:
+    from tau_stage.cli.main import main
+
+    try:
+        main(words)
+    except SystemExit as left:
+        if left.code:
+            raise Failed(f"{' '.join(words)}: exit {left.code}") from left
+    return Cost(1, 1)
+
+
+def _last_lines(told: str) -> str:
+    return " / ".join(told.strip().splitlines()[-3:])
+
+
+def _command(function: Callable[..., Any], *arguments: object, core: int | None) -> list[str]:
+    named = f"{function.__module__}:{function.__name__}"
+    told = "" if core is None else str(core)
+    return [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.processes", told, named, json.dumps(arguments)]
+
+
+@cache
+def node_folder() -> str:
+    """Return where node finds its package ``ws``; empty, if one of them is not installed."""
+    try:
+        command = ["node", "-p", "require.resolve('ws')"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of programs: without keys, and with compiled modules, outside of the tree."""
+    left = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    left.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {"PYTHONPYCACHEPREFIX": str(TOP / ".pytest_cache" / "bytecode")} | left
