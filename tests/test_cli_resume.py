@@ -84,6 +84,34 @@ def test_a_take_that_is_complete_is_left_as_it_is(stopped: tuple[str, str], caps
         assert (Path(folder) / name).is_file()
 
 
+def test_a_complete_take_whose_sounds_are_gone_is_told_and_how_to_have_them_again(
+    stopped: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = stopped
+    assert run("resume", folder) == 0
+    capsys.readouterr()
+    stem = Path(folder) / "stems" / "bob.wav"
+    whole = stem.read_bytes()
+    stem.unlink()
+    assert run("resume", folder) == 2
+    assert f"{stem}: is not there\n  hint: " in capsys.readouterr().err
+    stem.write_bytes(whole)
+    line = Path(folder) / "lines" / "002-bob-1.wav"
+    line.unlink()
+    again = f"tau-stage retake {folder} bob-1"
+    for verb in (["resume", folder], ["run", "talk.yaml", "--resume", "--endpoint", url]):
+        assert run(*verb) == 2
+        said = capsys.readouterr()
+        problem = f"{line}: the sound of line bob-1 is missing\n  hint: perform it again, into a new take: {again}\n"
+        assert problem in said.err.replace(f"{Path.cwd()}/", "")
+        assert "the take is complete" not in said.out
+    (Path(folder) / "lines" / "003-ann-2.wav").unlink()
+    assert run("resume", folder) == 2
+    assert f"{again} --through\n" in capsys.readouterr().err
+    assert run("retake", folder, "bob-1", "--through", "--quiet") == 0
+    assert run("resume", "takes/talk/latest") == 0
+
+
 def test_a_scene_that_has_changed_is_told_and_gone_on_with_anyway(
     stopped: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

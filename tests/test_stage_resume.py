@@ -332,6 +332,11 @@ async def test_a_line_whose_sound_is_gone_is_performed_again(house: Playhouse, t
     assert [line.said for line in take.lines] != []
     assert {line.id: line.said for line in take.lines} == {line.id: line.said for line in whole.lines}
     assert any(warning.startswith("bob-1 was dropped: the sound of line bob-1 is missing") for warning in take.warnings)
+    behind = [line.id for line in whole.lines[2:] if line.former or line.id in " ".join(take.warnings)]
+    assert behind
+    for name in behind:
+        assert f"{name} was dropped: bob-1 is performed again before it" in take.warnings
+    assert "the scene does not have it" not in " ".join(take.warnings)
 
 
 async def test_what_has_changed_in_a_scene_is_told_and_may_be_gone_on_with(house: Playhouse, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tau_stage.report import delivering as exports
 from tau_stage.runs.take_plans import resume_job
 from tau_stage.scene import Plan
 from tau_stage.take import (
+    BROKEN,
     CHECKS,
     COSTS,
     MANIFEST,
@@ -29,6 +30,7 @@ from tau_stage.take import (
     Take,
     TakeDelivered,
     TakeFolder,
+    audio_of,
     delivery,
     follow_picks,
     heard,
@@ -37,6 +39,7 @@ from tau_stage.take import (
     make_latest,
     read_beginning,
     read_journal,
+    stems_of,
 )
 
 EXIT_CODES = {"complete": 0, "incomplete": 3, "failed": 3, "budget": 4, "limit": 2, "interrupted": 130}
@@ -139,6 +142,7 @@ def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = ignore) -> 
     with locked(folder.path):
         journal = read_journal(folder.journal)
         take, texts = rebuilt(folder)
+        _check_sounds(folder, take)
         done = delivery(journal)
         if done and all((folder.path / name).exists() for name in _files(folder, take, done)):
             return _delivered(folder, take, done)
@@ -154,6 +158,33 @@ def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = ignore) -> 
             _write_down(folder, again)
         delivered = _delivered(folder, take, again)
         return replace(delivered, problems=(*delivered.problems, *lost))
+
+
+def _check_sounds(folder: TakeFolder, take: Take) -> None:
+    """Make sure that everything is there that a take is made of, as it was performed.
+
+    Raises:
+        TakeError: A stem, or the sound of a line or of a take of it, is missing or another.
+    """
+    gone = [(line.id, error) for line in take.lines if (error := _sound_error(folder, line))]
+    for line, error in gone[:1]:
+        through = " --through" if gone[1:] else ""
+        again = f"tau-stage retake {shlex.quote(str(folder.path))} {shlex.quote(line)}{through}"
+        raise TakeError(error.path, error.problem, f"perform it again, into a new take: {again}")
+    for stem in stems_of(folder, take):
+        if not stem.path.is_file():
+            raise TakeError(str(stem.path), "is not there", BROKEN)
+
+
+def _sound_error(folder: TakeFolder, line: Performed) -> TakeError | None:
+    """Return what is wrong with the sound of a line, or of one of its takes; None: nothing."""
+    try:
+        for each in (line, *line.alternatives):
+            if each.file is not None:
+                audio_of(folder, each)
+    except TakeError as error:
+        return error
+    return None
 
 
 def _judge_again(

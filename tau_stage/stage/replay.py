@@ -21,6 +21,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,11 @@ class JournalReplay:
 
     def _drop_the_rest(self, journal: Sequence[record.Record], finished: ReusedLines) -> None:
         effects = [fact.sound for fact in record.of_type(journal, record.SoundPlayed)]
+        lost = _lost_line(self._production.log.records)
+        problem = f"{lost} is performed again before it" if lost else "the scene does not have it here any more"
         for name in dict.fromkeys((*finished.lines, *effects)):
             if name not in self._found:
-                fact = record.LineDropped(line=name, problem="the scene does not have it here any more")
-                self._production.log.append(fact)
+                self._production.log.append(record.LineDropped(line=name, problem=problem))
 
     def _restore(self, fact: record.Record, finished: ReusedLines) -> None:
         """Lay what a record tells of, if it has a place in the scene."""
@@ -126,6 +128,14 @@ class JournalReplay:
         self._production.presence.listening = {step.person: step.player} if isinstance(step, ListenPlan) else {}
         calls = (ToolExchange(call.tool, call.arguments, call.output) for call in said.calls)
         self._production.restore_line(fact, line, finished.sound(said), calls)
+
+
+def _lost_line(records: Sequence[record.Record]) -> str:
+    """Return the first line whose sound was gone when the take went on the last time; empty: there is none."""
+    lost = ""
+    for fact in takewhile(lambda fact: not isinstance(fact, record.TakeResumed), reversed(records)):
+        lost = fact.line if isinstance(fact, record.LineDropped) else lost
+    return lost
 
 
 OF_THE_BUDGET = "of the budget"

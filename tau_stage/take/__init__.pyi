@@ -46,6 +46,8 @@ from .lock import locked as locked
 from .marks import write_marks as write_marks
 from .mixing import SilentTake as SilentTake
 from .mixing import mix as mix
+from .mixing import stems_of as stems_of
+from .reading import BROKEN as BROKEN
 from .reading import audio_of as audio_of
 from .reading import open_sound as open_sound
 from .reading import parse_document as parse_document
