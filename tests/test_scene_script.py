@@ -10,7 +10,7 @@ from tau_stage.scene.load import parse_scene
 from tau_stage.scene.names import nearest
 from tau_stage.scene.planner import make_plan
 from tau_stage.scene.script import ScriptItem, ScriptSpeech, read_script
-from tau_stage.scene.source import Source
+from tau_stage.scene.source import SceneWarning, Source
 from tests.test_long_transcripts import steps
 
 PLAYERS = ["clerk", "tourist", "Old Man"]
@@ -146,7 +146,7 @@ def test_a_misspelt_cue_is_not_swallowed_by_the_speech_above(cue: str) -> None:
     [
         "and then I said to him: no", "Well, I said: no", "“So: no", "Never. Ever: no", "X" * 70 + ": no", "NO:no",
         "so be it", "10:30 it was", "http://example.org", "glad :D", "?: no", ": no", "at 10:30", "...:",
-        "*shouts: no*!", "[no]: no", "[0:1] no", "[GUEST] no", "<Guest> no", "GUEST - no", "Guest\tno",
+        "*shouts: no*!", "[no]: no", "[0:1] no", "[GUEST] no", "<Guest> no", "Guest\tno", "I. Never.",
     ],
 )  # fmt: skip
 def test_only_what_stands_deeper_goes_on(words: str) -> None:
@@ -155,6 +155,37 @@ def test_only_what_stands_deeper_goes_on(words: str) -> None:
     error = refused(f"CLERK: One\n{words}\nmore of it\nTOURIST: Two")
     assert (error.line, error.column, error.problem, error.also) == (2, 1, "nobody speaks these words", ())
     assert error.hint.endswith("\n  words that go on in a new line stand deeper than the speech")
+
+
+@pytest.mark.parametrize("name", ["GUEST", "GUEST.", "**GUEST.** Hm.", "GUEST. Hm.", "GUEST - Hm.", "GUEST\tHm."])
+def test_a_name_in_capitals_without_a_colon_is_somebody_s(name: str) -> None:
+    for text in (f"CLERK: One\n{name}\nTwo", f"CLERK:\nOne\n{name}\nTwo"):
+        error = refused(text)
+        assert (error.line, error.problem) == (text[: text.index(name)].count("\n") + 1, "there is no player 'GUEST'")
+        assert error.hint.endswith("\n  words that go on in a new line stand deeper than the speech")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CLERK. One\nTOURIST. Two",
+        "**CLERK.** One\n**TOURIST.** Two",
+        "CLERK\nOne\nTOURIST\nTwo",
+        "Clerk\n  One\nTourist.\n  Two",
+        "CLERK:\nOne\nTOURIST. Two",
+        "[Clerk] 10:02:13\nOne\n\n[Tourist] 10:02:15\nTwo",
+        "Clerk\n00:00\nOne\n\nTourist\n  10:03 AM\nTwo",
+        "00:00:00.000 --> 00:00:02.000\n<v Clerk>One</v>\n\n00:00:03.000 --> 00:00:04.000\n<v.loud Tourist>Two</v>",
+        "CLERK (V.O.) (CONT'D): One\nTOURIST (O.S.): Two",
+    ],
+)
+def test_stage_plays_and_exports_of_meetings_are_read(text: str) -> None:
+    assert said(text) == [("clerk", "One"), ("tourist", "Two")]
+
+
+def test_several_parentheses_beside_a_name_are_one_direction() -> None:
+    assert said("CLERK (low) (O.S.) (slow): One") == [("clerk", "(low, slow) One")]
+    assert refused("GUEST (low) (slow): One").problem == "there is no player 'GUEST'"
 
 
 @pytest.mark.parametrize(
@@ -409,6 +440,39 @@ def test_a_name_may_have_no_capitals_or_end_in_a_parenthesis() -> None:
 )
 def test_a_screenplay_without_dialogue_says_nothing(text: str) -> None:
     assert fountain(text) == []
+
+
+_IN_CAPITALS = "an action in capitals begins with '!'"
+_ON_ITS_LINE = "a cue stands alone on its line, a blank line above it, its words right under it"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "hint"),
+    [
+        ("CLERK: Yes", 1, f"{_ON_ITS_LINE}; {_IN_CAPITALS}"),
+        ("INT. SHOP\n\nOLD MAN (low)： Yes", 3, f"{_ON_ITS_LINE}; {_IN_CAPITALS}"),
+        ("INT. SHOP\nCLERK\nYes", 2, f"{_ON_ITS_LINE}; {_IN_CAPITALS}"),
+        ("INT. SHOP\n\nCLERK (V.O.)\n\nYes", 3, f"{_ON_ITS_LINE}; {_IN_CAPITALS}"),
+        ("clerk\nYes", 1, "write '@clerk' to let clerk speak, or '!clerk'"),
+    ],
+)
+def test_an_action_that_reads_as_a_speech_of_a_player_is_told(text: str, line: int, hint: str) -> None:
+    warnings: list[SceneWarning] = []
+    assert read_fountain(Source.of(text, "x"), PLAYERS, warnings) == []
+    assert [(each.location.line, each.problem.partition(",")[0], each.hint) for each in warnings] == [
+        (line, "nobody speaks here", hint)
+    ]
+    rest, forced = text.splitlines(), []
+    rest[line - 1] = "!" + rest[line - 1]
+    assert read_fountain(Source.of("\n".join(rest), "x"), PLAYERS, forced) == forced == []
+
+
+@pytest.mark.parametrize(
+    "text", ["The clerk: yes", "The\nCLERK\n\nsits", "The\nclerk\nsits", "GUEST: Yes", "C" * 300, "~CLERK: Yes"]
+)
+def test_other_actions_are_not_told(text: str) -> None:
+    warnings: list[SceneWarning] = []
+    assert (read_fountain(Source.of(text, "x"), PLAYERS, warnings), warnings) == ([], [])
 
 
 def test_a_parenthetical_alone_is_a_moment() -> None:

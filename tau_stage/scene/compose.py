@@ -12,7 +12,7 @@ from tau_stage.scene.diagnostics import Diagnostics
 from tau_stage.scene.fountain import read_fountain
 from tau_stage.scene.names import BESIDE, did_you_mean, listed, resolve_path, shortened, slug
 from tau_stage.scene.script import ScriptItem, ScriptSpeech, depth, read_script
-from tau_stage.scene.source import Position, Source, read_source
+from tau_stage.scene.source import Position, SceneWarning, Source, read_source
 from tau_stage.scene.yaml_text import Document, Node, Path, read_items, read_yaml
 
 MERGED = ("players", "tools", "vars")
@@ -267,8 +267,10 @@ def is_script_file(script: str) -> bool:
     return PurePath(script).suffix.lower() in (*SCREENPLAYS, *TEXTS) and "\n" not in script
 
 
-def read_script_file(scene: str, name: str, players: Sequence[str]) -> tuple[Source, list[ScriptSpeech | ScriptItem]]:
-    """Read the file of a script.
+def read_script_file(
+    scene: str, name: str, players: Sequence[str], warnings: list[SceneWarning] | None = None
+) -> tuple[Source, list[ScriptSpeech | ScriptItem]]:
+    """Read the file of a script; ``warnings`` takes what may not be what its author meant.
 
     Raises:
         SceneError: The file cannot be read, or somebody speaks in it who is no player.
@@ -276,7 +278,7 @@ def read_script_file(scene: str, name: str, players: Sequence[str]) -> tuple[Sou
     screenplay = PurePath(name).suffix.lower() in SCREENPLAYS
     source = read_source(resolve_path(scene, name), f"the {'screenplay' if screenplay else 'script'} '{name}'")
     if screenplay:
-        return source, [*read_fountain(source, players)]
+        return source, [*read_fountain(source, players, warnings)]
     return source, read_script(source, 1, len(source.lines), players)
 
 
@@ -314,7 +316,7 @@ def _of_file(name: str, players: tuple[str, ...], errors: Diagnostics) -> list[N
         errors.add(("script",), "this is neither a script nor the name of one", hint)
         return []
     try:
-        source, parts = read_script_file(errors.document.source.path, name, players)
+        source, parts = read_script_file(errors.document.source.path, name, players, errors.warnings)
     except SceneError as error:
         if error.source:
             raise

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from tau_stage.scene.script import PlayerNames, ScriptSpeech, closing
-from tau_stage.scene.source import Position, Source
+from tau_stage.scene.source import Location, Position, SceneWarning, Source
 
 _PARTS = re.compile(r"\\(?P<sign>[!-/:-@\[-`{-~])|(?P<run>\*+|_+)|[^\\*_]+|\\")
 _DEEPEST = 8
@@ -139,10 +139,19 @@ LONGEST_CUE = 256
 """Characters of a line that may still name a speaker."""
 
 _ACTION = "an action in capitals begins with '!'"
+_CUE = "a cue stands alone on its line, a blank line above it, its words right under it"
+_INLINE = re.compile("(?P<name>[^:\uff1a]+?)\\s*[:\uff1a]\\s*\\S")
 
 
-def read_fountain(source: Source, players: Sequence[str]) -> list[ScriptSpeech]:
+def read_fountain(
+    source: Source, players: Sequence[str], warnings: list[SceneWarning] | None = None
+) -> list[ScriptSpeech]:
     r"""Read the speeches of a Fountain screenplay; nothing else of it is performed.
+
+    Args:
+        source: The screenplay.
+        players: Who may speak.
+        warnings: Takes what reads as a speech of a player, and is none.
 
     Raises:
         SceneError: Somebody speaks who is no player; others are in its ``also``.
@@ -150,7 +159,11 @@ def read_fountain(source: Source, players: Sequence[str]) -> list[ScriptSpeech]:
     >>> read_fountain(Source.of("INT. SHOP\n\nANN (V.O.)\n(low)\nHi.", "x.fountain"), ["ann"])
     [ScriptSpeech(speaker='ann', text='(low) Hi.', line=4, column=1, dual=False)]
     """
-    return _FountainReader(source, PlayerNames(source, players)).read()
+    reader = _FountainReader(source, PlayerNames(source, players))
+    speeches = reader.read()
+    if warnings is not None:
+        warnings += reader.warnings
+    return speeches
 
 
 @dataclass(slots=True)
@@ -213,6 +226,7 @@ class _FountainReader:
 
     def __init__(self, source: Source, cast: PlayerNames) -> None:
         self.cast = cast
+        self.warnings: list[SceneWarning] = []
         self.lines = _without_notes(source)
         self.found: list[ScriptSpeech] = []
         self.dialogue: _Dialogue | None = None
@@ -231,8 +245,10 @@ class _FountainReader:
                     self.dialogue.add(_start(number, line), words)
                 continue
             self.close()
-            if words and not (after_blank and self.goes_on(number) and self.cue(_start(number, line), words)):
+            goes_on = bool(words) and self.goes_on(number)
+            if words and not (after_blank and goes_on and self.cue(_start(number, line), words)):
                 self.follows = False
+                self.check_action(_start(number, line), words, after_blank=after_blank, goes_on=goes_on)
             after_blank = not words
         self.close()
         self.cast.raise_any()
@@ -241,9 +257,33 @@ class _FountainReader:
     def first(self) -> int:
         """Return the first line after the title page."""
         top = self.lines[0]
-        if not _TITLE.match(top) or (top.isupper() and top.rstrip().endswith(":")):
+        if not _TITLE.match(top) or (top.isupper() and top.rstrip().endswith(":")) or self.inline_speaker(top):
             return 1
         return next((number for number, line in enumerate(self.lines, 1) if not line.strip()), len(self.lines) + 1)
+
+    def inline_speaker(self, line: str) -> str | None:
+        """Return the player whose name in capitals stands before words on one line, as our own scripts have it."""
+        found = _INLINE.match(plain(line[:LONGEST_CUE]).strip())
+        name = _without_extensions(found["name"].strip()) if found else ""
+        return self.cast.find(name) if name.isupper() else None
+
+    def check_action(self, place: Position, line: str, *, after_blank: bool, goes_on: bool) -> None:
+        """Note an action that reads as a speech of a player, which nobody speaks."""
+        if len(line) > LONGEST_CUE or line.startswith(_NO_CUE):
+            return
+        whole = plain(line.translate(_WIDE).removesuffix("^").strip())
+        name = whole if self.cast.find(whole) else _without_extensions(whole)
+        speaker, is_cue = self.cast.find(name), name.upper() == name
+        inline = speaker is None and self.inline_speaker(line) is not None
+        if inline or (speaker and is_cue and (after_blank or goes_on)):
+            self.remark(place, "nobody speaks here, as this is an action", f"{_CUE}; {_ACTION}")
+        elif speaker and after_blank and goes_on:
+            hint = f"write '@{name}' to let {speaker} speak, or '!{line}'"
+            self.remark(place, "nobody speaks here, as a name without capitals is an action", hint)
+
+    def remark(self, place: Position, problem: str, hint: str) -> None:
+        location = Location(self.cast.source.path, place.line, place.column)
+        self.warnings.append(SceneWarning(location, problem, hint))
 
     def goes_on(self, number: int) -> bool:
         """Tell whether words stand right under a line, past what nobody sees."""

@@ -4,7 +4,7 @@
 Taken off are time stamps (``[00:12]``, as Whisper, subtitles and chats have them), bullets (``1.``, ``>>``) and
 emphasis (``**BEN:**``, as Markdown has it) before a name; ``BEN (low): words`` says how, ``BEN [laughs]: words`` holds
 a moment; the colon may be full-width, as Chinese and Japanese have it. A player's name may also be marked without a
-colon: ``[BEN] words``, ``<Ben> words``, ``BEN - words``, or with a tab.
+colon: ``[BEN] words``, ``<Ben> words``, ``BEN - words``, ``BEN. words``, with a tab, or alone on its line.
 """
 
 import re
@@ -31,12 +31,18 @@ _STAMP = rf"(?:(?:{_DATE}(?:,?\s+|T))?{_CLOCK}|\d+(?:\.\d+)?\s?s)"
 _SPAN = rf"{_STAMP}(?:\s*(?:-{{1,2}}>|[-–—])\s*{_STAMP})?"
 _STAMPED = re.compile(rf"(?:[\[(<]\s*)?{_SPAN}(?:\s*[\])>])?(?:\s+[-–—|]|[-–—|])?\s+")
 _ONLY_STAMP = re.compile(rf"[\[(<]{_SPAN}[\])>]|{_STAMP}\s*-->\s*{_STAMP}(?:\s+\w+:\S+)*")
+_STAMP_ALONE = re.compile(_STAMP)
 _STAMP_BESIDE = re.compile(rf"\s*[\[(]{_SPAN}[\])](?=[\s*_]*[:\uff1a])")
 _STAMP_BEHIND = re.compile(
     rf"(?P<name>[^:]*?\S)(?:\s{{2,}}|\t|\s+(?=[\[(])|\s+[-–—|]\s+(?:[^\W\d]+\s+){{0,3}})[\[(]?{_STAMP}[\])]?"
 )
 _BULLET = re.compile(r"(?:>{1,3}|[-–—])\s*|(?:[•‣▪*]|\d{1,4}[.)])\s+")
-_MARKED = re.compile(r"[\[<](?:v\s+)?(?P<name>[^\[\]<>]+)[\]>]\s*[:：]?|(?P<before>[^\t]*?\S)(?: *\t|\s+[-–—|]\s)")
+_MARKED = re.compile(
+    rf"[\[<](?:v(?:\.\w+)*\s+)?(?P<name>[^\[\]<>]+)[\]>](?:\s+{_STAMP}\s*$|\s*[:：]?)"
+    r"|(?P<before>[^\t]*?\S)(?: *\t|\s+[-–—|]\s)"
+)
+_VOICE_SPAN = re.compile(r"</v>\s*$")
+_CAPITALS = re.compile(r"(?P<name>[^\W\d_][^\s.:]*(?: [^\s.:]+){0,3}?)(?:\.?[*_]*\s*$|\.[*_]*\s+| *\t|\s+[-–—|]\s)")
 _LEADING = re.compile(r"[\s\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069]*")
 _BEFORE = re.compile(r"(?:\((?P<how>[^()]*)\)|\[(?P<moment>[^\[\]]*)\])\s*")
 _EMPHASIS = re.compile(r"[*_]{1,3}")
@@ -110,11 +116,36 @@ def marked_head(line: str, find: Find) -> Head | None:
     start, rest = _beginning(line)
     at = _after_signs(rest)
     marked = _MARKED.match(rest, at) or _MARKED.match(rest)
-    if marked is None:
+    if marked:
+        group = "name" if marked["name"] else "before"
+        name = marked[group].strip("*_ \t")
+        if find(name):
+            head = _head(line, name, start + marked.start(group), start + marked.end())
+            return replace(head, words=_VOICE_SPAN.sub("", head.words)) if marked[0].startswith("<v") else head
+    if find(name := line[start + at :].strip("*_. \t")):
+        return _head(line, name, line.index(name, start), len(line.rstrip()))
+    shouted = _in_capitals(line, start, rest, at)
+    return shouted if shouted and find(shouted.name) else None
+
+
+def unknown_head(line: str) -> Head | None:
+    """Return what may be the name of a speaker without a colon: in capitals, alone on a line or with a full stop.
+
+    >>> [unknown_head(line).name for line in ("CARL", "CARL. Hi.", "THE MAN - Hi")], unknown_head("I. Never.")
+    (['CARL', 'CARL', 'THE MAN'], None)
+    """
+    start, rest = _beginning(line)
+    return _in_capitals(line, start, rest, _after_signs(rest))
+
+
+def _in_capitals(line: str, start: int, rest: str, at: int) -> Head | None:
+    """Return a name in capitals that stands alone, or with a full stop, a dash or a tab behind it."""
+    begin = _after(_EMPHASIS, rest, at)
+    found = _CAPITALS.match(rest, begin)
+    name = found["name"].strip("*_ ") if found else ""
+    if found is None or not name.isupper() or len(name) < 2:
         return None
-    group = "name" if marked["name"] else "before"
-    name = marked[group].strip("*_ \t")
-    return _head(line, name, start + marked.start(group), start + marked.end()) if find(name) else None
+    return _head(line, name, start + begin, start + found.end())
 
 
 def _beginning(line: str) -> tuple[int, str]:
@@ -140,14 +171,19 @@ def _decorated(line: str, start: int, rest: str, at: int, find: Find) -> Head | 
         end, opened = end + len(opened), ""
     elif opened in name:
         opened = ""
-    aside = None if find(name.strip()) else _BEHIND.fullmatch(name)
-    name = (aside["name"] if aside else name).strip("*_ \t")
+    asides = []
+    while not find(name.strip()) and (aside := _BEHIND.fullmatch(name)):
+        asides.append(aside)
+        name = aside["name"]
+    name = name.strip("*_ \t")
     is_head = find(name) is not None or (_is_name(name) and _begins_words(rest, colon))
     if not is_head or not line.rstrip().endswith(opened):
         return None
     head = _head(line, name, start + begin, end)
     words = opened + head.words
-    return replace(head, words=_with(aside, words) if aside else words)
+    for aside in asides:
+        words = _with(aside, words)
+    return replace(head, words=words)
 
 
 def _stamp_behind(line: str, start: int, rest: str, find: Find) -> Head | None:
@@ -345,12 +381,19 @@ class _ScriptReader:
             self.speech = _OpenSpeech(speaker, place, depth(line), is_under=not head.words)
             if head.words:
                 self.speech.add(number, head.words_column + 1, head.words)
-        elif is_stamp(line.strip()):
+        elif is_stamp(line.strip()) or (self.is_new and _STAMP_ALONE.fullmatch(line.strip())):
             return
         elif self.speech is None or (head and outside) or not self.speech.takes(line):
             self.refuse(number, line, head)
+        elif outside and self.speech.words and unknown_head(line):
+            self.refuse(number, line, None)
         else:
             self.speech.add(number, _start(line), line.strip())
+
+    @property
+    def is_new(self) -> bool:
+        """Whether a name stands alone on its line, and nothing under it yet."""
+        return self.speech is not None and self.speech.is_under and not self.speech.words
 
     def head(self, line: str, *, outside: bool) -> tuple[Head | None, str | None]:
         """Tell who speaks in a line, and which player that is; by other signs than a colon only outside of a speech."""
@@ -364,7 +407,7 @@ class _ScriptReader:
     def refuse(self, number: int, line: str, head: Head | None) -> None:
         """Note that nobody, or somebody who is no player, speaks words."""
         deeper = _DEEPER if self.speech else ""
-        if head:
+        if head := head or unknown_head(line):
             place = Position(number, head.column + 1)
             self.cast.refuse(place, head.name, deeper)
         else:
