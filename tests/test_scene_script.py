@@ -462,7 +462,8 @@ def test_an_action_that_reads_as_a_speech_of_a_player_is_told(text: str, line: i
     assert [(each.location.line, each.problem.partition(",")[0], each.hint) for each in warnings] == [
         (line, "nobody speaks here", hint)
     ]
-    rest, forced = text.splitlines(), []
+    rest = text.splitlines()
+    forced: list[SceneWarning] = []
     rest[line - 1] = "!" + rest[line - 1]
     assert read_fountain(Source.of("\n".join(rest), "x"), PLAYERS, forced) == forced == []
 

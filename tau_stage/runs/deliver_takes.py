@@ -179,9 +179,8 @@ def _check_sounds(folder: TakeFolder, take: Take) -> None:
 def _sound_error(folder: TakeFolder, line: Performed) -> TakeError | None:
     """Return what is wrong with the sound of a line, or of one of its takes; None: nothing."""
     try:
-        for each in (line, *line.alternatives):
-            if each.file is not None:
-                audio_of(folder, each)
+        for each in line.files:
+            audio_of(folder, each)
     except TakeError as error:
         return error
     return None
