@@ -465,7 +465,8 @@ def test_an_action_that_reads_as_a_speech_of_a_player_is_told(text: str, line: i
     rest = text.splitlines()
     forced: list[SceneWarning] = []
     rest[line - 1] = "!" + rest[line - 1]
-    assert read_fountain(Source.of("\n".join(rest), "x"), PLAYERS, forced) == forced == []
+    assert read_fountain(Source.of("\n".join(rest), "x"), PLAYERS, forced) == []
+    assert forced == []
 
 
 @pytest.mark.parametrize(
