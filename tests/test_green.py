@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,7 @@ def moved(path: Path, name: str) -> None:
 
 
 def write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(exist_ok=True, parents=True)
     path.write_bytes(data)
 
 
@@ -211,6 +212,59 @@ def test_what_is_left_out_is_told_once_with_the_reason(capsys: Printed) -> None:
     assert said.count("left out: scenes/cast.yaml: second.yaml includes it\n") == 1
     assert said.count("left out: scenes/shared.yaml: act/third.yaml includes it\n") == 1
     assert said.count("left out: scenes/data/config.yaml: it has no players: and no lines:\n") == 1
+
+
+@pytest.mark.usefixtures("project")
+def test_junit_json_and_the_page_tell_what_was_left_out(capsys: Printed) -> None:
+    write(Path("scenes/.act/third.yaml"), WELCOME.read_bytes())
+    write(Path("scenes/data/config.yaml"), b"services: {}\n")
+    Path("scenes/.cache").mkdir()
+    Path("scenes/act two").symlink_to("nowhere")
+    reasons = {
+        "scenes/.act": "its name begins with a dot",
+        "scenes/data/config.yaml": "it has no players: and no lines:",
+        "scenes/act two": "a link to what does not exist",
+    }
+    assert run("test", "--junit", "junit.xml", "--summary", "page.md") == 0
+    said = capsys.readouterr().out
+    for path, reason in reasons.items():
+        assert said.count(f"left out: {path}: {reason}\n") == 1
+    assert ".cache" not in said
+    skipped = [case for suite in JUnitXml.fromfile("junit.xml") for case in suite if case.is_skipped]
+    assert {case.classname: case.result[0].message for case in skipped} == {
+        path: f"left out: {reason}" for path, reason in reasons.items()
+    }
+    page = Path("page.md").read_text()
+    assert all(f"- left out: {path}: {reason}\n" in page for path, reason in reasons.items())
+    assert run("test", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["left_out"] == reasons
+
+
+@pytest.mark.parametrize("named", ["scenes", "elsewhere"])
+@pytest.mark.usefixtures("project")
+def test_a_test_that_finds_nothing_leaves_no_older_result(named: str, capsys: Printed) -> None:
+    removed(WELCOME)
+    shutil.rmtree("scenes/cassettes")
+    shutil.rmtree("scenes/snapshots")
+    write(Path("junit.xml"), b"<testsuites/>")
+    assert run("test", named, "--junit", "junit.xml", "--json") == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(("no scene was found in scenes", "elsewhere: there is neither a scene nor a folder"))
+    told = json.loads(said.out)
+    assert (told["exit_code"], told["error"]) == (2, 1)
+    assert JUnitXml.fromfile("junit.xml").errors == 1
+
+
+@pytest.mark.usefixtures("project")
+def test_names_that_are_composed_otherwise_are_one(capsys: Printed) -> None:
+    WELCOME.rename(WELCOME.with_name("cafe\u0301.yaml"))
+    tape = TAPE.rename(TAPE.with_name("caf\u00e9"))
+    SNAPSHOT.rename(SNAPSHOT.with_name("caf\u00e9.json"))
+    assert run("test", "--strict") == 0
+    tape.rename(tape.with_name("cafe\u0301"))
+    capsys.readouterr()
+    assert run("test", "--strict") == 3
+    assert "it probably was of caf\u00e9, which is written with other characters\n" in capsys.readouterr().out
 
 
 SOUNDING = """\

@@ -98,7 +98,7 @@ def check_scenes(
 
     from tau_stage.cli.options import dollars, read_settings
     from tau_stage.cli.scene_files import named_values
-    from tau_stage.suite import TAKES, SuiteOptions, collect, is_strict, remember
+    from tau_stage.suite import TAKES, SuiteOptions, collect, is_strict, nothing_found, remember
 
     live = live or endpoint is not None
     options = SuiteOptions(
@@ -115,14 +115,20 @@ def check_scenes(
         out=out or TAKES,
     )
     _refuse(options)
-    found = collect(paths or ["scenes"], named_values(var), options.cassettes if options.strict else None)
+    named = paths or ["scenes"]
+    try:
+        found = collect(named, named_values(var), options.cassettes if options.strict else None)
+    except UsageError as error:
+        _write([nothing_found(named, error)], {}, junit, summary, as_json=as_json)
+        raise
     broken, cases = _failed(found) if failed else (found.broken, found.cases)
     cases = _variants(cases, only) if only else cases
     if not options.keep and not failed:
         shutil.rmtree(options.out, ignore_errors=True)  # takes of the last test
     results = list(_shown(found.left_out, chain(broken, _results(cases, options, jobs)), quiet=as_json))
     remember(results, whole=not (failed or var or only))
-    _write(results, junit, summary, form, as_json=as_json)
+    _write(results, found.left_out, junit, summary, as_json=as_json)
+    _sum_up(results, form, as_json=as_json)
     _leave(results)
 
 
@@ -226,17 +232,30 @@ def _show(result: Result) -> None:
         out.print(Text.assemble(*((text, STYLES[style]) for style, text in row)))
 
 
-def _write(results: Sequence[Result], junit: Path | None, summary: Path | None, form: str, *, as_json: bool) -> None:
-    from tau_stage.suite import as_annotations, as_junit, as_markdown, total
+def _write(
+    results: Sequence[Result],
+    left_out: Mapping[str, str],
+    junit: Path | None,
+    summary: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Write what came of it, and what was left out, for programs and for pages."""
     from tau_stage.suite import as_json as told_as_json
+    from tau_stage.suite import as_junit, as_markdown
     from tau_stage.take import write_whole
 
     if junit:
-        write_whole({junit: as_junit(results)}, "choose another file")
+        write_whole({junit: as_junit(results, left_out)}, "choose another file")
     if summary:
-        write_whole({summary: as_markdown(results)}, "choose another file")
+        write_whole({summary: as_markdown(results, left_out)}, "choose another file")
     if as_json:
-        say_json(told_as_json(results), end="")
+        say_json(told_as_json(results, left_out), end="")
+
+
+def _sum_up(results: Sequence[Result], form: str, *, as_json: bool) -> None:
+    from tau_stage.suite import as_annotations, total
+
     if form == "github" and (lines := as_annotations(results)):
         say_commands(lines, to=sys.stderr if as_json else sys.stdout)
     if not as_json:

@@ -54,7 +54,7 @@ def identity(path: str, variant: str = "") -> str:
     >>> identity("scenes/act 1: dawn?.yaml")  # Windows forbids such signs
     'act-1-dawn'
     """
-    stem = PurePath(path).stem
+    stem = composed(PurePath(path).stem)
     plain = stem.isprintable() and not stem.startswith(".") and stem.rstrip(" .") == stem and stem != "latest"
     plain = plain and not _FORBIDDEN.intersection(stem)
     if not plain or is_device(stem) or len(stem.encode()) > LONGEST_STEM:

@@ -4,6 +4,7 @@ from .discovery import cases_of as cases_of
 from .discovery import collect as collect
 from .discovery import failed_ids as failed_ids
 from .discovery import is_strict as is_strict
+from .discovery import nothing_found as nothing_found
 from .discovery import remember as remember
 from .discovery import remembered as remembered
 from .discovery import texts_of as texts_of

@@ -20,6 +20,7 @@ from tau_stage.errors import SceneError, UsageError, os_reason
 from tau_stage.scene import NO_VARIABLES, Plan, identity, load_variants, make_plan
 from tau_stage.suite.result import CaseError, Result
 from tau_stage.take import write_whole
+from tau_stage.text import composed
 
 SUFFIXES = (".yaml", ".yml")
 NOT_ENTERED = {"node_modules", "__pycache__", "venv", "takes"}
@@ -197,9 +198,15 @@ def _walk(top: str, found: FoundScenes) -> None:
         found.left_out |= {path: reason for path, reason in reasons.items() if reason}
         folders[:] = sorted(filter(_is_entered, folders))
         scenes, left = sort_files(place, files)
+        left |= {each: "a link to what does not exist" for each in files if _leads_nowhere(place / each)}
         found.scenes += [str(place / each) for each in scenes]
         found.left_out |= {str(place / each): reason for each, reason in left.items()}
         found.places.append(place)
+
+
+def _leads_nowhere(path: Path) -> bool:
+    """Tell whether this may have been a link to a folder of scenes: a link to nothing, that is no YAML file."""
+    return path.suffix.lower() not in SUFFIXES and path.is_symlink() and not path.exists()
 
 
 def _why_not_entered(folder: Path) -> str:
@@ -207,7 +214,16 @@ def _why_not_entered(folder: Path) -> str:
         return ""
     if folder.name in NOT_ENTERED:
         return "a folder of this name is not looked into"
+    if folder.name.startswith("."):
+        return "its name begins with a dot" if _has_scenes(folder) else ""
     return "a link to a folder; name it to test what is in it" if folder.is_symlink() else ""
+
+
+def _has_scenes(folder: Path) -> bool:
+    """Tell whether a YAML file right in a folder looks like a scene."""
+    with suppress(OSError):
+        return any(file.suffix.lower() in SUFFIXES and inspect_file(file).is_scene for file in folder.iterdir())
+    return False
 
 
 def _is_entered(folder: str) -> bool:
@@ -255,7 +271,9 @@ def orphans_on_tape(tapes: Path, scenes: Sequence[str]) -> Iterator[CaseError]:
 def _orphans(found: Iterable[tuple[Path, str]], scenes: Sequence[str], files: Sequence[Path]) -> Iterator[CaseError]:
     owners, unread = _owners(scenes)
     for path, name in found:
-        if name not in owners and not any(_may_be_of(file, name) for file in unread):
+        same = composed(name)  # some disks decompose names
+        own = same if path.with_name(same + _ending(path)).exists() else name
+        if own not in owners and not any(_may_be_of(file, name) for file in unread):
             yield _orphan(path, name, owners, files)
 
 
@@ -263,7 +281,8 @@ def _orphan(path: Path, name: str, owners: Mapping[str, str], files: Iterable[Pa
     """Say of what belongs to no scene what it probably was of."""
     kind = "snapshot" if path.parent.name == SNAPSHOTS else "cassette"
     probably = _probably(path, name, owners)
-    told = f"; it probably was of {probably}" if probably else ""
+    alike = ", which is written with other characters" if probably == composed(name) != name else ""
+    told = f"; it probably was of {probably}{alike}" if probably else ""
     scene = next((file.name for file in sorted(files) if _may_be_of(str(file), name)), "")
     if scene and not probably:
         told = f"; it probably was of a variant that {scene} has no longer"
@@ -352,6 +371,12 @@ class Collected:
     cases: Sequence[Case]
     broken: Sequence[Result]
     left_out: Mapping[str, str]
+
+
+def nothing_found(paths: Sequence[str], error: UsageError) -> Result:
+    """Return the result of a test that has found nothing to test, as a case that is broken."""
+    path = paths[0]
+    return Result(path, error=CaseError(str(error).removeprefix(f"{path}: "), path, code=2))
 
 
 def collect(paths: Sequence[str], given: Mapping[str, str] = NO_VARIABLES, tapes: Path | None = None) -> Collected:

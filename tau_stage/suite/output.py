@@ -164,8 +164,11 @@ def _findings(result: Result) -> Iterator[Annotation]:
         yield Annotation(verdict.path, verdict.line, verdict.column, "error", told)
 
 
-def as_markdown(results: Sequence[Result]) -> str:
-    """Write a page to read: what is not well first, then all scenes; never more than GitHub takes."""
+NOTHING: Mapping[str, str] = {}
+
+
+def as_markdown(results: Sequence[Result], left_out: Mapping[str, str] = NOTHING) -> str:
+    """Write a page to read: what is not well, then all scenes, and what was left out; never more than GitHub takes."""
     found = [(result, finding) for result in results for finding in _findings(result)]
     order = sorted(results, key=lambda result: ("error", "failed", "unchecked", "passed").index(result.state))
     failures = [
@@ -183,6 +186,10 @@ def as_markdown(results: Sequence[Result]) -> str:
     parts += ["| scene | lines | expectations | not met | played |", "|---|--:|--:|--:|---|", *scenes]
     if all(result.state in ("passed", "unchecked") for result in order[MOST_SCENES:]):
         parts += _more(len(order) - MOST_SCENES, ", all of them well or with nothing to check.")
+    if left_out:
+        shown = list(left_out.items())[:MOST_FAILURES]
+        parts += ["", *(f"- left out: {_cell(path)}: {_cell(reason)}" for path, reason in shown)]
+        parts += _more(len(left_out) - MOST_FAILURES, ".")
     return "\n".join(parts) + "\n"
 
 
@@ -199,21 +206,24 @@ def _cell(text: str) -> str:
     return line
 
 
-def as_json(results: Sequence[Result]) -> str:
-    """Write everything, for programs."""
+def as_json(results: Sequence[Result], left_out: Mapping[str, str] = NOTHING) -> str:
+    """Write everything, for programs; ``left_out`` tells why files were not tested."""
     states = {state: sum(result.state == state for result in results) for state in EMOJI}
     facts = {"version": 1, "exit_code": exit_code(results), **states, "scenes": [r.as_data() for r in results]}
+    facts["left_out"] = dict(left_out)
     return json.dumps(facts, ensure_ascii=False, indent=2) + "\n"
 
 
-def as_junit(results: Sequence[Result]) -> str:
-    """Return the text of the file.
+def as_junit(results: Sequence[Result], left_out: Mapping[str, str] = NOTHING) -> str:
+    """Return the text of the file; what was left out is a suite that was skipped.
 
     A case's time is the length of the line's sound; a suite's, how long the test took.
     """
     top = Xml.Element("testsuites", name="tau-stage")
     for result in results:
         _suite(top, result)
+    for path, reason in left_out.items():
+        _suite(top, Result(path), f"left out: {reason}")
     for kind in COUNTS:
         top.set(kind, str(sum(int(suite.get(kind, "0")) for suite in top)))
     top.set("time", f"{sum(result.took_s for result in results):.3f}")
@@ -221,7 +231,7 @@ def as_junit(results: Sequence[Result]) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + Xml.tostring(top, encoding="unicode") + "\n"
 
 
-def _suite(top: Xml.Element, result: Result) -> None:
+def _suite(top: Xml.Element, result: Result, skipped: str = "nothing is expected of it") -> None:
     suite = Xml.SubElement(top, "testsuite", name=printable(result.id), file=printable(result.path))
     for row in result.rows:
         _row(_case(suite, result, row.name, row.length_s), result, row)
@@ -232,7 +242,7 @@ def _suite(top: Xml.Element, result: Result) -> None:
         _told(case, "error", "broken", problem, problem)
         _place(case, result.error)
     elif len(suite) == 0:
-        Xml.SubElement(_case(suite, result), "skipped", message="nothing is expected of it")
+        Xml.SubElement(_case(suite, result), "skipped", message=printable(skipped))
     for kind, tag in COUNTS.items():
         suite.set(kind, str(sum(1 for _ in suite.iter(tag))))
     suite.set("time", f"{result.took_s:.3f}")
