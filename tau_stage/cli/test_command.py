@@ -98,7 +98,7 @@ def check_scenes(
 
     from tau_stage.cli.options import dollars, read_settings
     from tau_stage.cli.scene_files import named_values
-    from tau_stage.suite import TAKES, SuiteOptions, collect, is_strict, nothing_found, remember
+    from tau_stage.suite import TAKES, SuiteOptions, collect, is_strict, remember
 
     live = live or endpoint is not None
     options = SuiteOptions(
@@ -115,12 +115,8 @@ def check_scenes(
         out=out or TAKES,
     )
     _refuse(options)
-    named = paths or ["scenes"]
-    try:
+    with _told_everywhere(paths or ["scenes"], junit, summary, as_json=as_json) as named:
         found = collect(named, named_values(var), options.cassettes if options.strict else None)
-    except UsageError as error:
-        _write([nothing_found(named, error)], {}, junit, summary, as_json=as_json)
-        raise
     broken, cases = _failed(found) if failed else (found.broken, found.cases)
     cases = _variants(cases, only) if only else cases
     if not options.keep and not failed:
@@ -130,6 +126,20 @@ def check_scenes(
     _write(results, found.left_out, junit, summary, as_json=as_json)
     _sum_up(results, form, as_json=as_json)
     _leave(results)
+
+
+@contextmanager
+def _told_everywhere(
+    named: Sequence[str], junit: Path | None, summary: Path | None, *, as_json: bool
+) -> Iterator[Sequence[str]]:
+    """Write into every report that nothing can be tested of what is named."""
+    from tau_stage.suite import nothing_found
+
+    try:
+        yield named
+    except UsageError as error:
+        _write([nothing_found(named, error)], {}, junit, summary, as_json=as_json)
+        raise
 
 
 def _leave(results: Sequence[Result]) -> NoReturn:
