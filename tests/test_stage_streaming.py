@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from itertools import groupby, pairwise
 from pathlib import Path
 
+import anyio
 import pybase64
 import pytest
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
 from tau_stage.errors import SceneError
+from tau_stage.report.page import render_page
 from tau_stage.session import Deadlines
-from tau_stage.stage.fan_out import PIECE
+from tau_stage.stage.fan_out import PIECE, ClipForm, HeardClip, NotHeard, open_fan_out
 from tau_stage.take import records as record
 from tau_stage.take.reuse import reuse_for_retake
 from tau_stage.understudy import faults as fault
@@ -20,6 +23,8 @@ from tests.support.counted_calls import counted_calls
 from tests.support.far_servers import Uplink
 from tests.support.in_memory_stage import Playhouse, plan_of
 from tests.test_cassette import both
+from tests.test_cli_validate import run
+from tests.test_stage_fan_out import Hearers
 from tests.test_stage_hearing import LONG, ensemble, requests, silences
 from tests.test_stage_resume import every_stop
 
@@ -66,17 +71,16 @@ async def test_the_item_that_a_hearer_holds_is_the_same_sample_for_sample(tmp_pa
 async def test_a_line_is_heard_while_it_is_spoken(tmp_path: Path) -> None:
     house = Playhouse(tmp_path, uplink=Uplink(rtt_s=0.04, bytes_per_s=20e6 / 8), judges=False)
     house.understudy.pace = 1.0
-    take = await house.perform(ensemble(8, 3, LONG, "hearing: stream\n"))
-    assert [len(line.hearers) for line in take.lines] == [7, 7, 7]
-    found = silences(house.passed)
-    assert len(found) == 2
-    assert max(asked for asked, _ in found) <= 0.01
-    assert max(sounds for _, sounds in found) <= 0.07
+    take = await house.perform(ensemble(8, 1, LONG, "hearing: stream\n") + "  - p1: Yes.\n")
+    assert [len(line.hearers) for line in take.lines] == [7, 7]
+    ((asked_s, sounds_s),) = silences(house.passed)
+    assert asked_s <= 0.01
+    assert sounds_s <= 0.07
 
 
 async def test_it_takes_one_round_trip_a_line(tmp_path: Path) -> None:
     house = Playhouse(tmp_path, uplink=Uplink(rtt_s=0.1), judges=False)
-    await house.perform(ensemble(10, 12, "Yes, it is.", "hearing: stream\n"))
+    await house.perform(ensemble(10, 6, "Yes, it is.", "hearing: stream\n"))
     asked = requests(house.passed)
     assert max(later - earlier for earlier, later in pairwise(asked)) / 0.1 < 1.15
 
@@ -230,3 +234,43 @@ async def test_what_is_heard_by_stream_replays_from_its_cassette(tmp_path: Path)
     take, again = await both(house, plan, tmp_path / "tapes")
     assert take.lines[0].attempts == again.lines[0].attempts == 2
     assert [hearing.by for line in again.lines[:4] for hearing in line.hearers] == ["stream"] * 8
+
+
+def test_a_line_has_no_hearing_of_its_own_and_a_person_has_none() -> None:
+    with pytest.raises(SceneError) as refused:
+        plan_of(HEAD + "lines: [{ann: Hm., hearing: stream}]")
+    assert refused.value.hint.startswith("how a player hears stands with it or at the top, like hearing: stream")
+    with pytest.raises(SceneError, match="player 'dan' is a human, and has no 'hearing'"):
+        plan_of(HEAD.replace("{ann:", "{dan: {human: tty, hearing: stream}, ann:") + "lines: [ann: Hm.]")
+
+
+async def test_a_plan_a_view_and_a_page_say_who_hears_by_stream(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = tmp_path / "scene.yaml"
+    scene.write_text(HEAD.replace("coral", "coral, hearing: stream") + LINES)
+    assert run("plan", str(scene)) == 0
+    assert "hears by stream, at the same cost: cid\n" in capsys.readouterr().out
+    assert run("plan", str(scene), "--json") == 0
+    told = json.loads(capsys.readouterr().out)["players"]
+    assert [told[name]["hearing"] for name in ("bob", "cid")] == ["create_audio", "stream"]
+    assert run("show", str(scene)) == 0
+    assert capsys.readouterr().out.count("hears by stream") == 1
+    house = Playhouse(tmp_path / "out")
+    take = await house.perform(scene.read_text())
+    assert render_page(take, house.folder).count(", by stream") == 2
+
+
+async def test_who_reads_no_piece_is_lost_after_one_deadline() -> None:
+    hearers, audio = Hearers("bob"), Pcm.silence(20 * PIECE)
+    began = anyio.current_time()
+    async with open_fan_out(hearers.sessions, hearers.news.append, {"bob": ClipForm(streams=True)}) as fan_out:
+        stream = fan_out.begin_stream("ann-1", "1", ["bob"])
+        for at in range(0, len(audio), PIECE):
+            stream.append(audio[at : at + PIECE])
+        await anyio.sleep(4)
+        fan_out.send_to(HeardClip("ann-1", "1", "ann", audio, "One."), ["bob"])
+    (missed,) = hearers.news
+    assert isinstance(missed, NotHeard)
+    assert missed.lost
+    assert anyio.current_time() - began == pytest.approx(hearers.sessions["bob"].deadlines.request_s)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import count
@@ -270,11 +270,12 @@ class _Piece:
 
 @dataclass(slots=True)
 class _Buffer:
-    """What a server's input buffer holds of an attempt, and through which socket it came there."""
+    """What a server's input buffer holds of an attempt, through which socket it came there, and why no more does."""
 
     attempt: _Attempt
     wire: Wire
     samples: int = 0
+    problem: SessionError | None = None
 
     def holds(self, attempt: _Attempt | None, session: Session) -> bool:
         """Tell whether it holds all of an attempt, and enough to be committed."""
@@ -421,8 +422,9 @@ class Listener:
             async with session.wire.send_lock:
                 await session.wire.write(piece.frame)
             buffer.samples += piece.samples
-        except SessionError:  # the clip will tell
-            return
+        except SessionError as error:  # the clip will tell
+            if buffer:
+                buffer.problem = error
 
     async def _clear_buffer(self, session: Session) -> None:
         if self._buffer is None:
@@ -436,6 +438,8 @@ class Listener:
     async def _send_clip(self, delivery: _Delivery) -> None:
         session, delivery.at = delivery.session, anyio.current_time()
         try:
+            if self._buffer and self._buffer.attempt is delivery.attempt and self._buffer.problem:
+                raise self._buffer.problem.about()
             if self._buffer and self._buffer.holds(delivery.attempt, session):
                 self._buffer, delivery.by = None, "stream"
                 delivery.receipts = await commit_clip(session, delivery.clip, self._form)
@@ -487,7 +491,8 @@ class Listener:
         if refused is None and not delivery.is_spoiled:
             return
         if item_id := getattr(answers[-1], "item_id", "") if answers else "":  # it lacks a piece, or has too many
-            await session.delete_conversation_item(item_id)
+            with suppress(ModelRefused):
+                await session.delete_conversation_item(item_id)
         if refused:
             self._refuse_stream(refused.what_happened())
             await self._forget_stream(session, delivery)
