@@ -55,7 +55,7 @@ def test_every_block_of_the_page_is_a_command_that_is_there(capsys: pytest.Captu
             ("npm", ["install", "--prefix"]),
         )
         for word in words[2:] if program != "npm" else []:
-            assert word in ROWS or word in usage or word.isdigit() or word.endswith(".json"), word
+            assert word in ROWS or word in usage or word.isdigit() or word in ("performance.json", "profiles"), word
 
 
 def test_an_unknown_row_is_refused_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,6 +108,14 @@ def test_a_contender_that_fails_is_left_out_and_the_others_go_on(tmp_path: Path)
 
     assert bench.in_turn({OPENAI: fails, OURS: lambda: {"a": [1.0]}}) == {"a": {OURS: [1.0, 1.0]}}
     assert "JSONDecodeError" in bench.problems[OPENAI]
+
+
+@pytest.mark.slow
+def test_a_profile_tells_where_the_time_goes(tmp_path: Path) -> None:
+    """Slow: what is profiled is a process of its own."""
+    bench = Bench(tmp_path, profiles=tmp_path / "line")
+    assert bench.call(json.loads, "[2]") == [2]
+    assert "json/decoder.py" in (tmp_path / "line-loads.txt").read_text()
 
 
 def test_a_log_tells_which_clip_is_of_which_line() -> None:

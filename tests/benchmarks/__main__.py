@@ -1,4 +1,4 @@
-"""Measure the table of performance: ``python -m tests.benchmarks [ROW...] [--rounds N] [--long] [--json FILE]``."""
+"""Measure the table of performance: ``python -m tests.benchmarks [ROW...] [--rounds N] [--json FILE]``."""
 
 from __future__ import annotations
 
@@ -20,15 +20,21 @@ def main(typed: Sequence[str] | None = None) -> None:
     words.add_argument("--rounds", type=int, default=3, help="how often contenders take their turns (3)")
     words.add_argument("--long", action="store_true", help="perform a whole hour, where a tenth is scaled otherwise")
     words.add_argument("--json", type=Path, metavar="FILE", help="write all values here, too")
+    words.add_argument(
+        "--profile", type=Path, metavar="FOLDER", help="tell here where the time goes; the table is void"
+    )
     given = words.parse_args(typed)
     if unknown := [name for name in given.rows if name not in ROWS]:
         words.error(f"there is no row {unknown[0]!r}: take some of {', '.join(ROWS)}")
+    if given.profile:
+        given.profile.mkdir(parents=True, exist_ok=True)
     about, results = machine(), []
     _say(", ".join(f"{name} {value}" for name, value in about.items()))
     _say(f"\n{HEAD}\n|{'---|' * (HEAD.count('|') - 1)}")
     for name in given.rows or ROWS:
         with tempfile.TemporaryDirectory(prefix="tau-stage-bench-") as folder:
-            result = measured(name, Bench(Path(folder), given.rounds, is_long=given.long))
+            profiles = given.profile / name if given.profile else None
+            result = measured(name, Bench(Path(folder), given.rounds, is_long=given.long, profiles=profiles))
         results.append(result)
         _say("\n".join(result.lines()))
         if given.json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pstats
 import resource
 import subprocess
 import sys
@@ -20,6 +21,9 @@ from tests.benchmarks.processes import LoggedEvent, call
 
 TOP = Path(__file__).parent.parent.parent
 PATIENCE_S = 600
+PROFILED = 40
+"""Functions that a profile lists, by their own time and by that of all they call."""
+
 OURS, LIMIT, OPENAI, NODE = "tau-stage", "limit", "openai", "node"
 Measured = dict[str, dict[str, list[float]]]
 """Values by figure and contender."""
@@ -78,6 +82,7 @@ class Bench:
         rounds: How often contenders take their turns.
         is_tiny: Whether each does as little as there is, in this process where it can: to see that it works.
         is_long: Whether what is scaled otherwise is done as it is.
+        profiles: How the files begin that tell where each process of Python spends its time; None: there are none.
         problems: What has failed, by contender.
     """
 
@@ -85,6 +90,7 @@ class Bench:
     rounds: int = 3
     is_tiny: bool = False
     is_long: bool = False
+    profiles: Path | None = None
     problems: dict[str, str] = field(default_factory=dict)
 
     def size(self, usual: int, tiny: int) -> int:
@@ -117,7 +123,12 @@ class Bench:
         """
         if self.is_tiny:
             return call(function, arguments)
-        return self._answer(_command(function, *arguments, core=core))
+        command = _command(function, *arguments, core=core)
+        if not self.profiles:
+            return self._answer(command)
+        answer = self._answer([*command, str(self._stats)])
+        self._write_profile(function.__name__)
+        return answer
 
     def node(self, *arguments: object) -> Any:
         """Run the peer that is written for node.
@@ -135,7 +146,11 @@ class Bench:
         """
         if self.is_tiny:
             return _run_here(words)
-        return self.run([sys.executable, "-m", "tau_stage", *words])
+        if not self.profiles:
+            return self.run([sys.executable, "-m", "tau_stage", *words])
+        cost = self.run([sys.executable, "-m", "cProfile", "-o", str(self._stats), "-m", "tau_stage", *words])
+        self._write_profile(words[0].strip("-"))
+        return cost
 
     def run(self, command: list[str]) -> Cost:
         """Run a program to its end.
@@ -176,6 +191,17 @@ class Bench:
                 yield Server(json.loads(port), process)
             finally:
                 process.kill()
+
+    @property
+    def _stats(self) -> Path:
+        return self.folder / "profile.stats"
+
+    def _write_profile(self, name: str) -> None:
+        assert self.profiles
+        with self.profiles.with_name(f"{self.profiles.name}-{name}.txt").open("w", encoding="utf-8") as text:
+            stats = pstats.Stats(str(self._stats), stream=text)
+            stats.sort_stats("tottime").print_stats(PROFILED)
+            stats.sort_stats("cumtime").print_stats(PROFILED)
 
     def _answer(self, command: list[str]) -> Any:
         done = subprocess.run(

@@ -49,7 +49,7 @@ DEEP = "to the request, deep buffers", "to the first sound, deep buffers"
 
 
 def _measure(bench: Bench, who: str, keys: str, figures: tuple[str, str]) -> dict[str, list[float]]:
-    players, lines = bench.size(PLAYERS, 3), WARM_UP + bench.size(5, 2)
+    players, lines = bench.size(PLAYERS, 3), WARM_UP + bench.size(4, 2)
     seconds, speed, rtt_s = bench.size(SECONDS, 1), bench.size(SPEED, 0), bench.size(RTT_MS, 2) / 1000
     with (
         bench.serving(open_sink, seconds, 100, speed) as server,

@@ -127,17 +127,17 @@ def _round_trips(lines: list[LineTimes], rtt_ms: float) -> dict[str, list[float]
 def fan_out(bench: Bench, players: int) -> Measured:
     """Measure how long it takes until all others have a clip of ten seconds."""
     given = Scene(bench.size(players, 3), bench.size(10, 1))
-    return perform_in_turn(bench, given, bench.size(16, 1), _fan_out)
+    return perform_in_turn(bench, given, bench.size(12, 1), _fan_out)
 
 
 def line(bench: Bench) -> Measured:
     """Measure from one line's request to that of the next."""
-    return perform_in_turn(bench, Scene(bench.size(10, 3), bench.size(4, 1), 50), bench.size(40, 2), _line)
+    return perform_in_turn(bench, Scene(bench.size(10, 3), bench.size(4, 1), 50), bench.size(30, 2), _line)
 
 
 def long_line(bench: Bench) -> Measured:
     """Measure from the first delta of a minute until all have heard it."""
-    return perform_in_turn(bench, Scene(3, bench.size(60, 1)), bench.size(6, 1), _all_heard)
+    return perform_in_turn(bench, Scene(3, bench.size(60, 1)), bench.size(4, 1), _all_heard)
 
 
 def round_trips(bench: Bench) -> Measured:

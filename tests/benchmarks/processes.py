@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import cProfile
 import importlib
 import inspect
 import json
@@ -85,12 +86,21 @@ def call(function: Callable[..., Any], arguments: Sequence[object]) -> Any:
     return function(*arguments)
 
 
-def main(core: str, named: str, arguments: str) -> None:
-    """Be the process of a server, or of a contender; ``core`` is empty where it may use all of them."""
+def main(core: str, named: str, arguments: str, profile: str = "") -> None:
+    """Be the process of a server, or of a contender.
+
+    ``core`` is empty where it may use all of them, ``profile`` where none is written.
+    """
     if core and hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, {int(core)})
     module, _, name = named.partition(":")
-    answer = call(getattr(importlib.import_module(module), name), json.loads(arguments))
+    function = getattr(importlib.import_module(module), name)
+    if profile:
+        profiler = cProfile.Profile(time.thread_time)
+        answer = profiler.runcall(call, function, json.loads(arguments))
+        profiler.dump_stats(profile)
+    else:
+        answer = call(function, json.loads(arguments))
     tell(answer)
     os._exit(0)  # connections that nobody needs are left as they are
 
