@@ -236,7 +236,6 @@ def test_more_than_an_hour_is_refused_before_it_is_read(tmp_path: Path) -> None:
     ("name", "content", "problem"),
     [
         ("none.wav", None, "No such file or directory"),
-        ("empty.wav", b"", "cannot be read as sound"),
         ("text.txt", b"hello, world\n", "cannot be read as sound"),
         ("bare.raw", b"\0\0\0\0", "cannot be read as sound"),
         ("slow.wav", header(0, 10), "10 samples per second are too few"),
@@ -252,6 +251,19 @@ def test_what_is_no_sound_is_refused_with_the_formats_that_are(
         read_audio(tmp_path / name)
     assert str(refused.value).startswith(f"{tmp_path / name}: {problem}")
     assert "WAV, FLAC, OGG or MP3" in refused.value.hint
+
+
+def test_the_beginning_of_an_mp3_is_told_as_cut_short(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "whole.mp3", wave(RATE), RATE)
+    (tmp_path / "cut.mp3").write_bytes((tmp_path / "whole.mp3").read_bytes()[:254])
+    with pytest.raises(UsageError, match=r"cut\.mp3: cannot be read as sound \(it is damaged, or cut short\)"):
+        read_audio(tmp_path / "cut.mp3")
+
+
+def test_an_empty_file_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").touch()
+    with pytest.raises(UsageError, match=r"empty\.wav: the file is empty\n  hint: record it again, or export it again"):
+        read_audio(tmp_path / "empty.wav")
 
 
 @given(st.binary(max_size=60))

@@ -609,7 +609,9 @@ def test_parentheses_within_words_are_remarked_on() -> None:
     [
         ("Hello {{name}}.", "'{{name}}' is spoken: a variable is ${name}"),
         ("Well. <break time='1s'/> No.", "'<break time='1s'/>' is spoken: write [like this] for a moment"),
-        ("I <3 you, and 2 < 3 > 1.", None),
+        ("Hello ${name.", "'${name.' is spoken: a variable is ${name}"),
+        ("Well. [sighs", "'[sighs' is spoken: write [like this] for a moment"),
+        ("I <3 you, and 2 < 3 > 1. [sighs] So.", None),
     ],
 )
 def test_markup_of_other_tools_is_remarked_on(words: str, told: str | None) -> None:

@@ -69,6 +69,12 @@ def test_a_sound_that_is_not_there_is_looked_for_among_its_neighbours(tmp_path: 
         load_scene(tmp_path / "scene.yaml")
 
 
+def test_an_address_is_no_sound(tmp_path: Path) -> None:
+    (tmp_path / "scene.yaml").write_text("players: {ann: }\nlines: [sfx: 'https://x.com/a.wav', ann: Hi]\n")
+    with pytest.raises(SceneError, match=r"hint: a scene takes no address: download it, and name the file"):
+        load_scene(tmp_path / "scene.yaml")
+
+
 def test_a_link_to_a_sound_that_is_not_there_is_told_as_that(tmp_path: Path) -> None:
     planned(tmp_path)
     (tmp_path / "told.wav").unlink()

@@ -50,6 +50,8 @@ def test_an_error_without_a_place_is_at_the_beginning() -> None:
     ("text", "place", "hint"),
     [
         ("players: {a: }\nlines\n- a: hi\n", Position(2, 1), "a line is '- player: words'"),
+        ("players：\n  ann: x\n", Position(1, 8), "write it like this:\n  players:"),
+        ("script: ANN: hi\n", Position(1, 12), "write it under its key:\n  script: |\n    ANN: hi"),
         ("a: b\nc:d\ne: f\n", Position(2, 3), "write it like this:\n  c: d"),
         ("a: b\nc #d\ne: f\n", Position(2, 3), "put the text in quotes"),
         ("c\na: |\n", Position(1, 1), "write it like 'key: value'"),

@@ -33,7 +33,11 @@ CANCELLED_DB = 20.0
 """A mix of channels that is so much softer than they are is not what they sound like."""
 
 _CHATTER = (b"[src/libmpg123/", b"Note:", b"Warning:")
-_NO_REASON = ("", "Unspecified internal error")
+_NO_REASON = (
+    "",
+    "Unspecified internal error",
+    "File does not exist or is not a regular file (possibly a pipe?)",  # what is left of an MP3 has no whole frame
+)
 """What libsndfile says of a file when it does not know what is wrong with it."""
 
 _standard_error = Lock()
@@ -155,6 +159,8 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         if not path.is_file():
             raise UsageError(f"{path}: is not a file", READABLE)
+        if not path.stat().st_size:
+            raise UsageError(f"{path}: the file is empty", "record it again, or export it again")
         with path.open("rb") as raw, quiet_decoder():
             if is_lfs_pointer(raw.read(LFS_LARGEST)):
                 raise UsageError(f"{path}: {LFS_PROBLEM}", LFS_HINT)

@@ -37,8 +37,8 @@ WORDS = (*ROLES, "sfx", "bed", "together", "improvise", "listen", "pause")
 
 _OWNERS = {"prompt": "a prompt", "user": "a user item", "assistant": "an assistant item"}
 
-_MARKUP = re.compile(r"\{\{[^{}]*\}\}|</?[a-z][^<>]*>")
-"""Templates of other tools, and SSML."""
+_MARKUP = re.compile(r"\{\{[^{}]*\}\}|\$\{[^{}]*$|\[[^\[\]]*$|</?[a-z][^<>]*>")
+"""Templates of other tools, SSML, and what is never closed: a variable, or a moment."""
 _BESIDE = re.compile(r"(.+?)\s*[(\[](.+)[)\]]")
 
 
@@ -201,7 +201,8 @@ class Steps:
             hint = rf"write [{speech.aside}] for a moment, or \({speech.aside}\) to have it spoken"
             self.errors.remark(path, f"'({speech.aside})' is spoken", hint)
         if markup := _MARKUP.search(speech.words):
-            hint = "a variable is ${name}" if markup[0].startswith("{") else "write [like this] for a moment"
+            is_variable = markup[0].startswith(("{", "$"))
+            hint = "a variable is ${name}" if is_variable else "write [like this] for a moment"
             self.errors.remark(path, f"'{markup[0]}' is spoken", hint)
         values["words"] = speech.words
         return True

@@ -55,6 +55,8 @@ _HUMANS = "'human: mic', 'human: tty' or 'human: file.wav'"
 NOBODY = ("no", "none", "nothing", "false", "null", "noone", "no one")
 EVENT_WORDS: dict[type, str] = {model: word for word, model in EVENTS.items()}
 
+_ADDRESS = re.compile(r"[a-z]+://", re.IGNORECASE)
+
 
 def _problem_of(file: FilePath) -> tuple[str, str] | None:
     """Return what is wrong with a sound file, and what to do; it is read to its end."""
@@ -185,6 +187,8 @@ class SceneChecks:
             self.add(path, f"'{name}' is a link to a {what} that does not exist", "mend the link, or delete it")
         else:
             hint = did_you_mean(file.name, neighbours, f"it is looked for at {file.as_posix()}")
+            if _ADDRESS.match(name):
+                hint = f"a scene takes no address: download it, and name the {what}"
             self.add(path, f"there is no {what} '{name}'", hint)
         return False
 

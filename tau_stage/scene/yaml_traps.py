@@ -367,6 +367,8 @@ def _second_colon(source: Source, at: Position, before: tuple[Position, Position
     if before and before[0].line == at.line:
         line = source.line(at.line)
         hint = _below(line, before[0].column) or quote_hint(line, before[0].column)
+        if line.startswith("script:"):
+            hint = f"write it under its key:\n  script: |\n    {line[before[0].column - 1 :]}"
         return source.error(at, "YAML takes the text before this ': ' for a key", hint)
     line = source.line(at.line)
     first = Position(at.line, len(line) - len(line.lstrip()) + 1)
@@ -383,9 +385,10 @@ def _no_entry(source: Source, below: Position) -> SceneError | None:
     number = next((each for each in numbers if source.line(each).strip() and source.line(each).lstrip()[0] != "#"), 0)
     line = source.line(number) if number else ""
     indent = len(line) - len(line.lstrip())
-    if not line or indent + 1 < below.column:
+    deeper = not line or indent + 1 < below.column
+    if deeper and not line.rstrip().endswith(tuple(COLONS)):
         return None
-    if odd := misread(source, number):
+    if (odd := misread(source, number)) or deeper:
         return odd
     hint = "write it like 'key: value'"
     if line.lstrip().startswith("//"):
