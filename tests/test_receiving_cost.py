@@ -56,6 +56,7 @@ async def test_a_piece_of_sound_that_nobody_watches_costs_few_calls(tmp_path: Pa
         assert more.get(name, 0) == 0, name
     assert more["_tell_size"] <= pieces / 4
     assert more["decode"] <= 2 * pieces  # its words come beside it
+    assert more.get("<genexpr>", 0) <= pieces / 4
     for name in ("_read_frame", "take_in", "apply", "knows"):
         assert more[name] <= more["decode"] * (2 if name == "apply" else 1), name
 

@@ -30,6 +30,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from tau_stage.audio import PCM16, Format, Pcm
 from tau_stage.errors import ProtocolError
@@ -88,6 +89,9 @@ SOUNDING_PARTS = frozenset({"audio", "output_audio"})
 """Types of content parts that sound."""
 
 
+_is_over = attrgetter("is_over")
+
+
 @dataclass(slots=True)
 class _Incoming:
     """A response that is still coming in, by items; not whole where a ``problem`` is what could not be used."""
@@ -100,7 +104,7 @@ class _Incoming:
     @property
     def is_over(self) -> bool:
         """Whether all that was begun of it has come."""
-        return bool(self.items) and all(item.is_over for item in self.items.values())
+        return bool(self.items) and all(map(_is_over, self.items.values()))
 
     @property
     def youngest(self) -> str:
@@ -212,7 +216,7 @@ class Conversation:
     @property
     def is_over(self) -> bool:
         """Whether all that was begun has come, and only the end of the response is still owed."""
-        return bool(self._incoming) and all(incoming.is_over for incoming in self._incoming.values())
+        return bool(self._incoming) and all(map(_is_over, self._incoming.values()))
 
     def presume_end(self) -> None:
         """Let the responses end whose end is owed: call ``settle`` then."""

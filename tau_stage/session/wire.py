@@ -314,10 +314,9 @@ class Wire:
 
     async def _next_frame(self) -> bytes | None:
         """Wait for the next frame; None where the moment has come to settle what is open."""
-        moment = min([self._ends_at, *(due for _, due in self._suspected.values())])
-        if moment == inf:
+        if self._ends_at == inf and not self._suspected:
             return await self.transport.receive()
-        with anyio.CancelScope(deadline=moment):
+        with anyio.CancelScope(deadline=min([self._ends_at, *(due for _, due in self._suspected.values())])):
             return await self.transport.receive()
         return None
 
