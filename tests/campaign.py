@@ -33,7 +33,6 @@ from trio.testing import MockClock
 
 from tau_stage.errors import StageError, unwrapped
 from tau_stage.protocol.usage import Usage
-from tau_stage.runs.take_plans import OVER
 from tau_stage.scene.plan import Plan
 from tau_stage.session import Deadlines
 from tau_stage.stage.events import Event
@@ -41,6 +40,7 @@ from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.folding import PAID
 from tau_stage.take.journal import read_journal
+from tau_stage.take.reuse import OVER
 from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy, open_understudy

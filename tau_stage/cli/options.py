@@ -44,6 +44,9 @@ Elsewhere = Annotated[
     str | None, typer.Option("--endpoint", help="Play here, whatever the scene says: a name or a URL.")
 ]
 Anyway = Annotated[bool, typer.Option("--anyway", help="Continue even if the scene file has changed.")]
+Changed = Annotated[
+    bool, typer.Option("--changed", help="Perform only what has changed since the newest take; take over the rest.")
+]
 OneScene = Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)]
 Scenes = Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)]
 TakePath = Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder, or a link to it.", show_default=False)]

@@ -38,8 +38,8 @@ def resume(
     """
     from tau_stage.cli.options import dollars, read_settings
     from tau_stage.cli.performing import perform_jobs
-    from tau_stage.runs import OVER, RunOptions, open_take, resume_job
-    from tau_stage.take import fold
+    from tau_stage.runs import RunOptions, open_take, resume_job
+    from tau_stage.take import OVER, fold
 
     folder, journal = open_take(take)
     if fold(journal).ended in OVER:

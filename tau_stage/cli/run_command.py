@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +14,7 @@ from tau_stage.cli.options import (
     AllowTools,
     Aloud,
     AsJson,
+    Changed,
     Elsewhere,
     Live,
     Only,
@@ -20,6 +24,12 @@ from tau_stage.cli.options import (
     StreamTo,
     Var,
 )
+from tau_stage.cli.printing import warn
+
+if TYPE_CHECKING:
+    from tau_stage.runs import Job
+    from tau_stage.scene import Plan
+    from tau_stage.take import TakeFolder
 
 Record = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Record what players and providers say on a cassette in DIR.")
@@ -27,6 +37,9 @@ Record = Annotated[
 Replay = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Perform from the scenes' cassettes in DIR, without a provider.")
 ]
+
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what was stopped, and leave out what is finished.")]
+Through = Annotated[bool, typer.Option("--through", help="With --changed: the lines that heard what has changed, too.")]
 
 
 def run(
@@ -46,10 +59,9 @@ def run(
     stream: StreamTo = None,
     record: Record = None,
     replay: Replay = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with what was stopped, and leave out what is finished."),
-    ] = False,
+    resume: Resume = False,
+    changed: Changed = False,
+    through: Through = False,
 ) -> None:
     """Perform scenes; each leaves a take.
 
@@ -60,9 +72,9 @@ def run(
     from tau_stage.cli.resume_command import finish_take
     from tau_stage.cli.scene_files import load_plans
     from tau_stage.runs import Job, RunOptions, check_options, find_takes
+    from tau_stage.take import TakeFolder
 
     plans = load_plans(scenes, variables=var, only=only)
-    finished, wanted = find_takes(out, plans, endpoint=endpoint, live=live) if resume else ([], list(map(Job, plans)))
     options = RunOptions(
         endpoint=endpoint,
         live=live,
@@ -70,20 +82,31 @@ def run(
         stand_in=stand_in or replay is not None,
         record=record,
         replay=replay,
-        aloud=False if aloud is None and any((stand_in, replay, len(wanted) > 1, jobs > 1)) else aloud,
+        aloud=aloud,
     )
-    check_options([job.plan for job in wanted], options, at_once=jobs, resume=resume)
+    check_options(plans[:1], options, at_once=jobs, resume=resume, changed=changed, through=through)
+    finished, wanted = list[TakeFolder](), [*map(Job, plans)]
+    if changed:
+        finished, wanted = _changed(out, plans, endpoint, through=through)
+    elif resume:
+        finished, wanted = find_takes(out, plans, endpoint=endpoint, live=live)
+    if aloud is None and any((stand_in, replay, len(wanted) > 1, jobs > 1)):
+        options = replace(options, aloud=False)
+    check_options([job.plan for job in wanted], options, at_once=jobs)
     before = [finish_take(folder, quiet=quiet, as_json=as_json) for folder in finished]
     if not wanted:
         raise typer.Exit(max(before))
-    perform_jobs(
-        wanted,
-        options,
-        out=out,
-        budget=dollars(budget),
-        at_once=jobs,
-        quiet=quiet,
-        as_json=as_json,
-        stream=stream,
-        before=before,
-    )
+    perform = partial(perform_jobs, wanted, options, out=out, budget=dollars(budget), at_once=jobs, before=before)
+    perform(quiet=quiet, as_json=as_json, stream=stream)
+
+
+def _changed(
+    out: Path, plans: Sequence[Plan], endpoint: str | None, *, through: bool
+) -> tuple[list[TakeFolder], list[Job]]:
+    """Return the takes that stand, and what is performed of the other scenes; tell of those that stand."""
+    from tau_stage.runs import changed_jobs
+
+    standing, jobs = changed_jobs(out, plans, endpoint=endpoint, through=through)
+    for scene in standing:
+        warn(*scene.told(), sep="\n")
+    return [scene.takes[0].folder for scene in standing], jobs

@@ -184,6 +184,8 @@ def _names(take: Take, applies: Callable[[Costs], bool]) -> str:
 
 def _notes(take: Take) -> Iterator[str]:
     """Yield warnings, what stopped it, and whose money it was."""
+    if reused := sum(line.former for line in take.lines):
+        yield f"performed: {len(take.lines) - reused} of {len(take.lines)} lines; the others were taken over"
     for warning in take.warnings:
         yield f"warning: {warning}"
     if take.cost.estimated:

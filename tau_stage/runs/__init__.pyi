@@ -10,10 +10,12 @@ from .run_scenes import dollars as dollars
 from .run_scenes import former_home as former_home
 from .run_scenes import refuse_together as refuse_together
 from .run_scenes import run_jobs as run_jobs
-from .take_plans import OVER as OVER
 from .take_plans import STOPPED as STOPPED
+from .take_plans import ChangedScene as ChangedScene
 from .take_plans import Job as Job
+from .take_plans import changed_jobs as changed_jobs
 from .take_plans import find_takes as find_takes
 from .take_plans import open_take as open_take
 from .take_plans import resume_job as resume_job
 from .take_plans import retake_job as retake_job
+from .take_plans import scene_changes_since as scene_changes_since

@@ -26,7 +26,7 @@ from tau_stage.errors import CassetteError, UsageError, unwrapped
 from tau_stage.protocol import UNDERSTUDY, Endpoint
 from tau_stage.report import Note
 from tau_stage.runs.deliver_takes import TAKE_SPOILED, DeliveredTake, deliver, finish, finish_cassette
-from tau_stage.runs.take_plans import OVER, Job, open_take, resume_job, retake_job
+from tau_stage.runs.take_plans import Job, open_take, resume_job, retake_job
 from tau_stage.scene import Plan, PlayerPlan, Scene, load_scene, make_plan, money
 from tau_stage.stage import (
     ChooseTake,
@@ -43,7 +43,7 @@ from tau_stage.stage import (
     perform,
     raise_descriptor_limit,
 )
-from tau_stage.take import Retake, Take, TakeFolder, Warned, clear_unbegun, fold, read_take
+from tau_stage.take import OVER, Retake, Take, TakeFolder, Warned, clear_unbegun, fold, read_take
 from tau_stage.transport import require_asyncio
 
 if TYPE_CHECKING:
@@ -163,7 +163,15 @@ class _Deliveries:
         return await anyio.to_thread.run_sync(self.deliver, performed, note, limiter=self._place)
 
 
-def check_options(plans: Sequence[Plan], options: RunOptions, *, at_once: int = 1, resume: bool = False) -> None:
+def check_options(
+    plans: Sequence[Plan],
+    options: RunOptions,
+    *,
+    at_once: int = 1,
+    resume: bool = False,
+    changed: bool = False,
+    through: bool = False,
+) -> None:
     """Refuse what cannot be together.
 
     Raises:
@@ -171,7 +179,12 @@ def check_options(plans: Sequence[Plan], options: RunOptions, *, at_once: int = 
     """
     ((slug, times),) = Counter(plan.slug for plan in plans).most_common(1) or [("", 0)]
     given = {name: bool(getattr(options, name)) for name in ("record", "replay", "live", "aloud")}
-    given |= {"resume": resume, "endpoint": options.endpoint is not None}
+    given |= {
+        "resume": resume,
+        "changed": changed,
+        "through alone": through and not changed,
+        "endpoint": options.endpoint is not None,
+    }
     given |= {"scenes": len(plans) > 1, "jobs": at_once > 1, "same slug": times > 1}
     whole = "a cassette holds a whole performance: --resume cannot be together with --record or --replay"
     no_provider = ("--replay needs no provider", "leave out --endpoint and --live")
@@ -180,6 +193,10 @@ def check_options(plans: Sequence[Plan], options: RunOptions, *, at_once: int = 
     refuse_together(
         given,
         ({"record", "replay"}, "--record and --replay cannot be together", "record first, then replay"),
+        ({"changed", "resume"}, "--changed makes new takes, and --resume goes on with old ones", "choose one of them"),
+        ({"changed", "record"}, whole.replace("--resume", "--changed"), ""),
+        ({"changed", "replay"}, whole.replace("--resume", "--changed"), ""),
+        ({"through alone"}, "--through is about lines that heard what has changed", "add --changed"),
         ({"resume", "record"}, whole, ""),
         ({"resume", "replay"}, whole, ""),
         ({"replay", "live"}, *no_provider),
@@ -509,7 +526,7 @@ def why_the_understudy(
 def _warnings(jobs: Sequence[Job], options: RunOptions, stage: Stage | None) -> Iterator[str]:
     """Say who plays where nobody was named, which models end, and what cannot be said."""
     plans = [job.plan for job in jobs]
-    yield from (f"warning: {text}" for job in jobs for text in job.warnings)
+    yield from (text for job in jobs for text in (*job.notes, *(f"warning: {text}" for text in job.warnings)))
     if stage is None:
         return
     if options.endpoint is None and (told := why_the_understudy(plans, stage.provider_of, environment())):

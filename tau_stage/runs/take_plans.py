@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import dropwhile
 from pathlib import Path
 from shlex import quote
 
+from tau_stage.environment import environment
 from tau_stage.errors import TakeError, UsageError
-from tau_stage.scene import Plan, Scene, change_line, did_you_mean, load_variants, make_plan
-from tau_stage.stage import scene_changes
+from tau_stage.scene import Plan, Scene, change_line, did_you_mean, listed, load_variants, make_plan
+from tau_stage.stage import endpoint_for, keys_at, scene_changes
 from tau_stage.take import (
     JOURNAL,
     NO_REUSE,
+    OVER,
+    FormerTake,
     Record,
     Retake,
     ReusedLines,
+    SceneChanges,
     Take,
     TakeFolder,
     beginning,
+    changes_since,
     fold,
     is_locked,
     plan_without,
@@ -30,20 +37,23 @@ from tau_stage.take import (
     unlinked,
 )
 
-OVER = ("complete", "incomplete")
-"""How takes ended whose scene came to its end: there is nothing to go on with."""
 STOPPED = ("interrupted", "failed", "budget")
 """How takes ended that can go on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One performance that is wanted, with lines of a former take; where a folder is given, its take goes on."""
+    """One performance that is wanted, with lines of a former take; where a folder is given, its take goes on.
+
+    Attributes:
+        notes: What is said of it before it begins.
+    """
 
     plan: Plan
     former: ReusedLines = NO_REUSE
     folder: TakeFolder | None = None
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def open_take(path: Path) -> tuple[TakeFolder, Sequence[Record]]:
@@ -68,7 +78,7 @@ def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -
         UsageError: The scene has changed, and ``anyway`` is not set.
     """
     began = beginning(journal)
-    if began.retake:
+    if began.retake and not began.retake.changed:
         job = _retake_job(*read_take(Path(began.former)), began.retake, anyway=True)
     else:
         job = Job(make_plan(_scene_again(began.path, began.given, began.variant)))
@@ -78,7 +88,18 @@ def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -
         raise UsageError(problem, f"go on with the scene as it is: tau-stage resume {folder.path} --anyway")
     endpoints = {role.name: role.endpoint for role in began.roles if role.endpoint}
     players = (replace(player, endpoint=endpoints.get(player.name, player.endpoint)) for player in job.plan.players)
-    return replace(job, plan=replace(job.plan, players=tuple(players)), folder=folder)
+    job = replace(job, plan=replace(job.plan, players=tuple(players)), folder=folder)
+    if began.retake and began.retake.changed and fold(journal).ended not in OVER:
+        former = Path(began.former).resolve()
+        takes = _takes(former.parent.parent, job.plan)
+        takes = dropwhile(lambda take: take[0].path.resolve() != former, takes)
+        scene = _compare(job.plan, takes, None, through=began.retake.through)
+        if scene is None:
+            raise TakeError(
+                began.former, "is not there any more, and lines are taken from it", "perform the scene again"
+            )
+        job = replace(job, former=scene.changes.reuse)
+    return job
 
 
 def retake_job(take: Path, wanted: Retake, *, anyway: bool = False) -> Job:
@@ -174,18 +195,115 @@ def _is_the_same(journal: Sequence[Record], plan: Plan, endpoint: str | None, *,
     return not elsewhere and not (live and not began.spent) and not scene_changes(journal, plan)
 
 
+def changed_jobs(
+    out: Path, plans: Sequence[Plan], *, endpoint: str | None = None, through: bool = False
+) -> tuple[list[ChangedScene], list[Job]]:
+    """Hold each scene and variant against its newest take: which takes stand, and what is left to perform.
+
+    Raises:
+        UsageError: An endpoint is unknown.
+    """
+    standing: list[ChangedScene] = []
+    jobs: list[Job] = []
+    for plan in plans:
+        found = scene_changes_since(out, plan, endpoint=endpoint, through=through)
+        if found is None:
+            jobs.append(Job(plan, notes=(f"{_name(plan)}: there is no take of it in {out}: all lines are performed",)))
+        elif found.stands:
+            standing.append(found)
+        else:
+            jobs.append(Job(plan, found.changes.reuse, notes=tuple(found.told())))
+    return standing, jobs
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedScene:
+    """A scene, held against its newest take.
+
+    Attributes:
+        takes: The newest take; where it was stopped, those before it, up to one that was not.
+    """
+
+    plan: Plan
+    takes: Sequence[FormerTake]
+    changes: SceneChanges
+
+    @property
+    def stands(self) -> bool:
+        """Whether the newest take is what a performance would leave."""
+        newest = self.takes[0]
+        is_over = newest.take.ended in OVER and not self.changes.performed
+        return is_over and not scene_changes(newest.journal, self.plan)
+
+    def told(self) -> Iterator[str]:
+        """Say what has changed, and what is performed, a sentence each."""
+        found, folder = self.changes, self.takes[0].folder.path
+        if not any(line.key for take in self.takes for line in take.take.lines):
+            yield f"{_name(self.plan)}: {folder} does not say what its lines depend on: all lines are performed"
+            return
+        anew, taken = len(found.performed), len(found.same) + len(found.outdated)
+        taken -= sum(name in found.performed for name in found.outdated)
+        if self.stands:
+            yield f"{_name(self.plan)}: nothing has changed since {folder}"
+        else:
+            yield f"{_name(self.plan)}: {_count(anew)} to perform, {_count(taken)} taken over from {folder}"
+        for kind in ("new", "changed", "removed", "outdated"):
+            if names := getattr(found, kind):
+                yield f"  {kind}: {listed(names)}"
+        yield from (f"  {reason}" for reason in found.reasons)
+        if set(found.outdated) - set(found.performed):
+            yield "  --through performs outdated lines again, too"
+
+
+def scene_changes_since(
+    out: Path, plan: Plan, *, endpoint: str | None = None, through: bool = False
+) -> ChangedScene | None:
+    """Hold a scene against its newest take; None where there is none."""
+    return _compare(plan, _takes(out, plan), endpoint, through=through)
+
+
+def _compare(
+    plan: Plan, found: Iterable[tuple[TakeFolder, Sequence[Record]]], endpoint: str | None, *, through: bool
+) -> ChangedScene | None:
+    takes: list[FormerTake] = []
+    for folder, journal in found:
+        takes.append(FormerTake(folder, fold(journal), journal))
+        if takes[-1].take.ended in OVER:
+            break
+    if not takes:
+        return None
+    keys = keys_at(plan, partial(endpoint_for, environment=environment(), wished=endpoint))
+    return ChangedScene(plan, takes, changes_since(plan, keys, takes, through=through))
+
+
+def _name(plan: Plan) -> str:
+    return f"{plan.path} ({plan.variant})" if plan.variant else plan.path
+
+
+def _count(lines: int) -> str:
+    return "1 line" if lines == 1 else f"{lines} lines"
+
+
 def _newest(out: Path, plan: Plan) -> tuple[TakeFolder | None, Sequence[Record]]:
-    """Find the newest take of a scene and variant that is no retake, and that nobody writes now."""
+    """Find the newest take of a scene and variant that is of all its lines, and that nobody writes now."""
+    for folder, journal in _takes(out, plan):
+        retake = beginning(journal).retake
+        if retake is None or retake.changed:
+            return folder, journal
+    return None, ()
+
+
+def _takes(out: Path, plan: Plan) -> Iterator[tuple[TakeFolder, Sequence[Record]]]:
+    """Yield the takes of a scene and variant that nobody writes now, the newest first."""
     for path in sorted((out / plan.slug).glob("*/journal.jsonl"), key=_when, reverse=True):
         try:
             journal = read_journal(path)
             began = beginning(journal)
         except TakeError:  # nothing that could go on
             continue
-        is_ours = dict(began.given) == dict(plan.given) and began.variant == plan.variant and not began.former
+        is_ours = dict(began.given) == dict(plan.given) and began.variant == plan.variant
         if is_ours and not path.parent.is_symlink() and not is_locked(path.parent):
-            return TakeFolder(path.parent), journal
-    return None, ()
+            yield TakeFolder(path.parent), journal
 
 
 def _when(journal: Path) -> tuple[str, int]:

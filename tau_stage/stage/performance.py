@@ -134,7 +134,7 @@ async def perform(plan: Plan, stage: Stage, folder: TakeFolder, options: Perform
         playback = Playback(options.loudspeaker)
         keys = keys_at(plan, stage.provider_of)
         production = Production(plan, folder, log, budget, playback, options.stop, again=options.again, keys=keys)
-        _tell_the_beginning(production, _began(plan, stage, budget.limit, options))
+        _tell_the_beginning(production, _began(plan, stage, budget.limit, options), options.former)
         for warning in sound_warnings(plan):
             log.warn_once(warning)
         secrets, report = stage.secrets(plan), production.tool_called
@@ -143,14 +143,14 @@ async def perform(plan: Plan, stage: Stage, folder: TakeFolder, options: Perform
         return await _to_the_end(partial(_play, production, factory, options), production)
 
 
-def _tell_the_beginning(production: Production, began: record.TakeBegan) -> None:
+def _tell_the_beginning(production: Production, began: record.TakeBegan, former: ReusedLines) -> None:
     log = production.log
     if before := log.records:
         production.paid = restore_spending(production.budget, before)
         log.append(resume_record(production.plan, began, log))
         return
     log.append(began)
-    for text in production.budget.unpriced:
+    for text in (*production.budget.unpriced, *former.warnings):
         log.append(record.Warned(text=text))
 
 

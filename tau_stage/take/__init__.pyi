@@ -76,7 +76,11 @@ from .records import ToolBegan as ToolBegan
 from .records import ToolCalled as ToolCalled
 from .records import Warned as Warned
 from .reuse import NO_REUSE as NO_REUSE
+from .reuse import OVER as OVER
+from .reuse import FormerTake as FormerTake
 from .reuse import ReusedLines as ReusedLines
+from .reuse import SceneChanges as SceneChanges
+from .reuse import changes_since as changes_since
 from .reuse import plan_without as plan_without
 from .reuse import reuse_for_retake as reuse_for_retake
 from .reuse import scene_drift as scene_drift

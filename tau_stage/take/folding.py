@@ -261,7 +261,7 @@ def _outdated(lines: Sequence[Performed]) -> Iterable[str]:
     for names in dict.fromkeys(line.outdated for line in lines if line.outdated):
         hearers = [line.id for line in lines if line.outdated == names]
         count = f"line {hearers[0]}" if len(hearers) == 1 else f"{len(hearers)} lines ({', '.join(hearers)})"
-        yield f"{count} heard an older take of {', '.join(names)}; retake with --through performs them again, too"
+        yield f"{count} heard an older take of {', '.join(names)}; --through performs them again, too"
 
 
 def _sum(billed: Iterable[Bill]) -> Cost:
