@@ -256,6 +256,12 @@ def test_a_test_that_finds_nothing_leaves_no_older_result(named: str, capsys: Pr
 
 
 @pytest.mark.usefixtures("project")
+def test_a_report_that_cannot_be_written_is_called_by_its_name(capsys: Printed) -> None:
+    assert run("test", "--junit", "nowhere/junit.xml") == 2
+    assert "nowhere/junit.xml: no such file or directory\n  hint: choose another file" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("project")
 def test_names_that_are_composed_otherwise_are_one(capsys: Printed) -> None:
     WELCOME.rename(WELCOME.with_name("cafe\u0301.yaml"))
     tape = TAPE.rename(TAPE.with_name("caf\u00e9"))

@@ -37,8 +37,17 @@ def test_a_missing_file_has_a_neighbour(tmp_path: Path) -> None:
     assert error.hint == f"did you mean '{tmp_path / 'umbrella.yaml'}'?"
 
 
+def test_a_missing_file_without_a_neighbour_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "umbrella.yaml").touch()
+    assert refusal(tmp_path / "umbrella").hint == f"did you mean '{tmp_path / 'umbrella.yaml'}'?"
+    assert refusal(tmp_path / "zz.yaml").hint == f"name a file that is there: {tmp_path / 'umbrella.yaml'}"
+    with pytest.raises(SceneError) as raised:
+        read_source(tmp_path / "zz.yaml", "the file 'zz.yaml'")
+    assert raised.value.hint == ""
+
+
 def test_a_missing_folder_has_no_neighbour(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "none" / "a.yaml").hint == ""
+    assert refusal(tmp_path / "none" / "a.yaml").hint == "tau-stage init DIR makes a first scene"
 
 
 def test_a_folder_is_no_scene(tmp_path: Path) -> None:

@@ -262,7 +262,8 @@ def record_cassette(plan: Plan, stage: Stage, folder: Path, secrets: Collection[
             scratch = folder / f".{plan.slug}{UNFINISHED}{lock.stem.removeprefix(PREFIX)}"
             scratch.mkdir()
         except OSError as error:
-            raise CassetteError(str(folder), f"cannot be written: {os_reason(error)}") from None
+            hint = "choose another folder with --record"
+            raise CassetteError(str(folder), f"cannot be written: {os_reason(error)}", hint) from None
         tape = Recorder(plan, stage, final, scratch, secrets)
         try:
             yield tape

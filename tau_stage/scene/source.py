@@ -11,7 +11,7 @@ from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, SceneError, is_lfs_pointer
-from tau_stage.scene.names import nearest
+from tau_stage.scene.names import listed, nearest
 from tau_stage.text import columns
 
 LARGEST_BYTES = 2 * 1024 * 1024
@@ -87,7 +87,10 @@ class Source:
         return SceneError(self.path, place.line, place.column, problem, hint, shown, caret=caret)
 
 
-def read_source(path: str | Path, what: str = "the scene file") -> Source:
+SCENE_FILE = "the scene file"
+
+
+def read_source(path: str | Path, what: str = SCENE_FILE) -> Source:
     """Read a scene file, or another that it names; what is too large is never read.
 
     Args:
@@ -110,6 +113,7 @@ def read_source(path: str | Path, what: str = "the scene file") -> Source:
         data = file.read_bytes()
     except FileNotFoundError:
         fact, hint = _about_missing(file)
+        hint = hint or (_scenes_beside(file) if what == SCENE_FILE else "")
         raise SceneError(name, 1, 1, f"{what} {fact}", hint) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -128,8 +132,15 @@ def _about_missing(file: Path) -> tuple[str, str]:
     if file.is_symlink():
         return "is a link to a file that does not exist", "mend the link, or delete it"
     pattern = "*.y*ml" if file.suffix in ("", ".yaml", ".yml") else f"*{escape(file.suffix)}"
-    near = nearest(file.name, sorted(other.name for other in file.parent.glob(pattern) if other.exists()))
+    others = sorted(other.name for other in file.parent.glob(pattern) if other.exists())
+    near = next((other for other in others if Path(other).stem == file.name), None) or nearest(file.name, others)
     return "does not exist", f"did you mean '{file.with_name(near)}'?" if near else ""
+
+
+def _scenes_beside(file: Path) -> str:
+    """Return a hint that names files which may be scenes, in the folder of one that is not there."""
+    names = [str(other) for other in sorted(file.parent.glob("*.y*ml"))]
+    return f"name a file that is there: {listed(names)}" if names else "tau-stage init DIR makes a first scene"
 
 
 def _decode(data: bytes, name: str, what: str) -> Source:

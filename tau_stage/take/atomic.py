@@ -51,7 +51,8 @@ def disk_failure(error: OSError, path: Path, hint: str) -> TakeError:
     """Say what a failing disk has done to a file, and what to do about it."""
     if hint == FULL_DISK and error.errno is not None:
         hint = REMEDIES.get(error.errno, hint)
-    return TakeError(error.filename2 or error.filename or str(path), os_reason(error), hint)
+    named = error.filename2 or error.filename or str(path)
+    return TakeError(str(path) if Path(named).name.startswith(PREFIX) else named, os_reason(error), hint)
 
 
 def sync_later(path: Path, hint: str) -> Callable[[], None]:
