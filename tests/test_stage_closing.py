@@ -11,6 +11,7 @@ import pytest
 
 from tau_stage.errors import ConnectFailed
 from tau_stage.scene.plan import PlayerPlan
+from tau_stage.stage.events import Event
 from tau_stage.transport import Transport
 from tests.support.in_memory_stage import Playhouse
 
@@ -77,3 +78,21 @@ async def test_players_that_stall_close_together_where_the_scene_is_stopped(tmp_
     with anyio.move_on_after(0.2):
         await house.perform(SCENE)
     assert anyio.current_time() - began < 4
+
+
+@pytest.mark.parametrize("after", range(1, 6))
+async def test_a_stop_while_sessions_open_ends_interrupted_at_whatever_moment(after: int, tmp_path: Path) -> None:
+    house, stop = Playhouse(tmp_path, judges=False), anyio.Event()
+    news, watch = anyio.create_memory_object_stream[Event](1000)
+
+    async def stop_after() -> None:
+        for _ in range(after):
+            await watch.receive()
+        stop.set()
+
+    async with anyio.create_task_group() as group, news, watch:
+        group.start_soon(stop_after)
+        scene = "players: {ann: {voice: ash}, bob: {voice: sage}}\nlines: [ann: Hm., bob: Hm.]"
+        take = await house.perform(scene, stop=stop, watch=news)
+        group.cancel_scope.cancel()
+    assert take.ended == "interrupted"

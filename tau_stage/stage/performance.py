@@ -156,7 +156,7 @@ def _tell_the_beginning(production: Production, began: record.TakeBegan, former:
 
 async def _play(production: Production, factory: SessionFactory, options: PerformanceOptions) -> None:
     """Replay a take that goes on, open all sessions, tell them what their players know, and perform the steps."""
-    is_up = False
+    is_up = is_played = False
     former = options.former
     if options.again:
         production.folder.forget(MANIFEST, COSTS)
@@ -177,8 +177,9 @@ async def _play(production: Production, factory: SessionFactory, options: Perfor
                 await _restore_contexts(participants, production)
             is_up = True
             await Runner(production.plan, participants, production, factory.open, former, options.ask).play()
+            is_played = True
         group.cancel_scope.cancel()
-    if not is_up:
+    if not is_played:
         raise Stopped
 
 
