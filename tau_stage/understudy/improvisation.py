@@ -130,14 +130,16 @@ def _row_start(pieces: list[str], start: int, known: set[str]) -> int:
 
 def _marked(pieces: list[str], start: int, at: int) -> Topic | None:
     """Return words in a row as a topic, where what stands before them or a capital marks a thing."""
-    before, row = pieces[start - 1].lower() if start else "", pieces[start : at + 1]
+    before = pieces[start - 1].lower() if start else ""
+    is_capital = at > 0 and pieces[at][0].isupper()
+    if not is_capital and before not in ARTICLES | PLACES:
+        return None
+    row = pieces[start : at + 1]
     if before in ARTICLES:
         words = _noun(row, pieces[: start - 1], pieces[at + 1 :])
         article = [] if before in {"some", "any"} and words[0][0].isupper() else [TURNED.get(before, "the")]
         return Topic(" ".join([*article, *words]), is_thing=True)
-    if at and pieces[at][0].isupper():
-        return Topic(" ".join(word for word in row if word[0].isupper()), is_thing=True)
-    return Topic(" ".join(row), is_thing=True) if before in PLACES else None
+    return Topic(" ".join(word for word in row if not is_capital or word[0].isupper()), is_thing=True)
 
 
 def _noun(found: list[str], before: list[str], after: list[str]) -> list[str]:
