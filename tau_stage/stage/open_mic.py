@@ -31,7 +31,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from tau_stage.audio import RATE, Decoder, Pcm
 from tau_stage.devices import Playback, Voice, key_pressed
-from tau_stage.errors import SessionClosed
+from tau_stage.errors import SessionClosed, SessionError
 from tau_stage.protocol import (
     Response,
     ResponseCreate,
@@ -217,6 +217,11 @@ class OpenMicrophone:
         """
         try:
             await self._run()
+        except BaseExceptionGroup as failures:
+            closed, others = failures.split(SessionClosed)
+            if closed is None or others:
+                raise
+            raise self._closed() from None  # once, whoever has noticed it
         finally:
             self._production.timeline.now = lambda: 0
             self._voices.close()
@@ -372,11 +377,15 @@ class OpenMicrophone:
                 if isinstance(response, Response) and "line" not in (response.metadata or {}):
                     await done.send(response)
             self._changed.notify()
-        why = (self._session.wire.closed or SessionClosed(code=1006)).about(player=self._player.name)
+        why = self._closed()
         for answer in self._answer.values():  # nobody knows what they have cost
             broken = Response(id="", status="failed", message=why.what_happened(), usage=Usage(untold=1))
             self._fail(answer.line, broken)
         raise why
+
+    def _closed(self) -> SessionError:
+        """Tell why the session is closed."""
+        return (self._session.wire.closed or SessionClosed(code=1006)).about(player=self._player.name)
 
     def _follow_person(self, event: object) -> None:
         if isinstance(event, server_events.SpeechStarted):
