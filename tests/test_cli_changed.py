@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,50 @@ def test_what_cannot_be_together_is_refused(
     Path("talk.yaml").write_text(SCENE)
     assert run("run", "talk.yaml", *options) == 2
     assert problem in capsys.readouterr().err
+
+
+def plan_changed(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert run("plan", "talk.yaml", "--changed", "--json", *options) == 0
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return told
+
+
+def test_what_has_changed_and_what_that_would_cost_is_told_before_it_is_performed(
+    serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = serve(Understudy(Tones()))
+    Path("talk.yaml").write_text(SCENE)
+    told = plan_changed(capsys)
+    assert (told["take"], told["new"]) == (None, ["ann-1", "bob-1", "ann-2", "cid-1", "bob-2"])
+    whole = Decimal(told["total"]["total"])
+    stage = Changed(url, capsys)
+    stage.run(SCENE)
+    there = ("--endpoint", url)
+    told = plan_changed(capsys, *there)
+    assert (told["performed"], told["same"], told["total"]["total"]) == (
+        [], ["ann-1", "bob-1", "ann-2", "cid-1", "bob-2"], "0",
+    )  # fmt: skip
+    Path("talk.yaml").write_text(SCENE.replace("Oh well.", "Alas.").replace("  - ann: Where is my hat?\n", ""))
+    told = plan_changed(capsys, *there)
+    kinds = ("new", "changed", "outdated", "same", "removed", "performed")
+    assert [told[kind] for kind in kinds] == [
+        [], ["cid-1"], ["bob-1", "ann-1", "bob-2"], [], ["ann-1"], ["cid-1"],
+    ]  # fmt: skip
+    assert 0 < Decimal(told["total"]["total"]) < whole
+    through = plan_changed(capsys, *there, "--through")
+    assert through["performed"] == ["bob-1", "ann-1", "cid-1", "bob-2"]
+    assert Decimal(told["total"]["total"]) < Decimal(through["total"]["total"])
+    assert plan_changed(capsys)["changed"] == ["bob-1", "ann-1", "cid-1", "bob-2"], "another endpoint"
+    assert run("plan", "talk.yaml", "--changed", *there) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines if line.startswith(("ann", "cid"))] == [
+        ["ann-1", "ann", "outdated", "taken", "over"],
+        ["cid-1", "cid", "changed", "performed"],
+        ["ann-1", "ann", "removed", "left", "out"],
+    ]
+    assert "1 of 4 lines would be performed, for about $0.000" in lines[-1]
+    assert run("plan", "talk.yaml", "--through") == 2
 
 
 @pytest.mark.slow

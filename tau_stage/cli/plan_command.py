@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tau_stage.cli.options import OneScene, Only, Var
+from tau_stage.cli.options import Elsewhere, OneScene, Only, Through, Var
 from tau_stage.cli.printing import say, say_json, show_report
+from tau_stage.errors import UsageError
+
+if TYPE_CHECKING:
+    from tau_stage.report import TextReport
+    from tau_stage.scene import Plan
 
 
 def plan(
@@ -16,18 +23,45 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print the forecast as JSON.")] = False,
     var: Var = None,
     only: Only = None,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Show what has changed since the newest take, and what that would cost.")
+    ] = False,
+    through: Through = False,
+    out: Annotated[Path, typer.Option(help="With --changed: where the takes are.")] = Path("takes"),
+    endpoint: Elsewhere = None,
 ) -> None:
     """Estimate a scene's time and cost: who opens when, what is spoken, what listening costs, what would save."""
     from tau_stage.cli.scene_files import load_plans
+
+    if through and not changed:
+        raise UsageError("--through is about lines that heard what has changed", "add --changed")
+    for number, found in enumerate(load_plans([scene], variables=var, only=only)):
+        data, report = _changes(found, out, endpoint, through=through) if changed else _forecast(found)
+        if as_json:
+            say_json(json.dumps(data, indent=2, ensure_ascii=False))
+        else:
+            say("\n" if number else "", end="")
+            show_report(report)
+
+
+def _forecast(plan: Plan) -> tuple[dict[str, object], TextReport]:
     from tau_stage.cost import forecast
     from tau_stage.report import forecast_data, tabulate_forecast
 
-    for number, found in enumerate(load_plans([scene], variables=var, only=only)):
-        told = forecast(found, datetime.now(UTC).date())
-        if as_json:
-            import json
+    told = forecast(plan, datetime.now(UTC).date())
+    return forecast_data(told), tabulate_forecast(told)
 
-            say_json(json.dumps(forecast_data(told), indent=2, ensure_ascii=False))
-        else:
-            say("\n" if number else "", end="")
-            show_report(tabulate_forecast(told))
+
+def _changes(plan: Plan, out: Path, endpoint: str | None, *, through: bool) -> tuple[dict[str, object], TextReport]:
+    from tau_stage.cost import expected_cost, forecast
+    from tau_stage.report import changes_data, tabulate_changes
+    from tau_stage.runs import scene_changes_since
+    from tau_stage.take import all_new
+
+    found = scene_changes_since(out, plan, endpoint=endpoint, through=through)
+    if found is None:
+        told = plan, all_new(plan), forecast(plan).cost.likely, ""
+    else:
+        cost = expected_cost(plan, found.changes.performed)
+        told = plan, found.changes, cost, str(found.takes[0].folder.path)
+    return changes_data(*told), tabulate_changes(*told)

@@ -22,6 +22,7 @@ from tau_stage.cli.options import (
     Scenes,
     StandIn,
     StreamTo,
+    Through,
     Var,
 )
 from tau_stage.cli.printing import warn
@@ -39,7 +40,6 @@ Replay = Annotated[
 ]
 
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what was stopped, and leave out what is finished.")]
-Through = Annotated[bool, typer.Option("--through", help="With --changed: the lines that heard what has changed, too.")]
 
 
 def run(

@@ -9,6 +9,7 @@ from .forecasting import Forecast as Forecast
 from .forecasting import LineForecast as LineForecast
 from .forecasting import PlayerForecast as PlayerForecast
 from .forecasting import Savings as Savings
+from .forecasting import expected_cost as expected_cost
 from .forecasting import expected_usage as expected_usage
 from .forecasting import forecast as forecast
 from .pricing import CACHED as CACHED

@@ -7,13 +7,13 @@ when its window is full.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from functools import partial
 from itertools import accumulate, cycle, islice
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from tau_stage.cost.conversation_usage import (
     ASSISTANT_PER_S,
@@ -37,7 +37,7 @@ from tau_stage.cost.durations import (
     speech_duration_s,
     text_tokens,
 )
-from tau_stage.cost.pricing import Cost, less, price, prices
+from tau_stage.cost.pricing import CACHED, Cost, less, price, prices
 from tau_stage.cost.retirements import retirement_warnings, undated
 from tau_stage.protocol import Endpoint, Usage, endpoint
 from tau_stage.scene import (
@@ -52,6 +52,7 @@ from tau_stage.scene import (
     SoundPlan,
     Step,
     TogetherPlan,
+    key_name,
     unwritten_line,
 )
 
@@ -257,6 +258,35 @@ def expected_usage(plan: Plan) -> dict[str, Usage]:
     (['ann-1', 'ben-1'], True)
     """
     return {line.id: line.usage for line in _simulate(plan, LIKELY).lines}
+
+
+def expected_cost(plan: Plan, lines: Collection[str]) -> Cost:
+    r"""Forecast what some lines of a plan cost, where the others are taken over: the first of each player reads afresh.
+
+    Args:
+        plan: From a scene.
+        lines: The ids of the lines, and of free play.
+
+    >>> from tau_stage.scene.load import parse_scene
+    >>> from tau_stage.scene.planner import make_plan
+    >>> plan = make_plan(parse_scene("players: {ann: , ben: }\nlines: [ann: Hello., ben: Who is it?]"))
+    >>> expected_cost(plan, ["ben-1"]).total < expected_cost(plan, ["ann-1", "ben-1"]).total
+    True
+    """
+    total, warm = Cost(), set[str]()
+    for line in _simulate(plan, LIKELY).lines:
+        player = plan.player(line.plan.player)
+        if key_name(line.id, lines) and not player.human:
+            usage = line.usage
+            if player.name not in warm:
+                read = {kind: kind.removeprefix("cached_") for kind in CACHED}
+                fresh: dict[str, Any] = {
+                    kind: getattr(usage, kind) + getattr(usage, cached) for cached, kind in read.items()
+                }
+                usage = replace(usage, **fresh | dict.fromkeys(read, 0))
+            warm.add(player.name)
+            total += price(usage, player.model, _endpoint(player).price_provider)
+    return total
 
 
 def _simulate(plan: Plan, scenario: Scenario) -> Simulation:

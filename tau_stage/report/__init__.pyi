@@ -13,7 +13,9 @@ from .delivering import Note as Note
 from .delivering import deliver as deliver
 from .delivering import rebuild as rebuild
 from .delivering import rebuilt as rebuilt
+from .forecast_report import changes_data as changes_data
 from .forecast_report import forecast_data as forecast_data
+from .forecast_report import tabulate_changes as tabulate_changes
 from .forecast_report import tabulate_forecast as tabulate_forecast
 from .tables import TextReport as TextReport
 from .tables import TextTable as TextTable

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tau_stage.cost import UNITS, Cost, Estimate, Forecast, LineForecast, PlayerForecast
 from tau_stage.protocol import TOKENS
 from tau_stage.report.tables import UNKNOWN, TextReport, TextTable, dollars, note
+
+if TYPE_CHECKING:
+    from tau_stage.scene import Plan
+    from tau_stage.take import SceneChanges
 
 AMOUNTS = ("spoken", "listened", "cached", "total")
 FIGURES = "The dollars are an estimate, without calls of tools. low..high: brisk and cached, to slow and uncached."
@@ -74,7 +78,52 @@ def _tokens(cost: Cost) -> int:
     return sum(getattr(cost.tokens, kind) for kind in TOKENS)
 
 
+def tabulate_changes(plan: Plan, changes: SceneChanges, cost: Cost, newest: str) -> TextReport:
+    """Tell what of a scene has changed since its newest take, and what performing that is likely to cost.
+
+    Args:
+        plan: Of the scene.
+        changes: Since that take.
+        cost: Of what would be performed.
+        newest: The folder of the take; empty: there is none.
+    """
+    name = f"{plan.title} ({plan.path})" + (f", {plan.variant}" if plan.variant else "")
+    heading = f"{name}: compared with {newest}" if newest else f"{name}: there is no take of it yet"
+    order = {line.id: number for number, line in enumerate(plan.all_lines)}
+    players = {line.id: line.player for line in plan.all_lines}
+    found = [(line, state) for state, lines in _states(changes).items() for line in lines]
+    found.sort(key=lambda pair: (pair[1] == "removed", order.get(pair[0], len(order))))
+    rows = [(line, players.get(line, "-"), state, _fate(line, state, changes)) for line, state in found]
+    columns: Row = ("line", "player", "is", "would be")
+    anew = len(changes.performed)
+    costs = f"{anew} of {len(found) - len(changes.removed)} lines would be performed, for about {dollars(cost.total)}"
+    notes = (*changes.reasons, f"{costs}, an estimate.")
+    return TextReport((heading,), (TextTable(columns, rows, {0, 1, 2, 3}),), tuple(map(note, notes)))
+
+
+def _states(changes: SceneChanges) -> dict[str, tuple[str, ...]]:
+    return {
+        "new": changes.new,
+        "changed": changes.changed,
+        "outdated": changes.outdated,
+        "as it was": changes.same,
+        "removed": changes.removed,
+    }
+
+
+def _fate(line: str, state: str, changes: SceneChanges) -> str:
+    return "left out" if state == "removed" else "performed" if line in changes.performed else "taken over"
+
+
 # ---- as data
+
+
+def changes_data(plan: Plan, changes: SceneChanges, cost: Cost, newest: str) -> dict[str, object]:
+    """Make data of what ``tabulate_changes`` tells, for ``json.dumps``."""
+    lines = {name.replace("as it was", "same"): [*lines] for name, lines in _states(changes).items()}
+    about = {"scene": plan.path, "variant": plan.variant, "take": newest or None}
+    found = {**lines, "performed": [*changes.performed], "reasons": [*changes.reasons]}
+    return {"version": 1, "estimate": True, "currency": "USD", **about, **found, "total": _data(cost)}
 
 
 def forecast_data(forecast: Forecast) -> dict[str, object]:

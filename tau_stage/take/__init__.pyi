@@ -80,6 +80,7 @@ from .reuse import OVER as OVER
 from .reuse import FormerTake as FormerTake
 from .reuse import ReusedLines as ReusedLines
 from .reuse import SceneChanges as SceneChanges
+from .reuse import all_new as all_new
 from .reuse import changes_since as changes_since
 from .reuse import plan_without as plan_without
 from .reuse import reuse_for_retake as reuse_for_retake

@@ -288,6 +288,12 @@ class SceneChanges:
         return self.reuse.wish.lines if self.reuse.wish else ()
 
 
+def all_new(plan: Plan) -> SceneChanges:
+    """Tell that a scene has no take: all its lines are new."""
+    lines = tuple(_described(plan_json(plan)))
+    return SceneChanges(lines, (), (), (), (), (), ReusedLines(wish=Retake(lines=lines, changed=True)))
+
+
 def changes_since(
     plan: Plan, keys: Mapping[str, LineKey], takes: Sequence[FormerTake], *, through: bool = False
 ) -> SceneChanges:
