@@ -142,13 +142,13 @@ def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = ignore) -> 
     with locked(folder.path):
         journal = read_journal(folder.journal)
         take, texts = rebuilt(folder)
-        _check_sounds(folder, take)
         done = delivery(journal)
-        if done and all((folder.path / name).exists() for name in _files(folder, take, done)):
-            return _delivered(folder, take, done)
         lost = () if done else finish_cassette(folder)
         if not done:
             follow_picks(folder)
+        _check_sounds(folder, take)
+        if done and all((folder.path / name).exists() for name in _files(folder, take, done)):
+            return _delivered(folder, take, done)
         folder.write_all(texts)
         if take.ended == "complete" and not is_latest(folder):
             make_latest(folder)
