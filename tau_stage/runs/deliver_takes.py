@@ -164,7 +164,7 @@ def _check_sounds(folder: TakeFolder, take: Take) -> None:
     """Make sure that everything is there that a take is made of, as it was performed.
 
     Raises:
-        TakeError: A stem, or the sound of a line or of a take of it, is missing or another.
+        TakeError: A stem, or the sound of a line, is missing or another.
     """
     gone = [(line.id, error) for line in take.lines if (error := _sound_error(folder, line))]
     for line, error in gone[:1]:
@@ -177,10 +177,10 @@ def _check_sounds(folder: TakeFolder, take: Take) -> None:
 
 
 def _sound_error(folder: TakeFolder, line: Performed) -> TakeError | None:
-    """Return what is wrong with the sound of a line, or of one of its takes; None: nothing."""
+    """Return what is wrong with the sound of a line; None: nothing."""
     try:
-        for each in line.files:
-            audio_of(folder, each)
+        if line.file is not None:
+            audio_of(folder, line)
     except TakeError as error:
         return error
     return None
