@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from tau_stage.cost.durations import speech_duration_s
-from tau_stage.cost.forecasting import Forecast, PlayerForecast, forecast
+from tau_stage.cost.forecasting import Forecast, PlayerForecast, expected_cost, forecast
 from tau_stage.cost.pricing import price
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
@@ -340,3 +340,14 @@ def test_a_model_that_is_billed_by_time_is_foreseen_in_seconds_and_messages() ->
     assert used.text_messages == 2
     assert cost.total == Decimal(str(used.seconds)) * Decimal("0.08") / 60 + Decimal("0.008")
     assert read(found, "ben").seconds is None
+
+
+def test_some_lines_cost_what_they_cost_and_the_first_of_a_player_reads_all_before_it_afresh() -> None:
+    words = "This is a rather long line, which everybody hears. " * 8
+    lines = "".join(f"  - {name}: {words}\n" for name in ("ann", "ben", "ann", "ben", "you"))
+    plan = plan_of(f"players: {{ann: , ben: , you: {{human: tty}}}}\nlines:\n{lines}")
+    last, both = (expected_cost(plan, names) for names in (["ben-2"], ["ben-1", "ben-2"]))
+    assert expected_cost(plan, ["you-1"]).tokens == Usage()
+    assert last.tokens.cached_audio_in == 0 < both.tokens.cached_audio_in
+    assert last.total is not None and both.total is not None  # noqa: PT018
+    assert last.total < both.total

@@ -7,7 +7,7 @@ import pytest
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import load_scene, parse_scene
-from tau_stage.scene.plan import ItemPlan, LineKey, LinePlan, Plan, PlayerPlan, Timeouts, line_keys
+from tau_stage.scene.plan import ItemPlan, LineKey, LinePlan, Plan, PlayerPlan, Timeouts, key_name, line_keys
 from tau_stage.scene.planner import make_plan
 
 SCENES = Path(__file__).parent.parent / "scenes"
@@ -277,3 +277,17 @@ def test_the_sound_of_a_file_counts_and_not_its_name_alone() -> None:
     assert set(own.split()) == {"you-1", "him-1", "listen-1"}
     assert set(context.split()) == {"improvise-1"}
     assert set(differing(KEYED, "door.wav")[0].split()) == {"him-1"}
+
+
+@pytest.mark.parametrize(
+    ("line", "known", "name"),
+    [
+        ("ann-1", {"ann-1"}, "ann-1"),
+        ("cue-1-ann-1.2", {"cue-1-ann-1"}, "cue-1-ann-1"),
+        ("improvise-1-3", {"improvise-1"}, "improvise-1"),
+        ("improvise-1.2-3", {"improvise-1"}, "improvise-1"),
+        ("ann-1", {"ben-1"}, ""),
+    ],
+)
+def test_a_line_has_the_key_of_its_cue_or_of_its_talk(line: str, known: set[str], name: str) -> None:
+    assert key_name(line, known) == name
