@@ -530,7 +530,8 @@ class _LineKeys:
             folder = resolve_path(self._plan.path, player.stand_in)
             files += [file for file in self._sounds if file.parent == folder]
         sounds = [self._sounds.get(file, "") for file in files]
-        return _hashed(_named_of(player, _OF_PLAYER), self._tools(player.tools), sounds)
+        place = (player.endpoint or "").partition("?")[0]  # no query: it may hold a key, and a cassette has none
+        return _hashed(_named_of(replace(player, endpoint=place), _OF_PLAYER), self._tools(player.tools), sounds)
 
     def _tools(self, names: tuple[str, ...]) -> list[object]:
         tools = ((name, self._plan.tools[name]) for name in names)
