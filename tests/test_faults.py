@@ -64,11 +64,13 @@ TELLING = [
 
 
 async def converse(opened: AbstractAsyncContextManager[Session]) -> list[Response]:
-    """A short conversation: words, a response, sound, another response."""
+    """A short conversation: words, a response, sound, sound in the input buffer, another response."""
     async with opened as session:
         await session.user('Say: "Hello there, everybody."')
         responses = [await session.response()]
         await session.create_audio(tone("ash", "Hello."))
+        await session.append_input_audio_buffer(tone("ash", "How are you?"))
+        await session.commit_input_audio_buffer()
         responses.append(await session.response())
         return responses
 
@@ -131,6 +133,8 @@ def expected(order: fault.Fault) -> set[str]:
             return {"ModelRefused"}
         case fault.Strike(what="silence", where="item"):  # the server is there: what it owes is taken as done
             return {"Timeout", "completed completed"}
+        case fault.Strike(what="silence", where="append"):  # no server answers it
+            return {"completed completed"}
         case fault.Strike(what="stall", where="in_response" | "after_response"):
             return {"Timeout", "completed completed"}
         case _:
