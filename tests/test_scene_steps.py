@@ -254,6 +254,19 @@ def test_each_option_of_an_open_microphone() -> None:
     )
 
 
+@pytest.mark.parametrize("scene", ["hearing: stream\n", ""])
+@pytest.mark.parametrize("by_player", [True, False])
+def test_who_listens_at_a_microphone_cannot_hear_by_stream(scene: str, *, by_player: bool) -> None:
+    ann = "{hearing: stream}" if by_player else "{hears_as: text}" if scene else ""
+    people = f"{scene}players: {{ann: {ann}, guest: {{human: mic}}}}\nlines:\n- listen: {{player: ann, turns: 1}}"
+    if not by_player:
+        plan_of(people)
+        return
+    with pytest.raises(SceneError, match="'ann' listens at a microphone, and cannot hear by stream") as refused:
+        plan_of(people)
+    assert refused.value.hint == "write 'hearing: create_audio' at player 'ann'"
+
+
 @pytest.mark.parametrize("lines", ["- listen: {key: q}", "- listen: {player: ann, key: q}"])
 def test_who_is_alone_need_not_be_named(lines: str) -> None:
     (step,) = steps_of(lines, PEOPLE)

@@ -216,17 +216,6 @@ async def test_a_take_goes_on_from_each_of_its_records(tmp_path: Path) -> None:
     await every_stop(Playhouse(tmp_path), plan_of(STREAM + LINES), tmp_path)
 
 
-def test_who_listens_at_a_microphone_cannot_hear_by_stream() -> None:
-    guest = STREAM.replace("cid: {voice: coral}", "cid: {voice: coral}, guest: {human: tty}")
-    with pytest.raises(SceneError) as refused:
-        plan_of(guest + "lines:\n  - ann: Ask me.\n  - listen: {player: bob, turns: 1}\n")
-    assert (refused.value.line, refused.value.hint) == (6, "write 'hearing: create_audio' at player 'bob'")
-    assert "'bob' listens at a microphone, and cannot hear by stream" in refused.value.problem
-    own = guest.replace("sage", "sage, hearing: create_audio")
-    plan = plan_of(own + "lines:\n  - ann: Ask me.\n  - listen: {player: bob, turns: 1}\n")
-    assert [player.hearing for player in plan.models] == ["stream", "create_audio", "stream"]
-
-
 async def test_what_is_heard_by_stream_replays_from_its_cassette(tmp_path: Path) -> None:
     house = Playhouse(tmp_path / "house", [fault.Strike("drop", "in_response", visit=1)], keeps=False)
     cutting = "  - {bob: Not again., cut_in: {on: cid, after: 300ms}}\n  - {ann: '(sadly) Well.', takes: 2}\n"

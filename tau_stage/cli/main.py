@@ -42,7 +42,7 @@ MISUSED: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 VERBS = {
     "run": "Perform scenes; each leaves a take.",
     "resume": "Go on with a take that was stopped.",
-    "retake": "Perform one line of a take again, or all that have failed.",
+    "retake": "Perform lines of a take again, or all that have failed.",
     "pick": "Make another take of a line the line.",
     "validate": "Check scene files: every error, with a way out.",
     "plan": "Estimate a scene's time and cost.",

@@ -146,6 +146,7 @@ def dollars(amount: Decimal | None) -> str:
 def money(cost: Costs, kind: str = "total") -> str:
     """Write an amount of a cost; a ``~`` marks one that is built on usage told in part, or in sums only.
 
+    >>> from tau_stage.take import Costs
     >>> money(Costs(spoken=None, listened=None, cached=None, total=Decimal("0.1"), estimated=True))
     '~$0.1000'
     """
