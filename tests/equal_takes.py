@@ -3,7 +3,7 @@
 BEFORE is an older checkout (``git worktree add /tmp/before REF``), AFTER another one, or this one. Every scene of
 ``scenes/`` and those of this file are performed by each version in a process of its own, on the understudy. The takes
 are compared sample for sample and field for field, but for ids, dates, and seconds measured on a real clock. What only
-the newer journal tells, a kind of record or a field of one, is no difference. Each difference is printed; where there
+the newer version tells, a kind of record or a field, is no difference. Each difference is printed; where there
 is one, the exit code is 1.
 """
 
@@ -103,14 +103,15 @@ class Left:
 def bare(value: Any) -> Any:
     """Leave out what is measured, wherever it stands."""
     if isinstance(value, dict):
-        return {name: bare(part) for name, part in value.items() if name not in MEASURED}
+        parts = {name: json.loads(part) if name == "resolved" and part else part for name, part in value.items()}
+        return {name: bare(part) for name, part in parts.items() if name not in MEASURED}
     return [bare(part) for part in value] if isinstance(value, list) else value
 
 
 def differences(before: Any, after: Any, place: str = "") -> Iterator[str]:
-    """Yield where two values differ; a field that is new and says nothing is no difference."""
+    """Yield where two values differ; a field that only the newer version has is no difference."""
     if isinstance(before, dict) and isinstance(after, dict):
-        for name in dict.fromkeys((*before, *after)):
+        for name in before:
             yield from differences(before.get(name), after.get(name), f"{place}.{name}")
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for number, (one, other) in enumerate(zip(before, after, strict=True)):
@@ -129,6 +130,8 @@ def compare(before: Left, after: Left) -> Iterator[str]:
         one, other = ([each for each in records if each["type"] == kind] for records in (old, new))
         if kind not in IN_ORDER:
             one, other = sorted(one, key=_text), sorted(other, key=_text)
+        elif kind == "line_spoken":  # of lines at once, that which is over first is the first
+            one, other = (sorted(records, key=lambda each: int(each["number"])) for records in (one, other))
         yield from differences(one, other, f"journal {kind}")
     one, other = ([each["type"] for each in records if each["type"] in IN_ORDER] for records in (old, new))
     yield from differences(one, other, "order of the journal")
