@@ -424,7 +424,7 @@ async def run_jobs(
         for text in _warnings(jobs, options, stage):
             observer.warn(text)
         if stage is not None:
-            group.start_soon(anyio.to_thread.run_sync, price_library)  # else the first line loads it, on the loop
+            await anyio.to_thread.run_sync(price_library)  # else the first line loads it, on the loop
         for number, job in enumerate(jobs):
             group.start_soon(perform_one, number, job, stage)
     for number, folder in begun.items():  # somebody stopped them at once
