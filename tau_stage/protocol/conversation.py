@@ -98,6 +98,7 @@ class _Incoming:
 
     form: Format
     items: dict[str, PartialItem] = field(default_factory=dict)
+    announced: str = ""
     problem: str = ""
     has_begun: bool = False
 
@@ -295,8 +296,7 @@ class Conversation:
     def _item(self, incoming: _Incoming, item_id: str) -> tuple[str, PartialItem]:
         """Return an item of a response; one that is not known is the one announced last, else a new one."""
         if item_id not in incoming.items:
-            announced = (key for key in reversed(incoming.items) if incoming.items[key].entry)
-            item_id = next(announced, item_id or incoming.youngest)
+            item_id = incoming.announced or item_id or incoming.youngest
         return item_id, incoming.item(item_id)
 
     def _growing(self, response_id: str) -> _Incoming:
@@ -343,7 +343,10 @@ class Conversation:
         if owner in self._finished:
             return None
         incoming = self._growing(owner)
-        item = incoming.item(item_id or incoming.youngest)
+        item_id = item_id or incoming.youngest
+        item = incoming.item(item_id)
+        if item.entry is None:
+            incoming.announced = item_id
         item.learn(event.item)
         item.is_over = isinstance(event, OutputItemDone)
         return self._end_with_sound(owner, item) if item.is_over else None
