@@ -228,12 +228,17 @@ class FormerTake:
 
 @dataclass(frozen=True, slots=True)
 class _FormerLine:
-    """A line of a former take, or a talk with all its turns, under the id that it has in the plan of that take."""
+    """A line of a former take, or a talk with all its turns, under the id that it has in the plan of that take.
+
+    Attributes:
+        is_cut: Whether it is a talk that was stopped before its end.
+    """
 
     id: str
     group: str
     lines: tuple[Performed, ...]
     source: FormerTake
+    is_cut: bool
 
     @property
     def key(self) -> str:
@@ -252,12 +257,10 @@ class _FormerLine:
 
     def is_usable(self) -> bool:
         """Tell whether all of it is whole, and there."""
-        folder, journal = self.source.folder, self.source.journal
-        began = any(fact.step == self.id for fact in of_type(journal, ListenBegan))
-        if began and not any(fact.step == self.id for fact in of_type(journal, ListenEnded)):
+        if self.is_cut or any(line.problem for line in self.lines):
             return False
-        files = (folder.sound(each) for line in self.lines for each in line.files)
-        return not any(line.problem for line in self.lines) and all(file.is_file() for file in files)
+        files = (self.source.folder.sound(each) for line in self.lines for each in line.files)
+        return all(file.is_file() for file in files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,12 +312,14 @@ def changes_since(
     before: dict[str, _FormerLine] = {}
     removed: dict[str, _FormerLine] = {}
     silent: set[str] = set()
+    described = _described(plan_json(plan))
     for take in takes:
+        left_out = _left_out(take, described)
         for former, name in _paired(_former_lines(take), keys):
             if name is None:
                 removed |= {former.id: former} if former else {}
             elif former is None:
-                silent |= {name} if keys[name].is_optional and _was_left_out(name, take, plan) else set()
+                silent |= {name} if keys[name].is_optional and name in left_out else set()
             elif name not in kept and former.key == keys[name].own and former.is_usable():
                 kept[name] = former
             else:
@@ -354,7 +359,9 @@ def _former_lines(take: FormerTake) -> list[_FormerLine]:
     for line in take.take.lines:
         found.setdefault(key_name(line.id, known) or line.id, []).append(line)
     groups = {name: "" if isinstance(known.get(name), dict) else lines[0].player for name, lines in found.items()}
-    return [_FormerLine(name, groups[name], tuple(lines), take) for name, lines in found.items()]
+    ended = {fact.step for fact in of_type(take.journal, ListenEnded)}
+    cut = {fact.step for fact in of_type(take.journal, ListenBegan)} - ended
+    return [_FormerLine(name, groups[name], tuple(lines), take, name in cut) for name, lines in found.items()]
 
 
 def _paired(
@@ -388,12 +395,13 @@ def _is_automatic(line: str, player: str) -> bool:
     return not player or re.fullmatch(rf"(cue-\d+-)?{re.escape(slug(player))}-\d+", line) is not None
 
 
-def _was_left_out(name: str, take: FormerTake, plan: Plan) -> bool:
-    """Tell whether a take had a line in its scene, and came to its end without it."""
-    if take.take.ended not in OVER or any(fact.line == name for fact in of_type(take.journal, LineLost)):
-        return False
-    before, now = _described(beginning(take.journal).resolved), _described(plan_json(plan))
-    return name in before and before[name] == now.get(name)
+def _left_out(take: FormerTake, described: Mapping[str, object]) -> set[str]:
+    """Return the lines of a scene, as it is described now, that a take may have come to its end without."""
+    if take.take.ended not in OVER:
+        return set()
+    lost = {fact.line for fact in of_type(take.journal, LineLost)}
+    before = _described(beginning(take.journal).resolved)
+    return {name for name, what in before.items() if name not in lost and what == described.get(name)}
 
 
 def _outdated(
