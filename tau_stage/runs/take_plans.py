@@ -36,6 +36,7 @@ from tau_stage.take import (
     scene_drift,
     unlinked,
 )
+from tau_stage.text import counted
 
 STOPPED = ("interrupted", "failed", "budget")
 """How takes ended that can go on."""
@@ -246,7 +247,8 @@ class ChangedScene:
         if self.stands:
             yield f"{_name(self.plan)}: nothing has changed since {folder}"
         else:
-            yield f"{_name(self.plan)}: {_count(anew)} to perform, {_count(taken)} taken over from {folder}"
+            to_perform, taken_over = counted(anew, "line"), counted(taken, "line")
+            yield f"{_name(self.plan)}: {to_perform} to perform, {taken_over} taken over from {folder}"
         for kind in ("new", "changed", "removed", "outdated"):
             if names := getattr(found, kind):
                 yield f"  {kind}: {listed(names)}"
@@ -278,10 +280,6 @@ def _compare(
 
 def _name(plan: Plan) -> str:
     return f"{plan.path} ({plan.variant})" if plan.variant else plan.path
-
-
-def _count(lines: int) -> str:
-    return "1 line" if lines == 1 else f"{lines} lines"
 
 
 def _newest(out: Path, plan: Plan) -> tuple[TakeFolder | None, Sequence[Record]]:
