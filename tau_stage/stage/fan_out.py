@@ -50,6 +50,7 @@ from tau_stage.protocol import (
 from tau_stage.session import SLOWEST_UPLINK, Receipt, Session, Wire, split_audio
 from tau_stage.signals import Signal
 from tau_stage.take import records as record
+from tau_stage.text import with_clause
 
 QUEUED_CLIPS = 32
 """Clips that one player may not have acknowledged; one who falls further behind is lost."""
@@ -173,6 +174,11 @@ class StreamRefused:
 
     hearer: str
     why: str
+
+    def __str__(self) -> str:
+        """Write the warning of it."""
+        problem = f"player {self.hearer} cannot hear by stream: {self.why}"
+        return with_clause(problem, "it hears each line after it was spoken")
 
 
 HearingNews = Sent | Heard | NotHeard | StreamRefused

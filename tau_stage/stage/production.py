@@ -82,10 +82,7 @@ class Presence:
     def reported(self, news: HearingNews) -> None:
         """Note that a player was sent a clip, has heard it, or has not."""
         if isinstance(news, StreamRefused):
-            clause = "it hears each line after it was spoken"
-            self._log.warn_once(
-                with_clause(f"player {news.hearer} cannot hear by stream: {news.why}", clause), news.hearer
-            )
+            self._log.warn_once(str(news), news.hearer)
             return
         clip = news.clip
         if isinstance(news, Sent):

@@ -33,11 +33,11 @@ from tau_stage.scene import (
 from tau_stage.session import RULES, Deadlines, Rule, Session, Tally, Tool, Trouble, open_session, opening_trouble
 from tau_stage.stage.context import Sounds, put_words
 from tau_stage.stage.events import EventLog
-from tau_stage.stage.fan_out import ClipForm
+from tau_stage.stage.fan_out import ClipForm, StreamRefused
 from tau_stage.stage.people import Person, known_words
 from tau_stage.take import ReusedLines
 from tau_stage.take import records as record
-from tau_stage.text import STRUCK, keys_of, redact_url, with_clause
+from tau_stage.text import STRUCK, keys_of, redact_url
 from tau_stage.transport import Transport, dial
 
 Connect = Callable[[PlayerPlan], AbstractAsyncContextManager[Transport]]
@@ -334,8 +334,8 @@ class SessionFactory:
         """Return how a player hears."""
         place, streams = self.stage.provider_of(player), player.hearing == "stream"
         if streams and place.answers_commits:
-            problem = f"player {player.name} cannot hear by stream: {place.name} answers by itself what is committed"
-            self.log.warn_once(with_clause(problem, "it hears each line after it was spoken"), player.name)
+            refused = StreamRefused(player.name, f"{place.name} answers by itself what is committed")
+            self.log.warn_once(str(refused), player.name)
         return ClipForm(player.hears_as == "text", player.label_speakers, streams and not place.answers_commits)
 
     async def open(self, name: str, opened: AsyncExitStack) -> Session:
