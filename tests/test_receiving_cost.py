@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import WavWriter, read_wav
 from tau_stage.protocol.decoding import Repeats
+from tests.support.counted_calls import counted_calls
 from tests.support.in_memory_stage import Playhouse
 
 SCENE = "players: {ann: {voice: ash}}\nlines:\n  - ann: "
-
-
-@contextmanager
-def counted() -> Iterator[Counter[str]]:
-    """Count the calls of Python functions, by name; a coroutine that goes on is called once more."""
-    calls = Counter[str]()
-
-    def note(frame: FrameType, event: str, _argument: Any) -> None:
-        if event == "call":
-            calls[frame.f_code.co_name] += 1
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        yield calls
-    finally:
-        sys.setprofile(before)
 
 
 async def test_a_piece_of_sound_that_nobody_watches_costs_few_calls(tmp_path: Path) -> None:
@@ -43,7 +22,7 @@ async def test_a_piece_of_sound_that_nobody_watches_costs_few_calls(tmp_path: Pa
 
     async def calls_for(words: int) -> Counter[str]:
         house = Playhouse(tmp_path / str(words), judges=False, keeps=False)
-        with counted() as calls:
+        with counted_calls("Python") as calls:
             await house.perform(SCENE + "word " * words)
         return calls
 

@@ -22,18 +22,12 @@ def base64_bytes(seconds: float) -> int:
     return round(seconds * 64_000)
 
 
-class Answering(asyncio.BufferedProtocol):
-    """Sends as many bytes as it is asked for; acknowledges as many as it is told will come."""
+class Counting(asyncio.BufferedProtocol):
+    """Reads into a buffer of its own: what arrives is counted, and not kept."""
 
-    count = 0
-
-    def __init__(self, log: list[LoggedEvent]) -> None:
-        Answering.count += 1
-        self._number, self._log = Answering.count, log
+    def __init__(self) -> None:
         self._buffer = bytearray(ROOM)
-        self._head = b""
-        self._left = self._size = 0
-        self._began = 0.0
+        self._left = 0
 
     def connection_made(self, transport: object) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -41,6 +35,20 @@ class Answering(asyncio.BufferedProtocol):
 
     def get_buffer(self, _hint: int) -> bytearray:
         return self._buffer
+
+
+class Answering(Counting):
+    """Sends as many bytes as it is asked for; acknowledges as many as it is told will come."""
+
+    count = 0
+
+    def __init__(self, log: list[LoggedEvent]) -> None:
+        super().__init__()
+        Answering.count += 1
+        self._number, self._log = Answering.count, log
+        self._head = b""
+        self._size = 0
+        self._began = 0.0
 
     def buffer_updated(self, count: int) -> None:
         at = 0
@@ -80,19 +88,8 @@ async def open_answering() -> None:
     await serve(lambda: Answering(log), log)
 
 
-class Asking(asyncio.BufferedProtocol):
+class Asking(Counting):
     """Asks for bytes, and waits until they are there."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray(ROOM)
-        self._left = 0
-
-    def connection_made(self, transport: object) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._out = transport
-
-    def get_buffer(self, _hint: int) -> bytearray:
-        return self._buffer
 
     def buffer_updated(self, count: int) -> None:
         self._left -= count
