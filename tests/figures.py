@@ -81,7 +81,18 @@ class Module:
                 found += [(node.module or "", alias.name) for alias in node.names]
             elif isinstance(node, ast.Import):
                 found += [(alias.name, "") for alias in node.names if alias.name.split(".")[0] == PACKAGE]
+        faces = {alias.asname or alias.name: alias.name for alias in self._faces}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in faces:
+                found.append((f"{PACKAGE}.{faces[node.value.id]}", node.attr))
         return found
+
+    @property
+    def _faces(self) -> Iterator[ast.alias]:
+        """What it imports of the package as modules, whose names it takes as attributes."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
+                yield from node.names
 
 
 class House:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tau_stage import checks
+from tau_stage import take as takes
 from tau_stage.cli.options import TakePath
 from tau_stage.cli.printing import say
 from tau_stage.errors import TakeError
@@ -25,25 +27,15 @@ def accept(
     It is written to snapshots/SCENE.json, of a variant to snapshots/SCENE.VARIANT.json, and belongs under version
     control. Nothing else ever changes it.
     """
-    from tau_stage.checks import (
-        accept_snapshot,
-        changed_lines,
-        read_snapshot,
-        snapshot_of,
-        snapshot_path,
-        write_snapshot,
-    )
-    from tau_stage.take import read_take
-
-    folder, performed = read_take(take)
+    folder, performed = takes.read_take(take)
     scene = performed.scene
     if not Path(scene.path).is_file():
         problem = f"is of the scene {scene.path}, which is not there"
         raise TakeError(str(folder.path), problem, "go to the folder that it was performed from")
-    path = snapshot_path(scene.path, scene.variant)
-    old = read_snapshot(path)
-    new = accept_snapshot(snapshot_of(folder, performed), old, tuple(lines or ()))
-    changed = write_snapshot(path, new)
-    differing = changed_lines(old, new)
+    path = checks.snapshot_path(scene.path, scene.variant)
+    old = checks.read_snapshot(path)
+    new = checks.accept_snapshot(checks.snapshot_of(folder, performed), old, tuple(lines or ()))
+    changed = checks.write_snapshot(path, new)
+    differing = checks.changed_lines(old, new)
     count = f"{len(differing)} of {counted(len(new.lines), 'line')}"
     say(f"accepted {path}: {count} changed" if changed else f"unchanged {path}")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tau_stage import cassette as cassettes
+from tau_stage import take as takes
 from tau_stage.cli.options import PLAIN, Verb
 from tau_stage.cli.printing import say, warn
 from tau_stage.errors import CassetteError
 from tau_stage.text import docstring
-
-if TYPE_CHECKING:
-    from tau_stage.cassette import Cassette
 
 cassette = typer.Typer(name="cassette", help="Look after recorded conversations.", no_args_is_help=True, **PLAIN)
 
@@ -22,10 +21,8 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A cassette, or a fo
 
 def show(folder: Folder) -> None:
     """Show what is on each cassette: players, events, lines, sounds."""
-    from tau_stage.cassette import cassettes_in, load_cassette
-
-    for path in cassettes_in(folder):
-        _tell(load_cassette(path))
+    for path in cassettes.cassettes_in(folder):
+        _tell(cassettes.load_cassette(path))
 
 
 def verify(folder: Folder) -> None:
@@ -33,12 +30,10 @@ def verify(folder: Folder) -> None:
 
     The exit code is 2 if one is not whole.
     """
-    from tau_stage.cassette import cassettes_in, verify_cassette
-
     broken = 0
-    for path in cassettes_in(folder):
+    for path in cassettes.cassettes_in(folder):
         try:
-            tape = verify_cassette(path)
+            tape = cassettes.verify_cassette(path)
         except CassetteError as error:
             warn(error)
             broken += 1
@@ -54,34 +49,24 @@ def prune(folder: Folder) -> None:
     """
     import shutil
 
-    from tau_stage.cassette import (
-        cassettes_in,
-        is_whole,
-        load_cassette,
-        refuse_linked_cassette,
-        spare_files,
-        unfinished_in,
-    )
-    from tau_stage.take import clear_drafts
-
-    unfinished, deleted = unfinished_in(folder), 0
-    for path in cassettes_in(folder):
+    unfinished, deleted = cassettes.unfinished_in(folder), 0
+    for path in cassettes.cassettes_in(folder):
         if path in unfinished:
             continue
-        refuse_linked_cassette(path)
-        for file in spare_files(load_cassette(path)):
+        cassettes.refuse_linked_cassette(path)
+        for file in cassettes.spare_files(cassettes.load_cassette(path)):
             file.unlink()
             deleted += 1
             say(f"deleted {file}")
         for place in (path, path / "audio"):
-            clear_drafts(place)
+            takes.clear_drafts(place)
     for path in unfinished:
-        if is_whole(path):
+        if cassettes.is_whole(path):
             say(f"kept {path}: a whole recording that did not get its name; move it where it belongs, or delete it")
         else:
             shutil.rmtree(path)
             say(f"deleted {path}")
-    clear_drafts(folder)
+    takes.clear_drafts(folder)
     if not (deleted or unfinished):
         say("there is nothing to delete")
 
@@ -90,7 +75,7 @@ for verb in (show, verify, prune):
     cassette.command(cls=Verb, help=docstring(verb))(verb)
 
 
-def _tell(tape: Cassette) -> None:
+def _tell(tape: cassettes.Cassette) -> None:
     from collections import Counter
 
     names = tape.wanted_clips

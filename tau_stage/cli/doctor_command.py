@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tau_stage import cost, devices, protocol, scene
 from tau_stage.cli.options import read_settings, settings_file
 from tau_stage.cli.printing import console, is_plain, say, say_json
 from tau_stage.errors import UsageError, os_reason
@@ -31,7 +32,6 @@ from tau_stage.version import __version__
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tau_stage.protocol import Endpoint
 
 State = Literal["ok", "absent", "wrong"]
 """There; not there, and not needed; or in the way of every performance."""
@@ -124,11 +124,9 @@ def _sheet(found: Sequence[Finding]) -> RenderableType:
 
 def examine(environment: Mapping[str, str], out: Path) -> list[Finding]:
     """Examine everything, in the order it is shown, for an environment and a folder that takes would go to."""
-    from tau_stage.protocol import ENDPOINTS
-
     return [
         *_versions(),
-        *(_place(place, environment) for place in ENDPOINTS.values()),
+        *(_place(place, environment) for place in protocol.ENDPOINTS.values()),
         _ambient(environment),
         *_models(environment, datetime.now(UTC).date()),
         *_devices(),
@@ -148,14 +146,14 @@ def _versions() -> Iterator[Finding]:
 # ---- who plays
 
 
-def _place(place: Endpoint, environment: Mapping[str, str]) -> Finding:
+def _place(place: protocol.Endpoint, environment: Mapping[str, str]) -> Finding:
     """Examine one endpoint: whether its key and its address are there, and where from."""
-    from tau_stage.protocol import UNDERSTUDY
-
-    if place.name == UNDERSTUDY:
+    if place.name == protocol.UNDERSTUDY:
         if _version(VOICE):
-            return Finding("endpoints", UNDERSTUDY, "plays in this process, without a key")
-        return Finding("endpoints", UNDERSTUDY, "has no voice", "absent", f"pip install '{DISTRIBUTION}[understudy]'")
+            return Finding("endpoints", protocol.UNDERSTUDY, "plays in this process, without a key")
+        return Finding(
+            "endpoints", protocol.UNDERSTUDY, "has no voice", "absent", f"pip install '{DISTRIBUTION}[understudy]'"
+        )
     told, missing = _address_of(place, environment)
     try:
         if not missing:
@@ -175,7 +173,7 @@ def _place(place: Endpoint, environment: Mapping[str, str]) -> Finding:
     return Finding("endpoints", place.name, "; ".join(told), "absent")
 
 
-def _address_of(place: Endpoint, environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
+def _address_of(place: protocol.Endpoint, environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Return what is told of the host, and which variable for it is missing."""
     if "{resource}" not in place.url:
         return [], []
@@ -184,41 +182,35 @@ def _address_of(place: Endpoint, environment: Mapping[str, str]) -> tuple[list[s
     return ([f"at {place.resource}, by default"], []) if place.resource else ([], [place.resource_env])
 
 
-def _way_to(place: Endpoint, environment: Mapping[str, str]) -> list[str]:
+def _way_to(place: protocol.Endpoint, environment: Mapping[str, str]) -> list[str]:
     """Return what is told of the proxy that a performance goes through."""
-    from tau_stage.protocol import proxy_for
-
-    proxy = proxy_for(place.address("model", environment.get(place.resource_env, "")), environment)
+    proxy = protocol.proxy_for(place.address("model", environment.get(place.resource_env, "")), environment)
     return [f"through {proxy}"] if proxy else []
 
 
 def _wished(environment: Mapping[str, str]) -> tuple[str, str]:
     """Tell which endpoint plays where none is named, and why."""
-    from tau_stage.protocol import UNDERSTUDY
-
     if name := environment.get("TAU_STAGE_ENDPOINT"):
         return name, "TAU_STAGE_ENDPOINT says so"
-    return ("openai", "its key is set") if environment.get("OPENAI_API_KEY") else (UNDERSTUDY, "no key is set")
+    return ("openai", "its key is set") if environment.get("OPENAI_API_KEY") else (protocol.UNDERSTUDY, "no key is set")
 
 
 def _ambient(environment: Mapping[str, str]) -> Finding:
     """Examine who plays a scene that names no endpoint."""
-    from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, endpoint
-
     title, (name, why) = "a scene that names none", _wished(environment)
     try:
-        place = endpoint(name)
+        place = protocol.endpoint(name)
     except UsageError as error:
         return Finding("endpoints", title, f"TAU_STAGE_ENDPOINT: {error.problem}", "wrong", error.hint)
     except KeyError:
         problem = f"TAU_STAGE_ENDPOINT names no endpoint: {redact_url(name)}"
-        return Finding("endpoints", title, problem, "wrong", f"use {', '.join(ENDPOINTS)}, or a URL")
+        return Finding("endpoints", title, problem, "wrong", f"use {', '.join(protocol.ENDPOINTS)}, or a URL")
     found = _place(place, environment)
     if found.state == "ok":
-        asked = [] if place.name in ENDPOINTS else [f"asked in the dialect {place.dialect.name}"]
-        way = [] if place.name == UNDERSTUDY else [*asked, *_way_to(place, environment)]
+        asked = [] if place.name in protocol.ENDPOINTS else [f"asked in the dialect {place.dialect.name}"]
+        way = [] if place.name == protocol.UNDERSTUDY else [*asked, *_way_to(place, environment)]
         return Finding("endpoints", title, f"is played by {', '.join([place.name, *way])}: {why}")
-    remedy = found.remedy or f"set what it wants, or TAU_STAGE_ENDPOINT={UNDERSTUDY}"
+    remedy = found.remedy or f"set what it wants, or TAU_STAGE_ENDPOINT={protocol.UNDERSTUDY}"
     return Finding("endpoints", title, f"goes to {place.name} ({why}), where {found.told}", "wrong", remedy)
 
 
@@ -227,17 +219,17 @@ def _ambient(environment: Mapping[str, str]) -> Finding:
 
 def _models(environment: Mapping[str, str], today: date) -> Iterator[Finding]:
     """Examine whether the models that play without being named last, and which others end."""
-    from tau_stage.cost import coming_retirements, retirement_of
-    from tau_stage.scene import DEFAULT_MODEL, DEFAULT_TRANSCRIPTION
-
-    for name, model in (("a scene that names no model", DEFAULT_MODEL), ("a person's words", DEFAULT_TRANSCRIPTION)):
-        end = retirement_of(model)
+    for name, model in (
+        ("a scene that names no model", scene.DEFAULT_MODEL),
+        ("a person's words", scene.DEFAULT_TRANSCRIPTION),
+    ):
+        end = cost.retirement_of(model)
         told = f"{model} {end.describe(today)}" if end else f"{model}, whose end is not announced"
         remedy = f"name another: {end.successor}" if end else ""
         yield Finding("models", name, told, "absent" if end else "ok", remedy)
     providers = ["openai", *(["azure"] if environment.get("AZURE_OPENAI_ENDPOINT") else [])]
     for provider in providers:
-        for models, told in coming_retirements(today, provider):
+        for models, told in cost.coming_retirements(today, provider):
             yield Finding("models", f"at {provider}", f"{models}: {told}")
 
 
@@ -245,11 +237,10 @@ def _models(environment: Mapping[str, str], today: date) -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
-    from tau_stage.devices import LOUDSPEAKER, MICROPHONE, find_device, portaudio
 
-    for side in (MICROPHONE, LOUDSPEAKER):
+    for side in (devices.MICROPHONE, devices.LOUDSPEAKER):
         try:
-            card = find_device(portaudio(side), None, side)
+            card = devices.find_device(devices.portaudio(side), None, side)
         except UsageError as error:
             yield Finding("devices", side.name, error.problem, "absent", error.hint)
         else:

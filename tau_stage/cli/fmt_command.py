@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from tau_stage import scene
 from tau_stage.cli.options import Scenes
 from tau_stage.cli.printing import say
 
@@ -18,11 +19,10 @@ def fmt(
 ) -> None:
     """Write the lines of scene files as a list or as a script; comments and everything else stay."""
     from tau_stage.cli.scene_files import changes, rewrite
-    from tau_stage.scene import as_lines, as_script
 
-    write = as_script if notation == "script" else as_lines
+    write = scene.as_script if notation == "script" else scene.as_lines
     changed = False
-    for path, old, new in changes(scenes, lambda document, scene: write(document, tuple(scene.players))):
+    for path, old, new in changes(scenes, lambda document, loaded: write(document, tuple(loaded.players))):
         if old == new:
             say(f"unchanged {path}")
             continue

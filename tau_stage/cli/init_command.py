@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tau_stage import scene
+from tau_stage import take as takes
 from tau_stage.cli.printing import say
 from tau_stage.errors import UsageError
 
@@ -29,17 +31,14 @@ def init(
 
     In it, tau-stage test passes at once, without a key. A file that is there already is never changed.
     """
-    from tau_stage.scene import scene_schema
-    from tau_stage.take import guarded
-
     files = {folder / name: file.read_bytes() for name, file in _files().items()}
-    files[folder / SCHEMA] = scene_schema().encode()
+    files[folder / SCHEMA] = scene.scene_schema().encode()
     there = [path for path in files if path.exists() or path.is_symlink()]
     if there:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise UsageError(f"{there[0]}{more} would be overwritten", "choose a new folder: tau-stage init DIR")
     for path, data in files.items():
-        with guarded(path, "choose a folder that can be written to"):
+        with takes.guarded(path, "choose a folder that can be written to"):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
                 file.write(data)

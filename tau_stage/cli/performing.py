@@ -14,6 +14,8 @@ from typing import NoReturn, TextIO
 import anyio
 import typer
 
+from tau_stage import report as reports
+from tau_stage import runs
 from tau_stage.cli.printing import is_plain, say, say_json, say_path, show_report, warn
 from tau_stage.cli.progress import EventStream, ProgressView, open_progress, open_stream
 from tau_stage.cli.stopping import stoppable
@@ -21,8 +23,6 @@ from tau_stage.devices import typed_line
 from tau_stage.environment import keep_freed_memory, spared_by_collector
 from tau_stage.errors import TakeError
 from tau_stage.protocol import ignore
-from tau_stage.report import Note
-from tau_stage.runs import EXIT_CODES, STOPPED, TAKE_SPOILED, DeliveredTake, Job, PerformedTake, RunOptions, run_jobs
 from tau_stage.scene import LinePlan
 from tau_stage.stage import TakeOption, pick_take
 from tau_stage.text import one_line
@@ -32,8 +32,8 @@ MOST_PROBLEMS = 20
 
 
 def perform_jobs(
-    jobs: Sequence[Job],
-    options: RunOptions,
+    jobs: Sequence[runs.Job],
+    options: runs.RunOptions,
     *,
     out: Path,
     budget: Decimal | None = None,
@@ -52,9 +52,9 @@ def perform_jobs(
     plans = [job.plan for job in jobs]
     aside = stream == "-" and sys.stdout.isatty()
 
-    async def perform(view: ProgressView) -> list[DeliveredTake]:
+    async def perform(view: ProgressView) -> list[runs.DeliveredTake]:
         ask = ask_which if sys.stdin is not None and sys.stdin.isatty() else None
-        run = partial(run_jobs, jobs, options, out=out, budget=budget, at_once=at_once, deliver=deliver_performed)
+        run = partial(runs.run_jobs, jobs, options, out=out, budget=budget, at_once=at_once, deliver=deliver_performed)
         return await run(observer=view, ask=ask, stopping=stoppable())
 
     with (
@@ -65,7 +65,7 @@ def perform_jobs(
         delivered = anyio.run(perform, view, backend_options=options.clock)
     codes = [*before, *(each.exit_code for each in delivered)]
     if len(delivered) < len(plans):  # somebody has stopped them
-        codes.append(EXIT_CODES["interrupted"])
+        codes.append(runs.EXIT_CODES["interrupted"])
     if isinstance(view, EventStream) and view.lost:
         codes.append(STREAM_LOST)
     for each in delivered:
@@ -73,13 +73,13 @@ def perform_jobs(
     raise typer.Exit(max(codes))
 
 
-def deliver_performed(performed: PerformedTake, note: Note = ignore) -> DeliveredTake:
+def deliver_performed(performed: runs.PerformedTake, note: reports.Note = ignore) -> runs.DeliveredTake:
     """Deliver a take; what cannot be made is one of its problems, and the next take goes on."""
     try:
         return performed.deliver(note)
     except TakeError as error:
-        code = max(EXIT_CODES[performed.take.ended], TAKE_SPOILED)
-        return DeliveredTake(performed.take, performed.folder, problems=(str(error),), exit_code=code)
+        code = max(runs.EXIT_CODES[performed.take.ended], runs.TAKE_SPOILED)
+        return runs.DeliveredTake(performed.take, performed.folder, problems=(str(error),), exit_code=code)
 
 
 async def ask_which(line: LinePlan, options: Sequence[TakeOption]) -> int:
@@ -97,7 +97,7 @@ async def ask_which(line: LinePlan, options: Sequence[TakeOption]) -> int:
             return int(typed) - 1
 
 
-def print_take(delivered: DeliveredTake, *, quiet: bool, as_json: bool, to: TextIO | None = None) -> None:
+def print_take(delivered: runs.DeliveredTake, *, quiet: bool, as_json: bool, to: TextIO | None = None) -> None:
     """Print what came of a performance, and the command that makes a whole take of one that is not."""
     to = to or sys.stdout
     warn_of(delivered.problems)
@@ -105,7 +105,7 @@ def print_take(delivered: DeliveredTake, *, quiet: bool, as_json: bool, to: Text
     take, folder = delivered.take, shlex.quote(str(delivered.folder.path))
     if any(line.problem for line in take.lines) and take.ended == "incomplete":
         warn(f"perform what failed again: tau-stage retake {folder}")
-    if take.ended in STOPPED:
+    if take.ended in runs.STOPPED:
         more = " --budget '$...'" if take.ended == "budget" else ""
         warn(f"go on with: tau-stage resume {folder}{more}")
 
@@ -118,7 +118,7 @@ def warn_of(problems: Sequence[str]) -> None:
         warn(f"... and {len(problems) - MOST_PROBLEMS} more")
 
 
-def _print_take(delivered: DeliveredTake, to: TextIO, *, quiet: bool, as_json: bool) -> None:
+def _print_take(delivered: runs.DeliveredTake, to: TextIO, *, quiet: bool, as_json: bool) -> None:
     take, folder = delivered.take, delivered.folder
     if as_json:
         say_json(f'{{"path": {json.dumps(str(folder.path))}, "take": {take.model_dump_json()}}}', to=to)
@@ -127,10 +127,8 @@ def _print_take(delivered: DeliveredTake, to: TextIO, *, quiet: bool, as_json: b
         if take.problem:
             warn(f"{take.scene.path}: {take.problem}")
     else:
-        from tau_stage.report import tabulate_take
-
         say("" if is_plain(to) else "\n", end="", to=to)
-        show_report(tabulate_take(take), to)
+        show_report(reports.tabulate_take(take), to)
     if not quiet:
         if folder.report.exists():
             say_path(folder.report, before="page: ", to=to)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tau_stage import runs
+from tau_stage import take as takes
 from tau_stage.cli.options import Anyway, AsJson, Quiet, TakePath
 from tau_stage.cli.printing import say
 from tau_stage.errors import TakeError, UsageError
-
-if TYPE_CHECKING:
-    from tau_stage.take import Performed, TakeFolder
 
 
 def pick(
@@ -32,28 +31,24 @@ def pick(
     performance ended.
     """
     from tau_stage.cli.resume_command import deliver_take
-    from tau_stage.runs import TAKE_SPOILED
-    from tau_stage.take import TakeFolder, locked, read_take
 
-    folder = TakeFolder(read_take(take)[0].path.resolve())
+    folder = takes.TakeFolder(takes.read_take(take)[0].path.resolve())
     chosen = _chosen(folder, line, number)
     if chosen.take == number:
         if not (quiet or as_json):
             say(f"take {number} is line {line} already")
     else:
-        with locked(folder.path):
+        with takes.locked(folder.path):
             _write_down(folder, chosen, number)
     delivered = deliver_take(folder, anyway=anyway, quiet=quiet, as_json=as_json)
-    raise typer.Exit(TAKE_SPOILED if delivered is None else delivered.delivery_code)
+    raise typer.Exit(runs.TAKE_SPOILED if delivered is None else delivered.delivery_code)
 
 
-def _chosen(folder: TakeFolder, name: str, number: int) -> Performed:
+def _chosen(folder: takes.TakeFolder, name: str, number: int) -> takes.Performed:
     """Return the line as the journal tells it, if it has such a take: the rest may not have followed the last pick."""
-    from tau_stage.take import fold, read_journal
-
     if not folder.journal.is_file():
         raise TakeError(str(folder.path), f"has no {folder.journal.name}, which keeps its takes", "perform it again")
-    told = fold(read_journal(folder.journal))
+    told = takes.fold(takes.read_journal(folder.journal))
     line = next((each for each in told.lines if each.id == name), None)
     if line is None:
         known = ", ".join(each.id for each in told.lines if each.alternatives) or "none of this take"
@@ -66,26 +61,15 @@ def _chosen(folder: TakeFolder, name: str, number: int) -> Performed:
     return line
 
 
-def _write_down(folder: TakeFolder, line: Performed, number: int) -> None:
+def _write_down(folder: takes.TakeFolder, line: takes.Performed, number: int) -> None:
     """Write the pick down, once all has followed the last one, and it is sure that all can follow it."""
-    from tau_stage.take import (
-        Journal,
-        TakePicked,
-        audio_of,
-        delivery,
-        follow_picks,
-        keep_take,
-        read_journal,
-        read_played,
-    )
-
-    if not delivery(read_journal(folder.journal)):
-        follow_picks(folder)
+    if not takes.delivery(takes.read_journal(folder.journal)):
+        takes.follow_picks(folder)
     other = next(take for take in line.takes if take.take == number)
-    audio_of(folder, other)  # it must be there, as it was performed
-    with closing(Journal(folder.journal, goes_on=True)) as journal:
+    takes.audio_of(folder, other)  # it must be there, as it was performed
+    with closing(takes.Journal(folder.journal, goes_on=True)) as journal:
         records = journal.records
-        read_played(records)
+        takes.read_played(records)
         if line.file:
-            keep_take(folder, line.file, line.take)
-        journal.append(TakePicked(at_s=records[-1].at_s, line=line.id, take=number))
+            takes.keep_take(folder, line.file, line.take)
+        journal.append(takes.TakePicked(at_s=records[-1].at_s, line=line.id, take=number))

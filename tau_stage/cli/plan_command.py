@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tau_stage import cost, runs
+from tau_stage import report as reports
+from tau_stage import scene as scenes
+from tau_stage import take as takes
 from tau_stage.cli.options import Elsewhere, OneScene, Only, Through, Var
 from tau_stage.cli.printing import say, say_json, show_report
 from tau_stage.errors import UsageError
-
-if TYPE_CHECKING:
-    from tau_stage.report import TextReport
-    from tau_stage.scene import Plan
 
 
 def plan(
@@ -44,24 +44,20 @@ def plan(
             show_report(report)
 
 
-def _forecast(plan: Plan) -> tuple[dict[str, object], TextReport]:
-    from tau_stage.cost import forecast
-    from tau_stage.report import forecast_data, tabulate_forecast
+def _forecast(plan: scenes.Plan) -> tuple[dict[str, object], reports.TextReport]:
 
-    told = forecast(plan, datetime.now(UTC).date())
-    return forecast_data(told), tabulate_forecast(told)
+    told = cost.forecast(plan, datetime.now(UTC).date())
+    return reports.forecast_data(told), reports.tabulate_forecast(told)
 
 
-def _changes(plan: Plan, out: Path, endpoint: str | None, *, through: bool) -> tuple[dict[str, object], TextReport]:
-    from tau_stage.cost import expected_cost, forecast
-    from tau_stage.report import changes_data, tabulate_changes
-    from tau_stage.runs import scene_changes_since
-    from tau_stage.take import all_new
+def _changes(
+    plan: scenes.Plan, out: Path, endpoint: str | None, *, through: bool
+) -> tuple[dict[str, object], reports.TextReport]:
 
-    found = scene_changes_since(out, plan, endpoint=endpoint, through=through)
+    found = runs.scene_changes_since(out, plan, endpoint=endpoint, through=through)
     if found is None:
-        told = plan, all_new(plan), forecast(plan).cost.likely, ""
+        told = plan, takes.all_new(plan), cost.forecast(plan).cost.likely, ""
     else:
-        cost = expected_cost(plan, found.changes.performed)
-        told = plan, found.changes, cost, str(found.takes[0].folder.path)
-    return changes_data(*told), tabulate_changes(*told)
+        expected = cost.expected_cost(plan, found.changes.performed)
+        told = plan, found.changes, expected, str(found.takes[0].folder.path)
+    return reports.changes_data(*told), reports.tabulate_changes(*told)

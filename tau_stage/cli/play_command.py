@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage import audio, devices
+from tau_stage import take as takes
 from tau_stage.cli.options import TakePath
 from tau_stage.cli.printing import say
 from tau_stage.errors import UsageError
@@ -20,29 +22,24 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tau_stage.audio import Pcm
-    from tau_stage.take import Performed, Take, TakeFolder
-
 
 def play(
     take: TakePath,
     line: Annotated[str | None, typer.Argument(metavar="LINE", help="One line's id.", show_default=False)] = None,
 ) -> None:
     """Play a take: its mix, or its lines one after another, or one line."""
-    from tau_stage.take import audio_of, read_take
-
-    folder, told = read_take(take)
+    folder, told = takes.read_take(take)
     if line is None and (mix := folder.mix):
         _play(*_read_mix(mix), mix)
         return
     lines = _chosen(folder, told, line)
     for each in lines:
-        audio = audio_of(folder, each)
+        sound = takes.audio_of(folder, each)
         say(f"{each.id}: {one_line(each.said)}")
-        _play(_frames(audio), audio.rate, folder.sound(each))
+        _play(_frames(sound), sound.rate, folder.sound(each))
 
 
-def _chosen(folder: TakeFolder, told: Take, line: str | None) -> list[Performed]:
+def _chosen(folder: takes.TakeFolder, told: takes.Take, line: str | None) -> list[takes.Performed]:
     """Return the lines that are wanted; without a name, all that sound."""
     if line is not None:
         if found := [each for each in told.lines if each.id == line]:
@@ -54,8 +51,8 @@ def _chosen(folder: TakeFolder, told: Take, line: str | None) -> list[Performed]
     raise UsageError(f"{folder.path}: no line of this take sounds", f"it ended as {told.ended}: {told.problem}")
 
 
-def _frames(audio: Pcm) -> NDArray[np.float32]:
-    frames: NDArray[np.float32] = audio.array.reshape(-1, 1).astype("float32")
+def _frames(sound: audio.Pcm) -> NDArray[np.float32]:
+    frames: NDArray[np.float32] = sound.array.reshape(-1, 1).astype("float32")
     return frames * frames.dtype.type(1 / 32_768)
 
 
@@ -63,9 +60,10 @@ def _read_mix(path: Path) -> tuple[NDArray[np.float32], int]:
     """Read the mix, whatever its format, width and number of channels, and its rate."""
     import soundfile
 
-    from tau_stage.take import quiet, sound_errors
-
-    with quiet(path), sound_errors(path, "make it again with tau-stage report, or name a line, and it is played alone"):
+    with (
+        takes.quiet(path),
+        takes.sound_errors(path, "make it again with tau-stage report, or name a line, and it is played alone"),
+    ):
         frames, rate = soundfile.read(path, dtype="float32", always_2d=True)
     return frames, rate
 
@@ -74,13 +72,11 @@ def _play(frames: NDArray[np.float32], rate: int, file: Path) -> None:
     """Play a sound to its end."""
     from dataclasses import replace
 
-    from tau_stage.devices import LOUDSPEAKER, find_device, portaudio, translated_errors
-
-    side = replace(LOUDSPEAKER, otherwise=f"listen to {file} elsewhere")
-    sd = portaudio(side)
-    card = find_device(sd, None, side)
+    side = replace(devices.LOUDSPEAKER, otherwise=f"listen to {file} elsewhere")
+    sd = devices.portaudio(side)
+    card = devices.find_device(sd, None, side)
     channels = min(side.most_channels, card["max_output_channels"])
-    with translated_errors(sd, card["name"], side):
+    with devices.translated_errors(sd, card["name"], side):
         wanted = _rate(sd, card, rate, channels)
         sd.play(_as_int16(_at_rate(_spread(frames, channels), rate, wanted)), wanted, blocking=True)
 

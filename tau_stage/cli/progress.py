@@ -23,6 +23,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from tau_stage import stage
 from tau_stage.audio import SILENCE_DBFS
 from tau_stage.cli.printing import console, is_plain, silence, warn
 from tau_stage.cost import expected_usage, price
@@ -31,15 +32,6 @@ from tau_stage.protocol import Usage, ignore
 from tau_stage.report import Note
 from tau_stage.runs import RunObserver
 from tau_stage.scene import ImprovisePlan, ListenPlan, Plan
-from tau_stage.stage import (
-    AudioProgress,
-    Event,
-    HearingBegan,
-    PersonPrompted,
-    PlayerState,
-    ResumeSummary,
-    WordsProgress,
-)
 from tau_stage.take import PAID
 from tau_stage.take import records as record
 from tau_stage.text import counted, one_line, printable_json, with_clause
@@ -76,9 +68,9 @@ STATES: dict[type, str] = {
     record.LineAgain: "thinking",
     record.LineSpoken: "idle",
     record.PlayerLost: "lost",
-    PlayerState: "{0.state}",
-    AudioProgress: "speaking",
-    HearingBegan: "listening",
+    stage.PlayerState: "{0.state}",
+    stage.AudioProgress: "speaking",
+    stage.HearingBegan: "listening",
 }
 """What a player does after an event of its own."""
 
@@ -117,7 +109,7 @@ class TakeProgress:
         self.rows = {player.name: PlayerRow() for player in self.plan.players}
         self._words = {line.id: line.words for line in self.plan.lines if not line.improvised}
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: stage.Event) -> None:
         """Take in one event."""
         if isinstance(event, PAID):
             self._pay(event.player, event.usage, event.model if isinstance(event, record.Transcribed) else None)
@@ -126,11 +118,11 @@ class TakeProgress:
         self._follow(event)
 
     @singledispatchmethod
-    def _follow(self, event: Event) -> None:
+    def _follow(self, event: stage.Event) -> None:
         """Change what this kind of event changes; most change nothing."""
 
     @_follow.register
-    def _(self, event: ResumeSummary) -> None:
+    def _(self, event: stage.ResumeSummary) -> None:
         self.done, self.dollars = len(event.seconds), event.dollars
         for _, player, seconds in event.seconds:
             self.rows[player].seconds += seconds
@@ -158,7 +150,7 @@ class TakeProgress:
         self.said, self.prompt = f"{event.player}: {self._words.get(event.line, '')}", ""
 
     @_follow.register
-    def _(self, event: WordsProgress) -> None:
+    def _(self, event: stage.WordsProgress) -> None:
         if event.line in self._words:
             return
         if event.line != self._heard:
@@ -166,11 +158,11 @@ class TakeProgress:
         self.said += event.words[: max(0, MOST_SHOWN - len(self.said))]
 
     @_follow.register
-    def _(self, event: PersonPrompted) -> None:
+    def _(self, event: stage.PersonPrompted) -> None:
         self.prompt = prompt(event)
 
     @_follow.register
-    def _(self, event: AudioProgress) -> None:
+    def _(self, event: stage.AudioProgress) -> None:
         self.rows[event.player].level_dbfs = event.dbfs
 
     @_follow.register
@@ -184,7 +176,7 @@ class TakeProgress:
         row.level_dbfs, row.seconds = SILENCE_DBFS, row.seconds + event.samples / event.rate
 
     @_follow.register
-    def _(self, event: HearingBegan) -> None:
+    def _(self, event: stage.HearingBegan) -> None:
         self.rows[event.player].unheard += 1
 
     @_follow.register
@@ -213,7 +205,7 @@ def is_written(plan: Plan) -> bool:
     return not plan.cues and not any(isinstance(step, ImprovisePlan | ListenPlan) for step in plan.steps)
 
 
-def prompt(event: PersonPrompted) -> str:
+def prompt(event: stage.PersonPrompted) -> str:
     """Return what a person is told on the terminal.
 
     >>> prompt(PersonPrompted("guest", "guest-1", "Good evening.", "tired", in_s=2))
@@ -241,24 +233,24 @@ class ProgressLines(ProgressView):
     def __init__(self, plans: Sequence[Plan]) -> None:
         self._many = len(plans) > 1
 
-    def show(self, plan: Plan, event: Event) -> None:
+    def show(self, plan: Plan, event: stage.Event) -> None:
         """Print it, if it is worth a line."""
         text = describe(plan, event)
         if text:
             warn(one_line(f"{plan.slug}: {text}" if self._many else text))
 
 
-def describe(plan: Plan, event: Event) -> str:
+def describe(plan: Plan, event: stage.Event) -> str:
     """Write what happened as one line; empty, if it is not worth one."""
     match event:
-        case ResumeSummary():
+        case stage.ResumeSummary():
             return f"goes on after {counted(len(event.seconds), 'line')}"
         case record.OpeningRefused():
             return with_clause(event.problem, f"waiting {event.wait_s:.1f} s")
         case record.LineSpoken() if not event.problem:
             of = f"/{len(plan.lines)}" if is_written(plan) else ""
             return f"{event.number}{of} {event.player}: {event.said} ({_took(event)})"
-        case PersonPrompted():
+        case stage.PersonPrompted():
             return prompt(event)
         case record.LineAgain():
             wait = f" in {event.wait_s:.1f} s" if event.wait_s >= SHORTEST_WAIT_S else ""
@@ -317,13 +309,13 @@ class LiveProgress(ProgressView):
         self._out = out
         self.refresh: Callable[[], None] = lambda: None
 
-    def show(self, plan: Plan, event: Event) -> None:
+    def show(self, plan: Plan, event: stage.Event) -> None:
         """Take it in: a finished line, or what else is worth one, is printed; all else is seen in the next view."""
         self._progress[id(plan)].apply(event)
         scene = f"{plan.slug}: " if len(self._progress) > 1 else ""
         if isinstance(event, record.LineSpoken) and not event.problem:
             self._out.print(_finished(plan, scene + self._counted(plan, event.number), event, self._out.width))
-        elif not isinstance(event, PersonPrompted | record.PlayerOpened) and (text := describe(plan, event)):
+        elif not isinstance(event, stage.PersonPrompted | record.PlayerOpened) and (text := describe(plan, event)):
             self._out.print(one_line(scene + text), style="" if isinstance(event, record.SoundPlayed) else "yellow")
 
     def making(self, plan: Plan, what: str) -> None:
@@ -447,7 +439,7 @@ class EventStream(ProgressView):
         self._view = view
         self._name = name
 
-    def show(self, plan: Plan, event: Event) -> None:
+    def show(self, plan: Plan, event: stage.Event) -> None:
         """Write it, if it has words or is a state."""
         self._view.show(plan, event)
         if not self.ended and (told := _event_data(event)):
@@ -469,8 +461,8 @@ class EventStream(ProgressView):
         warn(f"--stream {self._name}: {reason}; the performance goes on without it")
 
 
-def _event_data(event: Event) -> dict[str, object] | None:
-    if isinstance(event, ResumeSummary):
+def _event_data(event: stage.Event) -> dict[str, object] | None:
+    if isinstance(event, stage.ResumeSummary):
         return {"type": "resumed", "lines": [line for line, _, _ in event.seconds]}
     if type(event) not in STREAMED:
         return None
@@ -486,8 +478,8 @@ def _event_data(event: Event) -> dict[str, object] | None:
 
 
 STREAMED: dict[type, tuple[str, tuple[str, ...]]] = {
-    WordsProgress: ("words", ("player", "line", "words")),
-    PlayerState: ("state", ("player", "state")),
+    stage.WordsProgress: ("words", ("player", "line", "words")),
+    stage.PlayerState: ("state", ("player", "state")),
     record.ToolCalled: ("call", ("player", "line", "tool", "arguments", "output", "failed", "took_s")),
     record.LineSpoken: ("line", ("player", "line", "said")),
 }

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tau_stage import report as reports
+from tau_stage import take as takes
 from tau_stage.cli.options import TakePath
 from tau_stage.cli.printing import say_path, warn
 
@@ -21,12 +23,10 @@ def report(
     path is printed last.
     """
     from tau_stage.cli.progress import open_status
-    from tau_stage.report import rebuild
-    from tau_stage.take import TakeFolder, followed
 
-    folder = TakeFolder(followed(take))
+    folder = takes.TakeFolder(takes.followed(take))
     with open_status(quiet=False) as note:
-        performed, made = rebuild(folder, embed=embed, note=note)
+        performed, made = reports.rebuild(folder, embed=embed, note=note)
     warn(*made, sep="\n", end="\n" if made else "")
     if performed.problem:
         warn(f"{performed.ended}: {performed.problem}")

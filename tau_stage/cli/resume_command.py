@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tau_stage import runs
+from tau_stage import take as takes
 from tau_stage.cli.options import AllowTools, Aloud, Anyway, AsJson, Live, Quiet, StandIn, StreamTo, TakePath
 from tau_stage.cli.printing import say, warn
 from tau_stage.errors import StageError, TakeError
-
-if TYPE_CHECKING:
-    from tau_stage.runs import DeliveredTake
-    from tau_stage.take import TakeFolder
 
 
 def resume(
@@ -38,13 +36,11 @@ def resume(
     """
     from tau_stage.cli.options import dollars, read_settings
     from tau_stage.cli.performing import perform_jobs
-    from tau_stage.runs import RunOptions, open_take, resume_job
-    from tau_stage.take import OVER, fold
 
-    folder, journal = open_take(take)
-    if fold(journal).ended in OVER:
+    folder, journal = runs.open_take(take)
+    if takes.fold(journal).ended in takes.OVER:
         raise typer.Exit(finish_take(folder, anyway=anyway, quiet=quiet, as_json=as_json))
-    options = RunOptions(
+    options = runs.RunOptions(
         endpoint=endpoint,
         live=live,
         allow_tools=allow_tools or read_settings().allow_tools,
@@ -52,7 +48,7 @@ def resume(
         aloud=False if aloud is None and stand_in else aloud,
     )
     perform_jobs(
-        [resume_job(folder, journal, anyway=anyway)],
+        [runs.resume_job(folder, journal, anyway=anyway)],
         options,
         out=folder.path.parent,
         budget=dollars(budget),
@@ -62,15 +58,13 @@ def resume(
     )
 
 
-def finish_take(folder: TakeFolder, *, anyway: bool = False, quiet: bool, as_json: bool) -> int:
+def finish_take(folder: takes.TakeFolder, *, anyway: bool = False, quiet: bool, as_json: bool) -> int:
     """Print a take whose scene came to its end, and make and judge what is missing; return the exit code of its run."""
-    from tau_stage.runs import TAKE_SPOILED
-
     delivered = deliver_take(folder, anyway=anyway, quiet=quiet, as_json=as_json)
-    return TAKE_SPOILED if delivered is None else delivered.exit_code
+    return runs.TAKE_SPOILED if delivered is None else delivered.exit_code
 
 
-def deliver_take(folder: TakeFolder, *, anyway: bool, quiet: bool, as_json: bool) -> DeliveredTake | None:
+def deliver_take(folder: takes.TakeFolder, *, anyway: bool, quiet: bool, as_json: bool) -> runs.DeliveredTake | None:
     """Print a take as it is; what was not made of it, or not judged, is made and judged now.
 
     Returns:
@@ -78,16 +72,14 @@ def deliver_take(folder: TakeFolder, *, anyway: bool, quiet: bool, as_json: bool
     """
     from tau_stage.cli.performing import print_take
     from tau_stage.cli.progress import open_status
-    from tau_stage.runs import finish, resume_job
-    from tau_stage.take import read_journal
 
     try:
         with open_status(quiet=quiet or as_json) as note:
-            delivered = finish(folder, anyway=anyway, note=note)
+            delivered = runs.finish(folder, anyway=anyway, note=note)
         if not (quiet or as_json):
             say(f"the take is {delivered.ended}")
         if not anyway:
-            resume_job(folder, read_journal(folder.journal), anyway=False)
+            runs.resume_job(folder, takes.read_journal(folder.journal), anyway=False)
     except TakeError as error:
         warn(error)
         return None

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tau_stage import runs
 from tau_stage.cli.options import AllowTools, Anyway, AsJson, Elsewhere, Live, Quiet, TakePath, read_settings
 
 
@@ -36,10 +37,9 @@ def retake(
     All other lines are taken over as they are; those that heard an old one are marked.
     """
     from tau_stage.cli.performing import perform_jobs
-    from tau_stage.runs import RunOptions, former_home, retake_job
     from tau_stage.take import Retake
 
     wanted = Retake(lines=tuple(lines or ()), direction=direction, takes=takes, through=through)
-    job = retake_job(take, wanted, anyway=anyway)
-    options = RunOptions(endpoint=endpoint, live=live, allow_tools=allow_tools or read_settings().allow_tools)
-    perform_jobs([job], options, out=out or former_home(job), quiet=quiet, as_json=as_json)
+    job = runs.retake_job(take, wanted, anyway=anyway)
+    options = runs.RunOptions(endpoint=endpoint, live=live, allow_tools=allow_tools or read_settings().allow_tools)
+    perform_jobs([job], options, out=out or runs.former_home(job), quiet=quiet, as_json=as_json)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tau_stage import runs, scene, take
 from tau_stage.cli.options import (
     AllowTools,
     Aloud,
@@ -26,11 +27,6 @@ from tau_stage.cli.options import (
     Var,
 )
 from tau_stage.cli.printing import warn
-
-if TYPE_CHECKING:
-    from tau_stage.runs import Job
-    from tau_stage.scene import Plan
-    from tau_stage.take import TakeFolder
 
 Record = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Record what players and providers say on a cassette in DIR.")
@@ -71,11 +67,9 @@ def run(
     from tau_stage.cli.performing import perform_jobs
     from tau_stage.cli.resume_command import finish_take
     from tau_stage.cli.scene_files import load_plans
-    from tau_stage.runs import Job, RunOptions, check_options, find_takes
-    from tau_stage.take import TakeFolder
 
     plans = load_plans(scenes, variables=var, only=only)
-    options = RunOptions(
+    options = runs.RunOptions(
         endpoint=endpoint,
         live=live,
         allow_tools=allow_tools or read_settings().allow_tools,
@@ -84,15 +78,15 @@ def run(
         replay=replay,
         aloud=aloud,
     )
-    check_options(plans[:1], options, at_once=jobs, resume=resume, changed=changed, through=through)
-    finished, wanted = list[TakeFolder](), [*map(Job, plans)]
+    runs.check_options(plans[:1], options, at_once=jobs, resume=resume, changed=changed, through=through)
+    finished, wanted = list[take.TakeFolder](), [*map(runs.Job, plans)]
     if changed:
         finished, wanted = _changed(out, plans, endpoint, through=through)
     elif resume:
-        finished, wanted = find_takes(out, plans, endpoint=endpoint, live=live)
+        finished, wanted = runs.find_takes(out, plans, endpoint=endpoint, live=live)
     if aloud is None and any((stand_in, replay, len(wanted) > 1, jobs > 1)):
         options = replace(options, aloud=False)
-    check_options([job.plan for job in wanted], options, at_once=jobs)
+    runs.check_options([job.plan for job in wanted], options, at_once=jobs)
     before = [finish_take(folder, quiet=quiet, as_json=as_json) for folder in finished]
     if not wanted:
         raise typer.Exit(max(before))
@@ -101,12 +95,10 @@ def run(
 
 
 def _changed(
-    out: Path, plans: Sequence[Plan], endpoint: str | None, *, through: bool
-) -> tuple[list[TakeFolder], list[Job]]:
+    out: Path, plans: Sequence[scene.Plan], endpoint: str | None, *, through: bool
+) -> tuple[list[take.TakeFolder], list[runs.Job]]:
     """Return the takes that stand, and what is performed of the other scenes; tell of those that stand."""
-    from tau_stage.runs import changed_jobs
-
-    standing, jobs = changed_jobs(out, plans, endpoint=endpoint, through=through)
-    for scene in standing:
-        warn(*scene.told(), sep="\n")
-    return [scene.takes[0].folder for scene in standing], jobs
+    standing, jobs = runs.changed_jobs(out, plans, endpoint=endpoint, through=through)
+    for each in standing:
+        warn(*each.told(), sep="\n")
+    return [each.takes[0].folder for each in standing], jobs

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from tau_stage import scene, take
 from tau_stage.cli.printing import say_json
 
 
@@ -18,18 +19,13 @@ def schema(
     describes what you write.
     """
     if of == "scene":
-        from tau_stage.scene import scene_schema
-
-        text = scene_schema()
+        text = scene.scene_schema()
     else:
         import json
 
-        from tau_stage.take import take_schema
-
-        text = json.dumps(take_schema(), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(take.take_schema(), indent=2, ensure_ascii=False) + "\n"
     if write is None:
         say_json(text, end="")
         return
-    from tau_stage.take import write_whole
 
-    write_whole({write: text}, "choose another file")
+    take.write_whole({write: text}, "choose another file")

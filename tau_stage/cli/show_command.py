@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, assert_never
 
 import typer
 
+from tau_stage import report
+from tau_stage import scene as scenes
 from tau_stage.cli.options import OneScene, Only, Var
 from tau_stage.cli.printing import console, is_plain, say, say_json, show_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tau_stage.report import TextReport
-    from tau_stage.scene import ImprovisePlan, ItemPlan, LinePlan, ListenPlan, Plan, PlayerPlan, SoundPlan, Step
 
 Row = tuple[str, ...]
 
@@ -33,18 +33,17 @@ def show(
 ) -> None:
     """Show what every line resolves to."""
     from tau_stage.cli.scene_files import load_plans
-    from tau_stage.scene import plan_json
 
     for plan in load_plans([scene], variables=var, only=only):
         if as_json:
-            say_json(plan_json(plan))
+            say_json(scenes.plan_json(plan))
         elif not is_plain(sys.stdout) and console().width >= WIDE:
             show_report(_tabulate(plan))
         else:
             say("\n".join(_plain(plan)))
 
 
-def _player(player: PlayerPlan) -> tuple[str, ...]:
+def _player(player: scenes.PlayerPlan) -> tuple[str, ...]:
     if player.human:
         told = f"recordings in {player.stand_in}, where nobody is there" if player.stand_in else ""
         return (player.name, "-", "-", f"human: {player.human}", "-", "-", _pan(player), told)
@@ -71,47 +70,46 @@ def _known(*facts: tuple[str, object]) -> list[str]:
     return [form.format(value) for form, value in facts if value]
 
 
-def _pan(player: PlayerPlan) -> str:
+def _pan(player: scenes.PlayerPlan) -> str:
     return f"{player.pan:g}" if player.pan else "-"
 
 
-def _step(step: Step) -> Iterator[Row]:
-    from tau_stage.scene import plan
+def _step(step: scenes.Step) -> Iterator[Row]:
 
     at = str(step.source_line)
     match step:
-        case plan.LinePlan():
+        case scenes.plan.LinePlan():
             yield _line(step)
-        case plan.ItemPlan():
+        case scenes.plan.ItemPlan():
             yield from _items(step)
-        case plan.PausePlan():
+        case scenes.plan.PausePlan():
             yield (at, "pause", "-", "-", "-", "-", f"{step.seconds:g}s")
-        case plan.SoundPlan():
+        case scenes.plan.SoundPlan():
             yield _sound(step)
-        case plan.TogetherPlan():
+        case scenes.plan.TogetherPlan():
             yield from ((*row[:-1], "together") for part in step.parts for row in _step(part))
-        case plan.ImprovisePlan():
+        case scenes.plan.ImprovisePlan():
             order = step.order if isinstance(step.order, str) else ", ".join(step.order)
             yield (at, step.id, ", ".join(step.players), order, "free play", "everyone who hears them", _ends(step))
-        case plan.ListenPlan():
+        case scenes.plan.ListenPlan():
             yield (at, step.id, step.player, "-", _microphone(step), "-", _ends(step))
         case _:
             assert_never(step)
 
 
-def _items(step: ItemPlan) -> Iterator[Row]:
+def _items(step: scenes.ItemPlan) -> Iterator[Row]:
     kind = "prompt" if step.role == "system" else step.role
     for name, words in (*step.words, *((name, f"[{file}]") for name, file in step.sounds)):
         yield (str(step.source_line), kind, name, "-", words, "-", "-")
 
 
-def _sound(step: SoundPlan) -> Row:
+def _sound(step: scenes.SoundPlan) -> Row:
     until = f"until {step.until or 'end'}" if step.kind == "bed" else f"{step.pause_s:g}s"
     facts = (step.id, "-", f"{step.gain_db:+g} dB", f"[{step.file}]", _names(step.hearers), until)
     return (str(step.source_line), *facts)
 
 
-def _microphone(step: ListenPlan) -> str:
+def _microphone(step: scenes.ListenPlan) -> str:
     """Tell whose voice it is, and who writes down what it says."""
     asked = dict(step.transcription or ())
     writer = "nobody" if step.transcription == () else asked.pop("model", "the server's own model")
@@ -119,7 +117,7 @@ def _microphone(step: ListenPlan) -> str:
     return f"an open microphone for {step.person}, written down by {writer}{further}"
 
 
-def _line(step: LinePlan) -> Row:
+def _line(step: scenes.LinePlan) -> Row:
     further = _known(
         ("{} tokens", step.max_output_tokens),
         ("cut after {0.heard_s:g}s", step.cut),
@@ -137,7 +135,7 @@ def _names(hearers: tuple[str, ...]) -> str:
     return ", ".join(hearers) or "nobody"
 
 
-def _ends(step: ImprovisePlan | ListenPlan) -> str:
+def _ends(step: scenes.ImprovisePlan | scenes.ListenPlan) -> str:
     """Say what ends a step that has no fixed length."""
     own = {"key {}": "key", "{} words": "words", "${}": "budget"}
     ends = _known(
@@ -149,13 +147,13 @@ def _ends(step: ImprovisePlan | ListenPlan) -> str:
     return "until " + " or ".join(ends) if ends else "until it ends"
 
 
-def _summary(plan: Plan) -> str:
+def _summary(plan: scenes.Plan) -> str:
     budget = "no budget" if plan.budget is None else f"budget ${plan.budget}"
     apart = "one after another" if plan.opening_gap_s is None else f"{plan.opening_gap_s:g}s apart"
     return f"{plan.title} ({plan.path}): {budget}, sessions open {apart}"
 
 
-def _delivered(plan: Plan) -> str:
+def _delivered(plan: scenes.Plan) -> str:
     """Say what is made of the take."""
     wanted = plan.deliver
     mix = wanted.mix
@@ -167,7 +165,7 @@ def _delivered(plan: Plan) -> str:
     return f"delivers {', '.join(made)}; {wanted.rate // 1000} kHz, {'stereo' if wanted.stereo else 'mono'}"
 
 
-def _plain(plan: Plan) -> Iterator[str]:
+def _plain(plan: scenes.Plan) -> Iterator[str]:
     """Yield each fact on its own line, after the name of what it belongs to: for people, grep and diff."""
     yield _summary(plan)
     yield _delivered(plan)
@@ -183,11 +181,9 @@ def _plain(plan: Plan) -> Iterator[str]:
                 yield from _facts(STEP_COLUMNS[2:], tuple(rest))
 
 
-def _strands(plan: Plan) -> Iterator[tuple[tuple[Step, ...], str]]:
+def _strands(plan: scenes.Plan) -> Iterator[tuple[tuple[scenes.Step, ...], str]]:
     """Yield the scene's own steps, then those of each cue, with what it waits for."""
-    from tau_stage.scene import EVENTS
-
-    words = {model: word for word, model in EVENTS.items()}
+    words = {model: word for word, model in scenes.EVENTS.items()}
     yield plan.steps, ""
     for cue in plan.cues:
         facts = ", ".join(f"{name} {value}" for name, value in cue.event.model_dump(exclude_none=True).items())
@@ -201,11 +197,12 @@ def _facts(names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[str]:
             yield f"  {name}: " + value.replace("\n", "\n    ")
 
 
-def _tabulate(plan: Plan) -> TextReport:
-    from tau_stage.report import TextReport, TextTable
+def _tabulate(plan: scenes.Plan) -> report.TextReport:
 
-    tables = [TextTable(PLAYER_COLUMNS, [_player(player) for player in plan.players], range(len(PLAYER_COLUMNS)))]
+    tables = [
+        report.TextTable(PLAYER_COLUMNS, [_player(player) for player in plan.players], range(len(PLAYER_COLUMNS)))
+    ]
     for steps, about in _strands(plan):
         rows = [row for step in steps for row in _step(step)]
-        tables.append(TextTable(STEP_COLUMNS, rows, range(len(STEP_COLUMNS)), title=about))
-    return TextReport((_summary(plan), _delivered(plan)), tables)
+        tables.append(report.TextTable(STEP_COLUMNS, rows, range(len(STEP_COLUMNS)), title=about))
+    return report.TextReport((_summary(plan), _delivered(plan)), tables)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from tau_stage import scene
 from tau_stage.cli.options import Scenes
 from tau_stage.cli.printing import say
 from tau_stage.text import counted
-
-if TYPE_CHECKING:
-    from tau_stage.scene import Document, Scene
 
 
 def tag(
@@ -20,8 +16,8 @@ def tag(
 
     ids: list[int] = []
 
-    def change(document: Document, scene: Scene) -> str:
-        text, number = _tagged(document, scene)
+    def change(document: scene.Document, loaded: scene.Scene) -> str:
+        text, number = _tagged(document, loaded)
         ids.append(number)
         return text
 
@@ -31,13 +27,11 @@ def tag(
         say(f"tagged {path}: {counted(number, 'id')}" if number else f"unchanged {path}")
 
 
-def _tagged(document: Document, scene: Scene) -> tuple[str, int]:
+def _tagged(document: scene.Document, loaded: scene.Scene) -> tuple[str, int]:
     """Write the ids into a scene's text. Return it, and how many are new."""
-    from tau_stage.scene import add_ids, written_lines
-
     if "script" in document.data:
         place = document.place(("script",), key=True)
         hint = "write it as lines first: tau-stage fmt --as lines"
         raise document.source.error(place, "the speeches of a script have no ids", hint)
-    lines = [(line.path, made) for made, line in written_lines(scene) if line.id is None]
-    return add_ids(document, lines), len(lines)
+    lines = [(line.path, made) for made, line in scene.written_lines(loaded) if line.id is None]
+    return scene.add_ids(document, lines), len(lines)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
+from tau_stage import checks, runs, suite, take
 from tau_stage.cli.options import AllowTools, Var
 from tau_stage.cli.printing import console, is_plain, say, say_commands, say_json
 from tau_stage.errors import UsageError
@@ -16,7 +17,6 @@ from tau_stage.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from tau_stage.suite import Case, Collected, Result, SuiteOptions
 
 STYLES = {"good": "green", "bad": "bold red", "quiet": "dim", "plain": "", "strong": "bold"}
 
@@ -99,13 +99,12 @@ def check_scenes(
 
     from tau_stage.cli.options import dollars, read_settings
     from tau_stage.cli.scene_files import named_values
-    from tau_stage.suite import TAKES, SuiteOptions, collect, is_strict, remember
 
     live = live or endpoint is not None
-    options = SuiteOptions(
+    options = suite.SuiteOptions(
         endpoint=endpoint,
         budget=dollars(budget),
-        strict=is_strict() if strict is None else strict,
+        strict=suite.is_strict() if strict is None else strict,
         cassettes=replay,
         live=live,
         repeat=repeat,
@@ -113,17 +112,17 @@ def check_scenes(
         recognise=check,
         allow_tools=allow_tools or read_settings().allow_tools,
         keep=out is not None,
-        out=out or TAKES,
+        out=out or suite.TAKES,
     )
     _refuse(options)
     with _told_everywhere(paths or ["scenes"], junit, summary, as_json=as_json) as named:
-        found = collect(named, named_values(var), options.cassettes if options.strict else None)
+        found = suite.collect(named, named_values(var), options.cassettes if options.strict else None)
     broken, cases = _failed(found) if failed else (found.broken, found.cases)
     cases = _variants(cases, only) if only else cases
     if not options.keep and not failed:
         shutil.rmtree(options.out, ignore_errors=True)  # takes of the last test
     results = list(_shown(found.left_out, chain(broken, _results(cases, options, jobs)), quiet=as_json))
-    remember(results, whole=not (failed or var or only))
+    suite.remember(results, whole=not (failed or var or only))
     _write(results, found.left_out, junit, summary, as_json=as_json)
     _sum_up(results, form, as_json=as_json)
     _leave(results)
@@ -134,33 +133,28 @@ def _told_everywhere(
     named: Sequence[str], junit: Path | None, summary: Path | None, *, as_json: bool
 ) -> Iterator[Sequence[str]]:
     """Write into every report that nothing can be tested of what is named."""
-    from tau_stage.suite import nothing_found
-
     try:
         yield named
     except UsageError as error:
-        _write([nothing_found(named, error)], {}, junit, summary, as_json=as_json)
+        _write([suite.nothing_found(named, error)], {}, junit, summary, as_json=as_json)
         raise
 
 
-def _leave(results: Sequence[Result]) -> NoReturn:
-    from tau_stage.suite import exit_code
+def _leave(results: Sequence[suite.Result]) -> NoReturn:
 
     if all(result.state == "unchecked" for result in results):
         hint = "write expect: into it, accept a take of it (--update), or record it: docs/ci.md"
         raise UsageError("nothing is expected of any scene, so nothing was tested", hint)
-    raise typer.Exit(exit_code(results))
+    raise typer.Exit(suite.exit_code(results))
 
 
-def _refuse(options: SuiteOptions) -> None:
-    from tau_stage.checks import require_recogniser
-    from tau_stage.runs import refuse_together
+def _refuse(options: suite.SuiteOptions) -> None:
 
     recorded = ("--live goes neither with --replay nor with --update", "record a cassette, or accept a take")
     ceiling = f"say what each scene may cost in all {options.repeat} performances together: --budget '$2'"
     has_budget = options.budget is not None
     remedy = "add --live, or leave it out: nothing else costs money"
-    refuse_together(
+    runs.refuse_together(
         {"live": options.live, "replay": options.cassettes is not None, "update": options.update, "budget": has_budget}
         | {"not live": not options.live, "repeat": options.repeat > 1, "no budget": not has_budget},
         ({"live", "replay"}, *recorded),
@@ -169,46 +163,40 @@ def _refuse(options: SuiteOptions) -> None:
         ({"live", "repeat", "no budget"}, "--live --repeat has no ceiling", ceiling),
     )
     if options.recognise:
-        require_recogniser()
+        checks.require_recogniser()
 
 
-def _results(cases: Sequence[Case], options: SuiteOptions, jobs: int | None) -> Iterator[Result]:
+def _results(cases: Sequence[suite.Case], options: suite.SuiteOptions, jobs: int | None) -> Iterator[suite.Result]:
     """Yield what each scene comes to, in order; several at a time, where there are several processors."""
     import os
-
-    from tau_stage.suite import run_case
 
     at_once = 1 if options.live or len(cases) <= FEW else os.cpu_count() or 1
     processes = min(len(cases), jobs or at_once)
     if processes <= 1:
-        yield from (run_case(case, options) for case in cases)
+        yield from (suite.run_case(case, options) for case in cases)
         return
     from functools import partial
 
-    from tau_stage.suite import killed_case, run_in_processes
-
-    yield from run_in_processes(partial(run_case, options=options), cases, processes, killed_case)
+    yield from suite.run_in_processes(partial(suite.run_case, options=options), cases, processes, suite.killed_case)
 
 
 FEW = 3
 """So many scenes are tested sooner than a second process has started."""
 
 
-def _failed(found: Collected) -> tuple[Sequence[Result], Sequence[Case]]:
+def _failed(found: suite.Collected) -> tuple[Sequence[suite.Result], Sequence[suite.Case]]:
     """Choose what failed or broke last time."""
-    from tau_stage.suite import case_id, failed_ids, remembered
-
-    wanted = failed_ids(remembered())
+    wanted = suite.failed_ids(suite.remembered())
     if not wanted:
         raise UsageError("nothing failed last time, or nobody knows", "leave out --failed")
     broken = [each for each in found.broken if each.path in {name.rpartition("[")[0] for name in wanted} | wanted]
-    cases = [case for case in found.cases if {case.path, case_id(case.path, case.variant)} & wanted]
+    cases = [case for case in found.cases if {case.path, suite.case_id(case.path, case.variant)} & wanted]
     if not (broken or cases):
         raise UsageError("what failed last time is not among these scenes", "name it, or leave out --failed")
     return broken, cases
 
 
-def _variants(cases: Sequence[Case], names: Sequence[str]) -> Sequence[Case]:
+def _variants(cases: Sequence[suite.Case], names: Sequence[str]) -> Sequence[suite.Case]:
     """Choose variants by their names."""
     known = {case.variant for case in cases} - {""}
     for name in names:
@@ -218,7 +206,7 @@ def _variants(cases: Sequence[Case], names: Sequence[str]) -> Sequence[Case]:
     return [case for case in cases if case.variant in names]
 
 
-def _shown(left_out: Mapping[str, str], results: Iterable[Result], *, quiet: bool) -> Iterator[Result]:
+def _shown(left_out: Mapping[str, str], results: Iterable[suite.Result], *, quiet: bool) -> Iterator[suite.Result]:
     """Yield results as they come, and print what was left out, and them."""
     for path, reason in left_out.items():
         if not quiet:
@@ -229,12 +217,11 @@ def _shown(left_out: Mapping[str, str], results: Iterable[Result], *, quiet: boo
         yield result
 
 
-def _show(result: Result) -> None:
-    from tau_stage.suite import plain_text, render_result, texts_of
+def _show(result: suite.Result) -> None:
 
-    rows = render_result(result, texts_of(result))
+    rows = suite.render_result(result, suite.texts_of(result))
     if is_plain(sys.stdout):
-        say(plain_text(rows))
+        say(suite.plain_text(rows))
         return
     from rich.text import Text
 
@@ -244,7 +231,7 @@ def _show(result: Result) -> None:
 
 
 def _write(
-    results: Sequence[Result],
+    results: Sequence[suite.Result],
     left_out: Mapping[str, str],
     junit: Path | None,
     summary: Path | None,
@@ -252,22 +239,17 @@ def _write(
     as_json: bool,
 ) -> None:
     """Write what came of it, and what was left out, for programs and for pages."""
-    from tau_stage.suite import as_json as told_as_json
-    from tau_stage.suite import as_junit, as_markdown
-    from tau_stage.take import write_whole
-
     if junit:
-        write_whole({junit: as_junit(results, left_out)}, "choose another file")
+        take.write_whole({junit: suite.as_junit(results, left_out)}, "choose another file")
     if summary:
-        write_whole({summary: as_markdown(results, left_out)}, "choose another file")
+        take.write_whole({summary: suite.as_markdown(results, left_out)}, "choose another file")
     if as_json:
-        say_json(told_as_json(results, left_out), end="")
+        say_json(suite.as_json(results, left_out), end="")
 
 
-def _sum_up(results: Sequence[Result], form: str, *, as_json: bool) -> None:
-    from tau_stage.suite import as_annotations, total
+def _sum_up(results: Sequence[suite.Result], form: str, *, as_json: bool) -> None:
 
-    if form == "github" and (lines := as_annotations(results)):
+    if form == "github" and (lines := suite.as_annotations(results)):
         say_commands(lines, to=sys.stderr if as_json else sys.stdout)
     if not as_json:
-        say(total(results))
+        say(suite.total(results))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tau_stage import understudy as understudies
 from tau_stage.cli.printing import say
-
-if TYPE_CHECKING:
-    from tau_stage.understudy import Understudy
 
 
 def understudy(
@@ -40,13 +38,12 @@ def understudy(
     The understudy speaks with real voices, answers as strictly as a provider, and costs nothing.
     """
     from tau_stage.termination import run_until_signal
-    from tau_stage.understudy import Ensemble, SoundCache, Understudy, parse_fault, parse_origin, profile_named
 
-    orders = [*map(parse_fault, fault or ())]
-    origins = {parse_origin(origin) for origin in allow_origin or ()}
-    server = Understudy(
-        Ensemble(cache=SoundCache.of_user()),
-        profile=profile_named(as_) if as_ else None,
+    orders = [*map(understudies.parse_fault, fault or ())]
+    origins = {understudies.parse_origin(origin) for origin in allow_origin or ()}
+    server = understudies.Understudy(
+        understudies.Ensemble(cache=understudies.SoundCache.of_user()),
+        profile=understudies.profile_named(as_) if as_ else None,
         key=key,
         faults=orders,
         expires_s=expires,
@@ -57,12 +54,10 @@ def understudy(
     run_until_signal(_serve, server, host, port, clock={})  # a handler alone does not wake a loop that waits
 
 
-async def _serve(server: Understudy, host: str, port: int) -> None:
+async def _serve(server: understudies.Understudy, host: str, port: int) -> None:
     import anyio
 
-    from tau_stage.understudy import open_understudy
-
-    async with open_understudy(server, host=host, port=port) as url:
+    async with understudies.open_understudy(server, host=host, port=port) as url:
         model = server.profile.model if server.profile else "gpt-realtime-2.1-mini"
         say(f"The understudy listens at {url}/v1/realtime?model={model}  (Ctrl-C ends it)")
         await anyio.sleep_forever()

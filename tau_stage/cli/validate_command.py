@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tau_stage import cost, report, scene
 from tau_stage.cli.options import Only, Scenes, Var
 from tau_stage.cli.printing import say, say_commands, say_json, warn
 from tau_stage.errors import SceneError
@@ -15,8 +16,6 @@ from tau_stage.text import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tau_stage.report import Annotation
-    from tau_stage.scene import Plan
 
 SHORT_STEPS = 50
 """A scene with fewer steps, all of them written down, cannot fill a model's window."""
@@ -37,36 +36,36 @@ def validate(
 
         load_plans(scenes, loaded=_praise, variables=var, only=only)
         return
-    from tau_stage.report import as_github, as_json
 
     found = _found(scenes, var, only)
     if form == "json":
-        say_json(as_json(found))
+        say_json(report.as_json(found))
     elif found:
-        say_commands(as_github(found))
+        say_commands(report.as_github(found))
     raise typer.Exit(2 if any(finding.severity == "error" for finding in found) else 0)
 
 
-def _found(scenes: Sequence[str], variables: Sequence[str] | None, only: Sequence[str] | None) -> list[Annotation]:
+def _found(
+    scenes: Sequence[str], variables: Sequence[str] | None, only: Sequence[str] | None
+) -> list[report.Annotation]:
     """Find everything that is wrong, or may be, in the order of the files."""
     from tau_stage.cli.scene_files import load_plans
-    from tau_stage.report import Annotation
 
-    found: list[Annotation] = []
-    for scene in scenes:
+    found: list[report.Annotation] = []
+    for path in scenes:
         try:
-            plans = load_plans([scene], variables=variables, only=only)
+            plans = load_plans([path], variables=variables, only=only)
         except SceneError as error:
-            found += map(Annotation.of, (error, *error.also))
+            found += map(report.Annotation.of, (error, *error.also))
             continue
         for remark in dict.fromkeys(remark for plan in plans for remark in plan.warnings):
             spot = remark.location
-            found.append(Annotation(spot.path, spot.line, spot.column, "warning", str(remark)))
-        found += [Annotation(scene, 1, 1, "warning", text) for plan in plans for text in _warnings(plan)]
+            found.append(report.Annotation(spot.path, spot.line, spot.column, "warning", str(remark)))
+        found += [report.Annotation(path, 1, 1, "warning", text) for plan in plans for text in _warnings(plan)]
     return found
 
 
-def _praise(plan: Plan) -> None:
+def _praise(plan: scene.Plan) -> None:
     players, lines = counted(len(plan.players), "player"), counted(len(plan.lines), "line")
     variant = f" ({plan.variant})" if plan.variant else ""
     say(f"ok {plan.path}: {plan.title}{variant}, {players}, {lines}")
@@ -76,30 +75,24 @@ def _praise(plan: Plan) -> None:
         warn(f"warning: {plan.path}: {warning}")
 
 
-def _warnings(plan: Plan) -> tuple[str, ...]:
+def _warnings(plan: scene.Plan) -> tuple[str, ...]:
     """Warn the scene's author of models that end, and of windows, where the scene is long enough for it."""
-    from tau_stage.cost import retirement_warnings
-    from tau_stage.scene import sound_warnings
-
-    told = (*_unknown_voices(plan), *sound_warnings(plan))
+    told = (*_unknown_voices(plan), *scene.sound_warnings(plan))
     today = datetime.now(UTC).date()
     if not _may_be_long(plan):
-        return (*told, *retirement_warnings(plan, today))
-    from tau_stage.cost import forecast
+        return (*told, *cost.retirement_warnings(plan, today))
 
-    return (*told, *forecast(plan, today).warnings)
+    return (*told, *cost.forecast(plan, today).warnings)
 
 
-def _unknown_voices(plan: Plan) -> Iterator[str]:
-    from tau_stage.scene import voice_warning
+def _unknown_voices(plan: scene.Plan) -> Iterator[str]:
 
     for player in plan.models:
-        if warning := voice_warning(player.voice, player.endpoint):
+        if warning := scene.voice_warning(player.voice, player.endpoint):
             yield f"player {player.name}: {warning}"
 
 
-def _may_be_long(plan: Plan) -> bool:
-    from tau_stage.scene import ImprovisePlan, ListenPlan
+def _may_be_long(plan: scene.Plan) -> bool:
 
     steps = [step for strand in plan.step_lists for step in strand]
-    return len(steps) >= SHORT_STEPS or any(isinstance(step, ImprovisePlan | ListenPlan) for step in steps)
+    return len(steps) >= SHORT_STEPS or any(isinstance(step, scene.ImprovisePlan | scene.ListenPlan) for step in steps)

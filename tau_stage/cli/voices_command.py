@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tau_stage import audio, scene, take, understudy
 from tau_stage.cli.printing import say
 from tau_stage.errors import UsageError
 
@@ -22,13 +23,12 @@ def voices(
 
     With --sample the understudy speaks in each of them.
     """
-    from tau_stage.scene import VOICES, did_you_mean, listed
-
-    if endpoint not in VOICES:
+    if endpoint not in scene.VOICES:
         raise UsageError(
-            f"there is no endpoint '{endpoint}'", did_you_mean(endpoint, VOICES, f"known: {listed(VOICES)}")
+            f"there is no endpoint '{endpoint}'",
+            scene.did_you_mean(endpoint, scene.VOICES, f"known: {scene.listed(scene.VOICES)}"),
         )
-    names = VOICES[endpoint]
+    names = scene.VOICES[endpoint]
     if names is None:
         say(f"the voices of {endpoint} are not known here; a scene may name any")
         return
@@ -38,14 +38,13 @@ def voices(
 
 
 def _sample(names: list[str], folder: Path, text: str) -> None:
-    from tau_stage.audio import WavWriter
-    from tau_stage.take import guarded
-    from tau_stage.understudy import SpeechRequest, Voices, plan_speech
 
-    speaker = Voices()
-    with guarded(folder, "choose another folder"):
+    speaker = understudy.Voices()
+    with take.guarded(folder, "choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
-            cue = SpeechRequest(instructions="", system=(), user=f'Perform this line: "{text}"', heard=(), voice=name)
-            with WavWriter(folder / f"{name}.wav") as file:
-                file.append(speaker.speak(plan_speech(cue), name))
+            cue = understudy.SpeechRequest(
+                instructions="", system=(), user=f'Perform this line: "{text}"', heard=(), voice=name
+            )
+            with audio.WavWriter(folder / f"{name}.wav") as file:
+                file.append(speaker.speak(understudy.plan_speech(cue), name))
