@@ -55,9 +55,7 @@ def map_strings(value: Any, change: StringChange, dropped: Collection[str] = (),
 
 
 def replace_audio(event: Event, swap: Callable[[AudioT], object], wanted: type[AudioT]) -> Event:
-    """Put something else for the sounds of an event: references for base64, or the other way round.
-
-    What is a sound before is ``wanted``: ``str`` or ``dict``. The event stays as it is.
+    """Put something else for the sounds of an event, where what is a sound is ``wanted``: ``str`` or ``dict``.
 
     >>> replace_audio({"type": "input_audio_buffer.append", "audio": "AAA="}, len, str)
     {'type': 'input_audio_buffer.append', 'audio': 4}
@@ -139,11 +137,7 @@ class ClipWriter:
             del clip.refs[0]["from"], clip.refs[0]["to"]
 
     def deliver(self, folder: Path) -> None:
-        """Write every sound as FLAC, and look whether it is there: libsndfile does not always say that a disk failed.
-
-        Raises:
-            OSError: One cannot be written, or could not be kept while it was recorded.
-        """
+        """Write every sound as FLAC, or raise an ``OSError``; libsndfile does not always say that a disk failed."""
         if self._problem:
             raise self._problem
         clips = Clips(folder.parent)
@@ -166,14 +160,10 @@ class Clips:
         self._whole = lru_cache(DECODED)(self._decode)
 
     def bytes_of(self, ref: Event) -> bytes:
-        """Read a sound's bytes.
-
-        Raises:
-            CassetteError: The clip is missing or damaged, or has no such part.
-        """
-        name, start, end = str(ref.get("clip")), ref.get("from", 0), ref.get("to")
+        """Read a sound's bytes; a ``CassetteError`` tells of a clip that is missing or damaged, or has no such part."""
+        name = str(ref.get("clip"))
         data = self._whole(name)
-        end = len(data) if end is None else end
+        start, end = ref.get("from", 0), ref.get("to", len(data))
         if not (isinstance(start, int) and isinstance(end, int) and 0 <= start <= end <= len(data)):
             raise CassetteError(str(self.file(name)), f"has {len(data)} bytes, not {start} to {end}", RECORD_AGAIN)
         return data[start:end]
@@ -200,11 +190,7 @@ class Clips:
         return data
 
     def measure(self, name: str) -> tuple[float, int]:
-        """Measure how long a clip is, in seconds, and how many bytes its file has.
-
-        Raises:
-            CassetteError: It is missing or damaged.
-        """
+        """Measure a clip's seconds, and the bytes of its file; a ``CassetteError`` tells that it is not whole."""
         file = self._checked(name)
         try:
             return soundfile.info(file).duration, file.stat().st_size
@@ -223,17 +209,11 @@ class Clips:
 
     def names(self) -> Iterator[str]:
         """Yield every clip that is there."""
-        for file in sorted(self._folder.glob("*.flac")):
-            if NAME.fullmatch(file.stem):
-                yield file.stem
+        yield from filter(NAME.fullmatch, sorted(file.stem for file in self._folder.glob("*.flac")))
 
 
 def refuse_lfs_pointer(file: Path, data: bytes) -> None:
-    """Refuse what Git LFS has not fetched: it is no part of a cassette.
-
-    Raises:
-        CassetteError: It is a pointer.
-    """
+    """Refuse what Git LFS has not fetched, with a ``CassetteError``: it is no part of a cassette."""
     if is_lfs_pointer(data):
         raise CassetteError(str(file), LFS_PROBLEM, LFS_HINT)
 

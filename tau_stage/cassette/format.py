@@ -62,12 +62,7 @@ class CassetteEvent:
 
     @classmethod
     def decode(cls, player: str, line: Event, codec: DeltaCodec) -> CassetteEvent:
-        """Read a line of a player's file.
-
-        Raises:
-            KeyError: Something is missing.
-            ValueError: It is no event.
-        """
+        """Read a line of a player's file; a ``KeyError`` or ``ValueError`` tells that it is no event."""
         number, at_ms, socket = int(line["n"]), int(line["ms"]), int(line.get("socket", 1))
         if (body := codec.decode(socket, line)) is not None:
             return cls(number, at_ms, player, socket, "told", body)
@@ -115,12 +110,6 @@ class Cassette:
         """The clips that its events speak of, each once."""
         bodies = (entry.body for entry in self.entries if entry.kind in ("ask", "told"))
         return list(dict.fromkeys(str(ref["clip"]) for body in bodies for ref in refs_in(body)))
-
-
-def cassette_of(folder: Path, slug: str) -> Path | None:
-    """Return the cassette of a scene in a folder of cassettes, if there is one."""
-    path = folder / slug
-    return path if (path / MANIFEST).is_file() else None
 
 
 def cassettes_in(folder: Path) -> list[Path]:
@@ -205,11 +194,6 @@ def write_events(folder: Path, file: str, entries: Iterable[CassetteEvent]) -> t
     return len(lines), sha256(data).hexdigest()
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write ``cassette.json``, which makes a folder a cassette."""
-    (folder / MANIFEST).write_text(format_manifest(manifest), "utf-8")
-
-
 def format_manifest(manifest: Manifest) -> str:
     """Return the text of ``cassette.json``."""
     return printable_json(manifest.model_dump_json(indent=2)) + "\n"
@@ -238,11 +222,7 @@ def spare_files(cassette: Cassette) -> list[Path]:
 
 
 def refuse_linked_cassette(path: Path) -> None:
-    """Refuse to delete through a link that leads elsewhere.
-
-    Raises:
-        CassetteError: The folder of sounds is a link.
-    """
+    """Refuse to delete through a link that leads elsewhere, with a ``CassetteError``."""
     if path.is_symlink() or (path / FOLDER).is_symlink():
         raise CassetteError(str(path), "is a link, or its sounds lie behind one", "prune the folder it leads to")
 
@@ -287,8 +267,7 @@ class DeltaCodec:
     def decode(self, socket: int, line: Event) -> Event | None:
         """Return the event that a short line stands for; None where it stands for none.
 
-        Raises:
-            KeyError: Nothing came before it.
+        A ``KeyError`` tells that nothing came before it.
         """
         kind = next((kind for kind in ("sound", "words") if kind in line), None)
         if kind is None:

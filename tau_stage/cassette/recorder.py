@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -35,7 +36,6 @@ from tau_stage.cassette.format import (
     spare_files,
     verify_cassette,
     write_events,
-    write_manifest,
 )
 from tau_stage.cassette.redaction import Redactor
 from tau_stage.errors import CassetteError, ConnectFailed, SessionClosed, SessionError, TakeError, Timeout, os_reason
@@ -64,7 +64,7 @@ class Recorder:
         self._inner = inner
         self._final = final
         self._folder = folder
-        self._redactors = {player.name: Redactor(slug(player.name), secrets) for player in plan.models}
+        self.redactors = {player.name: Redactor(slug(player.name), secrets) for player in plan.models}
         self._entries: list[CassetteEvent] = []
         self._began: float | None = None
         self._sockets: dict[str, int] = {}
@@ -79,8 +79,7 @@ class Recorder:
     def finish(self, take: Take) -> Path | None:
         """Leave the cassette under its name; None where the take did not come to its end, and nothing is left.
 
-        Raises:
-            CassetteError: It cannot be written. The former one stands; the new one is kept beside it if it is whole.
+        Where it cannot be written (``CassetteError``), the former one stands, and a whole new one is kept beside it.
         """
         self.is_complete = take.ended == "complete"
         if not self.is_complete:
@@ -113,18 +112,13 @@ class Recorder:
                 recorded.end()
 
     def _refusal(self, player: str, error: SessionError) -> Event:
-        match error:
-            case ConnectFailed():
-                facts = {name: getattr(error, name) for name in REFUSAL if getattr(error, name) is not None}
-                return facts | {"reason": self.redactor(player).text(error.reason)}
-            case Timeout():
-                return {"what": error.what, "waited_s": error.waited_s}
-            case _:
-                return {"reason": self.redactor(player).text(error.what_happened())}
-
-    def redactor(self, player: str) -> Redactor:
-        """Return what knows what a cassette must not hold of a player's conversation."""
-        return self._redactors[player]
+        if isinstance(error, Timeout):
+            return {"what": error.what, "waited_s": error.waited_s}
+        strike = self.redactors[player].text
+        if not isinstance(error, ConnectFailed):
+            return {"reason": strike(error.what_happened())}
+        facts = {name: fact for name in REFUSAL if (fact := getattr(error, name)) is not None}
+        return facts | {"reason": strike(error.reason)}
 
     def note(self, player: str, socket: int, kind: Kind, body: Event) -> CassetteEvent:
         """Note that something happened."""
@@ -151,11 +145,9 @@ class Recorder:
             facts = {"endpoint": _public(place.name), "dialect": place.dialect.name, "events": events}
             tracks[player.name] = PlayerTrack.model_validate({"file": file, **facts, "sha256": hashed})
         lines = {str(line.number): line.id for line in take.lines}
-        title, name, recording = self._plan.title, self._plan.slug, _id_of(self._folder)
-        manifest = Manifest(
-            tau_stage=__version__, title=title, slug=name, recording=recording, players=tracks, lines=lines
-        )
-        write_manifest(self._folder, manifest)
+        facts = {"title": self._plan.title, "slug": self._plan.slug, "recording": _id_of(self._folder), "lines": lines}
+        manifest = Manifest(tau_stage=__version__, players=tracks, **facts)
+        (self._folder / MANIFEST).write_text(format_manifest(manifest), "utf-8")
 
 
 class RecordedTransport:
@@ -164,10 +156,9 @@ class RecordedTransport:
     def __init__(self, inner: Transport, recorder: Recorder, player: str, socket: int, heard_rate: int) -> None:
         self._inner = inner
         self._recorder = recorder
-        self._player = player
-        self._socket = socket
+        self._note = partial(recorder.note, player, socket)
         self._heard_rate = heard_rate
-        self._redactor = recorder.redactor(player)
+        self._redactor = recorder.redactors[player]
         self._hung_up = False
         self._fed = ClipBuilder()
         self._spoken: dict[tuple[str, ...], ClipBuilder] = {}
@@ -175,7 +166,7 @@ class RecordedTransport:
     async def send(self, frame: bytes) -> None:
         """Send one frame."""
         event: Event = from_json(frame)
-        entry = self._recorder.note(self._player, self._socket, "ask", self._redactor.redact_sent(self._sent(event)))
+        entry = self._note("ask", self._redactor.redact_sent(self._sent(event)))
         try:
             await self._inner.send(frame)
         except SessionClosed:
@@ -187,19 +178,15 @@ class RecordedTransport:
         try:
             frame = await self._inner.receive()
         except SessionClosed as closed:
-            if self._hung_up:
-                raise
-            reason = self._redactor.text(closed.reason)
-            self._recorder.note(self._player, self._socket, "closed", {"code": closed.code, "reason": reason})
+            if not self._hung_up:
+                self._note("closed", {"code": closed.code, "reason": self._redactor.text(closed.reason)})
             raise
         event = parse_object(frame)
         if event is not None:
             event.pop("obfuscation", None)  # noise: it would keep every delta from being written short
-            redacted = self._redactor.redact_received(self._received(event))
-            self._recorder.note(self._player, self._socket, "told", redacted)
+            self._note("told", self._redactor.redact_received(self._received(event)))
         else:
-            text = self._redactor.text(bytes(frame).decode(errors="replace"))
-            self._recorder.note(self._player, self._socket, "raw", {"frame": text})
+            self._note("raw", {"frame": self._redactor.text(bytes(frame).decode(errors="replace"))})
         return frame
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
@@ -273,9 +260,7 @@ def record_cassette(plan: Plan, stage: Stage, folder: Path, secrets: Collection[
 
 
 def finish_recording(folder: Path) -> bool:
-    """Finish a recording that was cut when its take had come to its end: a whole cassette takes its place.
-
-    Return whether the cassette of that recording stands under its name.
+    """Finish a recording that was cut when its take had ended, and tell whether its cassette stands under its name.
 
     Raises:
         CassetteError: It is whole, and cannot take its place, or another was recorded since.
@@ -334,10 +319,8 @@ def put_in_place(new: Path, final: Path) -> None:
     """Let a new cassette take the place of an old one in its folder, so that one of them stands there at every instant.
 
     What it is made of is brought there beside what is there, the manifest is replaced at once, and what nobody speaks
-    of any more is removed. The events get names of their own first, so that no file changes under a manifest.
-
-    Raises:
-        CassetteError: It cannot be written; the new one is left where it is.
+    of any more is removed. The events get names of their own first, so that no file changes under a manifest. Where it
+    cannot be written (``CassetteError``), the new one is left where it is.
     """
     try:
         if not final.exists():

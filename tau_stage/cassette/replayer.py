@@ -38,7 +38,7 @@ from tau_stage.cassette.event_diff import (
     line_of,
     replace_ids,
 )
-from tau_stage.cassette.format import REFUSAL, Cassette, CassetteEvent, cassette_of, load_cassette
+from tau_stage.cassette.format import MANIFEST, REFUSAL, Cassette, CassetteEvent, load_cassette
 from tau_stage.errors import CassetteDiffers, CassetteError, ConnectFailed, SessionClosed, Timeout
 from tau_stage.protocol import Endpoint, endpoint
 from tau_stage.scene import Plan, PlayerPlan
@@ -80,21 +80,17 @@ class Replay:
         Raises:
             CassetteError: There is none for it, or it is damaged.
         """
-        path = cassette_of(folder, plan.slug)
+        path = folder / plan.slug
         if folder.is_file():
             hint = "name a folder of cassettes; run --record DIR makes one"
             raise CassetteError(str(folder), "is a file, and a folder of cassettes belongs here", hint)
-        if path is None:
+        if not (path / MANIFEST).is_file():
             hint = f"record it: tau-stage run {quote(plan.path)} --record {quote(str(folder))}"
-            raise CassetteError(str(folder / plan.slug), "there is no cassette of this scene", hint)
+            raise CassetteError(str(path), "there is no cassette of this scene", hint)
         return cls(load_cassette(path))
 
     def finish(self, take: Take) -> None:
-        """Make sure that the scene said all that was recorded.
-
-        Raises:
-            CassetteDiffers: It ended before, or has parted from the cassette.
-        """
+        """Make sure that the scene said all that was recorded: else raise a ``CassetteDiffers``."""
         if self.differs:
             raise self.differs
         left = (entry for entry in self.cassette.entries if entry.number not in self._done)
@@ -109,9 +105,8 @@ class Replay:
         try:
             place = endpoint(track.endpoint, track.dialect)
         except KeyError:
-            raise CassetteError(
-                str(self.cassette.path), f"there is no endpoint {track.endpoint!r}", RECORD_AGAIN
-            ) from None
+            problem = f"there is no endpoint {track.endpoint!r}"
+            raise CassetteError(str(self.cassette.path), problem, RECORD_AGAIN) from None
         if player.endpoint and "://" not in player.endpoint and player.endpoint != track.endpoint:
             raise self._difference(player.name, "", "endpoint", repr(track.endpoint), repr(player.endpoint))
         return place
@@ -156,11 +151,7 @@ class Replay:
     # ---- differences
 
     async def diverge(self, difference: CassetteDiffers) -> None:
-        """Note that the scene parted from the cassette: the first to notice tells, everybody else waits for the end.
-
-        Raises:
-            CassetteDiffers: As given.
-        """
+        """Note that the scene parted from the cassette: the first to notice raises it, the others wait for the end."""
         if self.differs is None:
             self.differs = difference
             raise difference
@@ -236,11 +227,7 @@ class ReplayedTransport:
         self._over = anyio.Event()
 
     def check(self) -> None:
-        """Make sure that it is open.
-
-        Raises:
-            SessionClosed: It is not.
-        """
+        """Make sure that it is open: else raise a ``SessionClosed``."""
         if self._closed:
             raise self._closed.about()
 
@@ -249,11 +236,7 @@ class ReplayedTransport:
         return told.kind != "ask" and any(missing.number < sent < told.number for sent in self._hasty)
 
     async def send(self, frame: bytes) -> None:
-        """Send one frame: it must be what was sent when it was recorded.
-
-        Raises:
-            CassetteDiffers: It is not.
-        """
+        """Send one frame; a ``CassetteDiffers`` tells that it is not what was sent when it was recorded."""
         self.check()
         now = replace_audio(from_json(frame), lambda coded: SentAudio(pybase64.b64decode(coded)), str)
         same = (entry for entry in self._to_send if first_difference(entry.body, now, self._clips.is_same) is None)

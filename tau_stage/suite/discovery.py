@@ -93,9 +93,8 @@ def _look_of(text: str) -> FileLook:
 def _said(text: str) -> str:
     """Tell whose the comments at the head of a file say it is."""
     head = re.match(r"(?:[ \t]*(?:#.*)?\r?\n)*", text)
-    if head and OURS.search(head[0]):
-        return "ours"
-    return "another's" if head and SCHEMA.search(head[0]) else ""
+    signs = {"ours": OURS, "another's": SCHEMA}
+    return next((owner for owner, sign in signs.items() if head and sign.search(head[0])), "")
 
 
 def _keys(text: str) -> tuple[list[str], tuple[str, ...]]:
@@ -167,8 +166,7 @@ def is_scene_file(file: Path, top: Path) -> bool:
 def find_scenes(paths: Sequence[str]) -> FoundScenes:
     """Find the scene files that are named, whatever they look like, and those in folders that are; each once, in order.
 
-    Raises:
-        UsageError: One is not there, or there is no scene.
+    A ``UsageError`` tells that one is not there, or that there is no scene.
     """
     found = FoundScenes()
     for name in paths:
@@ -280,14 +278,13 @@ def _orphans(found: Iterable[tuple[Path, str]], scenes: Sequence[str], files: Se
 def _orphan(path: Path, name: str, owners: Mapping[str, str], files: Iterable[Path]) -> CaseError:
     """Say of what belongs to no scene what it probably was of."""
     kind = "snapshot" if path.parent.name == SNAPSHOTS else "cassette"
-    probably = _probably(path, name, owners)
-    alike = ", which is written with other characters" if probably == composed(name) != name else ""
-    told = f"; it probably was of {probably}{alike}" if probably else ""
-    scene = next((file.name for file in sorted(files) if _may_be_of(str(file), name)), "")
-    if scene and not probably:
-        told = f"; it probably was of a variant that {scene} has no longer"
-    remedy = f"rename it to {probably}{_ending(path)}, or delete it"
-    hint = remedy if probably else "delete it, or bring the scene back"
+    told, hint = "", "delete it, or bring the scene back"
+    if probably := _probably(path, name, owners):
+        alike = ", which is written with other characters" if probably == composed(name) != name else ""
+        told, hint = f"{probably}{alike}", f"rename it to {probably}{_ending(path)}, or delete it"
+    elif scene := next((file.name for file in sorted(files) if _may_be_of(str(file), name)), ""):
+        told = f"a variant that {scene} has no longer"
+    told = told and f"; it probably was of {told}"
     return CaseError(f"the {kind} belongs to no scene{told}\nhint: {hint}", str(path), code=2)
 
 
@@ -347,20 +344,12 @@ class Case:
     given: Mapping[str, str] = field(default_factory=dict)
 
     def plan(self) -> Plan:
-        """Make the plan of this variant.
-
-        Raises:
-            SceneError: It cannot be performed.
-        """
+        """Make the plan of this variant; a ``SceneError`` tells why it cannot be performed."""
         return make_plan(load_variants(self.path, self.given, only=(self.variant,) if self.variant else ())[0])
 
 
 def cases_of(path: str, given: Mapping[str, str] = NO_VARIABLES) -> list[Case]:
-    """Make a case for each variant of a scene.
-
-    Raises:
-        SceneError: It cannot be performed.
-    """
+    """Make a case for each variant of a scene; a ``SceneError`` tells why it cannot be performed."""
     return [Case(path, scene.variant, given) for scene in load_variants(path, given)]
 
 
@@ -382,10 +371,8 @@ def nothing_found(paths: Sequence[str], error: UsageError) -> Result:
 def collect(paths: Sequence[str], given: Mapping[str, str] = NO_VARIABLES, tapes: Path | None = None) -> Collected:
     """Return everything that is to be tested in files and folders, with values of variables.
 
-    Where a folder of scenes is named, every cassette in ``tapes`` must belong to one of them.
-
-    Raises:
-        UsageError: One is not there, or there is no scene.
+    Where a folder of scenes is named, every cassette in ``tapes`` must belong to one of them. A ``UsageError`` tells
+    that one is not there, or that there is no scene.
     """
     found = find_scenes(paths)
     cases: list[Case] = []
@@ -410,9 +397,8 @@ def _orphans_beside(found: FoundScenes) -> Iterator[CaseError]:
     """Yield what belongs to no scene in the folders that were looked through, and beside scenes that were named."""
     for place in found.places:
         yield from orphans_in(place, found.scenes)
-    for path in found.scenes:
-        if Path(path).parent not in found.places:
-            yield from orphans_in(Path(path).parent, [path], only=path)
+    for path in (each for each in found.scenes if Path(each).parent not in found.places):
+        yield from orphans_in(Path(path).parent, [path], only=path)
 
 
 def scene_error(error: SceneError) -> CaseError:
@@ -447,9 +433,6 @@ def remember(results: Sequence[Result], place: Path = PLACE, *, whole: bool = Tr
     """Keep how each scene was, for ``--failed``; what was not tested now stays as it was.
 
     Where the ``whole`` of the scenes was tested, variants that were not are no more.
-
-    Raises:
-        UsageError, TakeError: It cannot be written.
     """
     own_place(place)
     gone = {result.path for result in results}
@@ -464,11 +447,7 @@ def remember(results: Sequence[Result], place: Path = PLACE, *, whole: bool = Tr
 
 
 def own_place(place: Path = PLACE) -> Path:
-    """Make the folder for what tests leave, which git does not look into.
-
-    Raises:
-        UsageError: It cannot be made.
-    """
+    """Make the folder for what tests leave, which git does not look into."""
     try:
         place.mkdir(parents=True, exist_ok=True)
         if not (place / ".gitignore").exists():

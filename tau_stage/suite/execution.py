@@ -23,36 +23,11 @@ from shlex import quote
 import anyio
 import anyio.lowlevel
 
+from tau_stage import checks, errors
 from tau_stage.audio import RATE, Pcm
 from tau_stage.cassette import Replay
-from tau_stage.checks import (
-    Snapshot,
-    TakeMetrics,
-    Verdict,
-    VerdictSubject,
-    accept_snapshot,
-    as_json,
-    check,
-    measure_folder,
-    read_snapshot,
-    recognise_lines,
-    snapshot_of,
-    snapshot_path,
-    sound_files,
-    write_snapshot,
-)
 from tau_stage.clock import VIRTUAL
 from tau_stage.environment import environment
-from tau_stage.errors import (
-    CassetteDiffers,
-    CassetteError,
-    ConnectFailed,
-    SceneError,
-    StageError,
-    TakeError,
-    UsageError,
-    unwrapped,
-)
 from tau_stage.report import deliver
 from tau_stage.scene import ImprovisePlan, ListenPlan, Plan, PlayerPlan, locate, plan_json
 from tau_stage.stage import (
@@ -107,9 +82,9 @@ class Run:
     """One performance of a scene; without a take where the scene has parted from its cassette."""
 
     folder: TakeFolder
-    verdicts: Sequence[Verdict]
+    verdicts: Sequence[checks.Verdict]
     take: Take | None = None
-    measures: TakeMetrics | None = None
+    measures: checks.TakeMetrics | None = None
 
 
 def run_case(case: Case, options: SuiteOptions) -> Result:
@@ -120,14 +95,13 @@ def run_case(case: Case, options: SuiteOptions) -> Result:
     began = time.monotonic()
     result = Result(case.path, case.variant)
     try:
-        with unwrapped():
+        with errors.unwrapped():
             result = _CaseRun(case.plan(), options).result(result)
-    except StageError as failure:
-        code = 2 if isinstance(failure, UsageError) else 3
-        error = (
-            scene_error(failure) if isinstance(failure, SceneError) else CaseError(str(failure), case.path, code=code)
-        )
-        result = replace(result, error=error)
+    except errors.SceneError as failure:
+        result = replace(result, error=scene_error(failure))
+    except errors.StageError as failure:
+        code = 2 if isinstance(failure, errors.UsageError) else 3
+        result = replace(result, error=CaseError(str(failure), case.path, code=code))
     return replace(result, took_s=time.monotonic() - began)
 
 
@@ -151,7 +125,7 @@ class _CaseRun:
 
     @cached_property
     def snapshot(self) -> Path:
-        return snapshot_path(self.plan.path, self.plan.variant)
+        return checks.snapshot_path(self.plan.path, self.plan.variant)
 
     @cached_property
     def source(self) -> Source:
@@ -200,18 +174,14 @@ class _CaseRun:
             yield f"it has no snapshot in {snapshots}: accept one: tau-stage test --update {scene}"
 
     def refuse_lost_cassette(self) -> None:
-        """Refuse to hold a snapshot that was accepted beside a cassette against the understudy in silence.
-
-        Raises:
-            CassetteError: The cassette is gone.
-        """
+        """Refuse to hold a snapshot that was accepted beside a cassette, which is gone, against the understudy."""
         is_compared = not self.options.update and self.source not in ("cassette", "live")
-        known = read_snapshot(self.snapshot) if is_compared else None
+        known = checks.read_snapshot(self.snapshot) if is_compared else None
         if known and known.cassette:
             record = f"--record {quote(str(self.tapes))}"
             hint = f"bring it back, record it ({record}), or accept the scene without: --update"
             problem = f"is gone, and {self.snapshot} was accepted beside it"
-            raise CassetteError(str(self.tapes / self.plan.slug), problem, hint)
+            raise errors.CassetteError(str(self.tapes / self.plan.slug), problem, hint)
 
     # ---- performing
 
@@ -231,10 +201,8 @@ class _CaseRun:
     def left(self, runs: Sequence[Run]) -> Decimal | None:
         """Return what may still be spent; what a performance has cost that is not known is taken to be all of it."""
         budget = self.options.budget
-        if budget is None:
-            return None
-        spent = [run.take.cost.total if run.take else Decimal(0) for run in runs]
-        return budget - sum((budget if one is None else one for one in spent), Decimal(0))
+        spent = [run.take.cost.total for run in runs if run.take]
+        return None if budget is None else budget - sum((budget if one is None else one for one in spent), Decimal(0))
 
     def run(self, budget: Decimal | None) -> Run:
         """Perform the scene once, and hold the take against everything that is expected."""
@@ -253,17 +221,17 @@ class _CaseRun:
         """Perform the scene from its cassette."""
         tape = Replay.of(self.plan, self.tapes)
         try:
-            with unwrapped():
+            with errors.unwrapped():
                 take = run_until_signal(self.perform, tape.stage, folder, started, None, clock=VIRTUAL)
             tape.finish(take)
-        except CassetteDiffers as failure:
-            run = Run(folder, explain_divergence(self.plan, failure, read_snapshot(self.snapshot)))
+        except errors.CassetteDiffers as failure:
+            run = Run(folder, explain_divergence(self.plan, failure, checks.read_snapshot(self.snapshot)))
             _delete_takes([run])  # it is a piece of a take, and of the cassette at that
             return run
         run = self.checked(folder, take)
         if take.ended != "complete":
             return run
-        whole = VerdictSubject("scene", "", tuple(line.id for line in take.lines), "cassette")
+        whole = checks.VerdictSubject("scene", "", tuple(line.id for line in take.lines), "cassette")
         as_it_was = whole.verdict(locate(self.plan.locations), "conversation", "as recorded", "as recorded", "passed")
         return replace(run, verdicts=[*run.verdicts, as_it_was])
 
@@ -288,28 +256,25 @@ class _CaseRun:
     # ---- what came of it
 
     def checked(self, folder: TakeFolder, take: Take) -> Run:
-        """Hold a take against what is expected.
-
-        Raises:
-            TakeError: It did not come to its end, and nothing is expected of it.
-        """
-        measures = measure_folder(folder, take)
-        heard = recognise_lines(take, lambda line: audio_of(folder, line)) if self.options.recognise else {}
-        files = sound_files(self.plan.path, plan_json(self.plan))
-        known = read_snapshot(self.snapshot)
+        """Hold a take against what is expected; one that did not come to its end, if nothing is, is a ``TakeError``."""
+        measures = checks.measure_folder(folder, take)
+        heard = checks.recognise_lines(take, lambda line: audio_of(folder, line)) if self.options.recognise else {}
+        files = checks.sound_files(self.plan.path, plan_json(self.plan))
+        known = checks.read_snapshot(self.snapshot)
         compares = not self.options.update
-        verdicts = check(self.plan, take, measures, known, compares=compares, heard=heard, files=files)
+        verdicts = checks.check(self.plan, take, measures, known, compares=compares, heard=heard, files=files)
         if take.ended != "complete" and not verdicts:
-            raise TakeError(str(folder.path), f"the take ended {take.ended}: {take.problem}")
+            raise errors.TakeError(str(folder.path), f"the take ended {take.ended}: {take.problem}")
         return Run(folder, verdicts, take, measures)
 
     def summed_up(self, result: Result, runs: Sequence[Run]) -> Result:
         """Sum up all performances, and the lines that the last one did not reach."""
         last = runs[-1].take
         found = rows(self.plan, [run.verdicts for run in runs], _lengths(runs))
-        checks = tuple(dict.fromkeys(verdict.source for run in runs for verdict in run.verdicts))
-        missed = () if last else unreached(self.plan, found)
-        return replace(result, lines=len(last.lines) if last else 0, rows=(*found, *missed), checks=checks)
+        sources = tuple(dict.fromkeys(verdict.source for run in runs for verdict in run.verdicts))
+        if last is None:
+            return replace(result, rows=(*found, *unreached(self.plan, found)), checks=sources)
+        return replace(result, lines=len(last.lines), rows=found, checks=sources)
 
     def stopped(self, result: Result, runs: Sequence[Run]) -> Result:
         """Sum up a test that stopped at its budget: what whole performances came to, and lines none reached."""
@@ -323,8 +288,8 @@ class _CaseRun:
 
     def accept(self, folder: TakeFolder, take: Take) -> str:
         """Accept the snapshot, and say what has become of it."""
-        new = accept_snapshot(snapshot_of(folder, take), read_snapshot(self.snapshot))
-        return f"{'accepted' if write_snapshot(self.snapshot, new) else 'unchanged'} {self.snapshot}"
+        new = checks.accept_snapshot(checks.snapshot_of(folder, take), checks.read_snapshot(self.snapshot))
+        return f"{'accepted' if checks.write_snapshot(self.snapshot, new) else 'unchanged'} {self.snapshot}"
 
     def keep(self, runs: Sequence[Run]) -> tuple[str, ...]:
         """Keep the takes that are not well, or all, and make their pages; delete the others."""
@@ -332,7 +297,8 @@ class _CaseRun:
         _delete_takes([run for run in runs if run not in kept])
         for run in kept:
             if run.take and run.measures:
-                deliver(run.folder, run.take, self.plan.deliver, also={CHECKS: as_json(run.verdicts, run.measures)})
+                also = {CHECKS: checks.as_json(run.verdicts, run.measures)}
+                deliver(run.folder, run.take, self.plan.deliver, also=also)
         return tuple(str(run.folder.path) for run in kept if run.take)
 
 
@@ -343,7 +309,7 @@ def _lengths(runs: Sequence[Run]) -> dict[str, float]:
 def _delete_takes(runs: Sequence[Run]) -> None:
     """Delete takes, and what is left of them: the link to the newest, and a folder that is empty."""
     for run in runs:
-        with suppress(TakeError):
+        with suppress(errors.TakeError):
             leave_latest(run.folder)
         shutil.rmtree(run.folder.path, ignore_errors=True)
         with suppress(OSError):
@@ -352,11 +318,7 @@ def _delete_takes(runs: Sequence[Run]) -> None:
 
 @dataclass(frozen=True)
 class InstantActor:
-    """Speaks on the event loop: a virtual clock stands still meanwhile.
-
-    Attributes:
-        sound: Makes the sound of a line in a voice.
-    """
+    """Speaks on the event loop: a virtual clock stands still meanwhile; ``sound`` makes a line's in a voice."""
 
     sound: Callable[[SpeechPlan, str], Pcm]
 
@@ -368,11 +330,7 @@ class InstantActor:
 
 
 def in_memory_stage(plan: Plan, understudy: Understudy | None = None) -> Stage:
-    """Return a stage on which an understudy plays everybody, whatever endpoint the scene names, without a socket.
-
-    Raises:
-        UsageError: The voices are not installed.
-    """
+    """Return a stage on which an understudy plays everybody, whatever endpoint the scene names, without a socket."""
     playing = understudy or Understudy(InstantActor(Voices().speak))
     for audio, words in known_words(plan):
         playing.known_speech.teach(audio, words)
@@ -381,9 +339,9 @@ def in_memory_stage(plan: Plan, understudy: Understudy | None = None) -> Stage:
     async def connect(player: PlayerPlan) -> AsyncIterator[Transport]:
         handshake = Handshake(query={"model": player.model})
         if refusal := await playing.admit(handshake):
-            raise ConnectFailed(reason=refusal.body.strip(), status=refusal.status)
+            raise errors.ConnectFailed(reason=refusal.body.strip(), status=refusal.status)
         ours, theirs = MemoryTransport.pair()
-        with unwrapped():
+        with errors.unwrapped():
             async with anyio.create_task_group() as group:
                 group.start_soon(playing.listen, theirs, handshake)
                 try:
@@ -408,7 +366,9 @@ def hum(speech: SpeechPlan, _voice: str) -> Pcm:
     return Pcm(struct.pack("<2h", 1000, -1000) * (samples // 2))
 
 
-def explain_divergence(plan: Plan, differs: CassetteDiffers, snapshot: Snapshot | None) -> Sequence[Verdict]:
+def explain_divergence(
+    plan: Plan, differs: errors.CassetteDiffers, snapshot: checks.Snapshot | None
+) -> Sequence[checks.Verdict]:
     """Say what has changed since the cassette was recorded.
 
     The first event that differs may be that of another line than the one that is new, gone, or elsewhere. So where
@@ -419,14 +379,13 @@ def explain_divergence(plan: Plan, differs: CassetteDiffers, snapshot: Snapshot 
     return found or [_first(plan, differs)]
 
 
-def _first(plan: Plan, differs: CassetteDiffers) -> Verdict:
-    subject = VerdictSubject("line", differs.line, (differs.line,), "cassette")
-    key = ("line", differs.line, differs.field)
-    if not differs.line:
-        subject = VerdictSubject("player", differs.player, (), "cassette")
-        key = ("player", differs.player, differs.field)
+def _first(plan: Plan, differs: errors.CassetteDiffers) -> checks.Verdict:
+    subject = checks.VerdictSubject("player", differs.player, (), "cassette")
+    if differs.line:
+        subject = checks.VerdictSubject("line", differs.line, (differs.line,), "cassette")
+    place = locate(plan.locations, subject.kind, subject.of, differs.field)
     told = str(differs).partition(": ")[2].partition("\n")[0]
-    return subject.verdict(locate(plan.locations, *key), differs.field, differs.recorded, differs.now, "failed", told)
+    return subject.verdict(place, differs.field, differs.recorded, differs.now, "failed", told)
 
 
 def _is_written(plan: Plan) -> bool:
@@ -436,17 +395,17 @@ def _is_written(plan: Plan) -> bool:
     return not any((*talks, *improvises, *(tool.is_code for tool in plan.tools.values())))
 
 
-def _walked_through(plan: Plan, snapshot: Snapshot) -> list[Verdict]:
+def _walked_through(plan: Plan, snapshot: checks.Snapshot) -> list[checks.Verdict]:
     with tempfile.TemporaryDirectory(prefix="tau-stage-") as place:
         folder = TakeFolder.create(Path(place), plan.slug, LONG_AGO, "walk")
         try:
             take = anyio.run(_perform, plan, folder, backend_options=VIRTUAL)
-        except (StageError, BaseExceptionGroup):
+        except (errors.StageError, BaseExceptionGroup):
             return []
         if take.ended != "complete":
             return []
-        files = sound_files(plan.path, plan_json(plan))
-        verdicts = check(plan, take, measure_folder(folder, take), snapshot, files=files)
+        files = checks.sound_files(plan.path, plan_json(plan))
+        verdicts = checks.check(plan, take, checks.measure_folder(folder, take), snapshot, files=files)
     failed = [each for each in verdicts if each.outcome == "failed" and each.source == "snapshot"]
     return [each for each in failed if each.kind != "line" or each.what in OWN]
 

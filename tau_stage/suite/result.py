@@ -35,13 +35,8 @@ SAID_OF = {
 class Row:
     """What a line came to, or a player, a sound, a cue, the scene itself, in all performances.
 
-    Attributes:
-        length_s: Of a line's sound.
-        checked: How many expectations were held against it.
-        failures: Verdicts that are not well, each once.
-        passed: In how many performances all was well.
-        runs: In how many it was looked at.
-        needed: In how many all must be well.
+    So many expectations were ``checked``; ``failures`` are verdicts that are not well, each once. In ``runs``
+    performances it was looked at, in ``passed`` all was well, and in ``needed`` it must be.
     """
 
     name: str
@@ -69,10 +64,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class CaseError:
-    """Why a scene could not be tested, at a place of a file; line and column count from 1.
+    """Why a scene could not be tested, at a place of a file, and what a test leaves with.
 
-    The code is what a test leaves with: 2 where a file is wrong or something is not set up, 4 where it stopped at its
-    budget, 3 where anything else is.
+    The code is 2 where a file is wrong or something is not set up, 4 where it stopped at its budget, else 3.
     """
 
     problem: str
@@ -89,12 +83,9 @@ class CaseError:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a scene, or a variant of one, came to.
+    """What a scene, or a variant of one, came to, with the number of lines of its last performance.
 
-    Attributes:
-        lines: How many were performed, in the last performance.
-        accepted: What has become of its snapshot, if it was to be written.
-        lacks: What it must have where a test is strict, and has not.
+    ``accepted`` tells what has become of its snapshot; ``lacks``, what it must have where a test is strict.
     """
 
     path: str

@@ -37,11 +37,8 @@ def run_in_processes(
 ) -> Iterator[Outcome]:
     """Work on items in so many processes at a time; yield what becomes of each, in order.
 
-    Args:
-        work: A function that another process can import.
-        items: Each is worked on once, whatever becomes of its process.
-        processes: How many.
-        killed: What becomes of an item whose process was killed.
+    Another process can import ``work``. Each item is worked on once: ``killed`` tells what becomes of one whose process
+    was killed.
     """
     waiting = deque(enumerate(items))
     running: dict[Future[Outcome], tuple[int, ProcessPoolExecutor]] = {}

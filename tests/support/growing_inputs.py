@@ -9,7 +9,15 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from tau_stage.cassette.format import CassetteEvent, Manifest, PlayerTrack, load_cassette, write_events, write_manifest
+from tau_stage.cassette.format import (
+    MANIFEST,
+    CassetteEvent,
+    Manifest,
+    PlayerTrack,
+    format_manifest,
+    load_cassette,
+    write_events,
+)
 from tau_stage.cassette.redaction import Redactor
 from tau_stage.checks.snapshot import parse_snapshot
 from tau_stage.errors import LimitReached
@@ -733,7 +741,8 @@ def cassette(name: str, made: Callable[[int], list[dict[str, Any]]]) -> None:
         entries = [CassetteEvent(k, k, "clerk", 1, "told", event) for k, event in enumerate(made(size), 1)]
         count, digest = write_events(folder, "clerk.jsonl", entries)
         track = PlayerTrack(file="clerk.jsonl", endpoint="openai", dialect="ga", events=count, sha256=digest)
-        write_manifest(folder, Manifest(tau_stage="0", title="a", slug="a", players={"clerk": track}, lines={}))
+        manifest = Manifest(tau_stage="0", title="a", slug="a", players={"clerk": track}, lines={})
+        (folder / MANIFEST).write_text(format_manifest(manifest), "utf-8")
         return lambda: (load_cassette(folder), load_cassette(folder).wanted_clips)
 
     SHAPES[f"cassette: {name}"] = shape
