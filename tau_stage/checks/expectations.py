@@ -39,21 +39,6 @@ class Context:
         """All words."""
         return " ".join(line.said for line in self.lines if line.said)
 
-    @property
-    def asked(self) -> str:
-        """All words that were asked for."""
-        return " ".join(line.asked for line in self.lines if line.scripted)
-
-    @property
-    def calls(self) -> tuple[Called, ...]:
-        """All calls of tools."""
-        return tuple(call for line in self.lines for call in line.calls)
-
-    @property
-    def voice(self) -> float | None:
-        """The furthest voice."""
-        return max((value for line in self.lines if (value := self.voices[line.id]) is not None), default=None)
-
 
 def check_expectations(
     plan: Plan, take: Take, measures: TakeMetrics, own: Mapping[str, VoicePrint]
@@ -72,15 +57,11 @@ def check_expectations(
             for line in performed:
                 seen = Context([line], measures.lines[line.id], voices)
                 subject = VerdictSubject("line", line.id, (line.id,), "expect")
-                yield from _held(plan, subject, ("line", wanted.id, "expect"), wanted.expect, seen)
+                key = ("line", wanted.id, "expect")
+                yield from _Expectations(plan, subject, key, wanted.expect or Expect(), seen).verdicts()
     seen = Context(take.lines, measures.whole, voices)
     subject = VerdictSubject("scene", "", tuple(line.id for line in take.lines), "expect")
-    yield from _held(plan, subject, ("expect",), plan.expect, seen)
-
-
-def _held(plan: Plan, subject: VerdictSubject, key: Key, wanted: Expect | None, seen: Context) -> Iterator[Verdict]:
-    """Hold what is expected, if anything is, against what was seen."""
-    return _Expectations(plan, subject, key, wanted, seen).verdicts() if wanted else iter(())
+    yield from _Expectations(plan, subject, ("expect",), plan.expect or Expect(), seen).verdicts()
 
 
 def is_line(line: Performed, wanted: LinePlan) -> bool:
@@ -124,12 +105,11 @@ class _Expectations:
             yield self.words("says_not", f"not “{phrase}”", holds=not holds(self.seen.said, phrase))
         if self.expect.calls is not None:
             yield from self.calls(self.expect.calls)
-        for name in COMPARED:
-            wanted = getattr(self.expect, name)
-            if wanted is not None:
-                yield self.figure(name, wanted, getattr(self.seen.figures, name))
-        if self.expect.voice is not None:
-            yield self.figure("voice", self.expect.voice, self.seen.voice)
+        furthest = (value for line in self.seen.lines if (value := self.seen.voices[line.id]) is not None)
+        figures = {name: getattr(self.seen.figures, name) for name in COMPARED} | {"voice": max(furthest, default=None)}
+        for name, value in figures.items():
+            if (wanted := getattr(self.expect, name)) is not None:
+                yield self.figure(name, wanted, value)
         if self.expect.heard_by is not None:
             yield self.heard_by(self.expect.heard_by)
 
@@ -138,14 +118,6 @@ class _Expectations:
         place = self.at(what)
         return self.subject.compare(place, what, expected, said, holds=holds, told=f"said {said}, expected {expected}")
 
-    def matches(self, pattern: str) -> Verdict:
-        wanted = f"a match of “{pattern}”"
-        try:
-            return self.words("says", wanted, holds=is_found(pattern, self.seen.said))
-        except LimitReached as error:
-            place = self.at("says")
-            return self.subject.verdict(place, "says", wanted, "nothing", "error", str(error))
-
     def says(self) -> Iterator[Verdict]:
         wanted, said = self.expect.says, self.seen.said
         if wanted is None:
@@ -153,18 +125,23 @@ class _Expectations:
         for phrase in wanted.contains:
             yield self.words("says", f"“{phrase}”", holds=holds(said, phrase))
         if wanted.matches is not None:
-            yield self.matches(wanted.matches)
+            match = f"a match of “{wanted.matches}”"
+            try:
+                yield self.words("says", match, holds=is_found(wanted.matches, said))
+            except LimitReached as error:
+                yield self.subject.verdict(self.at("says"), "says", match, "nothing", "error", str(error))
         if wanted.exact is not None:
             yield self.words("says", f"exactly “{wanted.exact}”", holds=same_words(said, wanted.exact))
         if wanted.wer is not None:
-            rate = word_error_rate(self.seen.asked, said)
+            asked = " ".join(line.asked for line in self.seen.lines if line.scripted)
+            rate = word_error_rate(asked, said)
             expected, measured = _range(wanted.wer, "words"), LIMITS["words"].unit.format(round(rate, 4))
-            told = f"{measured} of the words wrong: said “{said}”, asked “{self.seen.asked}”; expected {expected}"
+            told = f"{measured} of the words wrong: said “{said}”, asked “{asked}”; expected {expected}"
             yield self.subject.compare(self.at("says"), "wer", expected, measured, holds=rate in wanted.wer, told=told)
 
     def calls(self, wanted: Sequence[CallWanted]) -> Iterator[Verdict]:
         place = self.at("calls")
-        calls = self.seen.calls
+        calls = [call for line in self.seen.lines for call in line.calls]
         made = ", ".join(f"{call.tool}({call.arguments})" for call in calls) or "no tool"
         if not wanted:
             yield self.subject.compare(place, "calls", "no tool", made, holds=not calls)
@@ -174,26 +151,22 @@ class _Expectations:
             yield self.subject.compare(place, "calls", told, made, holds=found)
 
     def figure(self, name: str, wanted: Range, value: float | None) -> Verdict:
-        place = self.at(name)
-        expected = _range(wanted, name)
+        place, expected = self.at(name), _range(wanted, name)
         problem = self.seen.figures.problem if name in (*FROM_SOUND, "voice") else ""
         if value is None or problem:
             why = problem or UNMEASURED.get(name, "there is nothing to measure")
             told = f"{name.replace('_', ' ')} could not be measured ({why}), expected {expected}"
             return self.subject.verdict(place, name, expected, why, "error", told)
-        measured = LIMITS[name].unit.format(value)
-        return self.subject.compare(place, name, expected, measured, holds=value in wanted)
+        return self.subject.compare(place, name, expected, LIMITS[name].unit.format(value), holds=value in wanted)
 
     def heard_by(self, wanted: str | tuple[str, ...]) -> Verdict:
-        everyone = tuple(player.name for player in self.plan.models)
-        asked = {"everyone": everyone, "nobody": ()}[wanted] if isinstance(wanted, str) else wanted
-        told = wanted if isinstance(wanted, str) else names_or_nobody(wanted)
-        unlike: list[str] = []
-        for line in self.seen.lines:
-            heard = heard_by(line.hearers)
-            if set(heard) != {*asked} - {line.player}:
-                which = f"{line.id} by " if len(self.seen.lines) > 1 else ""
-                unlike.append(which + names_or_nobody(heard))
+        asked, told = wanted, wanted if isinstance(wanted, str) else names_or_nobody(wanted)
+        if isinstance(asked, str):
+            asked = tuple(player.name for player in self.plan.models) if asked == "everyone" else ()
+        heard = [(line, heard_by(line.hearers)) for line in self.seen.lines]
+        which = "{} by {}" if len(heard) > 1 else "{1}"
+        others = ((line, names) for line, names in heard if {*names} != {*asked} - {line.player})
+        unlike = [which.format(line.id, names_or_nobody(names)) for line, names in others]
         return self.subject.compare(self.at("heard_by"), "heard_by", told, "; ".join(unlike) or told, holds=not unlike)
 
 

@@ -27,13 +27,11 @@ class Metrics:
     """What was measured of a line, or of a whole take; None where there is nothing to measure.
 
     Attributes:
-        length: Seconds.
         loudness: Integrated, in LUFS.
         silence: The longest silence within a line, in seconds.
         clipping: Samples at full scale, two or more in a row.
         first_audio: Seconds from the request to the first sound; of the whole, the longest.
         dead_air: Seconds of silence in the recording before it; of the whole, the longest.
-        print: What the voice is like.
     """
 
     length: float | None = None
@@ -73,16 +71,18 @@ def measure(take: Take, sound_of: Callable[[Performed], Pcm]) -> TakeMetrics:
         if sound:
             whole.feed(sound.array / 32768)
         lines[line.id] = _figures(line, dead_air, sound, "")
-    return TakeMetrics(lines, _whole(take, lines.values(), _rounded(whole.result().lufs, 1)))
+    return TakeMetrics(lines, _whole(take, lines.values(), whole))
 
 
 def _figures(line: Performed, dead_air: float | None, sound: Pcm | None, problem: str) -> Metrics:
     heard = Metrics()
     if sound:
-        loudness, silence, clipping = _loudness(sound), _silence(sound), _clipping(sound)
-        heard = Metrics(loudness=loudness, silence=silence, clipping=clipping, print=voice_print(sound))
+        meter = Meter(sound.rate)
+        meter.feed(sound.array / 32768)
+        heard = Metrics(loudness=_rounded(meter.result().lufs, 1), silence=_silence(sound), clipping=_clipping(sound))
     return replace(
         heard,
+        print=voice_print(sound) if sound else None,
         length=None if line.file is None else round(line.duration_s, 3),
         first_audio=_rounded(line.first_audio_s, 3),
         dead_air=_rounded(dead_air, 3),
@@ -92,18 +92,15 @@ def _figures(line: Performed, dead_air: float | None, sound: Pcm | None, problem
     )
 
 
-def _whole(take: Take, lines: Collection[Metrics], loudness: float | None) -> Metrics:
-    def known(name: str) -> list[float]:
-        return [value for each in lines if (value := getattr(each, name)) is not None]
-
+def _whole(take: Take, lines: Collection[Metrics], meter: Meter) -> Metrics:
+    names = ("silence", "first_audio", "dead_air")
+    known = {name: [value for each in lines if (value := getattr(each, name)) is not None] for name in names}
     clipped = [each.clipping for each in lines if each.clipping is not None]
     return Metrics(
+        **{name: max(values, default=None) for name, values in known.items()},
         length=round(take.duration_s, 3),
-        loudness=loudness,
-        silence=max(known("silence"), default=None),
+        loudness=_rounded(meter.result().lufs, 1),
         clipping=sum(clipped) if clipped else None,
-        first_audio=max(known("first_audio"), default=None),
-        dead_air=max(known("dead_air"), default=None),
         rate=_rate(take.lines),
         cost=_rounded(take.cost.total, 6),
         problem=next(filter(None, (each.problem for each in lines)), ""),
@@ -118,12 +115,6 @@ def _rate(lines: Sequence[Performed]) -> float | None:
 
 def _rounded(value: float | Decimal | None, digits: int) -> float | None:
     return None if value is None else round(float(value), digits)
-
-
-def _loudness(sound: Pcm) -> float | None:
-    meter = Meter(sound.rate)
-    meter.feed(sound.array / 32768)
-    return _rounded(meter.result().lufs, 1)
 
 
 def _silence(sound: Pcm) -> float:

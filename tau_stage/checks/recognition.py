@@ -57,22 +57,14 @@ class Recogniser:
 
 
 def require_recogniser() -> None:
-    """Refuse to go on where there is no recogniser; nothing is loaded.
-
-    Raises:
-        UsageError: PocketSphinx is not installed.
-    """
+    """Refuse to go on, with a ``UsageError``, where there is no recogniser; nothing is loaded."""
     if find_spec("pocketsphinx") is None:
         hint = "pip install 'tau-stage[check]'"
         raise UsageError("nothing here recognises speech: pocketsphinx is not installed", hint)
 
 
 def recognise_lines(take: Take, sound_of: Callable[[Performed], Pcm]) -> dict[str, str]:
-    """Let a recogniser hear each line whose words stood in the scene; return its words by the line's id.
-
-    Raises:
-        UsageError: There is no recogniser.
-    """
+    """Let a recogniser hear each line whose words stood in the scene; return its words by the line's id."""
     recogniser = Recogniser()
     lines = (line for line in take.lines if line.scripted and line.asked and line.file)
     return {line.id: recogniser.words(sound_of(line)) for line in lines}

@@ -152,10 +152,7 @@ def _cast(player: Playing, planned: Mapping[str, object]) -> PlayerSnapshot:
 def accept_snapshot(new: Snapshot, old: Snapshot | None, only: Sequence[str] = ()) -> Snapshot:
     """Choose the snapshot that is to be kept: all of a new one, or the old one with some lines of the new one.
 
-    Lines that are named, and that the new one lacks, go.
-
-    Raises:
-        UsageError: Neither has such a line.
+    Lines that are named, and that the new one lacks, go; that neither has such a line is a ``UsageError``.
     """
     known = dict.fromkeys([*new.lines, *(old.lines if old else ())])
     for name in only:
@@ -164,24 +161,14 @@ def accept_snapshot(new: Snapshot, old: Snapshot | None, only: Sequence[str] = (
     if not only:
         return new
     old = old or new.model_copy(update={"lines": {}})
-    lines = {name: line for name, line in old.lines.items() if name not in only or name in new.lines}
-    order = list(new.lines)
-    for name in (name for name in order if name in only):
-        lines = _inserted(lines, name, new.lines[name], order)
+    names = [name for name in old.lines if name not in only or name in new.lines]
+    place = 0  # after the last line that comes before in the take
+    for name in new.lines:
+        if name in only and name not in names:
+            names.insert(place, name)
+        place = names.index(name) + 1 if name in names else place
+    lines = {name: (new if name in only else old).lines[name] for name in names}
     return old.model_copy(update={"lines": lines})
-
-
-def _inserted(
-    lines: dict[str, LineSnapshot], name: str, line: LineSnapshot, order: Sequence[str]
-) -> dict[str, LineSnapshot]:
-    """Insert a line in its own place, or after the last one that comes before it in the take."""
-    if name in lines:
-        return {**lines, name: line}
-    before = [other for other in order[: order.index(name)] if other in lines]
-    names = list(lines)
-    at = names.index(before[-1]) + 1 if before else 0
-    items = [(other, lines[other]) for other in names]
-    return dict([*items[:at], (name, line), *items[at:]])
 
 
 def format_snapshot(snapshot: Snapshot) -> str:
@@ -199,11 +186,7 @@ def _json(value: object, indent: str = "", *, levels: int) -> str:
 
 
 def parse_snapshot(text: str, path: Path) -> Snapshot:
-    """Read a snapshot from the text of its file.
-
-    Raises:
-        TakeError: It is none, or a newer tau-stage's.
-    """
+    """Read a snapshot from the text of its file; a ``TakeError`` tells that it is none, or a newer tau-stage's."""
     return parse_document(Snapshot, text, path, "snapshot", "restore it from version control, or accept a take again")
 
 
@@ -236,12 +219,12 @@ def _arguments(text: str) -> object:
 
 def _effects(take: Take) -> Iterator[tuple[str, SoundSnapshot]]:
     """Yield sounds by their file, and which time it is played: numbers of their own would change with every new one."""
-    played: dict[str, int] = {}
+    played = Counter[str]()
     written = [line for line in take.lines if not of_cue(line.id)]
     begins = sorted((line.offset_samples, place) for place, line in enumerate(written))
     latest = [*accumulate((place for _, place in begins), max)]
     for sound in take.sounds:
-        played[sound.source] = played.get(sound.source, 0) + 1
+        played[sound.source] += 1
         name = sound.source if played[sound.source] == 1 else f"{sound.source} {played[sound.source]}"
         before = bisect_right(begins, (sound.offset_samples, len(written)))
         after = written[latest[before - 1]].id if before else ""
@@ -285,11 +268,7 @@ def snapshot_path(scene: str, variant: str = "") -> Path:
 
 
 def read_snapshot(path: Path) -> Snapshot | None:
-    """Read a snapshot; None where there is none.
-
-    Raises:
-        TakeError: It cannot be read, or is none.
-    """
+    """Read a snapshot; None where there is none. A ``TakeError`` tells that it cannot be read."""
     try:
         data = path.read_bytes()
         if is_lfs_pointer(data):
@@ -304,11 +283,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> bool:
-    """Write a snapshot, whole or not at all; whether it changed.
-
-    Raises:
-        TakeError: It cannot be written.
-    """
+    """Write a snapshot, whole or not at all, and tell whether it changed; a ``TakeError`` tells that it cannot be."""
     text = format_snapshot(snapshot)
     with guarded(path, "choose a scene in a folder that can be written to"):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from tau_stage.scene import Location
+from tau_stage.text import counted
 
 Kind = Literal["line", "player", "sound", "cue", "scene"]
 Outcome = Literal["passed", "failed", "error"]
@@ -21,7 +23,6 @@ class Verdict:
         of: The id or name of what it is about; empty for the scene as a whole.
         lines: Ids of the lines it is about: of a player, all that the player speaks.
         what: Which figure, as in ``expect:``, or what else of it.
-        source: Who expects it: the scene, the snapshot, or the cassette.
         outcome: ``error``: it could not be measured.
         message: One sentence, without the place.
     """
@@ -81,9 +82,8 @@ def summary(verdicts: Iterable[Verdict]) -> str:
     >>> summary([])
     'no expectations'
     """
-    outcomes = [verdict.outcome for verdict in verdicts]
+    outcomes = Counter(verdict.outcome for verdict in verdicts)
     if not outcomes:
         return "no expectations"
-    counted = f"{len(outcomes)} expectation{'s' if len(outcomes) > 1 else ''}, {outcomes.count('failed')} failed"
-    errors = outcomes.count("error")
-    return counted + (f", {errors} could not be measured" if errors else "")
+    told = f"{counted(outcomes.total(), 'expectation')}, {outcomes['failed']} failed"
+    return told + (f", {outcomes['error']} could not be measured" if outcomes["error"] else "")
