@@ -32,11 +32,7 @@ LOOK_AGAIN_S = 0.05
 
 
 class Moments(selectors.DefaultSelector):
-    """Waits as every selector does; what time it is changes only here, and in whole milliseconds.
-
-    Attributes:
-        now: Seconds on the loop's clock.
-    """
+    """Waits as every selector does; what time it is changes only here, and in whole milliseconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,11 +46,7 @@ class Moments(selectors.DefaultSelector):
 
 
 class Jumps(selectors.DefaultSelector):
-    """Jumps over time instead of waiting, unless something of the world is under way: a thread, a program, a terminal.
-
-    Attributes:
-        now: Seconds on the loop's clock.
-    """
+    """Jumps over time instead of waiting, unless something of the world is under way: a thread, a program."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,16 +55,14 @@ class Jumps(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return whatever is ready. If nothing is, and nothing real can come, let it be later at once."""
-        is_real = timeout is None or self._is_awaited()  # asked first: who ends now has rung before
-        ready = super().select(0)
-        if ready or (timeout is not None and timeout <= 0):
-            return ready
-        if not is_real:
-            self.now += timeout or 0.0
+        if timeout is None:
+            return super().select()
+        is_real = self._is_awaited()  # asked first: who ends now has rung before
+        if (ready := super().select(0)) or timeout <= 0:
             return ready
         began = time.monotonic()
-        ready = super().select(None if timeout is None else min(timeout, LOOK_AGAIN_S))
-        self.now += 0.0 if timeout is None else min(timeout, time.monotonic() - began)
+        ready = super().select(min(timeout, LOOK_AGAIN_S)) if is_real else []
+        self.now += min(timeout, time.monotonic() - began) if is_real else timeout
         return ready
 
     def _is_awaited(self) -> bool:
@@ -104,11 +94,6 @@ VIRTUAL: dict[str, Any] = {"loop_factory": lambda: ClockedLoop(Jumps())}
 
 
 async def run_on_clock(work: Callable[[], Awaitable[T]], options: dict[str, Any]) -> T:
-    """Run something in a loop with a clock of its own, in a thread of its own; who is cancelled here cancels it there.
-
-    Args:
-        work: What to run.
-        options: ``STEADY`` or ``VIRTUAL``.
-    """
+    """Run something in a loop and a thread of its own, by another clock; who is cancelled here cancels it there."""
     with start_blocking_portal("asyncio", options) as portal:
         return await asyncio.wrap_future(portal.start_task_soon(work))

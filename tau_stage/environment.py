@@ -80,17 +80,12 @@ def visible(whole: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, st
     {'PATH': '/bin', 'SHOP_TOKEN': 't'}
     """
     keys = {whole[name].strip() for name in KEYS if whole.get(name, "").strip()}
-    wanted = set(named)
-    return {
-        name: value
+    hidden = {
+        name
         for name, value in whole.items()
-        if name in wanted
-        or not (_SECRET_NAME.search(name) or any(key in value for key in keys) or _is_address_with_key(value))
+        if _SECRET_NAME.search(name) or any(key in value for key in keys) or ("://" in value and bears_key(value))
     }
-
-
-def _is_address_with_key(value: str) -> bool:
-    return "://" in value and bears_key(value)
+    return {name: value for name, value in whole.items() if name not in hidden.difference(named)}
 
 
 def known_keys() -> frozenset[str]:
@@ -102,13 +97,7 @@ def known_keys() -> frozenset[str]:
 
 
 def log_event(room: str, level: int, text: str) -> None:
-    """Tell the standard logger ``tau_stage.<room>`` what happens, with every key of this process struck out.
-
-    Args:
-        room: Which part of tau-stage.
-        level: Of ``logging``.
-        text: One sentence.
-    """
+    """Tell the standard logger ``tau_stage.<room>`` what happens, with every key of this process struck out."""
     logger = logging.getLogger(f"tau_stage.{room}")
     if logger.isEnabledFor(level):
         logger.log(level, "%s", Secrets(known_keys()).strike(text))
@@ -116,12 +105,9 @@ def log_event(room: str, level: int, text: str) -> None:
 
 @contextmanager
 def keys_withheld(named: Iterable[str] = ()) -> Iterator[None]:
-    """Take what tools may not see out of this process's environment while the block runs.
+    """Take what tools may not see out of this process's environment while the block runs; what is ``named`` stays.
 
     Blocks may overlap; what is withheld comes back when the last of them ends.
-
-    Args:
-        named: Variables that the scene names: they stay.
     """
     whole = environment()
     hidden = whole.keys() - visible(whole, named).keys()
@@ -167,9 +153,9 @@ def erase_beginning() -> None:
 
 
 def _erase(memory: IO[bytes], place: int, entries: Sequence[bytes]) -> None:
-    told = [os.fsdecode(entry).partition("=") for entry in entries]
-    seen = visible({**environment(), **{name: value for name, _, value in told}})
-    for entry, (name, _, _) in zip(entries, told, strict=True):
+    told = [os.fsdecode(entry).partition("=")[::2] for entry in entries]
+    seen = visible({**environment(), **dict(told)})
+    for entry, (name, _) in zip(entries, told, strict=True):
         if name and name not in seen:
             if name in os.environ:
                 os.environ[name] = os.environ[name]  # moves it elsewhere, where no other process looks

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 
 def _with_hint(text: str, hint: str) -> str:
@@ -45,12 +45,10 @@ class StageError(Exception):
 
 @dataclass(eq=False)
 class SceneError(StageError):
-    """A scene file that cannot be performed.
+    """A scene file that cannot be performed, at a line and a column, in characters, from 1.
 
     Attributes:
         path: The file, as the user named it.
-        line: Line in the file, from 1.
-        column: Column in the line, from 1, in characters.
         problem: What is wrong, one sentence without a full stop.
         hint: What to do about it, or empty.
         source: The source line itself, or empty where there is none to show.
@@ -103,6 +101,9 @@ class SessionError(StageError):
     line clerk-2, player clerk: the session failed
     """
 
+    told: ClassVar[str] = "the session failed"
+    """What happened, with facts in braces."""
+
     player: str = ""
     endpoint: str = ""
     line: str = ""
@@ -113,22 +114,18 @@ class SessionError(StageError):
         >>> str(Timeout(what="session.updated", waited_s=5.0).about(player="clerk"))
         'player clerk: no session.updated within 5 s'
         """
-        known = replace(
-            self,
-            player=self.player or player,
-            endpoint=self.endpoint or endpoint,
-            line=self.line or line,
-        )
+        told = {"player": player, "endpoint": endpoint, "line": line}
+        known = replace(self, **{name: getattr(self, name) or fact for name, fact in told.items()})
         return known.with_traceback(self.__traceback__)
 
     def what_happened(self) -> str:
         """Tell the failure itself, without its place."""
-        return "the session failed"
+        return self.told.format(self)
 
     def __str__(self) -> str:
         known = (("line", self.line), ("player", self.player), ("at", self.endpoint))
-        place = [f"{word} {name}" for word, name in known if name]
-        return f"{', '.join(place)}: {self.what_happened()}" if place else self.what_happened()
+        place = ", ".join(f"{word} {name}" for word, name in known if name)
+        return f"{place}: {self.what_happened()}" if place else self.what_happened()
 
 
 @dataclass(eq=False, kw_only=True)
@@ -166,11 +163,7 @@ class ConnectFailed(SessionError):
 
 @dataclass(eq=False, kw_only=True)
 class SessionClosed(SessionError):
-    """The session is closed: by the server, by the network, or by us.
-
-    Attributes:
-        code: WebSocket close code.
-        reason: The server's own words, or empty.
+    """The session is closed: by the server, by the network, or by us, with a WebSocket close code.
 
     >>> print(SessionClosed(player="clerk", code=1006))
     player clerk: the session was closed (1006)
@@ -189,8 +182,6 @@ class ModelRefused(SessionError):
     """The server answered a request with an error.
 
     Attributes:
-        code: The server's error code, e.g. ``cannot_update_voice``.
-        message: The server's own sentence.
         param: The field it complains of, if it names one.
         event_id: Our id of the event that was refused.
 
@@ -198,24 +189,17 @@ class ModelRefused(SessionError):
     the model refused (cannot_update_voice): The voice is fixed.
     """
 
+    told: ClassVar[str] = "the model refused ({0.code}): {0.message}"
+
     code: str
     message: str
     param: str | None = None
     event_id: str | None = None
 
-    def what_happened(self) -> str:
-        """Tell the server's own error."""
-        return f"the model refused ({self.code}): {self.message}"
-
 
 @dataclass(eq=False, kw_only=True)
 class Timeout(SessionError):
-    """Something that was waited for did not come.
-
-    Attributes:
-        what: What was waited for.
-        waited_s: How long.
-        instead: What came in its place, as a sentence; empty where there is nothing to say.
+    """Something that was waited for did not come; ``instead`` is what came in its place, as a sentence, or empty.
 
     >>> print(Timeout(player="clerk", what="session.updated", waited_s=5.0))
     player clerk: no session.updated within 5 s
@@ -234,11 +218,7 @@ class Timeout(SessionError):
 class BudgetExceeded(StageError):
     """The scene stopped between two lines because its budget was used up, or would be by the next one.
 
-    Attributes:
-        budget: Dollars.
-        spent: Dollars so far.
-        before_line: The line that was not begun.
-        expected: What it was likely to cost, in dollars.
+    All is in dollars; ``expected`` is what the line was likely to cost that was not begun.
 
     >>> from decimal import Decimal
     >>> print(BudgetExceeded(Decimal("0.50"), Decimal("0.48"), "clerk-7"))
@@ -258,12 +238,7 @@ class BudgetExceeded(StageError):
 
 @dataclass(eq=False)
 class LimitReached(StageError):
-    """The scene was ended by a limit of its own.
-
-    Attributes:
-        what: What went beyond it, with its place in the scene.
-        limit: The limit's name, and what it is.
-        hint: What to do.
+    """The scene was ended by a limit of its own: what went beyond it, and the limit's name and value.
 
     >>> print(LimitReached("duel.yaml:9: cue-1 starts", "limits.cues is 100", "raise it"))
     duel.yaml:9: cue-1 starts, and limits.cues is 100; raise it
@@ -290,11 +265,7 @@ class Stopped(StageError):
 
 @dataclass(eq=False)
 class UsageError(StageError):
-    """The command line or the environment asks for what cannot be.
-
-    Attributes:
-        problem: What is wrong, one sentence without a full stop.
-        hint: What to do about it, or empty.
+    """The command line or the environment asks for what cannot be: the problem as a sentence, and what to do, or empty.
 
     >>> print(UsageError("there is no endpoint 'openia'", "did you mean openai?"))
     there is no endpoint 'openia'
@@ -319,12 +290,7 @@ class _InFolder:
 
 
 class TakeError(_InFolder, StageError):
-    """The take's folder cannot be written or read.
-
-    Attributes:
-        path: The folder or the file.
-        problem: What is wrong with it.
-        hint: What to do about it, or empty.
+    """The take's folder cannot be written or read: the folder or file, what is wrong, and what to do, or empty.
 
     >>> print(TakeError("takes/duel", "is no folder"))
     takes/duel: is no folder
@@ -345,11 +311,8 @@ class CassetteDiffers(StageError):
 
     Attributes:
         path: The cassette's folder.
-        player: Whose conversation it is.
         line: The line's id as it was recorded, where it is about one.
         field: What differs, in the scene's words.
-        recorded: As the cassette has it.
-        now: As the scene has it.
 
     >>> print(CassetteDiffers("tapes/duel", "clerk", "clerk-2", "words", "'No.'", "'Yes.'"))
     line clerk-2, player clerk: words differ: recorded 'No.', now 'Yes.'
@@ -366,10 +329,8 @@ class CassetteDiffers(StageError):
     def __str__(self) -> str:
         place = (f"line {self.line}, " if self.line else "") + f"player {self.player}"
         verb = "differ" if self.field.endswith("s") else "differs"
-        said = f"{self.field} {verb}: recorded {self.recorded}, now {self.now}"
-        return _with_hint(
-            f"{place}: {said}", f"if the scene is right, record the cassette {self.path} again with --record"
-        )
+        said = f"{place}: {self.field} {verb}: recorded {self.recorded}, now {self.now}"
+        return _with_hint(said, f"if the scene is right, record the cassette {self.path} again with --record")
 
 
 @contextmanager

@@ -66,14 +66,8 @@ def run_until_signal(
 ) -> Result:
     """Run an asynchronous function; a signal that ends the process cancels it, and is handled after that.
 
-    Args:
-        function: What is run, in a loop of its own.
-        arguments: Its arguments.
-        clock: ``backend_options`` of ``anyio.run``.
-
-    Raises:
-        ExceptionGroup: The function has raised something.
-        KeyboardInterrupt: A signal has come, and its handler raised nothing.
+    ``clock`` is the ``backend_options`` of ``anyio.run``. What the function raises comes out in a group; that a signal
+    has come whose handler raised nothing is a ``KeyboardInterrupt``.
     """
     import anyio
 

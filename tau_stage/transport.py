@@ -73,11 +73,7 @@ WEBSOCKETS_ONLY = (
 
 
 def require_asyncio() -> None:
-    """Refuse to open sockets where another loop than asyncio's runs.
-
-    Raises:
-        UsageError: The program runs on trio.
-    """
+    """Refuse to open sockets, with a ``UsageError``, where another loop than asyncio's runs."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -188,10 +184,7 @@ class WebSocketTransport:
         return self._waiting.pop(0)
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        """Close with a close frame; its reason is cut to the 123 bytes that fit (RFC 6455, section 5.5).
-
-        A connection that is dead already, whatever it died of, is closed without a word.
-        """
+        """Close with a close frame, whose reason is cut to the 123 bytes that fit (RFC 6455, section 5.5)."""
         told = reason.encode(errors="replace")[:123].decode(errors="ignore")
         try:
             with suppress(WebSocketException, OSError, RuntimeError), anyio.move_on_after(self._closing_s):
@@ -246,10 +239,10 @@ async def dial(
     open_timeout_s: float = 10.0,
     closing_s: float = CLOSE_TIMEOUT_S,
 ) -> AsyncIterator[Transport]:
-    """Open a websocket, and close it in the end.
+    """Open a websocket at ``ws://`` or ``wss://``, and close it in the end.
 
     Args:
-        url: ``ws://`` or ``wss://``.
+        url: The server's address.
         headers: Sent with the upgrade; they hold the key, which is struck out of errors and of all that comes in.
         open_timeout_s: Seconds until the upgrade must be done.
         closing_s: Seconds that closing in order may take; then the connection is cut.
@@ -313,14 +306,10 @@ class _ProxyRefused(OSError):
 
 
 async def _tunnel(url: str, proxy: Proxy) -> socket.socket:
-    """Return a socket that leads through an HTTP proxy to the server.
+    """Return a socket that leads through an HTTP proxy to the server; an ``OSError`` tells that there is none.
 
     websockets can do so too, but leaves an exception in the event loop where the proxy hangs up.
-
-    Raises:
-        OSError: The proxy is not there, or says no.
     """
-    loop = asyncio.get_running_loop()
     there, parts = urlsplit(proxy.url), urlsplit(url)
     host = (parts.hostname or "").encode("idna").decode()
     server = f"{f'[{host}]' if ':' in host else host}:{origin(parts)[2]}"
@@ -328,49 +317,20 @@ async def _tunnel(url: str, proxy: Proxy) -> socket.socket:
     if there.username is not None:
         user = f"{unquote(there.username)}:{unquote(there.password or '')}".encode()
         request += f"Proxy-Authorization: Basic {b64encode(user).decode()}\r\n"
-    own = await _reached(there.hostname or "", there.port or 80)
+    reader, writer = await asyncio.open_connection(there.hostname, there.port or 80, limit=LONGEST_ANSWER)
     try:
-        await loop.sock_sendall(own, f"{request}\r\n".encode())
-        await _agreed(own)
-    except BaseException:
-        own.close()
-        raise
-    return own
-
-
-async def _reached(host: str, port: int) -> socket.socket:
-    """Return a socket to a host, by the first of its addresses that answers."""
-    loop = asyncio.get_running_loop()
-    failure = OSError(f"{host} has no address")
-    for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        own = socket.socket(family, kind, protocol)
-        own.setblocking(False)
-        try:
-            await loop.sock_connect(own, address)
-        except OSError as error:
-            failure = error
-            own.close()
-        except BaseException:
-            own.close()
-            raise
-        else:
-            return own
-    raise failure
-
-
-async def _agreed(own: socket.socket) -> None:
-    """Wait until a proxy says that it has connected."""
-    said = b""
-    while b"\r\n\r\n" not in said:
-        chunk = await asyncio.get_running_loop().sock_recv(own, 4096)
-        if not chunk or len(said) > LONGEST_ANSWER:
-            raise _ProxyRefused("it gives no answer")
-        said += chunk
-    status = _STATUS.match(said)
-    if not status:
-        raise _ProxyRefused("it does not answer as a proxy does")
-    if not status[1].startswith(b"2"):
-        raise _ProxyRefused(f"HTTP {status[1].decode()}")
+        writer.write(f"{request}\r\n".encode())
+        status = _STATUS.match(await reader.readuntil(b"\r\n\r\n"))
+        if not status:
+            raise _ProxyRefused("it does not answer as a proxy does")
+        if not status[1].startswith(b"2"):
+            raise _ProxyRefused(f"HTTP {status[1].decode()}")
+        own: socket.socket = writer.get_extra_info("socket").dup()
+        return own
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        raise _ProxyRefused("it gives no answer") from None
+    finally:
+        writer.transport.abort()
 
 
 def _why(error: Exception, url: str, proxy: Proxy | None) -> str:
@@ -419,12 +379,12 @@ def _refused(place: str, response: Response, secrets: Secrets) -> ConnectFailed:
 
 
 def _moved(url: str, place: str, response: Response, secrets: Secrets) -> ConnectFailed:
-    there = next(iter(response.headers.get_all("Location")), "")
-    with suppress(ValueError):  # it is no address, and shown as it is
-        there = urljoin(url, there) if there else ""
-    there = UNPRINTABLE.sub("", secrets.strike(redact_url(there)))[:300]
-    there = re.sub(r"^http", "ws", there, flags=re.IGNORECASE)
-    told = f" to {there}; name it as the endpoint, if you trust it" if there else ", and does not say where"
+    told = ", and does not say where"
+    if there := next(iter(response.headers.get_all("Location")), ""):
+        with suppress(ValueError):  # it is no address, and shown as it is
+            there = urljoin(url, there)
+        there = UNPRINTABLE.sub("", secrets.strike(redact_url(there)))[:300]
+        told = f" to {re.sub('^http', 'ws', there, flags=re.IGNORECASE)}; name it as the endpoint, if you trust it"
     return ConnectFailed(reason=f"it has moved{told}", status=response.status_code, endpoint=place)
 
 
