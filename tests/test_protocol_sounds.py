@@ -10,9 +10,16 @@ import pytest
 from tau_stage.audio.formats import ULAW, Format
 from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol.conversation import Conversation
-from tau_stage.protocol.decoding import decode
+from tau_stage.protocol.decoding import SoundFrames, decode
 from tau_stage.protocol.responses import AudioChunk, ResponseEnded
-from tau_stage.protocol.server_events import AudioDelta, AudioDone, ResponseCreated, ResponseDone
+from tau_stage.protocol.server_events import (
+    AudioDelta,
+    AudioDone,
+    ResponseCreated,
+    ResponseDone,
+    TextDone,
+    TranscriptDelta,
+)
 from tests.support.tone_voice import tone
 
 SOUND = tone("ash", "Hello there.")
@@ -117,3 +124,53 @@ def test_a_delta_may_be_a_data_url() -> None:
     change = conversation.apply(AudioDelta(response_id="r", item_id="i", delta=delta))
     assert isinstance(change, AudioChunk)
     assert change.audio == SOUND
+
+
+@pytest.mark.parametrize(
+    "deltas", [[b"ab", b"cd"], [b"abc", b"d"], [wav(b"abcd")[:50], wav(b"abcd")[50:]], [b"ab", b"OggS"]]
+)
+def test_more_sound_makes_what_its_events_make(deltas: list[bytes]) -> None:
+    made, without = Conversation(), Conversation()
+    for conversation in (made, without):
+        conversation.apply(ASKED)
+    for delta in deltas:
+        event = AudioDelta(response_id="r", item_id="i", delta=base64.b64encode(delta).decode())
+        change = without.add_sound(delta) if without.is_sounding else without.apply(event)
+        assert made.apply(event) == change
+    assert made.odd == without.odd
+    assert made.apply(OVER) == without.apply(OVER)
+
+
+def test_sound_goes_on_beside_its_own_words_and_nothing_else() -> None:
+    conversation, delta = Conversation(), AudioDelta(response_id="r", item_id="i", delta="AAEC")
+    assert not conversation.is_sounding
+    for other, goes_on in (
+        (TranscriptDelta(response_id="r", item_id="i", delta="la"), True),
+        (TranscriptDelta(response_id="r", item_id="j", delta="la"), False),
+        (TextDone(response_id="r", item_id="i", text="la"), False),
+        (AudioDone(response_id="r", item_id="i"), False),
+    ):
+        conversation.apply(delta)
+        assert conversation.is_sounding
+        conversation.apply(other)
+        assert conversation.is_sounding == goes_on
+    conversation.apply(delta)
+    conversation.presume_end()
+    assert not conversation.is_sounding
+    conversation.settle()
+    assert not conversation.is_sounding
+
+
+def test_a_frame_of_sound_is_read_by_what_it_has_in_common_with_another() -> None:
+    frames, form = SoundFrames(), '{{"type": "response.output_audio.delta", "event_id": "{}", "delta": "{}"}}'
+    first = form.format("e1", "AAEC").encode()
+    assert frames.read(first) is None
+    frames.learn(b'{"delta":"AAEC"}')
+    assert frames.read(b'{"delta":"AAEC"}') is None
+    frames.learn(first)
+    frames.learn(first)
+    assert frames.read(form.format("e2", "AQID").encode()) == ("e2", b"\1\2\3")
+    for event_id, sound in (("e3", "?"), ("e\\u0033", "AQID"), ("e\xff", "AQID")):
+        assert frames.read(form.format(event_id, sound).encode("latin-1")) is None
+    for other in (first[:-1], first[1:], first[:-7] + b"}", first.replace(b"delta", b"gamma")):
+        assert frames.read(other) is None

@@ -119,10 +119,10 @@ class Pcm(Sound):
         5
         """
         parts = list(parts)
-        if any(part.rate != rate for part in parts):
-            raise ValueError(f"cannot join audio of {sorted({part.rate for part in parts})} Hz at {rate} Hz")
-        sounding = [*filter(None, parts)]
-        return sounding[0] if len(sounding) == 1 else cls(b"".join(part.data for part in sounding), rate)
+        if rates := {part.rate for part in parts} - {rate}:
+            raise ValueError(f"cannot join audio of {sorted(rates)} Hz at {rate} Hz")
+        sounding = [part for part in parts if part.data]
+        return sounding[0] if len(sounding) == 1 else cls(b"".join([part.data for part in sounding]), rate)
 
     @property
     def base64(self) -> bytes:

@@ -29,10 +29,12 @@ from .client_events import SessionUpdate as SessionUpdate
 from .client_events import conducted as conducted
 from .client_events import session_config as session_config
 from .client_events import with_ids as with_ids
+from .conversation import SOUND as SOUND
 from .conversation import UNUSABLE as UNUSABLE
 from .conversation import Conversation as Conversation
 from .conversation import usage_of as usage_of
 from .decoding import Repeats as Repeats
+from .decoding import SoundFrames as SoundFrames
 from .decoding import decode as decode
 from .decoding import json_path as json_path
 from .decoding import split_frame as split_frame

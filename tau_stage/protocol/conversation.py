@@ -85,6 +85,9 @@ PieceEnd = AudioDone | ContentPartDone | TextDone | FunctionArgumentsDone
 MayFollowEnd = TranscriptDone | ContentPartAdded
 """These leave a whole item whole."""
 
+SOUND = AudioDelta.model_fields["type"].default
+"""The type of events with sound."""
+
 SOUNDING_PARTS = frozenset({"audio", "output_audio"})
 """Types of content parts that sound."""
 
@@ -170,6 +173,7 @@ class Conversation:
         self._tells_ends_of_sound = True
         self._final_spellings: set[str] = set()
         self._quoted: dict[str, set[str]] = {}
+        self._sounding: tuple[str, str, PartialItem] | None = None
 
     @property
     def items(self) -> dict[str, Entry]:
@@ -197,6 +201,8 @@ class Conversation:
 
     def apply(self, event: ServerEvent) -> ResponseChange | None:
         """Take in one event and say what changed for a listener, if anything."""
+        if not isinstance(event, TranscriptDelta):
+            self._sounding = None
         match event:
             case ResponsePieceEvent():
                 return self._grow(event)
@@ -213,6 +219,16 @@ class Conversation:
             case _:
                 self._note(event)
         return None
+
+    @property
+    def is_sounding(self) -> bool:
+        """Whether sound came last, but for its words: ``add_sound`` takes in what follows."""
+        return self._sounding is not None and not self._ending
+
+    def add_sound(self, data: bytes) -> AudioChunk | None:
+        """Take in another delta of the sound that came last, decoded, as ``apply`` takes in its event."""
+        assert self._sounding  # noqa: S101 - the caller has looked
+        return self._add_sound(*self._sounding, data)
 
     @property
     def is_over(self) -> bool:
@@ -276,7 +292,7 @@ class Conversation:
         item.is_over = isinstance(event, PieceEnd) or (item.is_over and isinstance(event, MayFollowEnd))
         match event:
             case AudioDelta():
-                return self._add_sound(owner, item_id, item, event)
+                return self._add_sound(owner, item_id, item, event.delta)
             case TranscriptDelta() | TextDelta() | TranscriptDone() | TextDone():
                 return self._add_words(owner, item_id, item, event)
             case ContentPartAdded():
@@ -309,15 +325,18 @@ class Conversation:
             incoming = self._incoming[response_id] = _Incoming(self.form)
         return incoming
 
-    def _add_sound(self, owner: str, item_id: str, item: PartialItem, event: AudioDelta) -> ResponseChange | None:
+    def _add_sound(self, owner: str, item_id: str, item: PartialItem, delta: str | bytes) -> AudioChunk | None:
         try:
-            audio, oddity = item.grow(event.delta)
+            audio, oddity = item.grow(delta)
         except ProtocolError as error:
-            self._mark_broken(owner, f"{event.type}: {error.problem}")
+            self._mark_broken(owner, f"{SOUND}: {error.problem}")
             return None
         if oddity:
-            self.odd[f"{event.type}: {oddity}"] += 1
-        return AudioChunk(owner, item_id, audio, item.is_commentary) if audio else None
+            self.odd[f"{SOUND}: {oddity}"] += 1
+        if not audio:
+            return None
+        self._sounding = owner, item_id, item
+        return AudioChunk(owner, item_id, audio, item.is_commentary)
 
     def _add_words(
         self,
@@ -327,6 +346,8 @@ class Conversation:
         event: TranscriptDelta | TextDelta | TranscriptDone | TextDone,
     ) -> ResponseChange | None:
         """Take words as they come, and as the end of their part tells them: news then where no delta brought any."""
+        if self._sounding and self._sounding[2] is not item:
+            self._sounding = None
         spoken = isinstance(event, TranscriptDelta | TranscriptDone)
         words = item.words(event.content_index, spoken=spoken)
         if isinstance(event, TranscriptDelta | TextDelta):
@@ -429,6 +450,7 @@ class Conversation:
         return self._end(response_id, ending.event)
 
     def _end(self, response_id: str, event: ResponseDone) -> ResponseEnded:
+        self._sounding = None
         self._finished.add(response_id)
         self._ending.pop(response_id, None)
         incoming = self._incoming.pop(response_id, None) or _Incoming(self.form)

@@ -13,6 +13,7 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
+from pybase64 import b64decode
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
@@ -73,6 +74,9 @@ _HALF_PAIR = re.compile(
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
 """An escape of half a surrogate pair whose other half does not stand beside it."""
+
+_SOUND_FRAME = re.compile(rb'(.*?"event_id"\s*:\s*")[^"\\]*(".*"delta"\s*:\s*")[A-Za-z0-9+/=]*(".*)', re.DOTALL)
+"""A frame of sound: what stands before its id, between that and its sound, and after it."""
 
 
 JSON_TYPES = {
@@ -382,6 +386,47 @@ def remove(event: JsonObject, paths: Iterable[Path]) -> None:
     for *way, last in sorted(set(paths), reverse=True):  # from behind, so that indexes hold
         place: Any = reduce(getitem, way, event)  # type: ignore[arg-type]
         del place[last]
+
+
+class SoundFrames:
+    r"""Reads a frame that differs from one of sound in its event's id and its sound alone, and does not parse it.
+
+    >>> frames = SoundFrames()
+    >>> frames.learn(b'{"type":"response.output_audio.delta","event_id":"e1","delta":"AAAA"}')
+    >>> frames.read(b'{"type":"response.output_audio.delta","event_id":"e2","delta":"AQID"}')
+    ('e2', b'\x01\x02\x03')
+    >>> frames.read(b'{"type":"response.output_audio.delta","event_id":"e3","delta":"AQ-_"}')
+    """
+
+    def __init__(self) -> None:
+        self._before = self._between = self._after = b""
+
+    def learn(self, frame: bytes) -> None:
+        """Learn what a frame of sound has in common with those that follow it."""
+        if self._varied(frame) is None:
+            found = _SOUND_FRAME.fullmatch(frame)
+            is_plain = frame.count(b'"delta"') == frame.count(b'"event_id"') == 1
+            self._before, self._between, self._after = found.groups() if found and is_plain else (b"", b"", b"")
+
+    def read(self, frame: bytes) -> tuple[str, bytes] | None:
+        """Return the event's id and the decoded sound; None where more differs, or one of them is odd."""
+        if (found := self._varied(frame)) is None:
+            return None
+        try:
+            return found[0].decode(), b64decode(found[1], validate=True)
+        except ValueError:
+            return None
+
+    def _varied(self, frame: bytes) -> tuple[bytes, bytes] | None:
+        """Return what differs from frame to frame; None where anything else does."""
+        id_at, sound_end = len(self._before), len(frame) - len(self._after)
+        id_end = frame.find(b'"', id_at)
+        sound_at = id_end + len(self._between)
+        is_alike = frame.startswith(self._before) and frame.endswith(self._after)
+        if not (id_at and is_alike and frame.startswith(self._between, id_end) and sound_at <= sound_end):
+            return None
+        event_id = frame[id_at:id_end]
+        return None if b"\\" in event_id else (event_id, frame[sound_at:sound_end])
 
 
 class Repeats:

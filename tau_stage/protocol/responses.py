@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import pybase64
@@ -226,16 +227,13 @@ class PartialItem:
         """The words written, as completely as they were told."""
         return "".join(map(str, self.written.values())) or (self.entry.text if self.entry else "")
 
-    def grow(self, delta: str) -> tuple[Pcm, str]:
-        """Add one delta of base64, decoded on its own; give back the whole samples it completes, and what is odd of it.
+    def grow(self, delta: str | bytes) -> tuple[Pcm, str]:
+        """Add one delta, in base64 or decoded; give back the whole samples it completes, and what is odd of it.
 
         Raises:
             ProtocolError: The delta is not base64, or no sound that can be read.
         """
-        try:
-            data = pybase64.b64decode(delta, validate=True)
-        except ValueError:
-            data = _decoded_loosely(delta)
+        data = delta if isinstance(delta, bytes) else _decoded(delta)
         self.awaits_sound, oddity = True, ""
         if self.head or data[:4] in SOUND_FILES:
             data, oddity = self._samples_of(self.head + data)
@@ -296,12 +294,14 @@ class PartialItem:
             self.learn_call(self.entry.call)
 
 
-def _decoded_loosely(delta: str) -> bytes:
-    """Decode base64 as others write it: URL-safe, unpadded, in lines (RFC 4648, sections 3 and 5), as a data URL.
+def _decoded(delta: str) -> bytes:
+    """Decode base64, also as others write it: URL-safe, unpadded, in lines (RFC 4648, sections 3 and 5), as a data URL.
 
     Raises:
         ProtocolError: It is not base64 at all.
     """
+    with suppress(ValueError):
+        return pybase64.b64decode(delta, validate=True)
     if delta.startswith("data:"):
         delta = delta.partition(",")[2]
     plain = "".join(delta.split()).translate({ord("-"): "+", ord("_"): "/"}).rstrip("=")

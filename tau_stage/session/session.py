@@ -569,6 +569,13 @@ class Session:
         self._note(change)
         return change
 
+    def take_sound(self, data: bytes, decoded: Callable[[], ServerEvent]) -> ResponseChange | None:
+        """Take in another delta of the sound that came last, without its event: ``decoded`` makes that."""
+        change = self.conversation.add_sound(data)
+        self.state.apply_sound(change, decoded)
+        self._note(change)
+        return change
+
     def take_end(self, change: ResponseEnded) -> None:
         """Take in the end of a response that no event told."""
         self.state.apply_change(change, anyio.current_time())

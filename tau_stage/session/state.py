@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -71,6 +72,12 @@ class SessionState:
         self.apply_change(change, now)
         self.events.publish(event)
         self.waiter.publish(event)
+
+    def apply_sound(self, change: AudioChunk | None, decoded: Callable[[], ServerEvent]) -> None:
+        """Take in another delta of the sound that came last, and what it changed."""
+        if change and self.playback:
+            self.playback.samples += len(change.audio)
+        self.waiter.publish_sound(decoded)
 
     def apply_change(self, change: ResponseChange | None, now: float) -> None:
         """Take in a change of the conversation."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import anyio
 
+from tau_stage.audio import Pcm
 from tau_stage.errors import ModelRefused, SessionClosed, SessionError, Timeout
 from tau_stage.protocol import (
     AudioChunk,
@@ -154,6 +155,16 @@ class ResponseStream:
             return self._changes.popleft()
         raise Timeout(what="sign of the response", waited_s=self._idle_s, instead=self.instead)
 
+    def with_waiting_sound(self, chunk: AudioChunk) -> Pcm:
+        """Return a piece of sound with all of its kind that has come right behind it: one write instead of many."""
+        pieces = [chunk.audio]
+        while self._changes and isinstance(behind := self._changes[0], AudioChunk):
+            if (behind.item_id, behind.commentary) != (chunk.item_id, chunk.commentary):
+                break
+            pieces.append(behind.audio)
+            self._changes.popleft()
+        return Pcm.join(pieces)
+
     async def finished(self) -> Response:
         """Wait for the whole response, however it ended: look at its ``status``.
 
@@ -252,7 +263,8 @@ class EventWaiter:
 
     def __init__(self) -> None:
         self._recent: deque[tuple[int, ServerEvent]] = deque(maxlen=RECENT)
-        self._last_sound: tuple[tuple[int, ServerEvent], ...] = ()
+        self._last_sound: Callable[[], ServerEvent] | None = None
+        self._last_sound_at = 0
         self._count = 0
         self._seen: dict[str, int] = {}
         self._changed = Signal()
@@ -260,12 +272,23 @@ class EventWaiter:
 
     def publish(self, event: ServerEvent) -> None:
         """Show an event to all who watch."""
-        self._count += 1
         if isinstance(event, AudioDelta):
-            self._last_sound = ((self._count, event),)
-        else:
-            self._recent.append((self._count, event))
+            self.publish_sound(lambda: event)
+            return
+        self._count += 1
+        self._recent.append((self._count, event))
         self._changed.notify()
+
+    def publish_sound(self, decoded: Callable[[], ServerEvent]) -> None:
+        """Show an event with sound, which is made where somebody looks at it."""
+        self._count = self._last_sound_at = self._count + 1
+        self._last_sound = decoded
+        self._changed.notify()
+
+    def _events(self) -> Iterator[tuple[int, ServerEvent]]:
+        yield from self._recent
+        if self._last_sound:
+            yield self._last_sound_at, self._last_sound()
 
     def end(self, why: SessionError) -> None:
         """Note that no event will come any more."""
@@ -281,7 +304,7 @@ class EventWaiter:
         """
         with anyio.move_on_after(timeout_s):
             while True:
-                for number, event in (*self._recent, *self._last_sound):
+                for number, event in self._events():
                     if event.type == kind and number > self._seen.get(kind, 0):
                         self._seen[kind] = number
                         return event

@@ -214,6 +214,11 @@ class LineStream:
         self._waiting: list[Pcm] = []
         self._attempt = _Attempt(self._event_id)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody hears it."""
+        return bool(self._listeners)
+
     def append(self, audio: Pcm) -> None:
         """Send sound to everybody, as soon as it makes a piece."""
         if self._listeners:

@@ -203,6 +203,11 @@ class _LineAttempts:
         self._cap = line.max_output_tokens or player.max_output_tokens
         self._owed: Usage | None = None
 
+    @property
+    def is_heard_by_stream(self) -> bool:
+        """Whether somebody hears it while it is spoken, piece by piece."""
+        return self.stream is not None and self.stream.is_heard
+
     def asked(self) -> None:
         """Note that a response is asked for: until its usage is told, nobody knows what it costs."""
         self._owed = Usage(untold=1)
@@ -461,9 +466,11 @@ class _LineRequest:
             async for change in speaking:
                 if isinstance(change, AudioChunk | TextChunk) and change.commentary and not self._attempts.keeps:
                     continue
-                if isinstance(change, AudioChunk) and self._take(change.audio):
-                    await self._cut()
-                    break
+                if isinstance(change, AudioChunk):
+                    is_counted = self._left is not None or self._attempts.is_heard_by_stream
+                    if self._take(change.audio if is_counted else speaking.with_waiting_sound(change)):
+                        await self._cut()
+                        break
                 if isinstance(change, TextChunk):
                     self._words.append(change.words)
                     self._first_words_s = self._first_words_s or anyio.current_time() - began
