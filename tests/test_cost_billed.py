@@ -17,7 +17,7 @@ from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage.performance import perform
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.folding import bills
+from tau_stage.take.folding import Bills
 from tau_stage.take.journal import read_journal
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.delivery import plan_speech
@@ -84,10 +84,7 @@ def spoken(usage: Usage) -> int:
 
 def billed(folder: TakeFolder) -> dict[str, Cost]:
     """What each player used, from the journal."""
-    found: dict[str, Cost] = {}
-    for bill in bills(read_journal(folder.journal)):
-        found[bill.player] = found.get(bill.player, Cost()) + bill.cost
-    return found
+    return Bills(read_journal(folder.journal)).by_player
 
 
 def ratios(told: Forecast, paid: dict[str, Cost]) -> Iterator[float]:

@@ -22,7 +22,7 @@ from tau_stage.stage.people import Typist
 from tau_stage.stage.replay import restore_spending, scene_changes
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.folding import bills, fold
+from tau_stage.take.folding import Bills, fold
 from tau_stage.take.journal import read_journal
 from tau_stage.take.lock import is_locked, locked
 from tau_stage.take.reuse import NO_REUSE, ReusedLines, reuse_for_retake
@@ -189,7 +189,7 @@ def house(tmp_path: Path) -> Playhouse:
     return Playhouse(tmp_path)
 
 
-def place_of(house: Playhouse, kind: type[record.Fact], **facts: str | int) -> int:
+def place_of(house: Playhouse, kind: type[record.Record], **facts: str | int) -> int:
     """How many records come before a fact."""
     found = (n for n, fact in enumerate(house.journal) if isinstance(fact, kind))
     return next(n for n in found if all(getattr(house.journal[n], name) == value for name, value in facts.items()))
@@ -224,7 +224,7 @@ async def test_a_line_that_was_cut_is_performed_again_and_the_first_attempt_is_k
     part = stopped_at(house.folder, at + 1, tmp_path / "part", torn=9)
     began = house.folder.path / "lines" / "001-ann-1.wav"
     shutil.copy(began, part.path / "lines" / "003-cid-1.take-1.part.wav")
-    spent = sum(bill.cost.total or 0 for bill in bills(read_journal(part.journal)))
+    spent = Bills(read_journal(part.journal)).whole.total or 0
     take = await house.perform(PLAIN, again=part)
     assert told(take) == told(whole)
     assert [line.attempts for line in take.lines] == [1, 1, 2, 1, 1]
@@ -583,7 +583,7 @@ async def test_a_sound_that_is_dropped_and_a_line_that_is_taken_over_count_once(
 # ---- stopping
 
 
-async def stop_after(house: Playhouse, scene: str, kind: type[record.Fact], **facts: str) -> Take:
+async def stop_after(house: Playhouse, scene: str, kind: type[record.Record], **facts: str) -> Take:
     """Somebody wants to stop as soon as something has happened."""
     stop = anyio.Event()
     news, watch = anyio.create_memory_object_stream[Any](1000)
@@ -611,7 +611,7 @@ async def stop_after(house: Playhouse, scene: str, kind: type[record.Fact], **fa
     ids=["a line", "opening", "together", "listen"],
 )
 async def test_what_is_under_way_comes_to_its_end_and_the_rest_when_resumed(
-    house: Playhouse, scene: str, kind: type[record.Fact], facts: dict[str, str], done: int
+    house: Playhouse, scene: str, kind: type[record.Record], facts: dict[str, str], done: int
 ) -> None:
     whole = await house.perform(scene)
     stems = files(house.folder)

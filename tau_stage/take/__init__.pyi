@@ -27,7 +27,6 @@ from .folder import is_latest as is_latest
 from .folder import leave_latest as leave_latest
 from .folder import make_latest as make_latest
 from .folder import unlinked as unlinked
-from .folding import PAID as PAID
 from .folding import beginning as beginning
 from .folding import cost_json as cost_json
 from .folding import delivery as delivery
@@ -35,7 +34,6 @@ from .folding import fold as fold
 from .folding import kept as kept
 from .folding import standing as standing
 from .journal import DISK_THREAD as DISK_THREAD
-from .journal import DURABLE as DURABLE
 from .journal import JOURNAL as JOURNAL
 from .journal import Journal as Journal
 from .journal import read_beginning as read_beginning
@@ -56,6 +54,8 @@ from .reading import read_sound as read_sound
 from .reading import read_take as read_take
 from .reading import refuse_newer as refuse_newer
 from .reading import sound_errors as sound_errors
+from .records import DURABLE as DURABLE
+from .records import PAID as PAID
 from .records import Asked as Asked
 from .records import CueStarted as CueStarted
 from .records import ItemGiven as ItemGiven

@@ -6,46 +6,15 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from tau_stage.audio import RATE
 from tau_stage.cost import KINDS, UNITS, Cost, PriceList, price, prices
 from tau_stage.errors import TakeError
 from tau_stage.scene import slug
-from tau_stage.take.records import (
-    BedEnded,
-    CueStarted,
-    LineAgain,
-    LineBegan,
-    LineDropped,
-    LineFacts,
-    LineFailed,
-    LineHeard,
-    LineLost,
-    LineMissed,
-    LineSpoken,
-    ModelNamed,
-    PlayerLost,
-    PlayerOpened,
-    Record,
-    Role,
-    SoundPlayed,
-    TakeBegan,
-    TakeDelivered,
-    TakeEnded,
-    TakeFacts,
-    TakeKept,
-    TakePicked,
-    TakeResumed,
-    ToolBegan,
-    ToolCalled,
-    ToolTurn,
-    Transcribed,
-    last_of,
-    of_type,
-)
+from tau_stage.take import records as record
+from tau_stage.take.records import LineRecord, LineRecordT, Record, last_of, of_type
 from tau_stage.take.take_model import (
     Alternative,
     Attempt,
@@ -61,29 +30,9 @@ from tau_stage.take.take_model import (
     stem_name,
 )
 
-PAID = LineSpoken | LineAgain | LineFailed | LineLost | TakeKept | ToolTurn | Transcribed
-"""Facts that carry a usage; each response stands in one of them only."""
 
-
-@dataclass(frozen=True, slots=True)
-class Bill:
-    """One usage and what it cost: a line, or an attempt at one that failed."""
-
-    player: str
-    line: str
-    cost: Cost
-
-
-class _OfLine(Protocol):
-    @property
-    def line(self) -> str: ...
-
-
-OfLineT = TypeVar("OfLineT", bound=_OfLine)
-
-
-def _by_line(facts: Iterable[OfLineT]) -> defaultdict[str, list[OfLineT]]:
-    groups: defaultdict[str, list[OfLineT]] = defaultdict(list)
+def _by_line(facts: Iterable[LineRecordT]) -> defaultdict[str, list[LineRecordT]]:
+    groups: defaultdict[str, list[LineRecordT]] = defaultdict(list)
     for fact in facts:
         groups[fact.line].append(fact)
     return groups
@@ -96,13 +45,13 @@ def fold(journal: Sequence[Record]) -> Take:
         TakeError: The journal has no beginning.
     """
     began = beginning(journal)
-    last = last_of(journal, TakeEnded, TakeResumed)
-    end = last if isinstance(last, TakeEnded) else NO_END
+    last = last_of(journal, record.TakeEnded, record.TakeResumed)
+    end = last if isinstance(last, record.TakeEnded) else NO_END
     folding = _Folding(journal)
     lines = tuple(map(folding.line, folding.spoken))
     sounds = folding.sounds()
     samples = _end(lines, sounds)
-    whole = _sum(folding.bills)
+    whole = folding.costs.whole
     return Take(
         tau_stage=began.tau_stage,
         scene=Staged.model_validate(began, from_attributes=True),
@@ -118,39 +67,36 @@ def fold(journal: Sequence[Record]) -> Take:
         players=tuple(folding.player(role, lines) for role in began.roles),
         lines=lines,
         sounds=sounds,
-        cues=tuple(Cued(cue=fact.cue, at_s=fact.at_s) for fact in of_type(folding.counting, CueStarted)),
+        cues=tuple(Cued(cue=fact.cue, at_s=fact.at_s) for fact in of_type(folding.counting, record.CueStarted)),
         usage=whole.tokens,
         cost=_costs(whole),
         warnings=(*(text for fact in journal if (text := fact.warning)), *_outdated(lines)),
     )
 
 
-NO_END = TakeEnded(ended="interrupted", problem="the journal has no end")
+NO_END = record.TakeEnded(ended="interrupted", problem="the journal has no end")
 
 
 class _Folding:
     """The records of a journal by their types, and by the lines and players that they are of."""
 
     def __init__(self, journal: Sequence[Record]) -> None:
-        billed = list(_billed(journal))
         self.journal = journal
         self.counting = standing(journal)
-        self.spoken = sorted(of_type(self.counting, LineSpoken), key=lambda fact: fact.number)
-        self.bills = [bill for _, bill in billed]
-        self._bills = _by_line(self.bills)
-        self._failed = _by_line(fact for fact, _ in billed if isinstance(fact, LineAgain))
-        self._costs = {id(fact): bill.cost for fact, bill in billed}
-        self._calls = _by_line(of_type(self.counting, ToolCalled))
-        self._takes = _by_line(of_type(self.counting, TakeKept))
-        self._heard = {(fact.line, fact.hearer): fact for fact in of_type(self.counting, LineHeard)}
-        self._broken = Counter(fact.line for fact in of_type(journal, LineAgain) if fact.interrupted)
-        self._named = {fact.player: fact.model for fact in of_type(journal, ModelNamed)}
+        self.spoken = sorted(of_type(self.counting, record.LineSpoken), key=lambda fact: fact.number)
+        self.costs = Bills(journal)
+        self._failed = _by_line(of_type(self.costs.facts, record.LineAgain))
+        self._calls = _by_line(of_type(self.counting, record.ToolCalled))
+        self._takes = _by_line(of_type(self.counting, record.TakeKept))
+        self._heard = {(fact.line, fact.hearer): fact for fact in of_type(self.counting, record.LineHeard)}
+        self._broken = Counter(fact.line for fact in of_type(journal, record.LineAgain) if fact.interrupted)
+        self._named = {fact.player: fact.model for fact in of_type(journal, record.ModelNamed)}
         self._lost = _lost(journal)
 
-    def line(self, fact: LineSpoken) -> Performed:
+    def line(self, fact: record.LineSpoken) -> Performed:
         """Say all that came of a line."""
-        cost = _sum(self._bills[fact.line])
-        facts = fact.model_dump(include=set(LineFacts.model_fields) - {"usage", "attempts"})
+        cost = self.costs.by_line[fact.line]
+        facts = fact.model_dump(include=set(record.LineFacts.model_fields) - {"usage", "attempts"})
         return Performed(
             **facts,
             id=fact.line,
@@ -170,27 +116,27 @@ class _Folding:
     def _hearings(self, name: str, hearers: Iterable[str]) -> tuple[Hearing, ...]:
         return tuple(_hearing(hearer, self._heard.get((name, hearer))) for hearer in hearers)
 
-    def _others(self, line: LineSpoken) -> tuple[Alternative, ...]:
+    def _others(self, line: record.LineSpoken) -> tuple[Alternative, ...]:
         takes = {fact.take: fact for fact in self._takes[line.line] if fact.take != line.take}
         fields = set(Alternative.model_fields)
         return tuple(
             Alternative(**take.model_dump(include=fields), ended=take.status) for _, take in sorted(takes.items())
         )
 
-    def _attempt(self, fact: LineAgain) -> Attempt:
+    def _attempt(self, fact: record.LineAgain) -> Attempt:
         return Attempt(
             reason=fact.reason,
             problem=fact.problem,
             waited_s=fact.wait_s,
             file=fact.file,
             usage=fact.usage,
-            cost=_costs(self._costs[id(fact)]),
+            cost=_costs(self.costs.of(fact)),
         )
 
     def sounds(self) -> tuple[PlayedSound, ...]:
         """Say what was laid; a bed that was not ended goes on to the end of all else."""
-        played = of_type(self.counting, SoundPlayed)
-        ends = {fact.sound: fact.at_samples for fact in of_type(self.counting, BedEnded)}
+        played = of_type(self.counting, record.SoundPlayed)
+        ends = {fact.sound: fact.at_samples for fact in of_type(self.counting, record.BedEnded)}
         end = _end(self.spoken, (fact for fact in played if fact.kind == "sfx"))
         return tuple(
             PlayedSound(
@@ -208,11 +154,11 @@ class _Folding:
             for fact in played
         )
 
-    def player(self, role: Role, lines: Sequence[Performed]) -> Playing:
+    def player(self, role: record.Role, lines: Sequence[Performed]) -> Playing:
         """Say what a player did."""
         openings = self._openings(role.name)
         own = [line for line in lines if line.player == role.name]
-        cost = _sum(bill for bill in self.bills if bill.player == role.name)
+        cost = self.costs.by_player[role.name]
         facts = role.model_dump(include=set(Playing.model_fields))
         return Playing(
             **facts,
@@ -228,18 +174,18 @@ class _Folding:
             cost=_costs(cost),
         )
 
-    def _openings(self, player: str) -> list[PlayerOpened]:
-        opened = [fact for fact in of_type(self.journal, PlayerOpened) if fact.player == player]
+    def _openings(self, player: str) -> list[record.PlayerOpened]:
+        opened = [fact for fact in of_type(self.journal, record.PlayerOpened) if fact.player == player]
         return opened[:1] + [fact for fact in opened[1:] if fact.session]  # a person is there once
 
 
-def _hearing(name: str, fact: LineHeard | None) -> Hearing:
+def _hearing(name: str, fact: record.LineHeard | None) -> Hearing:
     if fact is None:
         return Hearing(player=name, heard_at_s=None, took_s=None, sha256=None)
     return Hearing(player=name, heard_at_s=fact.at_s, took_s=fact.took_s, sha256=fact.sha256, by=fact.by)
 
 
-def _end(*parts: Iterable[LineSpoken | SoundPlayed | Performed | PlayedSound]) -> int:
+def _end(*parts: Iterable[record.LineSpoken | record.SoundPlayed | Performed | PlayedSound]) -> int:
     return max((part.offset_samples + part.samples for part in chain(*parts)), default=0)
 
 
@@ -247,11 +193,11 @@ def _lost(journal: Iterable[Record]) -> set[str]:
     """Return the players that were lost, and not opened again."""
     lost: set[str] = set()
     for fact in journal:
-        if isinstance(fact, PlayerOpened):
+        if isinstance(fact, record.PlayerOpened):
             lost.discard(fact.player)
-        elif isinstance(fact, PlayerLost):
+        elif isinstance(fact, record.PlayerLost):
             lost.add(fact.player)
-        elif isinstance(fact, LineMissed) and fact.lost:
+        elif isinstance(fact, record.LineMissed) and fact.lost:
             lost.add(fact.hearer)
     return lost
 
@@ -264,16 +210,8 @@ def _outdated(lines: Sequence[Performed]) -> Iterable[str]:
         yield f"{count} heard an older take of {', '.join(names)}; --through performs them again, too"
 
 
-def _sum(billed: Iterable[Bill]) -> Cost:
-    return sum((bill.cost for bill in billed), Cost())
-
-
 def _costs(cost: Cost) -> Costs:
     return Costs.model_validate(cost, from_attributes=True)
-
-
-LED_TO = LineSpoken | LineLost | LineHeard | TakeKept | SoundPlayed | BedEnded | ToolBegan | ToolCalled | CueStarted
-"""What a line or an effect leads to, and is no part of the take where that was dropped."""
 
 
 def standing(journal: Sequence[Record]) -> list[Record]:
@@ -287,68 +225,90 @@ def standing(journal: Sequence[Record]) -> list[Record]:
     under_way: dict[str, list[int]] = {}
     for number, fact in enumerate(journal):
         name = str(getattr(fact, "sound", "") or getattr(fact, "line", ""))
-        if isinstance(fact, LED_TO):
+        if isinstance(fact, record.LED_TO):
             led_to[name].append(number)
-        if isinstance(fact, LineDropped):
+        if isinstance(fact, record.LineDropped):
             void.update(led_to.pop(name, ()))
-        elif isinstance(fact, TakeResumed):
+        elif isinstance(fact, record.TakeResumed):
             void.update(chain(*under_way.values()))
             under_way.clear()
-        elif isinstance(fact, LineBegan | TakeKept):
+        elif isinstance(fact, record.LineBegan | record.TakeKept):
             under_way[name] = []
-        elif isinstance(fact, LineSpoken | LineLost):
+        elif isinstance(fact, record.LineSpoken | record.LineLost):
             under_way.pop(name, None)
-        elif isinstance(fact, ToolBegan | ToolCalled | CueStarted):
+        elif isinstance(fact, record.ToolBegan | record.ToolCalled | record.CueStarted):
             under_way.get(name, []).append(number)
     return [fact for number, fact in enumerate(journal) if number not in void]
 
 
-def kept(journal: Sequence[Record]) -> list[LineSpoken | SoundPlayed]:
+def kept(journal: Sequence[Record]) -> list[record.LineSpoken | record.SoundPlayed]:
     """Return the lines and effects that are part of the take: none that was dropped since."""
-    return [fact for fact in standing(journal) if isinstance(fact, LineSpoken | SoundPlayed)]
+    return [fact for fact in standing(journal) if isinstance(fact, record.LineSpoken | record.SoundPlayed)]
 
 
-def bills(journal: Sequence[Record]) -> tuple[Bill, ...]:
-    """Return what each response cost, each counted once, in the order of the journal."""
-    return tuple(bill for _, bill in _billed(journal))
+class Bills:
+    """What each response cost, once, at the price of the model that answered; and its sums.
+
+    Attributes:
+        facts: Those that carry a usage, but for those of people.
+        tariffs: Models and price lists: those that were asked for, that answered, and that wrote down what people said.
+    """
+
+    def __init__(self, journal: Iterable[Record]) -> None:
+        self.facts: list[LineRecord] = []
+        self.whole = Cost()
+        self.by_line: defaultdict[str, Cost] = defaultdict(Cost)
+        self.by_player: defaultdict[str, Cost] = defaultdict(Cost)
+        self.tariffs: dict[tuple[str, str], None] = {}
+        self._costs: dict[int, Cost] = {}
+        roles: dict[str, record.Role] = {}
+        for fact in journal:
+            if isinstance(fact, record.TakeBegan | record.TakeResumed):
+                roles |= {role.name: role for role in fact.roles}
+                self.tariffs |= {(role.model, role.prices): None for role in fact.roles}
+            elif isinstance(fact, record.ModelNamed) and (role := roles.get(fact.player)):
+                roles[fact.player] = role.model_copy(update={"model": fact.model})
+                self.tariffs[fact.model, role.prices] = None
+            elif isinstance(fact, record.PAID) and (role := roles[fact.player]).human is None:
+                self._add(fact, getattr(fact, "model", role.model), role.prices)
+
+    def _add(self, fact: record.PAID, model: str, provider: str) -> None:
+        cost = price(fact.usage, model, provider)
+        self.tariffs[model, provider] = None
+        self.facts.append(fact)
+        self._costs[id(fact)] = cost
+        self.whole += cost
+        self.by_line[fact.line] += cost
+        self.by_player[fact.player] += cost
+
+    def of(self, fact: LineRecord) -> Cost:
+        """Return what one response cost."""
+        return self._costs[id(fact)]
 
 
-def _billed(journal: Sequence[Record]) -> Iterable[tuple[Record, Bill]]:
-    """Yield each fact that carries a usage, and what it cost at the price of the model that answered."""
-    roles: dict[str, Role] = {}
-    for fact in journal:
-        if isinstance(fact, TakeBegan | TakeResumed):
-            roles |= {role.name: role for role in fact.roles}
-        elif isinstance(fact, ModelNamed) and (role := roles.get(fact.player)):
-            roles[fact.player] = role.model_copy(update={"model": fact.model})
-        elif isinstance(fact, PAID) and (role := roles[fact.player]).human is None:
-            model = fact.model if isinstance(fact, Transcribed) else role.model
-            yield fact, Bill(fact.player, fact.line, price(fact.usage, model, role.prices))
-
-
-def beginning(journal: Sequence[Record]) -> TakeBegan:
+def beginning(journal: Sequence[Record]) -> record.TakeBegan:
     """Return the beginning of a take, with what holds since it was resumed last.
 
     Raises:
         TakeError: The journal has no beginning.
     """
-    began = next(iter(of_type(journal, TakeBegan)), None)
+    began = next(iter(of_type(journal, record.TakeBegan)), None)
     if began is None:
         raise TakeError("journal", "the journal has no beginning", "the take was stopped before it began")
-    for fact in of_type(journal, TakeResumed):
+    for fact in of_type(journal, record.TakeResumed):
         now = {name: getattr(fact, name) for name in ("sha256", "deliver", "budget", "roles")}
         spent, plan = began.spent or fact.spent, fact.resolved or began.resolved
         began = began.model_copy(update={**now, "spent": spent, "resolved": plan})
     return began
 
 
-def delivery(journal: Sequence[Record]) -> TakeDelivered | None:
+def delivery(journal: Sequence[Record]) -> record.TakeDelivered | None:
     """Tell how a take was delivered, as it ended or was picked last; None where that is still to be done."""
-    last = last_of(journal, TakeDelivered, TakeEnded, TakeResumed, TakePicked)
-    return last if isinstance(last, TakeDelivered) else None
+    last = last_of(journal, record.TakeDelivered, record.TakeEnded, record.TakeResumed, record.TakePicked)
+    return last if isinstance(last, record.TakeDelivered) else None
 
 
-_SHARED = TakeFacts.model_fields.keys() - {"file", "usage"} | {"status"}
+_SHARED = record.TakeFacts.model_fields.keys() - {"file", "usage"} | {"status"}
 """What a line has of its take."""
 
 
@@ -356,7 +316,7 @@ def current_facts(journal: Sequence[Record]) -> list[Record]:
     """Apply the picks to a journal, and mark the lines that heard others otherwise than they are now."""
     facts: list[Record] = []
     for fact in journal:
-        if isinstance(fact, TakePicked):
+        if isinstance(fact, record.TakePicked):
             facts = _apply(facts, fact)
         facts.append(fact)
     return _mark_outdated(facts, journal)
@@ -366,17 +326,17 @@ def picks(journal: Sequence[Record]) -> dict[str, int]:
     """Return the take that was picked last of each line that was picked, and not performed again since."""
     found: dict[str, int] = {}
     for fact in journal:
-        if isinstance(fact, TakePicked):
+        if isinstance(fact, record.TakePicked):
             found[fact.line] = fact.take
-        elif isinstance(fact, LineDropped):
+        elif isinstance(fact, record.LineDropped):
             found.pop(fact.line, None)
     return found
 
 
-def _apply(facts: list[Record], pick: TakePicked) -> list[Record]:
+def _apply(facts: list[Record], pick: record.TakePicked) -> list[Record]:
     """Apply a pick to the facts before it."""
-    line = {fact.line: fact for fact in of_type(facts, LineSpoken)}.get(pick.line)
-    take = {(fact.line, fact.take): fact for fact in of_type(facts, TakeKept)}.get((pick.line, pick.take))
+    line = {fact.line: fact for fact in of_type(facts, record.LineSpoken)}.get(pick.line)
+    take = {(fact.line, fact.take): fact for fact in of_type(facts, record.TakeKept)}.get((pick.line, pick.take))
     if line is None or take is None or line.take == pick.take:
         return facts
     file = line.file or re.sub(r"\.take-\d+\.wav$", ".wav", take.file or "") or None
@@ -385,35 +345,22 @@ def _apply(facts: list[Record], pick: TakePicked) -> list[Record]:
     return [picked if fact is line else _moved(fact, end, moved_end - end) for fact in facts]
 
 
-def _ends(facts: Sequence[Record], line: LineSpoken, picked: LineSpoken) -> tuple[int, int]:
+def _ends(facts: Sequence[Record], line: record.LineSpoken, picked: record.LineSpoken) -> tuple[int, int]:
     """Tell where the line, and all that sounds together with it, ends: before the pick, and after it."""
-    dropped = {fact.line for fact in of_type(facts, LineDropped)}
-    spans = [span for fact in facts for span in _span(fact, line, dropped)]
+    others = (fact for fact in kept(facts) if fact is not line and getattr(fact, "kind", "") != "bed")
     end = line.offset_samples + line.samples
     moved_end = picked.offset_samples + picked.samples
-    for start, samples in sorted(spans):
+    for start, samples in sorted((other.offset_samples, other.samples) for other in others):
         if start < end:
             end, moved_end = max(end, start + samples), max(moved_end, start + samples)
     return end, moved_end
 
 
-def _span(fact: Record, line: LineSpoken, dropped: set[str]) -> list[tuple[int, int]]:
-    """Return the begin and the length of what takes up time, if it is something else than the line."""
-    match fact:
-        case LineSpoken() if fact.line != line.line and fact.line not in dropped:
-            return [(fact.offset_samples, fact.samples)]
-        case SoundPlayed(kind="sfx") if fact.sound not in dropped:
-            return [(fact.offset_samples, fact.samples)]
-        case _:
-            return []
-
-
 def _moved(fact: Record, end: int, by: int) -> Record:
     """Move a fact if it begins after something that has another length now."""
-    if isinstance(fact, LineSpoken | SoundPlayed) and fact.offset_samples >= end:
-        return fact.model_copy(update={"offset_samples": fact.offset_samples + by})
-    if isinstance(fact, BedEnded) and fact.at_samples >= end:
-        return fact.model_copy(update={"at_samples": fact.at_samples + by})
+    for name in ("offset_samples", "at_samples"):
+        if (at := getattr(fact, name, -1)) >= end:
+            return fact.model_copy(update={name: at + by})
     return fact
 
 
@@ -424,16 +371,16 @@ def _mark_outdated(facts: list[Record], journal: Sequence[Record]) -> list[Recor
         facts: With all picks applied.
         journal: As it was written.
     """
-    final = {fact.line: fact for fact in of_type(kept(facts), LineSpoken)}
+    final = {fact.line: fact for fact in of_type(kept(facts), record.LineSpoken)}
     context = _Context(journal, {line: fact.sha256 for line, fact in final.items()})
     marked: list[Record] = []
     for fact, raw in zip(facts, journal, strict=True):
         context.apply(raw)
-        marked.append(_marked(fact, context, final) if isinstance(fact, LineSpoken) else fact)
+        marked.append(_marked(fact, context, final) if isinstance(fact, record.LineSpoken) else fact)
     return marked
 
 
-def _marked(fact: LineSpoken, context: _Context, final: Mapping[str, LineSpoken]) -> LineSpoken:
+def _marked(fact: record.LineSpoken, context: _Context, final: Mapping[str, record.LineSpoken]) -> record.LineSpoken:
     told = fact.heard_as
     heard = {} if fact.human else {**context.of(fact), **told}
     others = {
@@ -453,34 +400,33 @@ class _Context:
     """
 
     def __init__(self, journal: Iterable[Record], final: Mapping[str, str]) -> None:
-        self._changed = {fact.line for fact in of_type(journal, TakePicked)}
-        self._changed |= {f.line for f in of_type(journal, LineSpoken) if final.get(f.line, f.sha256) != f.sha256}
+        self._changed = {fact.line for fact in of_type(journal, record.TakePicked)}
+        self._changed |= {
+            f.line for f in of_type(journal, record.LineSpoken) if final.get(f.line, f.sha256) != f.sha256
+        }
         self._takes: dict[tuple[str, int], str] = {}
-        self._now: dict[str, LineSpoken] = {}
-        self._at_the_beginning: dict[str, dict[str, LineSpoken]] = {}
+        self._now: dict[str, record.LineSpoken] = {}
+        self._at_the_beginning: dict[str, dict[str, record.LineSpoken]] = {}
         self._missed: set[tuple[str, str]] = set()
 
     def apply(self, fact: Record) -> None:
         """Take in what happened next."""
-        if isinstance(fact, LineBegan):
-            self._at_the_beginning[fact.line] = dict(self._now)
-        elif isinstance(fact, LineMissed):
-            self._missed.add((fact.line, fact.hearer))
-        elif isinstance(fact, LineHeard):
-            self._missed.discard((fact.line, fact.hearer))
-        elif isinstance(fact, TakeKept | LineSpoken | TakePicked) and fact.line in self._changed:
-            self._become(fact)
+        match fact:
+            case record.LineBegan():
+                self._at_the_beginning[fact.line] = dict(self._now)
+            case record.LineMissed():
+                self._missed.add((fact.line, fact.hearer))
+            case record.LineHeard():
+                self._missed.discard((fact.line, fact.hearer))
+            case record.TakeKept():
+                self._takes[fact.line, fact.take] = fact.sha256
+            case record.LineSpoken() if fact.line in self._changed:
+                self._now[fact.line] = fact
+            case record.TakePicked() if fact.line in self._now and (fact.line, fact.take) in self._takes:
+                sha256 = self._takes[fact.line, fact.take]
+                self._now[fact.line] = self._now[fact.line].model_copy(update={"sha256": sha256})
 
-    def _become(self, fact: TakeKept | LineSpoken | TakePicked) -> None:
-        """Let a line that is not always the same be what it is from now on."""
-        if isinstance(fact, TakeKept):
-            self._takes[fact.line, fact.take] = fact.sha256
-        elif isinstance(fact, LineSpoken):
-            self._now[fact.line] = fact
-        elif fact.line in self._now and (sha256 := self._takes.get((fact.line, fact.take))) is not None:
-            self._now[fact.line] = self._now[fact.line].model_copy(update={"sha256": sha256})
-
-    def of(self, line: LineSpoken) -> dict[str, str]:
+    def of(self, line: record.LineSpoken) -> dict[str, str]:
         """Return the hash of each such line that a line's player knew when it began, by id."""
         known = self._at_the_beginning.pop(line.line, self._now)
         return {
@@ -501,8 +447,8 @@ NOT_SPENT = (
 def cost_json(journal: Sequence[Record]) -> str:
     """Return the costs of a take as JSON; a price that is not known is null, never zero."""
     began = beginning(journal)
-    billed = bills(journal)
-    listed = [prices(model, provider) for model, provider in _tariffs(journal)]
+    costs = Bills(journal)
+    listed = [prices(model, provider) for model, provider in costs.tariffs]
     told = {
         "version": 1,
         "estimate": True,
@@ -513,26 +459,11 @@ def cost_json(journal: Sequence[Record]) -> str:
             known.model: {kind: str(dollars) for kind, dollars in known.per_million.items()} for known in listed
         },
         "prices_by_time": {known.model: _by_time(known) for known in listed if known.per_minute is not None},
-        "total": _told(billed),
-        "players": {role.name: _told(bill for bill in billed if bill.player == role.name) for role in began.roles},
-        "lines": {
-            line: _told(bill for bill in billed if bill.line == line) for line in dict.fromkeys(b.line for b in billed)
-        },
+        "total": _told(costs.whole),
+        "players": {role.name: _told(costs.by_player[role.name]) for role in began.roles},
+        "lines": {line: _told(cost) for line, cost in costs.by_line.items()},
     }
     return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
-
-
-def _tariffs(journal: Sequence[Record]) -> Iterable[tuple[str, str]]:
-    """Return models and price lists: those that were asked for, that answered, and that wrote down what people said."""
-    lists: dict[str, str] = {}
-    found: dict[tuple[str, str], None] = {}
-    for fact in journal:
-        if isinstance(fact, TakeBegan | TakeResumed):
-            lists |= {role.name: role.prices for role in fact.roles}
-            found |= {(role.model, role.prices): None for role in fact.roles}
-        elif isinstance(fact, ModelNamed | Transcribed):
-            found[fact.model, lists[fact.player]] = None
-    return found
 
 
 def _by_time(listed: PriceList) -> dict[str, str | None]:
@@ -542,13 +473,9 @@ def _by_time(listed: PriceList) -> dict[str, str | None]:
     }
 
 
-def _told(billed: Iterable[Bill]) -> dict[str, Any]:
-    cost = _sum(billed)
-    sums = {"spoken": cost.spoken, "listened": cost.listened, "cached": cost.cached, "total": cost.total}
+def _told(cost: Cost) -> dict[str, Any]:
     return {
-        **{name: None if dollars is None else str(dollars) for name, dollars in sums.items()},
-        "known": str(cost.known),
-        "estimated": cost.estimated,
+        **_costs(cost).model_dump(mode="json"),
         "untold_responses": cost.tokens.untold,
         "kinds": {
             kind: {

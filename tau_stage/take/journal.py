@@ -12,34 +12,25 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Annotated, Union, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from tau_stage.audio import BINARY, read_at
 from tau_stage.errors import TakeError
 from tau_stage.take.atomic import FULL_DISK, sync_folder
 from tau_stage.take.folding import beginning, current_facts
-from tau_stage.take.records import (
-    LineLost,
-    LineSpoken,
-    Record,
-    TakeBegan,
-    TakeDelivered,
-    TakeEnded,
-    TakePicked,
-    TakeResumed,
-)
+from tau_stage.take.records import DURABLE, RECORDS, Record, TakeBegan
 from tau_stage.text import printable_json, well_formed
 
 JOURNAL = "journal.jsonl"
-DURABLE = LineSpoken | LineLost | TakeBegan | TakeResumed | TakeEnded | TakeDelivered | TakePicked
-"""Records that are brought to the disk at once."""
-
 DISK_THREAD = "tau-stage-disk"
 """How threads are called that wait for the disk, and for which no clock waits."""
 
-_RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+_RECORD: TypeAdapter[Record] = TypeAdapter(
+    cast("type[Record]", Annotated[Union[*RECORDS], Field(discriminator="type")])
+)
 
 
 class Journal:

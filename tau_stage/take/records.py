@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,14 +19,11 @@ class TakePart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Fact(TakePart):
-    """What all records share.
-
-    Attributes:
-        at_s: Seconds since curtain up.
-    """
+class Record(TakePart):
+    """What all records share: seconds since curtain up, and a name for what it tells of."""
 
     at_s: float = 0.0
+    type: str
 
     @property
     def warning(self) -> str:
@@ -35,6 +32,13 @@ class Fact(TakePart):
 
     def _warning(self) -> str:
         return ""
+
+
+class LineRecord(Record):
+    """A fact of one line, and of the player that it is asked of."""
+
+    line: str
+    player: str
 
 
 class Role(TakePart):
@@ -67,7 +71,7 @@ class Retake(TakePart):
     changed: bool = False
 
 
-class TakeBegan(Fact):
+class TakeBegan(Record):
     """Curtain up.
 
     Attributes:
@@ -96,7 +100,7 @@ class TakeBegan(Fact):
     roles: tuple[Role, ...]
 
 
-class TakeResumed(Fact):
+class TakeResumed(Record):
     """A take that was stopped goes on; what is told here holds from now on.
 
     Attributes:
@@ -163,7 +167,7 @@ class LineFacts(TakeFacts, Asked):
     offset_samples: int
 
 
-class OpeningRefused(Fact):
+class OpeningRefused(Record):
     """A provider asked to wait before it opens a session."""
 
     type: Literal["opening_refused"] = "opening_refused"
@@ -175,7 +179,7 @@ class OpeningRefused(Fact):
         return with_clause(self.problem, f"waited {self.wait_s:.1f} s")
 
 
-class PlayerOpened(Fact):
+class PlayerOpened(Record):
     """A session is open; ``took_s`` counts its waits too.
 
     >>> PlayerOpened(player="clerk", session="sess_1", attempts=1, took_s=0.4).took_s
@@ -189,7 +193,7 @@ class PlayerOpened(Fact):
     took_s: float
 
 
-class ModelNamed(Fact):
+class ModelNamed(Record):
     """A player's server says that another model answers than was asked for; its price counts from now on."""
 
     type: Literal["model_named"] = "model_named"
@@ -198,7 +202,7 @@ class ModelNamed(Fact):
     model: str
 
 
-class ItemGiven(Fact):
+class ItemGiven(Record):
     """An item was put into a player's conversation: the prompter's whisper, or what somebody is taken to have said.
 
     ``sound`` names the scene's sound file where it was no words.
@@ -211,14 +215,14 @@ class ItemGiven(Fact):
     sound: str = ""
 
 
-class StepSkipped(Fact):
+class StepSkipped(Record):
     """A step was left out, as what it depends on has not happened."""
 
     type: Literal["step_skipped"] = "step_skipped"
     source_line: int
 
 
-class StepBegan(Fact):
+class StepBegan(Record):
     """A step has begun, or begins anew as the performance was stopped in it.
 
     ``branch`` names the start of the cue whose step it is, like ``cue-1``, or ``cue-1.2`` for its second start; empty:
@@ -230,7 +234,7 @@ class StepBegan(Fact):
     step: str
 
 
-class StepEnded(Fact):
+class StepEnded(Record):
     """A step has ended; ``dollars`` is what its line has cost, as far as that is known."""
 
     type: Literal["step_ended"] = "step_ended"
@@ -239,7 +243,7 @@ class StepEnded(Fact):
     dollars: Decimal = Decimal(0)
 
 
-class CueStarted(Fact):
+class CueStarted(Record):
     """Something happened that a cue waited for: in ``line``, where it was said, called or failed in one."""
 
     type: Literal["cue_started"] = "cue_started"
@@ -248,15 +252,13 @@ class CueStarted(Fact):
     line: str = ""
 
 
-class LineBegan(Fact):
+class LineBegan(LineRecord):
     """A player was asked for its line."""
 
     type: Literal["line_began"] = "line_began"
-    line: str
-    player: str
 
 
-class LineAgain(Fact):
+class LineAgain(LineRecord):
     """A line is asked for once more; sound that came with the failed attempt is kept in ``file``.
 
     ``reason`` names the trouble; an attempt that was cut off before its usage was told has it ``untold``. Where it was
@@ -264,8 +266,6 @@ class LineAgain(Fact):
     """
 
     type: Literal["line_again"] = "line_again"
-    line: str
-    player: str
     problem: str
     wait_s: float
     file: str | None = None
@@ -283,18 +283,16 @@ class LineAgain(Fact):
         return f"{place}: {with_clause(self.problem, f'asked again {when}')}"
 
 
-class LineFailed(Fact):
+class LineFailed(LineRecord):
     """A line could not be had, and is not asked for any more; what it has cost, and what sounded, is kept."""
 
     type: Literal["line_failed"] = "line_failed"
-    line: str
-    player: str
     problem: str
     file: str | None = None
     usage: Usage = Usage()
 
 
-class PlayerLost(Fact):
+class PlayerLost(Record):
     """A player's connection was cut, or it fell silent."""
 
     type: Literal["player_lost"] = "player_lost"
@@ -306,22 +304,18 @@ class PlayerLost(Fact):
         return with_clause(self.problem, "the player is lost")
 
 
-class ToolBegan(Fact):
+class ToolBegan(LineRecord):
     """A model calls a tool; what comes of it follows."""
 
     type: Literal["tool_began"] = "tool_began"
-    player: str
-    line: str
     tool: str
     arguments: str
 
 
-class ToolCalled(Fact):
+class ToolCalled(LineRecord):
     """A model called a tool, and was told what came of it."""
 
     type: Literal["tool_called"] = "tool_called"
-    player: str
-    line: str
     tool: str
     arguments: str
     output: str
@@ -332,32 +326,26 @@ class ToolCalled(Fact):
         return f"line {self.line}, player {self.player}: tool {self.tool} failed: {self.output}" if self.failed else ""
 
 
-class ToolTurn(Fact):
+class ToolTurn(LineRecord):
     """A response called tools; what else it held belongs to the line."""
 
     type: Literal["tool_turn"] = "tool_turn"
-    line: str
-    player: str
     response: str
     usage: Usage
 
 
-class Transcribed(Fact):
+class Transcribed(LineRecord):
     """What a person said was written down by the provider; that is billed apart."""
 
     type: Literal["transcribed"] = "transcribed"
-    line: str
-    player: str
     model: str
     usage: Usage
 
 
-class LineLost(Fact):
+class LineLost(LineRecord):
     """A line could not be had, and the scene goes on without it."""
 
     type: Literal["line_lost"] = "line_lost"
-    line: str
-    player: str
     problem: str
     usage: Usage = Usage()
 
@@ -365,7 +353,7 @@ class LineLost(Fact):
         return with_clause(self.problem, "the scene went on without the line")
 
 
-class LineDropped(Fact):
+class LineDropped(Record):
     """A line or an effect of the take is no part of it any more: its sound is gone, or the scene has changed."""
 
     type: Literal["line_dropped"] = "line_dropped"
@@ -376,21 +364,21 @@ class LineDropped(Fact):
         return f"{self.line} was dropped: {self.problem}"
 
 
-class ListenBegan(Fact):
+class ListenBegan(Record):
     """A microphone is open."""
 
     type: Literal["listen_began"] = "listen_began"
     step: str
 
 
-class ListenEnded(Fact):
+class ListenEnded(Record):
     """A microphone is closed, as its step is over."""
 
     type: Literal["listen_ended"] = "listen_ended"
     step: str
 
 
-class SoundPlayed(Fact):
+class SoundPlayed(Record):
     """An effect or a bed was laid; ``samples`` is its length, once.
 
     ``sha256`` is of its samples as they are heard, in mono; ``stereo_sha256`` of those of a stem that is stereo.
@@ -409,7 +397,7 @@ class SoundPlayed(Fact):
     hearers: tuple[str, ...]
 
 
-class BedEnded(Fact):
+class BedEnded(Record):
     """A bed has ended."""
 
     type: Literal["bed_ended"] = "bed_ended"
@@ -417,19 +405,17 @@ class BedEnded(Fact):
     at_samples: int
 
 
-class TakeKept(TakeFacts, Fact):
+class TakeKept(TakeFacts, LineRecord):
     """A take of a line has ended, where several are wanted: it is paid for, and kept.
 
     The one that is picked is told of once more as the line, without a usage, and its file becomes the line's.
     """
 
     type: Literal["take_kept"] = "take_kept"
-    line: str
-    player: str
     status: str = "completed"
 
 
-class LineSpoken(LineFacts, Fact):
+class LineSpoken(LineFacts, LineRecord):
     """A line is spoken and its sound is on the disk; or, where its status is ``failed``, it was answered without one.
 
     ``problem`` says why it failed, ``written`` holds words that came without a sound. ``commentary`` is what the model
@@ -441,7 +427,6 @@ class LineSpoken(LineFacts, Fact):
     """
 
     type: Literal["line_spoken"] = "line_spoken"
-    line: str
     status: str
     rate: int
     hearers: tuple[str, ...]
@@ -453,7 +438,7 @@ class LineSpoken(LineFacts, Fact):
         return f"line {self.line}, player {self.player}: the response is {self.status} ({self.reason})"
 
 
-class TakePicked(Fact):
+class TakePicked(Record):
     """Another take of a line is the line from now on; whoever reads the journal finds it so."""
 
     type: Literal["take_picked"] = "take_picked"
@@ -465,7 +450,7 @@ HearingWay = Literal["create_audio", "stream", "text"]
 """How a line is heard: as one item after it, while it is spoken, or as its words."""
 
 
-class LineHeard(Fact):
+class LineHeard(Record):
     """A player has heard a line: the server acknowledged it."""
 
     type: Literal["line_heard"] = "line_heard"
@@ -476,7 +461,7 @@ class LineHeard(Fact):
     by: HearingWay = "create_audio"
 
 
-class LineMissed(Fact):
+class LineMissed(Record):
     """A player did not hear a line; one that is ``lost`` hears nothing any more."""
 
     type: Literal["line_missed"] = "line_missed"
@@ -489,7 +474,7 @@ class LineMissed(Fact):
         return self.problem
 
 
-class Warned(Fact):
+class Warned(Record):
     """Something an author should know.
 
     >>> Warned(text="gpt-realtime ends on 2027-01-01").text
@@ -505,7 +490,7 @@ class Warned(Fact):
         return self.text
 
 
-class TakeEnded(Fact):
+class TakeEnded(Record):
     """Curtain down."""
 
     type: Literal["take_ended"] = "take_ended"
@@ -513,7 +498,7 @@ class TakeEnded(Fact):
     problem: str = ""
 
 
-class TakeDelivered(Fact):
+class TakeDelivered(Record):
     """All that is to be made of the take is made, and it was held against what was expected of it.
 
     Attributes:
@@ -530,50 +515,27 @@ class TakeDelivered(Fact):
     code: int = 0
 
 
-Record = Annotated[
-    TakeBegan
-    | TakeResumed
-    | OpeningRefused
-    | PlayerOpened
-    | ModelNamed
-    | ItemGiven
-    | StepSkipped
-    | StepBegan
-    | StepEnded
-    | CueStarted
-    | ToolBegan
-    | ToolCalled
-    | ToolTurn
-    | Transcribed
-    | LineLost
-    | LineDropped
-    | ListenBegan
-    | ListenEnded
-    | TakeKept
-    | SoundPlayed
-    | BedEnded
-    | LineBegan
-    | LineAgain
-    | LineFailed
-    | PlayerLost
-    | LineSpoken
-    | TakePicked
-    | LineHeard
-    | LineMissed
-    | Warned
-    | TakeEnded
-    | TakeDelivered,
-    Field(discriminator="type"),
-]
+PAID = LineSpoken | LineAgain | LineFailed | LineLost | TakeKept | ToolTurn | Transcribed
+"""Facts that carry a usage; each response stands in one of them only."""
 
-FactT = TypeVar("FactT", bound=Fact)
+LED_TO = LineSpoken | LineLost | LineHeard | TakeKept | SoundPlayed | BedEnded | ToolBegan | ToolCalled | CueStarted
+"""What a line or an effect leads to, and is no part of the take where that was dropped."""
+
+DURABLE = LineSpoken | LineLost | TakeBegan | TakeResumed | TakeEnded | TakeDelivered | TakePicked
+"""Records that are brought to the disk at once."""
+
+RECORDS = tuple(kind for base in (Record, LineRecord) for kind in base.__subclasses__() if kind is not LineRecord)
+"""Every record there is."""
+
+RecordT = TypeVar("RecordT", bound=Record)
+LineRecordT = TypeVar("LineRecordT", bound=LineRecord)
 
 
-def of_type(journal: Iterable[Record], kind: type[FactT]) -> list[FactT]:
+def of_type(journal: Iterable[Record], kind: type[RecordT]) -> list[RecordT]:
     """Return the records of one type."""
     return [fact for fact in journal if isinstance(fact, kind)]
 
 
-def last_of(journal: Sequence[Record], *kinds: type[Fact]) -> Record | None:
+def last_of(journal: Sequence[Record], *kinds: type[Record]) -> Record | None:
     """Return the last record of some types."""
     return next((fact for fact in reversed(journal) if isinstance(fact, kinds)), None)

@@ -173,7 +173,7 @@ class Playhouse:
         """What happened in the last performance."""
         return read_journal(self.folder.journal)
 
-    def facts(self, kind: type[record.Fact]) -> list[Any]:
+    def facts(self, kind: type[record.Record]) -> list[Any]:
         """The facts of one kind, in order."""
         return [fact for fact in self.journal if isinstance(fact, kind)]
 
