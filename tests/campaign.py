@@ -38,8 +38,8 @@ from tau_stage.session import Deadlines
 from tau_stage.stage.events import Event
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.records import PAID
 from tau_stage.take.journal import read_journal
+from tau_stage.take.records import PAID
 from tau_stage.take.reuse import OVER
 from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault

@@ -41,8 +41,8 @@ from tau_stage.errors import CassetteError
 from tau_stage.protocol.usage import Usage
 from tau_stage.take import records as record
 from tau_stage.take.folder import followed
-from tau_stage.take.records import PAID
 from tau_stage.take.journal import read_journal
+from tau_stage.take.records import PAID
 from tau_stage.understudy.server import Understudy
 from tests.campaign import served
 from tests.support.syscalls import Call, Fault, can_trace, traced

@@ -114,6 +114,28 @@ def test_only_what_was_asked_for_is_performed_and_the_rest_is_told(
     assert "bob-2, ann-3, bob-3: new in the scene, and not performed" in said.err
 
 
+def test_a_line_keeps_its_sound_where_one_is_written_before_it(
+    performed: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = performed
+    before = json.loads(Path(folder, "take.json").read_text())["lines"]
+    Path("talk.yaml").write_text(SCENE.replace("lines:\n", "lines:\n  - ann: Well.\n  - improvise: {turns: 2}\n"))
+    assert run("retake", folder, "ann-2", "--direction", "shouting", "--endpoint", url, "--anyway", "--json") == 0
+    said = capsys.readouterr()
+    told = json.loads(said.out)
+    assert "ann-1, improvise-1: new in the scene, and not performed" in said.err
+    assert [(line["id"], line["said"], line["former"]) for line in told["take"]["lines"]] == [
+        ("ann-2", "Where is my umbrella?", True), ("bob-1", "Here.", True), ("ann-3", "Thank you.", False),
+    ]  # fmt: skip
+    assert told["take"]["lines"][2]["direction"] == "shouting"
+    assert [line["sha256"] for line in told["take"]["lines"][:2]] == [line["sha256"] for line in before[:2]]
+    assert run("retake", told["path"], "bob-1", "--endpoint", url, "--json") == 0
+    said = capsys.readouterr()
+    assert "ann-1, improvise-1: new in the scene, and not performed" in said.err
+    again = json.loads(said.out)["take"]["lines"]
+    assert [(line["id"], line["former"]) for line in again] == [("ann-2", True), ("bob-1", False), ("ann-3", True)]
+
+
 def test_what_was_taken_over_is_no_difference_and_what_is_outdated_is_told(
     performed: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,10 +25,10 @@ from tau_stage.take.folder import TakeFolder
 from tau_stage.take.folding import Bills, fold
 from tau_stage.take.journal import read_journal
 from tau_stage.take.lock import is_locked, locked
-from tau_stage.take.reuse import NO_REUSE, ReusedLines, reuse_for_retake
+from tau_stage.take.reuse import NO_REUSE, ReusedLines
 from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
-from tests.support.in_memory_stage import Playhouse, plan_of
+from tests.support.in_memory_stage import Playhouse, plan_of, reused_for_retake
 
 PLAIN = """
 pause: 300ms
@@ -213,7 +213,7 @@ async def test_a_retake_ends_the_same_wherever_it_was_stopped(house: Playhouse, 
     """Slow: resumes a scene after each fifth of its records."""
     plan = plan_of(PLAY)
     whole = await house.perform(plan)
-    await every_stop(house, plan, tmp_path, 5, reuse_for_retake(plan, house.folder, whole, "cid-1"))
+    await every_stop(house, plan, tmp_path, 5, reused_for_retake(plan, house.folder, whole, "cid-1"))
 
 
 async def test_a_line_that_was_cut_is_performed_again_and_the_first_attempt_is_kept(

@@ -16,13 +16,12 @@ from tau_stage.report.page import render_page
 from tau_stage.report.tables import plain_text, tabulate_take
 from tau_stage.report.words import render_sheet, render_transcript
 from tau_stage.take import records as record
-from tau_stage.take.reuse import reuse_for_retake
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.delivery import plan_speech
 from tau_stage.understudy.profiles import CURRENT
 from tau_stage.understudy.server import Understudy
-from tests.support.in_memory_stage import Playhouse, plan_of
+from tests.support.in_memory_stage import Playhouse, plan_of, reused_for_retake
 from tests.support.tone_voice import Tones, tone
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_validate import run
@@ -181,11 +180,11 @@ async def test_a_failed_line_is_retaken_and_taken_over(tmp_path: Path) -> None:
     house = playhouse(tmp_path, {"Two.": None}, times=4)
     first = await house.perform(plan)
     folder = house.folder
-    again = await house.perform(plan, former=reuse_for_retake(plan, folder, first, "ann-1"))
+    again = await house.perform(plan, former=reused_for_retake(plan, folder, first, "ann-1"))
     assert (again.ended, again.problem) == ("incomplete", first.problem)
     assert (again.lines[1].former, again.lines[1].written) == (True, "Two.")
-    assert (await house.perform(plan, former=reuse_for_retake(plan, folder, first, "bob-1"))).ended == "incomplete"
-    whole = await house.perform(plan, former=reuse_for_retake(plan, folder, first, "bob-1"))
+    assert (await house.perform(plan, former=reused_for_retake(plan, folder, first, "bob-1"))).ended == "incomplete"
+    whole = await house.perform(plan, former=reused_for_retake(plan, folder, first, "bob-1"))
     assert (whole.ended, [line.said for line in whole.lines]) == ("complete", ["One.", "Two.", "Three."])
     assert house.file(whole.lines[1]) == tone("sage", "Two.")
 

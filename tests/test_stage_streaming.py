@@ -17,11 +17,10 @@ from tau_stage.report.page import render_page
 from tau_stage.session import Deadlines
 from tau_stage.stage.fan_out import PIECE, ClipForm, HeardClip, NotHeard, open_fan_out
 from tau_stage.take import records as record
-from tau_stage.take.reuse import reuse_for_retake
 from tau_stage.understudy import faults as fault
 from tests.support.counted_calls import counted_calls
 from tests.support.far_servers import Uplink
-from tests.support.in_memory_stage import Playhouse, plan_of
+from tests.support.in_memory_stage import Playhouse, plan_of, reused_for_retake
 from tests.test_cassette import both
 from tests.test_cli_validate import run
 from tests.test_stage_fan_out import Hearers
@@ -200,7 +199,7 @@ async def test_who_does_not_read_any_more_is_lost_and_holds_nobody_up(tmp_path: 
 async def test_a_retake_hears_the_lines_it_takes_over_whole(tmp_path: Path) -> None:
     house, plan = Playhouse(tmp_path), plan_of(STREAM + LINES)
     first = await house.perform(plan)
-    former = reuse_for_retake(plan, house.folder, first, "bob-1")
+    former = reused_for_retake(plan, house.folder, first, "bob-1")
     house.understudy.visits.clear()
     take = await house.perform(plan, former=former)
     assert {line.id: [hearing.by for hearing in line.hearers] for line in take.lines} == {

@@ -16,12 +16,12 @@ from tau_stage.report.delivering import rebuild
 from tau_stage.scene.plan import LinePlan, Plan
 from tau_stage.stage.takes import TakeOption, pick_take
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.reuse import ReusedLines, reuse_for_retake
+from tau_stage.take.reuse import ReusedLines
 from tau_stage.take.take_model import Take
 from tau_stage.text import closeness
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
-from tests.support.in_memory_stage import Playhouse, plan_of
+from tests.support.in_memory_stage import Playhouse, plan_of, reused_for_retake
 from tests.support.report_pages import read
 from tests.support.tone_voice import Tones, tone
 
@@ -203,7 +203,7 @@ async def again(house: Playhouse, plan: Plan, line: str, **options: bool) -> tup
     house.understudy.visits.clear()
     house.sockets.clear()
     house.understudy.actor = Fickle("Now, then.")
-    former = reuse_for_retake(plan, first, take, line, **options)
+    former = reused_for_retake(plan, first, take, line, **options)
     other = await house.perform(plan, former=former)
     return first, take, house.folder, other
 
@@ -282,7 +282,7 @@ async def test_a_line_that_is_not_there_cannot_be_retaken(house: Playhouse) -> N
     plan = plan_of(TRIO % "")
     folder, take = await performed(house, plan)
     with pytest.raises(KeyError):
-        reuse_for_retake(plan, folder, take, "ann-9")
+        reused_for_retake(plan, folder, take, "ann-9")
 
 
 async def test_a_former_line_whose_sound_is_damaged_ends_the_retake_and_leaves_the_old_take(house: Playhouse) -> None:
@@ -292,7 +292,7 @@ async def test_a_former_line_whose_sound_is_damaged_ends_the_retake_and_leaves_t
     folder, take = await performed(house, plan)
     (folder.path / str(take.lines[0].file)).write_bytes(b"RIFF")
     with pytest.raises(TakeError, match="the sound of line ann-1 cannot be read"):
-        await house.perform(plan, former=reuse_for_retake(plan, folder, take, "ann-2"))
+        await house.perform(plan, former=reused_for_retake(plan, folder, take, "ann-2"))
     other = replace(ReusedLines(folder, {"ann-1": take.lines[1]}))
     assert other.sound(take.lines[1])
     with pytest.raises(TakeError, match="is not the sound of line bob-1: its sha256 is another"):

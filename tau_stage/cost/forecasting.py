@@ -15,6 +15,7 @@ from functools import partial
 from itertools import accumulate, cycle, islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from tau_stage import scene
 from tau_stage.cost.conversation_usage import (
     ASSISTANT_PER_S,
     USER_PER_S,
@@ -40,21 +41,7 @@ from tau_stage.cost.durations import (
 from tau_stage.cost.pricing import CACHED, Cost, less, price, prices
 from tau_stage.cost.retirements import retirement_warnings, undated
 from tau_stage.protocol import Endpoint, Usage, endpoint
-from tau_stage.scene import (
-    OFF,
-    ImprovisePlan,
-    ItemPlan,
-    LinePlan,
-    ListenPlan,
-    PausePlan,
-    Plan,
-    PlayerPlan,
-    SoundPlan,
-    Step,
-    TogetherPlan,
-    key_name,
-    unwritten_line,
-)
+from tau_stage.scene import LinePlan, Plan, PlayerPlan, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +263,7 @@ def expected_cost(plan: Plan, lines: Collection[str]) -> Cost:
     total, warm = Cost(), set[str]()
     for line in _simulate(plan, LIKELY).lines:
         player = plan.player(line.plan.player)
-        if key_name(line.id, lines) and not player.human:
+        if scene.key_name(line.id, lines) and not player.human:
             usage = line.usage
             if player.name not in warm:
                 read = {kind: kind.removeprefix("cached_") for kind in CACHED}
@@ -458,18 +445,18 @@ class Simulation:
         match step:
             case LinePlan():
                 self._add_heard(self._line(step), step.hearers)
-            case ItemPlan():
+            case scene.ItemPlan():
                 for name, words in step.words:
                     self._add_item(name, text_tokens(words))
                 for name, _ in step.sounds:
                     self._add_item(name, audio=math.ceil(EFFECT_S * USER_PER_S))
-            case PausePlan():
+            case scene.PausePlan():
                 self._gap_s += step.seconds
-            case SoundPlan():
+            case scene.SoundPlan():
                 self._add_heard(self._sound(step, self._next_s), step.hearers)
-            case TogetherPlan():
+            case scene.TogetherPlan():
                 self._together(step)
-            case ImprovisePlan():
+            case scene.ImprovisePlan():
                 self._improvise(step)
             case _:
                 self._listen(step)
@@ -542,12 +529,12 @@ class Simulation:
             )
         return self._used(line.player) - before
 
-    def _sound(self, step: SoundPlan, at_s: float) -> ClipTokens:
+    def _sound(self, step: scene.SoundPlan, at_s: float) -> ClipTokens:
         if step.kind == "sfx":
             self._advance(at_s, EFFECT_S, step.pause_s)
         return ClipTokens(math.ceil(EFFECT_S * USER_PER_S))
 
-    def _together(self, step: TogetherPlan) -> None:
+    def _together(self, step: scene.TogetherPlan) -> None:
         at_s = self._next_s
         heard = [
             self._line(part, at_s) if isinstance(part, LinePlan) else self._sound(part, at_s) for part in step.parts
@@ -556,19 +543,19 @@ class Simulation:
             self._add_heard(clip, part.hearers)
         self._gap_s = step.pause_s
 
-    def _improvise(self, step: ImprovisePlan) -> None:
+    def _improvise(self, step: scene.ImprovisePlan) -> None:
         for name, words in step.whispers.items():
             self._add_item(name, text_tokens(words))
         turns, seconds = expected_turns(step, map(self.plan.player, step.players), self.scenario)
         order = step.players if isinstance(step.order, str) else step.order
         for number, name in enumerate(islice(cycle(order), turns), 1):
-            line = unwritten_line(step, name, f"{step.id}-{number}")
+            line = scene.unwritten_line(step, name, f"{step.id}-{number}")
             self._add_heard(self._spoken(line, seconds, answer_tokens(seconds)), line.hearers)
 
-    def _listen(self, step: ListenPlan) -> None:
+    def _listen(self, step: scene.ListenPlan) -> None:
         exchanges, seconds = expected_exchanges(step, self.scenario)
         for number in range(1, 2 * exchanges + 1):
-            line = unwritten_line(step, step.person if number % 2 else step.player, f"{step.id}-{number}")
+            line = scene.unwritten_line(step, step.person if number % 2 else step.player, f"{step.id}-{number}")
             words = answer_tokens(seconds)
             clip = self._spoken(replace(line, pause_s=0.0), seconds, words)
             self._add_heard(clip, line.hearers)
@@ -577,9 +564,9 @@ class Simulation:
                 self._write_down(step, clip, seconds)
         self._gap_s = step.pause_s
 
-    def _write_down(self, step: ListenPlan, clip: ClipTokens, seconds: float) -> None:
+    def _write_down(self, step: scene.ListenPlan, clip: ClipTokens, seconds: float) -> None:
         """Count what is said to be written down, both ways in which models are billed."""
-        if clip.audio and step.transcription != OFF:
+        if clip.audio and step.transcription != scene.OFF:
             writer = (step.player, dict(step.transcription or ()).get("model", ""))
             used = Usage(audio_in=clip.audio, text_out=clip.words, seconds=seconds)
             self.written_down[writer] = self.written_down.get(writer, Usage()) + used

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from tau_stage import take as takes
 from tau_stage.audio import RATE
 from tau_stage.errors import TakeError
 from tau_stage.protocol import ignore
@@ -11,34 +12,7 @@ from tau_stage.report.editor_sessions import is_installed, render_otio, render_r
 from tau_stage.report.page import Check, read_checks, render_page
 from tau_stage.report.words import write_words
 from tau_stage.scene import Deliver
-from tau_stage.take import (
-    CHECKS,
-    COSTS,
-    EXPORT,
-    FULL_DISK,
-    MANIFEST,
-    PACKED,
-    REPORT,
-    SilentTake,
-    Take,
-    TakeFolder,
-    cost_json,
-    delivery,
-    export,
-    fold,
-    follow_picks,
-    guarded,
-    heard,
-    locked,
-    mix,
-    open_sound,
-    pack,
-    read_beginning,
-    read_journal,
-    realign,
-    refuse_newer,
-    write_marks,
-)
+from tau_stage.take import Take, TakeFolder
 from tau_stage.text import counted
 
 NOTHING: Mapping[str, str] = {}
@@ -53,7 +27,7 @@ def deliver(
     *,
     embed: bool = False,
     also: Mapping[str, str] = NOTHING,
-    hint: str = FULL_DISK,
+    hint: str = takes.FULL_DISK,
     note: Note = ignore,
 ) -> list[str]:
     """Make what a scene asks for of a take; of one in which nobody spoke aloud, its words and its page.
@@ -67,17 +41,19 @@ def deliver(
     Raises:
         TakeError: A file of the take is missing or broken, or one cannot be written.
     """
-    told = _sounding(folder, take, wanted, note) if heard(take) else []
+    told = _sounding(folder, take, wanted, note) if takes.heard(take) else []
     texts = {**also}
     if take.lines:
         note("writing subtitles, transcript and sheet")
         texts |= write_words(take)
-    if heard(take):
+    if takes.heard(take):
         note("writing sessions for editors")
         texts |= write_sessions(take, _spare(folder), _rate(take, wanted))
     note("writing the page")
-    resolved = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
-    texts[REPORT] = render_page(take, folder, resolved=resolved or None, embed=embed, checks=_checks(folder, also))
+    resolved = takes.read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
+    texts[takes.REPORT] = render_page(
+        take, folder, resolved=resolved or None, embed=embed, checks=_checks(folder, also)
+    )
     folder.write_all(texts, hint)
     return told
 
@@ -90,30 +66,30 @@ def write_sessions(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -
 
 def _checks(folder: TakeFolder, also: Mapping[str, str]) -> Sequence[Check]:
     """Return what was expected of the take: as it is told now, or as its folder tells."""
-    if CHECKS in also:
-        return read_checks(also[CHECKS])
+    if takes.CHECKS in also:
+        return read_checks(also[takes.CHECKS])
     if not folder.checks.is_file():
         return ()
-    with guarded(folder.checks, "look at its permissions"):
+    with takes.guarded(folder.checks, "look at its permissions"):
         return read_checks(folder.checks.read_bytes(), str(folder.checks))
 
 
 def _sounding(folder: TakeFolder, take: Take, wanted: Deliver, note: Note) -> list[str]:
     note("reading the lines")
-    for line in heard(take):
-        with open_sound(folder.sound(line), line.samples):
+    for line in takes.heard(take):
+        with takes.open_sound(folder.sound(line), line.samples):
             pass  # what is missing is told before anything is made
     note("mixing")
     told = _mixed(folder, take, wanted)
     note("writing stems, lines and marks")
     rate = _rate(take, wanted)
-    again = realign(folder, take, rate, _spare(folder)) if rate != take.rate else ()
+    again = takes.realign(folder, take, rate, _spare(folder)) if rate != take.rate else ()
     told += _realigned(again)
     if wanted.stems == "packed":
-        told.append(f"{PACKED}/ {counted(len(pack(folder, take, wanted.rate)), 'player')}")
+        told.append(f"{takes.PACKED}/ {counted(len(takes.pack(folder, take, wanted.rate)), 'player')}")
     if wanted.lines:
-        told.append(f"{EXPORT}/ {counted(len(export(folder, take, wanted.lines, wanted.rate)), 'line')}")
-    return told + write_marks(folder, take, again, rate)
+        told.append(f"{takes.EXPORT}/ {counted(len(takes.export(folder, take, wanted.lines, wanted.rate)), 'line')}")
+    return told + takes.write_marks(folder, take, again, rate)
 
 
 def _rate(take: Take, wanted: Deliver) -> int:
@@ -135,8 +111,8 @@ def _mixed(folder: TakeFolder, take: Take, wanted: Deliver) -> list[str]:
     if not wanted.mix:
         return []
     try:
-        return [str(mix(folder, take, wanted.mix, wanted.rate))]
-    except SilentTake as silent:
+        return [str(takes.mix(folder, take, wanted.mix, wanted.rate))]
+    except takes.SilentTake as silent:
         return [f"no mix: {silent.problem}"]
     except TakeError as error:
         if take.ended != "interrupted":
@@ -172,11 +148,11 @@ def rebuild(folder: TakeFolder, *, embed: bool = False, note: Note = ignore) -> 
         raise TakeError(str(folder.path), "is no folder", NO_TAKE)
     if not folder.journal.is_file():
         raise TakeError(str(folder.journal), "is missing", NO_TAKE)
-    with locked(folder.path):
+    with takes.locked(folder.path):
         take, texts = rebuilt(folder)
-        if not delivery(read_journal(folder.journal)):
-            follow_picks(folder)
-        wanted = read_beginning(folder.journal).deliver
+        if not takes.delivery(takes.read_journal(folder.journal)):
+            takes.follow_picks(folder)
+        wanted = takes.read_beginning(folder.journal).deliver
         return take, deliver(folder, take, wanted, embed=embed, also=texts, hint=CLOSED, note=note)
 
 
@@ -186,14 +162,14 @@ def rebuilt(folder: TakeFolder) -> tuple[Take, dict[str, str]]:
     Raises:
         TakeError: There is no journal, or it is broken or a newer version's.
     """
-    refuse_newer(folder)
+    takes.refuse_newer(folder)
     try:
-        journal = read_journal(folder.journal)
-        take = fold(journal)
-        cost = cost_json(journal)
+        journal = takes.read_journal(folder.journal)
+        take = takes.fold(journal)
+        cost = takes.cost_json(journal)
     except TakeError as error:
         raise TakeError(str(folder.journal), error.problem, error.hint or DAMAGED) from None
     except (LookupError, ValueError, ArithmeticError) as error:
         problem = f"the journal contradicts itself ({type(error).__name__}: {error})"
         raise TakeError(str(folder.journal), problem) from error
-    return take, {COSTS: cost, MANIFEST: take.model_dump_json(indent=2) + "\n"}
+    return take, {takes.COSTS: cost, takes.MANIFEST: take.model_dump_json(indent=2) + "\n"}

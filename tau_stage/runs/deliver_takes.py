@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tau_stage import take as takes
 from tau_stage.checks import as_json, check, measure_folder, read_snapshot, snapshot_path, summary
 from tau_stage.environment import log_event
 from tau_stage.errors import CassetteError, StageError, TakeError
@@ -17,30 +18,7 @@ from tau_stage.report import Note, rebuilt
 from tau_stage.report import delivering as exports
 from tau_stage.runs.take_plans import resume_job
 from tau_stage.scene import Plan
-from tau_stage.take import (
-    BROKEN,
-    CHECKS,
-    COSTS,
-    MANIFEST,
-    REPORT,
-    Costs,
-    Journal,
-    Performed,
-    Record,
-    Take,
-    TakeDelivered,
-    TakeFolder,
-    audio_of,
-    delivery,
-    follow_picks,
-    heard,
-    is_latest,
-    locked,
-    make_latest,
-    read_beginning,
-    read_journal,
-    stems_of,
-)
+from tau_stage.take import Costs, Performed, Record, Take, TakeDelivered, TakeFolder
 
 EXIT_CODES = {"complete": 0, "incomplete": 3, "failed": 3, "budget": 4, "limit": 2, "interrupted": 130}
 EXPECTATION_FAILED, TAKE_SPOILED, NOT_MEASURED = 1, 2, 3
@@ -123,7 +101,7 @@ def deliver(plan: Plan, folder: TakeFolder, take: Take, *, note: Note = ignore) 
     ...     again.exit_code, again.folder.mix == take.folder.mix
     (0, True)
     """
-    with locked(folder.path):
+    with takes.locked(folder.path):
         note("holding it against what is expected")
         judged, checks = _judge(plan, folder, take)
         done = judged.model_copy(update={"made": tuple(_make(folder, take, checks, note))})
@@ -139,19 +117,19 @@ def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = ignore) -> 
     Raises:
         TakeError: The take is broken, or something cannot be written.
     """
-    with locked(folder.path):
-        journal = read_journal(folder.journal)
+    with takes.locked(folder.path):
+        journal = takes.read_journal(folder.journal)
         take, texts = rebuilt(folder)
-        done = delivery(journal)
+        done = takes.delivery(journal)
         lost = () if done else finish_cassette(folder)
         if not done:
-            follow_picks(folder)
+            takes.follow_picks(folder)
         _check_sounds(folder, take)
         if done and all((folder.path / name).exists() for name in _files(folder, take, done)):
             return _delivered(folder, take, done)
         folder.write_all(texts)
-        if take.ended == "complete" and not is_latest(folder):
-            make_latest(folder)
+        if take.ended == "complete" and not takes.is_latest(folder):
+            takes.make_latest(folder)
         judged, checks = _judge_again(folder, journal, take, anyway=anyway)
         again = judged.model_copy(update={"made": tuple(_make(folder, take, checks, note))})
         if not done and judged.code != TAKE_SPOILED:
@@ -171,16 +149,16 @@ def _check_sounds(folder: TakeFolder, take: Take) -> None:
         through = " --through" if gone[1:] else ""
         again = f"tau-stage retake {shlex.quote(str(folder.path))} {shlex.quote(line)}{through}"
         raise TakeError(error.path, error.problem, f"perform it again, into a new take: {again}")
-    for stem in stems_of(folder, take):
+    for stem in takes.stems_of(folder, take):
         if not stem.path.is_file():
-            raise TakeError(str(stem.path), "is not there", BROKEN)
+            raise TakeError(str(stem.path), "is not there", takes.BROKEN)
 
 
 def _sound_error(folder: TakeFolder, line: Performed) -> TakeError | None:
     """Return what is wrong with the sound of a line; None: nothing."""
     try:
         if line.file is not None:
-            audio_of(folder, line)
+            takes.audio_of(folder, line)
     except TakeError as error:
         return error
     return None
@@ -202,7 +180,7 @@ def finish_cassette(folder: TakeFolder) -> tuple[str, ...]:
     """Finish the cassette of a take that was cut while it was recorded; say so where that cannot be."""
     from tau_stage.cassette import finish_recording
 
-    began = read_beginning(folder.journal)
+    began = takes.read_beginning(folder.journal)
     try:
         if not began.recording or finish_recording(Path(began.recording)):
             return ()
@@ -215,10 +193,10 @@ def finish_cassette(folder: TakeFolder) -> tuple[str, ...]:
 
 def _files(folder: TakeFolder, take: Take, done: TakeDelivered) -> Iterator[str]:
     """Yield files that a take has when it is delivered, those at least that are whole only if all others are."""
-    yield from (MANIFEST, COSTS, REPORT)
+    yield from (takes.MANIFEST, takes.COSTS, takes.REPORT)
     if done.judged:
-        yield CHECKS
-    if heard(take) and (mix := read_beginning(folder.journal).deliver.mix):
+        yield takes.CHECKS
+    if takes.heard(take) and (mix := takes.read_beginning(folder.journal).deliver.mix):
         yield mix.file
 
 
@@ -242,12 +220,12 @@ def _judge(plan: Plan, folder: TakeFolder, take: Take) -> tuple[TakeDelivered, s
 
 
 def _make(folder: TakeFolder, take: Take, checks: str, note: Note) -> list[str]:
-    wanted = read_beginning(folder.journal).deliver
-    return exports.deliver(folder, take, wanted, also={CHECKS: checks} if checks else {}, note=note)
+    wanted = takes.read_beginning(folder.journal).deliver
+    return exports.deliver(folder, take, wanted, also={takes.CHECKS: checks} if checks else {}, note=note)
 
 
 def _write_down(folder: TakeFolder, done: TakeDelivered) -> None:
-    with closing(Journal(folder.journal, goes_on=True)) as journal:
+    with closing(takes.Journal(folder.journal, goes_on=True)) as journal:
         journal.append(done.model_copy(update={"at_s": journal.records[-1].at_s}))
 
 

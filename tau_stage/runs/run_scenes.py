@@ -18,6 +18,7 @@ import anyio.from_thread
 import anyio.to_thread
 from pydantic_core import PydanticCustomError
 
+from tau_stage import stage as stages
 from tau_stage.audio import RATE
 from tau_stage.clock import STEADY, VIRTUAL, run_on_clock
 from tau_stage.cost import price_library, retirement_warnings
@@ -28,21 +29,7 @@ from tau_stage.report import Note
 from tau_stage.runs.deliver_takes import TAKE_SPOILED, DeliveredTake, deliver, finish, finish_cassette
 from tau_stage.runs.take_plans import Job, open_take, resume_job, retake_job
 from tau_stage.scene import Plan, PlayerPlan, Scene, load_scene, make_plan, money
-from tau_stage.stage import (
-    ChooseTake,
-    Event,
-    PerformanceOptions,
-    Person,
-    Speaker,
-    Stage,
-    check_shared_devices,
-    check_tool_permission,
-    find_tools,
-    open_stage,
-    people_of,
-    perform,
-    raise_descriptor_limit,
-)
+from tau_stage.stage import Event, Person, Stage
 from tau_stage.take import OVER, Retake, Take, TakeFolder, Warned, clear_unbegun, fold, read_take
 from tau_stage.transport import require_asyncio
 
@@ -380,7 +367,7 @@ async def run_jobs(
     at_once: int = 1,
     observer: RunObserver,
     deliver: Callable[[PerformedTake, Note], DeliveredTake] = PerformedTake.deliver,
-    ask: ChooseTake | None = None,
+    ask: stages.ChooseTake | None = None,
     stopping: AbstractAsyncContextManager[anyio.Event] | None = None,
 ) -> list[DeliveredTake]:
     """Perform scenes, and deliver each while others are performed; return the takes of those that began, in order.
@@ -397,7 +384,7 @@ async def run_jobs(
         stopping: Gives an event: once it is set, lines under way come to their ends, and nothing else begins.
     """
     people = _prepare(jobs, options, at_once)
-    shared = PerformanceOptions(budget=budget, allow_tools=options.allow_tools, ask=ask)
+    shared = stages.PerformanceOptions(budget=budget, allow_tools=options.allow_tools, ask=ask)
     begun, lost, delivered = dict[int, TakeFolder](), dict[int, CassetteError | None](), dict[int, DeliveredTake]()
     places = anyio.CapacityLimiter(at_once)
     deliveries = _Deliveries(deliver, observer, beside=not options.replay)
@@ -437,16 +424,16 @@ def _prepare(jobs: Sequence[Job], options: RunOptions, at_once: int) -> list[dic
     """Refuse what cannot be performed before anybody is paid; return the people of each scene."""
     plans = [job.plan for job in jobs]
     for plan in plans:
-        check_tool_permission(plan, allowed=options.allow_tools)
-        find_tools(plan)
-    people = [people_of(plan, stand_in=options.stand_in) for plan in plans]
-    check_shared_devices(plans, people, jobs=at_once)
-    raise_descriptor_limit(plans, at_once)
+        stages.check_tool_permission(plan, allowed=options.allow_tools)
+        stages.find_tools(plan)
+    people = [stages.people_of(plan, stand_in=options.stand_in) for plan in plans]
+    stages.check_shared_devices(plans, people, jobs=at_once)
+    stages.raise_descriptor_limit(plans, at_once)
     return people
 
 
 async def _perform_watched(
-    plan: Plan, stage: Stage, folder: TakeFolder, options: PerformanceOptions, show: Callable[[Event], None]
+    plan: Plan, stage: Stage, folder: TakeFolder, options: stages.PerformanceOptions, show: Callable[[Event], None]
 ) -> Take:
     """Perform a plan, and show what happens beside it: who watches is never waited for."""
     events, watched = anyio.create_memory_object_stream[Event](WATCHED_EVENTS)
@@ -459,7 +446,7 @@ async def _perform_watched(
     async with anyio.create_task_group() as group:
         group.start_soon(watch)
         async with events:
-            take = await perform(plan, stage, folder, replace(options, watch=events))
+            take = await stages.perform(plan, stage, folder, replace(options, watch=events))
     return take
 
 
@@ -472,7 +459,7 @@ def _stage(plans: Sequence[Plan], options: RunOptions) -> AbstractAsyncContextMa
     """Open the stage of all scenes; none where each has its own cassette."""
     if options.replay:
         return nullcontext()
-    return open_stage(list(plans), environment(), wished=options.endpoint, live=options.live)
+    return stages.open_stage(list(plans), environment(), wished=options.endpoint, live=options.live)
 
 
 @contextmanager
@@ -563,7 +550,7 @@ async def _loudspeaker(
     """
     from tau_stage.devices import has_loudspeaker, open_loudspeaker
 
-    speaks = any(isinstance(person, Speaker) for person in people)
+    speaks = any(isinstance(person, stages.Speaker) for person in people)
     wanted = speaks and has_loudspeaker() if aloud is None else aloud
     loudspeaker: SoundCard | None = None
     async with AsyncExitStack() as opened:

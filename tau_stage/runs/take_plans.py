@@ -9,33 +9,12 @@ from itertools import dropwhile
 from pathlib import Path
 from shlex import quote
 
+from tau_stage import take as takes
 from tau_stage.environment import environment
 from tau_stage.errors import TakeError, UsageError
 from tau_stage.scene import Plan, Scene, change_line, did_you_mean, listed, load_variants, make_plan
 from tau_stage.stage import endpoint_for, keys_at, scene_changes
-from tau_stage.take import (
-    JOURNAL,
-    NO_REUSE,
-    OVER,
-    FormerTake,
-    Record,
-    Retake,
-    ReusedLines,
-    SceneChanges,
-    Take,
-    TakeFolder,
-    beginning,
-    changes_since,
-    fold,
-    is_locked,
-    plan_without,
-    read_beginning,
-    read_journal,
-    read_take,
-    reuse_for_retake,
-    scene_drift,
-    unlinked,
-)
+from tau_stage.take import FormerTake, Record, Retake, ReusedLines, SceneChanges, Take, TakeFolder
 from tau_stage.text import counted
 
 STOPPED = ("interrupted", "failed", "budget")
@@ -51,7 +30,7 @@ class Job:
     """
 
     plan: Plan
-    former: ReusedLines = NO_REUSE
+    former: ReusedLines = takes.NO_REUSE
     folder: TakeFolder | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -63,11 +42,11 @@ def open_take(path: Path) -> tuple[TakeFolder, Sequence[Record]]:
     Raises:
         TakeError: There is none.
     """
-    found = read_take(path)[0].path
+    found = takes.read_take(path)[0].path
     folder = TakeFolder(found.resolve() if found.is_symlink() else found)
     if not folder.journal.is_file():
-        raise TakeError(str(folder.path), f"has no {JOURNAL}, and so cannot go on", "perform the scene again")
-    return folder, read_journal(folder.journal)
+        raise TakeError(str(folder.path), f"has no {takes.JOURNAL}, and so cannot go on", "perform the scene again")
+    return folder, takes.read_journal(folder.journal)
 
 
 def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -> Job:
@@ -78,9 +57,9 @@ def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -
         TakeError: The take that it takes lines from cannot be read.
         UsageError: The scene has changed, and ``anyway`` is not set.
     """
-    began = beginning(journal)
+    began = takes.beginning(journal)
     if began.retake and not began.retake.changed:
-        job = _retake_job(*read_take(Path(began.former)), began.retake, anyway=True)
+        job = _retake_job(*takes.read_take(Path(began.former)), began.retake, anyway=True)
     else:
         job = Job(make_plan(_scene_again(began.path, began.given, began.variant)))
     if not anyway and (found := scene_changes(journal, job.plan)):
@@ -90,11 +69,11 @@ def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -
     endpoints = {role.name: role.endpoint for role in began.roles if role.endpoint}
     players = (replace(player, endpoint=endpoints.get(player.name, player.endpoint)) for player in job.plan.players)
     job = replace(job, plan=replace(job.plan, players=tuple(players)), folder=folder)
-    if began.retake and began.retake.changed and fold(journal).ended not in OVER:
+    if began.retake and began.retake.changed and takes.fold(journal).ended not in takes.OVER:
         former = Path(began.former).resolve()
-        takes = _takes(former.parent.parent, job.plan)
-        takes = dropwhile(lambda take: take[0].path.resolve() != former, takes)
-        scene = _compare(job.plan, takes, None, through=began.retake.through)
+        later = _takes(former.parent.parent, job.plan)
+        since = dropwhile(lambda each: each[0].path.resolve() != former, later)
+        scene = _compare(job.plan, since, None, through=began.retake.through)
         if scene is None:
             raise TakeError(
                 began.former, "is not there any more, and lines are taken from it", "perform the scene again"
@@ -111,8 +90,8 @@ def retake_job(take: Path, wanted: Retake, *, anyway: bool = False) -> Job:
         TakeError: The take cannot be read.
         UsageError: The scene has changed, the take was stopped, has no such line, or none has failed.
     """
-    folder, former = read_take(take)
-    folder = TakeFolder(unlinked(folder.path))  # a link may lead elsewhere later
+    folder, former = takes.read_take(take)
+    folder = TakeFolder(takes.unlinked(folder.path))  # a link may lead elsewhere later
     if former.ended in STOPPED:
         hint = f"go on with it first: tau-stage resume {quote(str(take))}"
         raise UsageError(f"{take}: the take was stopped before its scene came to its end", hint)
@@ -127,28 +106,35 @@ def _retake_job(folder: TakeFolder, former: Take, wanted: Retake, *, anyway: boo
     if scene.sha256 != former.scene.sha256 and not anyway:
         hint = "perform the scene, or retake the line with --anyway"
         raise UsageError(f"{scene.path}: the scene has changed since the take was performed", hint)
+    places = {player.name: player.endpoint.partition("?")[0] for player in former.players}
+    journal = takes.read_journal(folder.journal) if folder.journal.is_file() else ()
+    plan = make_plan(scene)
+    keys = keys_at(plan, lambda player: endpoint_for(player, environment(), places.get(player.name)))
     try:
-        plan = make_plan(_rewritten(scene, wanted))
-        warnings: tuple[str, ...] = ()
-        before = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
-        if before and not wanted.through:  # nothing is performed but what was asked for
-            found = scene_drift(before, plan, wanted.lines)
-            plan, warnings = plan_without(plan, found.new), tuple(found.told())
-        kept = reuse_for_retake(plan, folder, former, *wanted.lines, through=wanted.through)
+        found = takes.changes_for_retake(plan, keys, FormerTake(folder, former, journal), wanted)
+        plan = make_plan(_rewritten(scene, wanted, found.performed))
     except KeyError:
         raise _no_such_line(named or folder.path, former, wanted.lines) from None
-    return Job(plan, replace(kept, wish=wanted), warnings=warnings)
+    if wanted.through:
+        return Job(plan, found.reuse)
+    fates = (
+        (found.changed, "changed since, and kept as they were"),
+        (found.new, "new in the scene, and not performed"),
+        (found.removed, "no longer in the scene, and left out"),
+    )
+    warnings = tuple(f"{', '.join(lines)}: {fate}" for lines, fate in fates if lines)
+    return Job(takes.plan_without(plan, found.new), found.reuse, warnings=warnings)
 
 
-def _rewritten(scene: Scene, wanted: Retake) -> Scene:
-    """Write the wishes of a retake into its lines.
+def _rewritten(scene: Scene, wanted: Retake, lines: Iterable[str]) -> Scene:
+    """Write the wishes of a retake into its lines, by their ids in the scene.
 
     Raises:
         KeyError: The scene has no such line.
     """
     changed = {} if wanted.direction is None else {"direction": wanted.direction}
     if changed or wanted.takes > 1:
-        for line in wanted.lines:
+        for line in lines:
             scene = change_line(scene, line, takes=wanted.takes, **changed)
     return scene
 
@@ -180,7 +166,7 @@ def find_takes(
         folder, journal = _newest(out, plan)
         if folder is None:
             jobs.append(Job(plan))
-        elif fold(journal).ended not in OVER:
+        elif takes.fold(journal).ended not in takes.OVER:
             jobs.append(resume_job(folder, journal, anyway=False))
         elif _is_the_same(journal, plan, endpoint, live=live):
             finished.append(folder)
@@ -191,7 +177,7 @@ def find_takes(
 
 def _is_the_same(journal: Sequence[Record], plan: Plan, endpoint: str | None, *, live: bool) -> bool:
     """Tell whether a take is of a scene as it is now, and was played where it is to be played."""
-    began = beginning(journal)
+    began = takes.beginning(journal)
     elsewhere = endpoint is not None and any(role.endpoint not in ("", endpoint) for role in began.roles)
     return not elsewhere and not (live and not began.spent) and not scene_changes(journal, plan)
 
@@ -233,7 +219,7 @@ class ChangedScene:
     def stands(self) -> bool:
         """Whether the newest take is what a performance would leave."""
         newest = self.takes[0]
-        is_over = newest.take.ended in OVER and not self.changes.performed
+        is_over = newest.take.ended in takes.OVER and not self.changes.performed
         return is_over and not scene_changes(newest.journal, self.plan)
 
     def told(self) -> Iterator[str]:
@@ -267,15 +253,15 @@ def scene_changes_since(
 def _compare(
     plan: Plan, found: Iterable[tuple[TakeFolder, Sequence[Record]]], endpoint: str | None, *, through: bool
 ) -> ChangedScene | None:
-    takes: list[FormerTake] = []
+    former: list[FormerTake] = []
     for folder, journal in found:
-        takes.append(FormerTake(folder, fold(journal), journal))
-        if takes[-1].take.ended in OVER:
+        former.append(FormerTake(folder, takes.fold(journal), journal))
+        if former[-1].take.ended in takes.OVER:
             break
-    if not takes:
+    if not former:
         return None
     keys = keys_at(plan, partial(endpoint_for, environment=environment(), wished=endpoint))
-    return ChangedScene(plan, takes, changes_since(plan, keys, takes, through=through))
+    return ChangedScene(plan, former, takes.changes_since(plan, keys, former, through=through))
 
 
 def _name(plan: Plan) -> str:
@@ -285,7 +271,7 @@ def _name(plan: Plan) -> str:
 def _newest(out: Path, plan: Plan) -> tuple[TakeFolder | None, Sequence[Record]]:
     """Find the newest take of a scene and variant that is of all its lines, and that nobody writes now."""
     for folder, journal in _takes(out, plan):
-        retake = beginning(journal).retake
+        retake = takes.beginning(journal).retake
         if retake is None or retake.changed:
             return folder, journal
     return None, ()
@@ -295,12 +281,12 @@ def _takes(out: Path, plan: Plan) -> Iterator[tuple[TakeFolder, Sequence[Record]
     """Yield the takes of a scene and variant that nobody writes now, the newest first."""
     for path in sorted((out / plan.slug).glob("*/journal.jsonl"), key=_when, reverse=True):
         try:
-            journal = read_journal(path)
-            began = beginning(journal)
+            journal = takes.read_journal(path)
+            began = takes.beginning(journal)
         except TakeError:  # nothing that could go on
             continue
         is_ours = dict(began.given) == dict(plan.given) and began.variant == plan.variant
-        if is_ours and not path.parent.is_symlink() and not is_locked(path.parent):
+        if is_ours and not path.parent.is_symlink() and not takes.is_locked(path.parent):
             yield TakeFolder(path.parent), journal
 
 

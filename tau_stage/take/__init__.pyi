@@ -81,10 +81,9 @@ from .reuse import FormerTake as FormerTake
 from .reuse import ReusedLines as ReusedLines
 from .reuse import SceneChanges as SceneChanges
 from .reuse import all_new as all_new
+from .reuse import changes_for_retake as changes_for_retake
 from .reuse import changes_since as changes_since
 from .reuse import plan_without as plan_without
-from .reuse import reuse_for_retake as reuse_for_retake
-from .reuse import scene_drift as scene_drift
 from .stems import FADE as FADE
 from .stems import Bed as Bed
 from .stems import Stems as Stems

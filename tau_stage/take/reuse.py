@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, dropwhile, zip_longest
+from itertools import chain, dropwhile, filterfalse
+from typing import Any
 
 from tau_stage.audio import Pcm
-from tau_stage.scene import LineKey, LinePlan, Plan, TogetherPlan, key_name, listed, plan_json, slug
+from tau_stage.scene import LineKey, LinePlan, Plan, Step, TogetherPlan, key_name, listed, plan_json, slug
 from tau_stage.take.atomic import FULL_DISK, copy_whole
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.folding import beginning
-from tau_stage.take.journal import read_journal
 from tau_stage.take.reading import audio_of
 from tau_stage.take.records import LineLost, LineSpoken, ListenBegan, ListenEnded, Record, Retake, of_type
 from tau_stage.take.take_model import Alternative, Performed, Take
@@ -110,94 +110,17 @@ class ReusedLines:
 NO_REUSE = ReusedLines()
 
 
-def reuse_for_retake(plan: Plan, folder: TakeFolder, take: Take, *lines: str, through: bool = False) -> ReusedLines:
-    """Return what is taken over when lines are performed again.
+def plan_without(plan: Plan, lines: Collection[str]) -> Plan:
+    """Leave some of a plan's lines and talks out."""
 
-    Args:
-        plan: Of the same scene.
-        folder: The former take's.
-        take: The former take.
-        lines: The ids of the lines, at least one.
-        through: Whether the lines after the first of them are performed again, too.
+    def rest(steps: Iterable[Step]) -> Iterator[Any]:
+        for step in steps:
+            left = replace(step, parts=tuple(rest(step.parts))) if isinstance(step, TogetherPlan) else step
+            if getattr(left, "id", "") not in lines and getattr(left, "parts", True):
+                yield left
 
-    Raises:
-        KeyError: The take has no such line.
-    """
-    former = {performed.id: performed for performed in take.lines}
-    anew = {line: former[line] for line in lines}
-    if through:
-        anew = dict(dropwhile(lambda pair: pair[0] not in lines, former.items()))
-    kept = {name: performed for name, performed in former.items() if name not in anew}
-    if through and anew.keys() - {planned.id for planned in plan.lines}:
-        players = frozenset(player.name for player in plan.models)  # nobody knows who will speak
-    else:
-        players = frozenset(performed.player for performed in anew.values())
-    journal = read_journal(folder.journal) if folder.journal.is_file() else ()
-    heard_as = {fact.line: fact.heard_as for fact in of_type(journal, LineSpoken)}
-    return ReusedLines(folder, kept, players, {} if through else anew, heard_as)
-
-
-@dataclass(frozen=True, slots=True)
-class SceneDrift:
-    """How the lines of a scene differ from those that were performed, but for those that are retaken.
-
-    Attributes:
-        changed: Lines that are otherwise now; they are taken over as they were.
-        new: Lines that were not in the scene.
-        gone: Lines that are no longer in it.
-    """
-
-    changed: tuple[str, ...]
-    new: tuple[str, ...]
-    gone: tuple[str, ...]
-
-    def told(self) -> Iterator[str]:
-        """Say what becomes of them, a sentence each."""
-        for lines, fate in (
-            (self.changed, "changed since, and kept as they were"),
-            (self.new, "new in the scene, and not performed"),
-            (self.gone, "no longer in the scene, and left out"),
-        ):
-            if lines:
-                yield f"{', '.join(lines)}: {fate}"
-
-
-def scene_drift(before: str, plan: Plan, lines: Sequence[str]) -> SceneDrift:
-    """Tell how a scene differs from what was performed.
-
-    Args:
-        before: The plan of the former take, as JSON.
-        plan: Of the scene as it is.
-        lines: The ids of the lines that are retaken.
-    """
-    old, now = (
-        {name: line for name, line in _described(text).items() if isinstance(line, tuple)}
-        for text in (before, plan_json(plan))
-    )
-    rest = [name for name in now if name not in lines]
-    return SceneDrift(
-        tuple(name for name in rest if name in old and old[name] != now[name]),
-        tuple(name for name in rest if name not in old),
-        tuple(name for name in old if name not in now),
-    )
-
-
-def plan_without(plan: Plan, lines: Sequence[str]) -> Plan:
-    """Leave some of a plan's lines out."""
-    parted = [
-        replace(step, parts=tuple(part for part in step.parts if not _is_one(part, lines)))
-        if isinstance(step, TogetherPlan)
-        else step
-        for step in plan.steps
-    ]
-    steps = (
-        step for step in parted if not _is_one(step, lines) and not (isinstance(step, TogetherPlan) and not step.parts)
-    )
-    return replace(plan, steps=tuple(steps))
-
-
-def _is_one(step: object, lines: Sequence[str]) -> bool:
-    return isinstance(step, LinePlan) and step.id in lines
+    cues = tuple(replace(cue, steps=tuple(rest(cue.steps))) for cue in plan.cues)
+    return replace(plan, steps=tuple(rest(plan.steps)), cues=cues)
 
 
 def _described(plan: str) -> dict[str, object]:
@@ -235,7 +158,6 @@ class _FormerLine:
     """
 
     id: str
-    group: str
     lines: tuple[Performed, ...]
     source: FormerTake
     is_cut: bool
@@ -244,8 +166,20 @@ class _FormerLine:
     def key(self) -> str:
         return self.lines[0].key
 
-    def place(self, line: str) -> tuple[TakeFolder, str]:
-        return self.source.folder, line
+    @property
+    def group(self) -> str:
+        """Its player; empty for a talk."""
+        return "" if self.lines[0].id.startswith(f"{self.id}-") else self.lines[0].player
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its id is its author's."""
+        return bool(self.group) and not re.fullmatch(rf"(cue-\d+-)?{re.escape(slug(self.group))}-\d+", self.id)
+
+    @property
+    def outdated(self) -> list[tuple[TakeFolder, str]]:
+        """Lines that its player had heard as other takes than they are, by their folder and their ids there."""
+        return [(self.source.folder, other) for line in self.lines for other in line.outdated]
 
     @property
     def number(self) -> int:
@@ -255,12 +189,16 @@ class _FormerLine:
     def knows(self) -> frozenset[str]:
         return frozenset(name for line in self.lines for name in (line.player, *(each.player for each in line.hearers)))
 
+    @property
     def is_usable(self) -> bool:
-        """Tell whether all of it is whole, and there."""
-        if self.is_cut or any(line.problem for line in self.lines):
-            return False
+        """Whether all of it is whole, and there."""
         files = (self.source.folder.sound(each) for line in self.lines for each in line.files)
-        return all(file.is_file() for file in files)
+        has_failed = self.is_cut or any(line.problem for line in self.lines)
+        return not has_failed and all(file.is_file() for file in files)
+
+    def heard_others(self, key: LineKey) -> bool:
+        """Tell whether it was said after other lines, or takes of them, than the scene and its take have now."""
+        return self.lines[0].context_key != key.context or bool(self.outdated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,28 +211,58 @@ class SceneChanges:
         outdated: What stands, though its player had heard something else before it.
         removed: What the scene does not have any more, by the ids of the take.
         same: What stands, and was heard as it is.
+        performed: What is to be performed.
         reasons: Why lines are outdated, a sentence each.
         reuse: What is taken over.
     """
 
-    new: tuple[str, ...]
-    changed: tuple[str, ...]
-    outdated: tuple[str, ...]
-    removed: tuple[str, ...]
-    same: tuple[str, ...]
-    reasons: tuple[str, ...]
-    reuse: ReusedLines
-
-    @property
-    def performed(self) -> tuple[str, ...]:
-        """What is performed."""
-        return self.reuse.wish.lines if self.reuse.wish else ()
+    new: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
+    performed: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    reuse: ReusedLines = NO_REUSE
 
 
 def all_new(plan: Plan) -> SceneChanges:
     """Tell that a scene has no take: all its lines are new."""
     lines = tuple(_described(plan_json(plan)))
-    return SceneChanges(lines, (), (), (), (), (), ReusedLines(wish=Retake(lines=lines, changed=True)))
+    return SceneChanges(lines, performed=lines)
+
+
+def changes_for_retake(plan: Plan, keys: Mapping[str, LineKey], former: FormerTake, wanted: Retake) -> SceneChanges:
+    """Tell how a scene differs from a take of it, and what is taken over when lines of the take are performed again.
+
+    Args:
+        plan: Of the scene as it is.
+        keys: Of its lines, as they would be performed where the take was.
+        former: The take.
+        wanted: The lines, at least one, by the ids of the take.
+
+    Raises:
+        KeyError: The take has no such line, or the scene does not have it any more.
+    """
+    found = _match(plan, keys, [former])
+    ids = _ids(found.former)
+    lines = {ids[former.folder, line.id]: line for line in former.take.lines if (former.folder, line.id) in ids}
+    named = [ids[former.folder, line] for line in wanted.lines]
+    anew = {name: lines[name] for name in named}
+    if wanted.through:
+        anew = dict(dropwhile(lambda pair: pair[0] not in named, lines.items()))
+    players = {line.player for line in anew.values()}
+    if wanted.through and anew.keys() - {planned.id for planned in plan.lines}:
+        players = {player.name for player in plan.models}  # nobody knows who will speak
+    reuse = _reuse(found.former, anew, [former])
+    known = found.former.keys() | _unchanged(plan, former)
+    return SceneChanges(
+        new=tuple(name for name in keys if name not in known),
+        changed=tuple(name for name, line in found.former.items() if name not in anew and line.key != keys[name].own),
+        removed=tuple(found.removed),
+        performed=tuple(named),
+        reuse=replace(reuse, players=frozenset(players), wish=wanted, retaken={} if wanted.through else reuse.retaken),
+    )
 
 
 def changes_since(
@@ -308,72 +276,95 @@ def changes_since(
         takes: The newest take; where it was stopped, those before it, up to one that was not.
         through: Whether what is outdated is performed again, too.
     """
-    kept: dict[str, _FormerLine] = {}
-    before: dict[str, _FormerLine] = {}
-    removed: dict[str, _FormerLine] = {}
-    silent: set[str] = set()
-    described = _described(plan_json(plan))
-    for take in takes:
-        left_out = _left_out(take, described)
-        for former, name in _paired(_former_lines(take), keys):
-            if name is None:
-                removed |= {former.id: former} if former else {}
-            elif former is None:
-                silent |= {name} if keys[name].is_optional and name in left_out else set()
-            elif name not in kept and former.key == keys[name].own and former.is_usable():
-                kept[name] = former
-            else:
-                before.setdefault(name, former)
-    outdated = tuple(_outdated(keys, kept, silent, through=through))
-    performed = [name for name in keys if name not in silent and name not in kept]
-    anew = [name for name in keys if name in {*performed, *(outdated if through else ())}]
-    still = {name: kept[name] for name in keys if name in kept and name not in anew}
-    reuse = _reuse({**before, **kept}, still, anew, takes)
-    is_open = bool(plan.cues or silent) or any(not keys[name].group for name in anew)
-    if takes[0].take.ended not in OVER and any(not key.group for key in keys.values()):
-        is_open = True  # free play may go on where it was stopped
-    players = (player.name for player in plan.models) if is_open else (p for name in anew for p in keys[name].speakers)
-    reasons = tuple(_reasons(keys, kept, outdated, anew, {**before, **kept}, removed.values()))
+    found = _match(plan, keys, takes)
+    outdated = tuple(_outdated(keys, found, through=through))
+    performed = [name for name in keys if name not in found.silent and name not in found.kept]
+    again = {*performed, *(outdated if through else ())}
+    anew = [name for name in keys if name in again]
+    talks = {name for name, key in keys.items() if not key.group}
+    is_over = takes[0].take.ended in OVER  # else free play may go on where it was stopped
+    is_open = plan.cues or found.silent or not talks.isdisjoint(again if is_over else keys)
+    players = [player.name for player in plan.models] if is_open else chain(*(keys[name].speakers for name in anew))
+    reasons = tuple(_reasons(keys, found, outdated, anew))
+    former = {name: line for name, line in found.former.items() if name in found.kept or name in again}
+    reuse = replace(
+        _reuse(former, again, takes),
+        players=frozenset(players),
+        wish=Retake(lines=tuple(anew), through=through, changed=True),
+        warnings=() if through else tuple(text for text in reasons if OLDER not in text),  # the take tells those
+    )
     return SceneChanges(
-        new=tuple(name for name in performed if name not in before),
-        changed=tuple(name for name in performed if name in before),
+        new=tuple(name for name in performed if name not in found.before),
+        changed=tuple(name for name in performed if name in found.before),
         outdated=outdated,
-        removed=tuple(removed),
-        same=tuple(name for name in keys if name in kept and name not in outdated),
+        removed=tuple(found.removed),
+        same=tuple(name for name in keys if name in found.kept and name not in outdated),
+        performed=tuple(anew),
         reasons=reasons,
-        reuse=replace(
-            reuse,
-            players=frozenset(players),
-            wish=Retake(lines=tuple(anew), through=through, changed=True),
-            warnings=()
-            if through
-            else tuple(reason for reason in reasons if OLDER not in reason),  # the take tells those
-        ),
+        reuse=reuse,
     )
 
 
-def _former_lines(take: FormerTake) -> list[_FormerLine]:
-    """Return what a take has, under the ids of its plan, in order."""
-    known = _described(beginning(take.journal).resolved)
+@dataclass(slots=True)
+class _Match:
+    """What former takes have of a scene, by the ids of the scene.
+
+    Attributes:
+        kept: Whole, and as it would be asked for.
+        before: Otherwise.
+        removed: What the scene does not have any more, by the ids of the take.
+        silent: What a take came to its end without, as a performance may.
+    """
+
+    kept: dict[str, _FormerLine] = field(default_factory=dict)
+    before: dict[str, _FormerLine] = field(default_factory=dict)
+    removed: dict[str, _FormerLine] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+
+    @property
+    def former(self) -> dict[str, _FormerLine]:
+        """All that they have of it."""
+        return self.before | self.kept
+
+
+def _match(plan: Plan, keys: Mapping[str, LineKey], takes: Iterable[FormerTake]) -> _Match:
+    found = _Match()
+    for take in takes:
+        lines = _former_lines(take, keys)
+        pairs = dict(_paired(lines, keys))
+        paired = {former.id for former in pairs.values()}
+        found.removed |= {former.id: former for former in lines if former.id not in paired}
+        if take.take.ended in OVER:
+            left_out = _unchanged(plan, take) - pairs.keys() - {fact.line for fact in of_type(take.journal, LineLost)}
+            found.silent |= {name for name in left_out & keys.keys() if keys[name].is_optional}
+        for name, former in pairs.items():
+            fits = former.key == keys[name].own and former.is_usable
+            (found.kept if fits else found.before).setdefault(name, former)
+    return found
+
+
+def _former_lines(take: FormerTake, keys: Container[str]) -> list[_FormerLine]:
+    """Return what a take has, under the ids of its plan, in order; where it has no journal, of the scene as it is."""
+    known = _described(beginning(take.journal).resolved) if take.journal else keys
     found: dict[str, list[Performed]] = {}
     for line in take.take.lines:
         found.setdefault(key_name(line.id, known) or line.id, []).append(line)
-    groups = {name: "" if isinstance(known.get(name), dict) else lines[0].player for name, lines in found.items()}
-    ended = {fact.step for fact in of_type(take.journal, ListenEnded)}
-    cut = {fact.step for fact in of_type(take.journal, ListenBegan)} - ended
-    return [_FormerLine(name, groups[name], tuple(lines), take, name in cut) for name, lines in found.items()]
+    cut = {fact.step for fact in of_type(take.journal, ListenBegan)}
+    cut -= {fact.step for fact in of_type(take.journal, ListenEnded)}
+    return [_FormerLine(name, tuple(lines), take, name in cut) for name, lines in found.items()]
 
 
-def _paired(
-    former: Sequence[_FormerLine], keys: Mapping[str, LineKey]
-) -> Iterator[tuple[_FormerLine | None, str | None]]:
+def _paired(former: Sequence[_FormerLine], keys: Mapping[str, LineKey]) -> Iterator[tuple[str, _FormerLine]]:
     """Pair what a take has with what a scene has: by the author's id, else by key, in order; then what lies between.
 
-    An automatic id counts the lines of a player, so that it moves when a line is inserted before it.
+    An automatic id counts the lines of a player, so that it moves when a line is inserted before it; where nothing has
+    changed, it counts too.
     """
-    own = {line.id: line for line in former if line.id in keys and not _is_automatic(line.id, line.group)}
-    yield from ((line, name) for name, line in own.items())
-    for group in dict.fromkeys((*(line.group for line in former), *(key.group for key in keys.values()))):
+    known = [line for line in former if line.id in keys]
+    is_same = len(known) == len(former) and all(line.key == keys[line.id].own for line in known)
+    own = {line.id: line for line in known if is_same or line.is_named}
+    yield from own.items()
+    for group in dict.fromkeys(key.group for key in keys.values()):
         lines = [line for line in former if line.group == group and line.id not in own]
         names = [name for name, key in keys.items() if key.group == group and name not in own]
         yield from _aligned(lines, names, keys)
@@ -381,86 +372,56 @@ def _paired(
 
 def _aligned(
     lines: Sequence[_FormerLine], names: Sequence[str], keys: Mapping[str, LineKey]
-) -> Iterator[tuple[_FormerLine | None, str | None]]:
+) -> Iterator[tuple[str, _FormerLine]]:
     from rapidfuzz.distance import Indel
 
     a = b = 0
     for block in Indel.opcodes([line.key for line in lines], [keys[name].own for name in names]).as_matching_blocks():
-        yield from zip_longest(lines[a : block.a], names[b : block.b])
+        yield from zip(names[b : block.b], lines[a : block.a], strict=False)
         a, b = block.a + block.size, block.b + block.size
-        yield from zip(lines[block.a : a], names[block.b : b], strict=True)
+        yield from zip(names[block.b : b], lines[block.a : a], strict=True)
 
 
-def _is_automatic(line: str, player: str) -> bool:
-    return not player or re.fullmatch(rf"(cue-\d+-)?{re.escape(slug(player))}-\d+", line) is not None
+def _unchanged(plan: Plan, former: FormerTake) -> set[str]:
+    """Return the lines that a scene describes as it did when a take of it was performed, by the same ids."""
+    now = _described(plan_json(plan))
+    before = _described(beginning(former.journal).resolved) if former.journal else now
+    return {name for name, what in before.items() if what == now.get(name)}
 
 
-def _left_out(take: FormerTake, described: Mapping[str, object]) -> set[str]:
-    """Return the lines of a scene, as it is described now, that a take may have come to its end without."""
-    if take.take.ended not in OVER:
-        return set()
-    lost = {fact.line for fact in of_type(take.journal, LineLost)}
-    before = _described(beginning(take.journal).resolved)
-    return {name for name, what in before.items() if name not in lost and what == described.get(name)}
-
-
-def _outdated(
-    keys: Mapping[str, LineKey], kept: Mapping[str, _FormerLine], silent: Container[str], *, through: bool
-) -> Iterator[str]:
+def _outdated(keys: Mapping[str, LineKey], found: _Match, *, through: bool) -> Iterator[str]:
     """Yield what stands though its player had heard something else; ``through``: which will be something else, too."""
     since: dict[str, int] = {}
-    for name, key in keys.items():
-        if name in silent:
-            continue
-        if former := kept.get(name):
-            heard_others = former.lines[0].context_key != key.context or any(line.outdated for line in former.lines)
-            if not heard_others and not any(since.get(player, key.at) < key.at for player in key.speakers):
-                continue
+    for name in filterfalse(found.silent.__contains__, keys):
+        key, former = keys[name], found.kept.get(name)
+        is_late = any(since.get(player, key.at) < key.at for player in key.speakers)
+        if is_outdated := former is not None and (is_late or former.heard_others(key)):
             yield name
-            if not through:
-                continue
-        for player in key.listeners:
-            since.setdefault(player, key.at)
+        if former is None or (is_outdated and through):
+            since = dict.fromkeys(key.listeners, key.at) | since
 
 
-def _reasons(
-    keys: Mapping[str, LineKey],
-    kept: Mapping[str, _FormerLine],
-    outdated: Sequence[str],
-    anew: Sequence[str],
-    before: Mapping[str, _FormerLine],
-    removed: Iterable[_FormerLine],
-) -> Iterator[str]:
+def _reasons(keys: Mapping[str, LineKey], found: _Match, outdated: Sequence[str], anew: Sequence[str]) -> Iterator[str]:
     """Say why lines are outdated, a sentence for each reason; a line may have several."""
     hearers = [(name, keys[name].at, keys[name].speakers) for name in outdated]
-    placed = [(name, kept[name].number, keys[name].speakers) for name in outdated]
-    spoken = [(name, keys[name].at, keys[name].listeners) for name in anew]
-    sources, by_sources = _heard([each for each in spoken if each[0] in before], hearers)
-    ids = _ids(before)
-    marked = {
-        name: [
-            ids[place]
-            for line in kept[name].lines
-            for other in line.outdated
-            if (place := kept[name].place(other)) in ids
-        ]
-        for name in outdated
-    }
-    sources = [*dict.fromkeys((*sources, *chain(*marked.values())))]
+    placed = [(name, found.kept[name].number, speakers) for name, _, speakers in hearers]
+    spoken = {name: (name, keys[name].at, keys[name].listeners) for name in anew}
+    former, ids = found.former, _ids(found.former)
+    sources, by_sources = _heard([spoken[name] for name in anew if name in former], hearers)
+    marked = {name: [ids[place] for place in former[name].outdated if place in ids] for name in outdated}
+    new, missing = _heard([spoken[name] for name in anew if name not in former], hearers)
+    gone, besides = _heard([(line.id, line.number, line.knows) for line in found.removed.values()], placed)
     older = [name for name in outdated if name in by_sources or marked[name]]
-    new, missing = _heard([each for each in spoken if each[0] not in before], hearers)
-    gone, besides = _heard([(line.id, line.number, line.knows) for line in removed], placed)
-    told = {*older, *missing, *besides}
-    other = [name for name in outdated if name not in told]
+    other = {*outdated}.difference(older, missing, besides)
     for names, sentence, what in (
-        (older, f"{{}} {OLDER} {{}}", sources),
+        (older, f"{{}} {OLDER} {{}}", dict.fromkeys((*sources, *chain(*marked.values())))),
         (missing, "{} did not hear {}, as it is new", new),
         (besides, "{} heard {}, which the scene does not have any more", gone),
-        (other, "{} heard other words, sounds or players before than the scene has now", []),
+        (other, "{} heard other words, sounds or players before than the scene has now", ()),
     ):
         if names:
             count = f"line {next(iter(names))}" if len(names) == 1 else f"{len(names)} lines"
-            yield sentence.format(count, listed(what))
+            yield sentence.format(count, listed([*what]))
 
 
 _Placed = tuple[str, int, Iterable[str]]
@@ -481,37 +442,27 @@ def _heard(sources: Sequence[_Placed], hearers: Sequence[_Placed]) -> tuple[list
 def _ids(former: Mapping[str, _FormerLine]) -> dict[tuple[TakeFolder, str], str]:
     """Return the ids that lines of former takes have now."""
     return {
-        line.place(each.id): name + each.id.removeprefix(line.id)
+        (line.source.folder, each.id): name + each.id.removeprefix(line.id)
         for name, line in former.items()
         for each in line.lines
     }
 
 
-def _reuse(
-    before: Mapping[str, _FormerLine],
-    kept: Mapping[str, _FormerLine],
-    anew: Sequence[str],
-    takes: Sequence[FormerTake],
-) -> ReusedLines:
-    """Return the lines that are kept, under their ids in the scene, and what they have heard of others."""
-    ids = _ids(before)
+def _reuse(former: Mapping[str, _FormerLine], anew: Container[str], takes: Sequence[FormerTake]) -> ReusedLines:
+    """Return lines under their ids in the scene, those that are said anew apart, and what they have heard of others."""
+    ids = _ids(former)
     heard_as = {
         name: {ids[take.folder, other]: sha for other, sha in fact.heard_as.items() if (take.folder, other) in ids}
         for take in takes
         for fact in of_type(take.journal, LineSpoken)
         if fact.heard_as and (name := ids.get((take.folder, fact.line)))
     }
-
-    def named(lines: Iterable[_FormerLine]) -> Iterator[tuple[str, Performed, TakeFolder]]:
-        for former in lines:
-            for line in former.lines:
-                name = ids[former.place(line.id)]
-                yield name, line.model_copy(update={"id": name}), former.source.folder
-
-    return ReusedLines(
-        folder=takes[0].folder,
-        lines={name: line for name, line, _ in named(kept.values())},
-        retaken={name: line for name, line, _ in named(before[name] for name in anew if name in before)},
-        heard_as=heard_as,
-        elsewhere={name: home for name, _, home in named(kept.values()) if home != takes[0].folder},
-    )
+    lines, retaken = dict[str, Performed](), dict[str, Performed]()
+    elsewhere: dict[str, TakeFolder] = {}
+    for group, each in former.items():
+        for line in each.lines:
+            name = ids[each.source.folder, line.id]
+            found = retaken if group in anew or name in anew else lines
+            found[name] = line.model_copy(update={"id": name})
+            elsewhere[name] = each.source.folder
+    return ReusedLines(takes[0].folder, lines, retaken=retaken, heard_as=heard_as, elsewhere=elsewhere)

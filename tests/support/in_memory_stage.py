@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,13 @@ from tau_stage.session import Deadlines
 from tau_stage.stage.events import EventStream
 from tau_stage.stage.people import Person, known_words
 from tau_stage.stage.performance import PerformanceOptions, perform
-from tau_stage.stage.sessions import Stage
+from tau_stage.stage.sessions import Stage, endpoint_for, keys_at
 from tau_stage.stage.takes import ChooseTake
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal
-from tau_stage.take.reuse import NO_REUSE, ReusedLines
+from tau_stage.take.records import Retake
+from tau_stage.take.reuse import NO_REUSE, FormerTake, ReusedLines, changes_for_retake
 from tau_stage.take.take_model import Performed, Take
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults as fault
@@ -189,3 +191,10 @@ class Playhouse:
 def plan_of(text: str, **given: str) -> Plan:
     """A scene in memory; its files lie where those of the repository's scenes do."""
     return make_plan(parse_scene(text, str(SCENES / "test.yaml"), given))
+
+
+def reused_for_retake(plan: Plan, folder: TakeFolder, take: Take, *lines: str, through: bool = False) -> ReusedLines:
+    """What is taken over when lines of a take of a scene, which is as it was, are performed again."""
+    keys = keys_at(plan, partial(endpoint_for, environment={}))
+    former = FormerTake(folder, take, read_journal(folder.journal))
+    return changes_for_retake(plan, keys, former, Retake(lines=lines, through=through)).reuse
