@@ -6,7 +6,19 @@ import pytest
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.names import ELSEWHERE, VOICES, default_voice, is_known, misspelt, voice_warning
+from tau_stage.scene.names import (
+    ELSEWHERE,
+    VOICES,
+    default_voice,
+    is_known,
+    key_meant,
+    kind_of,
+    misspelt,
+    nearest,
+    ranked,
+    shortened,
+    voice_warning,
+)
 from tau_stage.scene.planner import make_plan
 
 
@@ -79,3 +91,25 @@ def test_a_key_that_stands_elsewhere_is_shown_there(key: str) -> None:
     with pytest.raises(SceneError, match=f"unknown key '{key}'") as error:
         parse_scene(f"{key}: x\n{scene % 'ann: '}")
     assert error.value.hint == ELSEWHERE[key]
+
+
+def test_an_address_says_what_its_server_is_like() -> None:
+    assert [*map(kind_of, ("xai+wss://host/v1", "xai", "wss://host/v1"))] == ["xai", "xai", ""]
+
+
+@pytest.mark.parametrize(("word", "near"), [("voise", "voice"), ("cut_in", "")])
+def test_the_nearest_word(word: str, near: str) -> None:
+    assert nearest(word, ["voice", "persona"]) == near
+
+
+def test_the_likeliest_words_come_first() -> None:
+    assert ranked("wate", ["voice", "note", "gate"]) == ["gate", "note", "voice"]
+
+
+@pytest.mark.parametrize(("key", "meant"), [("title", "scene"), ("voise", "voice"), ("x", "")])
+def test_the_option_that_an_unknown_key_means(key: str, meant: str) -> None:
+    assert key_meant(key, ["voice", "scene"]) == meant
+
+
+def test_a_short_name_stays() -> None:
+    assert shortened("calm-oslo") == "calm-oslo"

@@ -5,11 +5,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
+from tau_stage.scene.compose import is_script_file
 from tau_stage.scene.fountain import plain, read_fountain, stressed
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.names import nearest
 from tau_stage.scene.planner import make_plan
-from tau_stage.scene.script import ScriptItem, ScriptSpeech, read_script
+from tau_stage.scene.script import (
+    ScriptItem,
+    ScriptSpeech,
+    Speech,
+    closing,
+    head_of,
+    is_item,
+    is_stamp,
+    marked_head,
+    parse_speech,
+    read_script,
+    unknown_head,
+)
 from tau_stage.scene.source import SceneWarning, Source
 from tests.test_long_transcripts import steps
 
@@ -617,3 +630,98 @@ def test_parentheses_within_words_are_remarked_on() -> None:
 def test_markup_of_other_tools_is_remarked_on(words: str, told: str | None) -> None:
     plan = make_plan(parse_scene(f"players: {{ann: }}\nlines:\n  - ann: {words}\n"))
     assert [str(remark) for remark in plan.warnings] == ([told] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("script", "is_file"), [("acts/play.fountain", True), ("episode.TXT", True), ("ANN: Hi.", False)]
+)
+def test_the_name_of_a_script_s_file(script: str, is_file: bool) -> None:
+    assert is_script_file(script) == is_file
+
+
+def test_the_words_of_a_cue_stand_where_they_begin() -> None:
+    source = Source.of("INT. SHOP\n\nANN (V.O.)\n(low)\nHi.", "x.fountain")
+    assert read_fountain(source, ["ann"]) == [ScriptSpeech("ann", "(low) Hi.", line=4, column=1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "ours", "bare"),
+    [
+        ("_Never_, **I** said.", "*Never*, **I** said.", "Never, I said."),
+        (r"The code is \*9765\*.", "The code is *9765*.", "The code is *9765*."),
+        ("*69 and *23", "*69 and *23", "*69 and *23"),
+        ("_**STEEL**_", "**STEEL**", "STEEL"),
+        (r"snake_case \*", "snake_case *", "snake_case *"),
+    ],
+)
+def test_emphasis_and_what_is_none(text: str, ours: str, bare: str) -> None:
+    assert (stressed(text), plain(text)) == (ours, bare)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_one"),
+    [("[00:12]", True), ("00:00:12,000 --> 00:00:14,500", True), ("1:30", False)],
+)
+def test_a_time_stamp_alone(line: str, is_one: bool) -> None:
+    assert is_stamp(line) == is_one
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("BEN: Hi", "Hi"),
+        ("[00:12] **BEN:** Hi", "Hi"),
+        ("BEN (low)：Hi", "(low) Hi"),
+        ("and then he said it all again: no", None),
+    ],
+)
+def test_the_head_of_a_speech(line: str, words: str | None) -> None:
+    head = head_of(line, {"BEN": "ben"}.get)
+    assert (head and head.words) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("[BEN] Hi", "Hi"), ("<BEN> Hi", "Hi"), ("BEN - Hi", "Hi"), ("BEN\tHi", "Hi"), ("[sighs] Hi", None)],
+)
+def test_a_marked_head(line: str, words: str | None) -> None:
+    head = marked_head(line, {"BEN": "ben"}.get)
+    assert (head and head.words) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "name"), [("CARL", "CARL"), ("CARL. Hi.", "CARL"), ("THE MAN - Hi", "THE MAN"), ("I. Never.", None)]
+)
+def test_the_head_of_somebody_unknown(line: str, name: str | None) -> None:
+    head = unknown_head(line)
+    assert (head and head.name) == name
+
+
+def test_words_stand_behind_their_speaker() -> None:
+    assert script("ANN: (low) Hi.", ["ann"]) == [ScriptSpeech("ann", "(low) Hi.", line=1, column=6)]
+
+
+def test_an_item_begins_with_a_dash_and_a_blank() -> None:
+    assert (is_item("- pause: 1s"), is_item("-well, no")) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "speech"),
+    [
+        (
+            "(nervously, (very) low) I'm afraid... [sighs] so.",
+            Speech("nervously, (very) low", "I'm afraid... [sighs] so."),
+        ),
+        (r"\(Aside\) he said.", Speech("", "(Aside) he said.")),
+    ],
+)
+def test_a_line_s_direction(line: str, speech: Speech) -> None:
+    assert parse_speech(line) == speech
+
+
+@pytest.mark.parametrize(
+    ("text", "opened", "closed"),
+    [(r"(very (low\)) now) so", 0, (18, 0)), ("(low", 0, (None, 1)), ("and low)", 1, (8, 0))],
+)
+def test_where_a_parenthesis_closes(text: str, opened: int, closed: tuple[int | None, int]) -> None:
+    assert closing(text, opened) == closed

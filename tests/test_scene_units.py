@@ -90,3 +90,18 @@ def test_money_is_exact() -> None:
 )
 def test_what_is_within_limits_is_taken(parse: Callable[[str], object], written: str, value: object) -> None:
     assert parse(written) == value
+
+
+@pytest.mark.parametrize(
+    ("parse", "written", "value"),
+    [
+        (units.timeout, "15s", 15.0),
+        (units.rate, "6/min", 6.0),
+        (units.rate, "1/s", 60.0),
+        (units.rate, "90/h", 1.5),
+        (units.pan, "-0.5", -0.5),
+        (units.pan, "+1", 1.0),
+    ],
+)
+def test_values_with_their_units(parse: Callable[[str], float], written: str, value: float) -> None:
+    assert parse(written) == value

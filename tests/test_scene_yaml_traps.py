@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tau_stage.errors import SceneError
 from tau_stage.scene.source import Position, Source
 from tau_stage.scene.yaml_text import read_yaml
-from tau_stage.scene.yaml_traps import ParserState, explain, quote_hint, quoted
+from tau_stage.scene.yaml_traps import ParserState, explain, in_brackets, quote_hint, quoted, yaml_scalar
 
 WORDS = st.text("abc *&!|>%@`\"'[]{},?:-#()\\~=", min_size=1, max_size=12).map(str.strip).filter(bool)
 
@@ -119,3 +119,23 @@ def test_nesting_beyond_what_yaml_reads_is_told_where_it_is_too_deep_for_a_scene
     assert str(explain(Source.of(text, "s.yaml"), error, ParserState())).startswith(
         f"s.yaml:{place}: nested more than 50"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("*Today*", '"*Today*"'), ('"Hi" he said', "'\"Hi\" he said'"), ('"I\'m" he said', '"\\"I\'m\\" he said"')],
+)
+def test_the_quotes_that_disturb_a_text_least(text: str, written: str) -> None:
+    assert quoted(text) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "written"), [("Well: no", '"Well: no"'), ("No #3", '"No #3"'), ("C# it is", "C# it is")]
+)
+def test_a_text_is_quoted_only_where_yaml_needs_it(text: str, written: str) -> None:
+    assert yaml_scalar(text) == written
+
+
+@pytest.mark.parametrize(("text", "written"), [("Irish, soft", '"Irish, soft"'), ("ash", "ash")])
+def test_a_text_is_quoted_only_where_brackets_need_it(text: str, written: str) -> None:
+    assert in_brackets(text) == written

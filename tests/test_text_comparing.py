@@ -18,6 +18,7 @@ from tau_stage.text import (
     word_error_rate,
     words_of,
 )
+from tau_stage.text.comparing import caseless
 
 SAME = [
     ("Don’t go.", "don't go"),
@@ -144,3 +145,8 @@ def test_what_is_too_long_is_one_change_and_its_words_count() -> None:
     assert aligned(a, b) == [("equal", 0, 1, 0, 1), ("replace", 1, 4001, 1, 4003), ("equal", 4001, 4002, 4003, 4004)]
     assert alikeness(a, b) == pytest.approx(2 * 4002 / (4002 + 4004))
     assert alikeness(["a"] * 3_000, ["b"] * 3_000) == 0.0
+
+
+@pytest.mark.parametrize(("one", "other"), [("STRASSE", "Straße"), ("IŞIK", "ışık"), ("ﬁne", "fine")])
+def test_texts_without_capitals(one: str, other: str) -> None:
+    assert caseless(one) == caseless(other)

@@ -259,11 +259,7 @@ TEXTS = (".txt", ".md")
 
 
 def is_script_file(script: str) -> bool:
-    """Tell whether what stands at ``script:`` is the name of a file.
-
-    >>> is_script_file("acts/play.fountain"), is_script_file("episode.TXT"), is_script_file("ANN: Hi.")
-    (True, True, False)
-    """
+    """Tell whether what stands at ``script:`` is the name of a file."""
     return PurePath(script).suffix.lower() in (*SCREENPLAYS, *TEXTS) and "\n" not in script
 
 

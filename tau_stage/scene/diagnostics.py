@@ -48,11 +48,7 @@ class Diagnostics:
         return path in self._wrong
 
     def raise_any(self) -> None:
-        """Raise the first error, in the order of the file, with all others in its ``also``; other files come after it.
-
-        Raises:
-            SceneError: There is one.
-        """
+        """Raise the first error in the file, with all others in its ``also``; those of other files come last."""
         if self.noted:
             main = self.document.source.path
             first, *others = sorted(self.noted, key=lambda error: (error.path != main, error.line, error.column))

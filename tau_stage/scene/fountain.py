@@ -37,21 +37,13 @@ class _Opened:
 
 
 def stressed(text: str) -> str:
-    r"""Write a line of Fountain with our stress; what is not emphasis stays.
-
-    >>> stressed("_Never_, **I** said."), stressed(r"The code is \*9765\*."), stressed("*69 and *23")
-    ('*Never*, **I** said.', 'The code is *9765*.', '*69 and *23')
-    """
+    """Write a line of Fountain with our stress; what is not emphasis stays."""
     parts, spans = _read(text)
     return _written(parts, spans, "*")
 
 
 def plain(text: str) -> str:
-    r"""Take the emphasis off a line of Fountain.
-
-    >>> plain("_**STEEL**_"), plain(r"snake_case \*")
-    ('STEEL', 'snake_case *')
-    """
+    """Take the emphasis off a line of Fountain."""
     parts, spans = _read(text)
     return _written(parts, spans, "")
 
@@ -146,7 +138,7 @@ _INLINE = re.compile("(?P<name>[^:\uff1a]+?)\\s*[:\uff1a]\\s*\\S")
 def read_fountain(
     source: Source, players: Sequence[str], warnings: list[SceneWarning] | None = None
 ) -> list[ScriptSpeech]:
-    r"""Read the speeches of a Fountain screenplay; nothing else of it is performed.
+    """Read the speeches of a Fountain screenplay; nothing else of it is performed.
 
     Args:
         source: The screenplay.
@@ -155,9 +147,6 @@ def read_fountain(
 
     Raises:
         SceneError: Somebody speaks who is no player; others are in its ``also``.
-
-    >>> read_fountain(Source.of("INT. SHOP\n\nANN (V.O.)\n(low)\nHi.", "x.fountain"), ["ann"])
-    [ScriptSpeech(speaker='ann', text='(low) Hi.', line=4, column=1, dual=False)]
     """
     reader = _FountainReader(source, PlayerNames(source, players))
     speeches = reader.read()

@@ -99,14 +99,10 @@ def load_variants(
 
 
 def parse_scene(text: str, path: str = "scene.yaml", given: Mapping[str, str] = NO_VARIABLES) -> Scene:
-    r"""Validate a scene that is in memory; ``path`` is what errors call it, and what its files are relative to.
+    """Validate a scene that is in memory; ``path`` is what errors call it, and what its files are relative to.
 
     Raises:
         SceneError: It cannot be performed; further errors are in its ``also``.
-
-    >>> scene = parse_scene("players: {ann: {voice: ash}}\nlines: [ann: (loudly) Yes]")
-    >>> scene.lines[0].words, scene.lines[0].direction
-    ('Yes', 'loudly')
     """
     return _variants(Source.of(text, path), given, ())[0]
 
@@ -197,11 +193,7 @@ def _entry(player: Node) -> str | None:
 
 
 def _refuse_more(entries: dict[str, Node], most: int, what: str, errors: Diagnostics) -> None:
-    """Read no further where there are more entries than all else is multiplied by.
-
-    Raises:
-        SceneError: There are.
-    """
+    """Read no further where there are more entries than all else is multiplied by."""
     if len(entries) > most:
         problem = f"the scene has {len(entries):,} {what}, and {most:,} is the limit"
         errors.add((what, list(entries)[most]), problem, "part the scene into several", key=True)

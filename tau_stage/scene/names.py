@@ -72,11 +72,7 @@ def is_device(name: str) -> bool:
 
 
 def shortened(name: str) -> str:
-    """Shorten a name that is made of slugs to 60 characters; what is cut off is told by a hash.
-
-    >>> shortened("calm-oslo"), len(shortened("a-" * 200))
-    ('calm-oslo', 60)
-    """
+    """Shorten a name that is made of slugs to 60 characters; what is cut off is told by a hash."""
     if len(name) <= LONGEST:
         return name
     mark = hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -141,11 +137,7 @@ def cue_id(number: int) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Find the known word that a wrong one most likely meant, or an empty string.
-
-    >>> nearest("voise", ["voice", "persona"]), nearest("cut_in", ["voice", "persona"])
-    ('voice', '')
-    """
+    """Find the known word that a wrong one most likely meant, or an empty string."""
     if len(word) > LONGEST_WORD:
         return ""
     names, meant = _spellings(tuple(islice(known, MOST_KNOWN))), folded(visible(word))
@@ -186,9 +178,6 @@ def key_meant(key: str, options: Iterable[str]) -> str:
     """Find the option that an unknown key most likely meant: by the words others use, else by its letters; or nothing.
 
     A key that stands elsewhere means no other one.
-
-    >>> key_meant("title", ["voice", "scene"]), key_meant("voise", ["scene", "voice"]), key_meant("x", ["voice"])
-    ('scene', 'voice', '')
     """
     known, word = tuple(options), folded(visible(key)).replace("-", "_").replace(" ", "_")
     called = (option for option, others in MEANT.items() if option in known and word in others)
@@ -196,11 +185,7 @@ def key_meant(key: str, options: Iterable[str]) -> str:
 
 
 def ranked(word: str, known: Iterable[str]) -> list[str]:
-    """Rank known words, those first that are most like another.
-
-    >>> ranked("wate", ["voice", "note", "gate"])
-    ['gate', 'note', 'voice']
-    """
+    """Rank known words, those first that are most like another."""
     short = word[:LONGEST_WORD]
     return sorted(known, key=lambda other: -SequenceMatcher(None, short, other).ratio())
 
@@ -283,11 +268,7 @@ def is_url(endpoint: str) -> bool:
 
 
 def kind_of(endpoint: str) -> str:
-    """Return what the server of an address is like, where the address says so; a name stands for itself.
-
-    >>> kind_of("xai+wss://host/v1"), kind_of("xai"), kind_of("wss://host/v1")
-    ('xai', 'xai', '')
-    """
+    """Return what the server of an address is like, where the address says so; a name stands for itself."""
     url = _URL.match(endpoint)
     return url["kind"] or "" if url else endpoint
 

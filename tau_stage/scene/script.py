@@ -75,23 +75,12 @@ class Head:
 
 
 def is_stamp(line: str) -> bool:
-    """Tell whether a line, without blanks around it, is a time stamp and nothing else.
-
-    >>> is_stamp("[00:12]"), is_stamp("00:00:12,000 --> 00:00:14,500"), is_stamp("1:30")
-    (True, True, False)
-    """
+    """Tell whether a line, without blanks around it, is a time stamp and nothing else."""
     return _ONLY_STAMP.fullmatch(line) is not None
 
 
 def head_of(line: str, find: Find) -> Head | None:
-    """Tell who speaks in a line, if it has the form of a speech, whether that is a player or not.
-
-    >>> players = {"BEN": "ben"}
-    >>> [head_of(line, players.get).words for line in ("BEN: Hi", "[00:12] **BEN:** Hi", "BEN (low)：Hi")]
-    ['Hi', 'Hi', '(low) Hi']
-    >>> head_of("and then he said it all again: no", players.get) is None
-    True
-    """
+    """Tell who speaks in a line, if it has the form of a speech, whether that is a player or not."""
     start, rest = _beginning(line)
     colon = _COLON.search(rest)
     if colon and find(name := rest[: colon.start()].strip()):
@@ -105,14 +94,7 @@ def head_of(line: str, find: Find) -> Head | None:
 
 
 def marked_head(line: str, find: Find) -> Head | None:
-    r"""Find the player whose name is marked at the beginning of a line by other signs than a colon.
-
-    >>> players = {"BEN": "ben"}
-    >>> [marked_head(line, players.get).words for line in ("[BEN] Hi", "<BEN> Hi", "BEN - Hi", "BEN\tHi")]
-    ['Hi', 'Hi', 'Hi', 'Hi']
-    >>> marked_head("[sighs] Hi", players.get) is None
-    True
-    """
+    """Find the player whose name is marked at the beginning of a line by other signs than a colon."""
     start, rest = _beginning(line)
     at = _after_signs(rest)
     marked = _MARKED.match(rest, at) or _MARKED.match(rest)
@@ -129,11 +111,7 @@ def marked_head(line: str, find: Find) -> Head | None:
 
 
 def unknown_head(line: str) -> Head | None:
-    """Return what may be the name of a speaker without a colon: in capitals, alone on a line or with a full stop.
-
-    >>> [unknown_head(line).name for line in ("CARL", "CARL. Hi.", "THE MAN - Hi")], unknown_head("I. Never.")
-    (['CARL', 'CARL', 'THE MAN'], None)
-    """
+    """Return what may be the name of a speaker without a colon: in capitals, alone on a line or with a full stop."""
     start, rest = _beginning(line)
     return _in_capitals(line, start, rest, _after_signs(rest))
 
@@ -261,9 +239,6 @@ def read_script(source: Source, first: int, last: int, players: Sequence[str]) -
 
     Raises:
         SceneError: Somebody speaks who is no player, or words stand where nobody speaks; others are in its ``also``.
-
-    >>> read_script(Source.of("ANN: (low) Hi.", "x"), 1, 1, ["ann"])
-    [ScriptSpeech(speaker='ann', text='(low) Hi.', line=1, column=6, dual=False)]
     """
     return _ScriptReader(source, PlayerNames(source, players)).read(first, last)
 
@@ -296,11 +271,7 @@ class PlayerNames:
         self.errors.append(self.source.error(place, problem, hint))
 
     def raise_any(self) -> None:
-        """Raise the first error, with the others in its ``also``.
-
-        Raises:
-            SceneError: There is one.
-        """
+        """Raise the first error, with the others in its ``also``."""
         if self.errors:
             first, *others = self.errors
             raise replace(first, also=tuple(others))
@@ -423,11 +394,7 @@ class _ScriptReader:
 
 
 def is_item(line: str) -> bool:
-    """Tell whether a line, without its indentation, begins an item of the scene language.
-
-    >>> is_item("- pause: 1s"), is_item("-well, no")
-    (True, False)
-    """
+    """Tell whether a line, without its indentation, begins an item of the scene language."""
     return line == "-" or line.startswith(("- ", "-\t"))
 
 
@@ -465,15 +432,10 @@ class Speech:
 
 
 def parse_speech(text: str) -> Speech:
-    r"""Take a leading parenthesis off a line.
+    """Take a leading parenthesis off a line.
 
     Raises:
         PydanticCustomError: The parenthesis is never closed, a second one follows, or no words are left.
-
-    >>> parse_speech("(nervously, (very) low) I'm afraid... [sighs] so.")
-    Speech(direction='nervously, (very) low', words="I'm afraid... [sighs] so.", aside='')
-    >>> parse_speech(r"\(Aside\) he said.")
-    Speech(direction='', words='(Aside) he said.', aside='')
     """
     text = text.strip()
     if not text:
@@ -499,11 +461,7 @@ def _aside(words: str) -> str:
 
 
 def closing(text: str, depth: int = 0) -> tuple[int | None, int]:
-    r"""Tell where the parenthesis closes that was opened first, and how many are open behind that, or at the end.
-
-    >>> closing(r"(very (low\)) now) so"), closing("(low"), closing("and low)", 1)
-    ((18, 0), (None, 1), (8, 0))
-    """
+    """Tell where the parenthesis closes that was opened first, and how many are open behind that, or at the end."""
     for sign in _PARENTHESIS.finditer(text):
         depth += _DEPTHS.get(sign[0], 0)
         if not depth:

@@ -86,11 +86,7 @@ def span(value: str) -> float:
 
 
 def duration(value: str, longest_s: float = LONGEST_PAUSE_S, what: str = "pause") -> float:
-    """Read seconds from ``800ms``, ``1.5s`` or ``2m``.
-
-    >>> duration("800ms"), duration("1.5s"), duration("2m")
-    (0.8, 1.5, 120.0)
-    """
+    """Read seconds from ``800ms``, ``1.5s`` or ``2m``."""
     number, unit = _measure(value, "a duration", "write it like 800ms, 1.5s or 2m")
     if not unit:
         is_short = Decimal(number) >= 20 and longest_s <= LONGEST_PAUSE_S
@@ -107,11 +103,7 @@ def duration(value: str, longest_s: float = LONGEST_PAUSE_S, what: str = "pause"
 
 
 def timeout(value: str) -> float:
-    """Read seconds that something may be waited for.
-
-    >>> timeout("15s")
-    15.0
-    """
+    """Read seconds that something may be waited for."""
     seconds = duration(value, what="wait")
     if seconds < SHORTEST_PATIENCE_S:
         raise wrong(f"{value} is too short to wait for anything", "write at least 100ms, like 15s")
@@ -147,11 +139,7 @@ def _amount_meant(value: str) -> str:
 
 
 def rate(value: str) -> float:
-    """Read times per minute from ``6/min``, ``1/s`` or ``90/h``.
-
-    >>> rate("6/min"), rate("1/s"), rate("90/h")
-    (6.0, 60.0, 1.5)
-    """
+    """Read times per minute from ``6/min``, ``1/s`` or ``90/h``."""
     number, unit = _measure(value, "a rate", "write it like 6/min")
     if not unit:
         raise wrong(f"a rate needs a unit, and '{number}' has none", f"did you mean {number}/min?")
@@ -178,11 +166,7 @@ def speed(value: str) -> float:
 
 
 def pan(value: str) -> float:
-    """Return a place between left, -1, and right, 1.
-
-    >>> pan("-0.5"), pan("+1")
-    (-0.5, 1.0)
-    """
+    """Return a place between left, -1, and right, 1."""
     low, high = PANS
     if re.fullmatch(r"[+-]?(\d{1,9}(\.\d{1,9})?|\.\d{1,9})", value, re.ASCII) and low <= float(value) <= high:
         return float(value)

@@ -118,11 +118,7 @@ def place_of(mark: Any) -> Position:
 
 
 def quoted(text: str) -> str:
-    r"""Quote a text with the quotes that disturb it least.
-
-    >>> print(quoted("*Today*"), quoted('"Hi" he said'), quoted("\"I'm\" he said"))
-    "*Today*" '"Hi" he said' "\"I'm\" he said"
-    """
+    """Quote a text with the quotes that disturb it least."""
     if '"' not in text and "\\" not in text:
         return f'"{text}"'
     if "'" not in text:
@@ -132,20 +128,12 @@ def quoted(text: str) -> str:
 
 
 def yaml_scalar(text: str) -> str:
-    """Write a text of one line as a key or a value in block style: in quotes only where YAML needs them.
-
-    >>> print(yaml_scalar("Well: no"), yaml_scalar("No #3"), yaml_scalar("C# it is"))
-    "Well: no" "No #3" C# it is
-    """
+    """Write a text of one line as a key or a value in block style: in quotes only where YAML needs them."""
     return text if _PLAIN.fullmatch(text) and text == text.strip() else quoted(text)
 
 
 def in_brackets(text: str) -> str:
-    """Write a text of one line as a value in a mapping in brackets.
-
-    >>> print(in_brackets("Irish, soft"), in_brackets("ash"))
-    "Irish, soft" ash
-    """
+    """Write a text of one line as a value in a mapping in brackets."""
     return quoted(text) if set(text) & set(",[]{}") else yaml_scalar(text)
 
 
