@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from tau_stage.scene import units
 from tau_stage.scene.fields import Boolean, Form, SceneModel, SoundFile, Title, option
 from tau_stage.scene.names import did_you_mean, is_device
-from tau_stage.scene.units import FromText, OneOf, text_like, wrong
+from tau_stage.scene.units import FromText, text_like, wrong
 from tau_stage.text import hidden, visible
 
 DEFAULT_NAMES = "{scene}_{player}_{number:03}_{line}"
@@ -94,7 +94,7 @@ BitRate = Annotated[
 ]
 MixFile = Annotated[str, FromText(mix_file, text_like(_MIX_FILE))]
 NameTemplate = Annotated[str, FromText(names, text_like(r"\{(line|number)", DEFAULT_NAMES))]
-Alignment = Annotated[Literal["aligned", "packed"], OneOf("stems")]
+Alignment = Literal["aligned", "packed"]
 Tag = Annotated[Title, BeforeValidator(one_text), AfterValidator(tag)]
 
 

@@ -3,6 +3,7 @@
 What is wrong is left out and reading goes on, so that checks further on see the rest.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -165,7 +166,7 @@ class Diagnostics:
             details = error.errors(include_url=False)
         for detail in details:
             if detail["loc"] or not self.is_wrong(path):
-                self._invalid(detail, path, owner or _owner(model, path))
+                self._invalid(detail, path, owner or _owner(model, path), model.FORM.short)
         wrong = {detail["loc"][0] for detail in details if detail["loc"]}
         try:
             return model.model_validate({key: value for key, value in values.items() if key not in wrong})
@@ -190,18 +191,23 @@ class Diagnostics:
         _, rest = self.document.around(path)
         return rest[:1] in ("[", "{") or (bool(path) and self._in_brackets(path[:-1]))
 
-    def _invalid(self, detail: ErrorDetails, path: Path, owner: str) -> None:
-        context = detail.get("ctx", {})
+    def _invalid(self, detail: ErrorDetails, path: Path, owner: str, short: str) -> None:
+        context, given = detail.get("ctx", {}), detail["input"]
         where = (*path, *detail["loc"][:1])
         if detail["type"] == "scene":
             for error in (context, *context["also"]):
                 self.add((*where, *error["inside"]), error["problem"], error["hint"], key=error["key"])
             if context["secret"]:
                 self.noted[-1] = replace(self.noted[-1], source="")
+        elif detail["type"] == "literal_error" and isinstance(given, str):
+            known = context["expected"].replace("'", "")
+            words = re.split(", | or ", known)
+            what = owner if where[-1] == short else where[-1]
+            self.add(where, f"{what} is {known}, not '{given}'", did_you_mean(given, words, f"write {words[0]}"))
         elif detail["type"] != "string_type" or where[-1] in ("voice", "model", "endpoint"):
             self.add(where, f"'{where[-1]}' of {owner} is one value, not a list or a mapping", "write the value alone")
         else:
-            self.text(detail["input"], where, f"'{where[-1]}' of {owner}")
+            self.text(given, where, f"'{where[-1]}' of {owner}")
 
 
 def _owner(model: type[SceneModel], path: Path) -> str:

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError, from_json
 from tau_stage.scene import units
 from tau_stage.scene.names import KINDS, VOICES, did_you_mean, is_url, kind_of, listed
 from tau_stage.scene.source import Quoted
-from tau_stage.scene.units import FromText, wrong
+from tau_stage.scene.units import FromText, matching, wrong
 from tau_stage.text import LONGEST_PATTERN, bears_key, composed, docstring, pattern_problem
 
 IGNORED: JsonSchemaValue = {"patternProperties": {"^x-": {"description": "Ignored: yours to use."}}}
@@ -30,15 +30,8 @@ OFF: Transcription = ()
 
 TRANSCRIPTION_HINT = "write a model's name, off, or {model: gpt-transcribe, language: en, prompt: Names and places}"
 
-LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
+LANGUAGE = r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*"
 _SWITCHES = {"true", "yes", "on", "false", "no", "none", "null", "~"}
-
-
-def threshold(value: str) -> float:
-    """Read how loud a voice must be."""
-    if not re.fullmatch(r"0(\.\d{1,9})?|1(\.0)?", value, re.ASCII):
-        raise wrong(f"a threshold is from 0 to 1, not '{value}'", "0.5 is usual; a higher one needs a louder voice")
-    return float(value)
 
 
 def transcriber(value: str) -> str:
@@ -47,13 +40,6 @@ def transcriber(value: str) -> str:
         return "off"
     if value.casefold() in _SWITCHES or not re.fullmatch(r"\S{1,200}", value):
         raise wrong(f"'{value}' is no name of a model that transcribes", TRANSCRIPTION_HINT)
-    return value
-
-
-def language(value: str) -> str:
-    """Read the code of a language."""
-    if not LANGUAGE.fullmatch(value):
-        raise wrong(f"'{value}' is no code of a language", "write it like en, de or pt-BR (ISO 639-1)")
     return value
 
 
@@ -72,15 +58,21 @@ SCALAR: JsonSchemaValue = {"type": ["string", "number", "boolean", "null"]}
 MOST_METADATA = 13
 """The API takes 16 pairs; two are the stage's own."""
 
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
-
-def line_id(value: str) -> str:
-    """Read an id that may stand in a file name."""
-    if not ID.fullmatch(value) or value.endswith("."):
-        hint = "write letters, digits, '-', '_' and '.', at most 64, a letter or digit first"
-        raise wrong(f"'{value}' cannot be an id, as ids name files", hint)
-    return value
+language = matching(LANGUAGE, "'{}' is no code of a language", "write it like en, de or pt-BR (ISO 639-1)")
+line_id = matching(
+    rf"{ID}(?<!\.)",
+    "'{}' cannot be an id, as ids name files",
+    "write letters, digits, '-', '_' and '.', at most 64, a letter or digit first",
+)
+model_name = matching(r"\S{1,200}", "'{}' is no name of a model", "the default is gpt-realtime-2.1-mini")
+python_function = matching(r"[\w.]+:\w+", "'{}' is no function", "write it like package.module:function")
+threshold = matching(
+    r"0(\.[0-9]{1,9})?|1(\.0)?",
+    "a threshold is from 0 to 1, not '{}'",
+    "0.5 is usual; a higher one needs a louder voice",
+)
 
 
 def template(value: str) -> str:
@@ -91,13 +83,6 @@ def template(value: str) -> str:
             raise wrong(f"a prompt_template knows no {{{name}}}", hint)
     if "{words}" not in value:
         raise wrong("a prompt_template must hold {words}", f"the default is: {DEFAULT_TEMPLATE}")
-    return value
-
-
-def model_name(value: str) -> str:
-    """Read the name of a model."""
-    if not re.fullmatch(r"\S{1,200}", value):
-        raise wrong(f"'{value}' is no name of a model", "the default is gpt-realtime-2.1-mini")
     return value
 
 
@@ -239,14 +224,6 @@ def compared(value: object) -> object:
     if value.strip().lower() not in (*_TRUE, *_FALSE):
         raise wrong(f"'{value}' is neither a comparison nor true or false", "write it like '${mood} == happy'")
     return value.strip().lower() in _TRUE
-
-
-def python_function(value: str) -> str:
-    """Read ``package.module:function``."""
-    value = value.strip()
-    if not re.fullmatch(r"[\w.]+:\w+", value):
-        raise wrong(f"'{value}' is no function", "write it like package.module:function")
-    return value
 
 
 def command(value: object) -> object:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 
 from tau_stage.scene import fields, units
@@ -35,7 +35,7 @@ from tau_stage.scene.fields import (
 )
 from tau_stage.scene.names import CUSTOM_PREFIX, DEFAULT_TRANSCRIPTION, OPENAI_VOICES, VOICES, listed
 from tau_stage.scene.source import Locations, SceneWarning
-from tau_stage.scene.units import FromText, OneOf, text_like, wrong
+from tau_stage.scene.units import FromText, text_like, wrong
 
 
 def _whole(most: int) -> JsonSchemaValue:
@@ -69,13 +69,13 @@ Order = Annotated[
     BeforeValidator(fields.order),
 ]
 Threshold = Annotated[float, FromText(fields.threshold, units.number_from(0, 1))]
-Eagerness = Annotated[Literal["auto", "low", "medium", "high"], OneOf("eagerness")]
-TurnDetection = Annotated[Literal["server_vad", "semantic_vad"], OneOf("turn_detection")]
+Eagerness = Literal["auto", "low", "medium", "high"]
+TurnDetection = Literal["server_vad", "semantic_vad"]
 Transcriber = Annotated[
     str,
     FromText(fields.transcriber, {"anyOf": [text_like(r"^\S+$", "gpt-transcribe", "off"), {"const": False}]}),
 ]
-Language = Annotated[str, FromText(fields.language, text_like(f"^{fields.LANGUAGE.pattern}$"))]
+Language = Annotated[str, FromText(fields.language, text_like(f"^{fields.LANGUAGE}$"))]
 Prompt = Annotated[str, FromText(fields.some_text, {"type": "string"})]
 _PARAMETERS: JsonSchemaValue = {
     "type": "object",
@@ -92,18 +92,18 @@ _PARAMETERS: JsonSchemaValue = {
 }
 Parameters = Annotated[Mapping[str, Any], BeforeValidator(fields.parameters), WithJsonSchema(_PARAMETERS)]
 Typed = Annotated[Any, BeforeValidator(fields.typed), WithJsonSchema({})]
-PythonFunction = Annotated[str, FromText(fields.python_function, SCALAR)]
+PythonFunction = Annotated[Text, AfterValidator(fields.python_function)]
 Command = Annotated[tuple[str, ...], BeforeValidator(fields.command)]
 Takes = Annotated[int, FromText(units.takes, _whole(units.MOST_TAKES))]
-Pick = Annotated[Literal["closest", "first", "shortest", "ask"], OneOf("pick")]
-Output = Annotated[Literal["audio", "text"], OneOf("output")]
-HearsAs = Annotated[Literal["audio", "text"], OneOf("hears_as")]
-HearingWay = Annotated[Literal["create_audio", "stream"], OneOf("hearing")]
-Commentary = Annotated[Literal["drop", "keep"], OneOf("commentary")]
-Pace = Annotated[Literal["fast", "realtime"], OneOf("pace")]
-OnLostPlayer = Annotated[Literal["reopen", "continue", "stop"], OneOf("on_lost_player")]
-Conversation = Annotated[Literal["none", "auto"], OneOf("conversation")]
-Effort = Annotated[Literal["minimal", "low", "medium", "high", "xhigh"], OneOf("reasoning")]
+Pick = Literal["closest", "first", "shortest", "ask"]
+Output = Literal["audio", "text"]
+HearsAs = Literal["audio", "text"]
+HearingWay = Literal["create_audio", "stream"]
+Commentary = Literal["drop", "keep"]
+Pace = Literal["fast", "realtime"]
+OnLostPlayer = Literal["reopen", "continue", "stop"]
+Conversation = Literal["none", "auto"]
+Effort = Literal["minimal", "low", "medium", "high", "xhigh"]
 Voice = Annotated[
     str,
     WithJsonSchema(
@@ -118,7 +118,7 @@ Endpoint = Annotated[
 ]
 Model = Annotated[str, FromText(fields.model_name, {"type": "string"})]
 Template = Annotated[str, FromText(fields.template, text_like(r"\{words\}"))]
-Id = Annotated[str, FromText(fields.line_id, {"type": ["string", "number"], "pattern": f"^{fields.ID.pattern}$"})]
+Id = Annotated[str, FromText(fields.line_id, {"type": ["string", "number"], "pattern": f"^{fields.ID}$"})]
 
 
 class CallEvent(SceneModel):

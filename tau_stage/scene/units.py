@@ -1,7 +1,7 @@
 """Fields that carry a unit: each reads the text its author wrote, or says what it should have been.
 
-Every reader raises the ``PydanticCustomError`` that ``wrong`` makes. ``FromText`` and ``OneOf`` make a field of one: a
-value that is no text comes from Python, is in our own units already, and passes.
+Every reader raises the ``PydanticCustomError`` that ``wrong`` makes. ``FromText`` makes a field of one: a value that is
+no text comes from Python, is in our own units already, and passes.
 """
 
 import math
@@ -10,14 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import get_args
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_before_validator_function
-
-from tau_stage.scene.names import did_you_mean
 
 SHORTEST_PATIENCE_S = 0.1
 LONGEST_PAUSE_S = 600.0
@@ -78,6 +75,18 @@ def wrong(
     others = [error.context for error in also]
     context = {"problem": problem, "hint": hint, "secret": secret, "inside": inside, "key": key, "also": others}
     return PydanticCustomError("scene", "{problem}", context)
+
+
+def matching(pattern: str, problem: str, hint: str) -> Callable[[str], str]:
+    """Make a reader of texts that match a pattern from end to end; ``{}`` in the problem stands for another text."""
+    whole = re.compile(pattern)
+
+    def read(value: str) -> str:
+        if not whole.fullmatch(value):
+            raise wrong(problem.format(value), hint)
+        return value
+
+    return read
 
 
 def span(value: str) -> float:
@@ -278,14 +287,6 @@ def boolean(value: str) -> bool:
     raise wrong(f"'{value}' is neither true nor false", "write true or false")
 
 
-def choice(value: str, what: str, words: Sequence[str]) -> str:
-    """Read one of a few words."""
-    if value not in words:
-        known = ", ".join(words[:-1]) + f" or {words[-1]}"
-        raise wrong(f"{what} is {known}, not '{value}'", did_you_mean(value, words, f"write {words[0]}"))
-    return value
-
-
 def _measure(value: str, what: str, hint: str) -> tuple[str, str]:
     found = _MEASURE.fullmatch(value.strip())
     if comma := _COMMA.fullmatch(value.strip()):
@@ -309,19 +310,6 @@ class FromText:
 
     def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> JsonSchemaValue:
         return dict(self.schema)
-
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """Annotates a ``Literal`` of texts, so that another one is answered with these."""
-
-    what: str
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_before_validator_function(
-            lambda value: choice(value, self.what, get_args(source)) if isinstance(value, str) else value,
-            handler(source),
-        )
 
 
 def text_like(pattern: str, *examples: str) -> JsonSchemaValue:
