@@ -355,7 +355,7 @@ class SceneModel(BaseModel):
     """One mapping of a scene file. Fields that YAML cannot set are left out of its JSON schema."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, json_schema_extra=IGNORED)
-    FORM: ClassVar[Form]
+    FORM: ClassVar[Form] = Form("")
 
     @classmethod
     @cache

@@ -10,51 +10,22 @@ from functools import cache, partial, singledispatchmethod
 from pathlib import PurePath
 from typing import Any, TypeVar
 
+from tau_stage.scene import model, plan
 from tau_stage.scene.fields import SceneModel
-from tau_stage.scene.model import (
-    AnyStep,
-    Cascade,
-    Improvise,
-    ItemStep,
-    Line,
-    Listen,
-    Pause,
-    Player,
-    Scene,
-    SoundStep,
-    Together,
-    TranscriptionOptions,
-    When,
-)
 from tau_stage.scene.names import automatic_id, cue_id, default_transcription, default_voice, identity, slug
-from tau_stage.scene.plan import (
-    CuePlan,
-    Cut,
-    ImprovisePlan,
-    ItemPlan,
-    LinePlan,
-    ListenPlan,
-    PausePlan,
-    Plan,
-    PlayerPlan,
-    SoundPlan,
-    Step,
-    Timeouts,
-    TogetherPlan,
-)
 from tau_stage.scene.validate import written_lines
 
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 DEFAULT_PAUSE_S = 0.35
 
-PlanT = TypeVar("PlanT", bound=Step | CuePlan | Plan)
-StepT = TypeVar("StepT", bound=AnyStep)
+PlanT = TypeVar("PlanT", bound=plan.Step | plan.CuePlan | plan.Plan)
+StepT = TypeVar("StepT", bound=model.AnyStep)
 
 _DIRECTION = re.compile(r",?\s*\{direction\}")
 _FILLED = re.compile(r"\{(?:words|direction)\}")
 
 
-def make_plan(scene: Scene) -> Plan:
+def make_plan(scene: model.Scene) -> plan.Plan:
     r"""Resolve every default of a scene: pure, and the same each time.
 
     >>> from tau_stage.scene.load import parse_scene
@@ -66,7 +37,7 @@ def make_plan(scene: Scene) -> Plan:
     steps = _StepPlanner(scene, numbers).steps(scene.lines)
     cues = tuple(
         _planned(
-            CuePlan,
+            plan.CuePlan,
             cue,
             event=cue.event,
             id=cue_id(n),
@@ -75,7 +46,7 @@ def make_plan(scene: Scene) -> Plan:
         for n, cue in enumerate(scene.on, 1)
     )
     return _planned(
-        Plan,
+        plan.Plan,
         limits,
         scene,
         slug=identity(scene.path, scene.variant),
@@ -84,7 +55,7 @@ def make_plan(scene: Scene) -> Plan:
         cues=cues,
         opening_gap_s=60 / limits.start_rate if limits.start_rate else None,
         most_cues=limits.cues,
-        waits=Timeouts(limits.opening, limits.silence, limits.hearing, limits.closing),
+        waits=plan.Timeouts(limits.opening, limits.silence, limits.hearing, limits.closing),
         pace=scene.pace or "fast",
     )
 
@@ -96,21 +67,25 @@ def _planned(kind: type[PlanT], *parts: SceneModel, **own: object) -> PlanT:
     return kind(**{**written, **own})
 
 
-def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
+def _player(scene: model.Scene, name: str, player: model.Player) -> plan.PlayerPlan:
     of = partial(_cascaded, player, scene)
     pan = (player.pan or 0.0) if scene.deliver.stereo else 0.0
     if player.human:
         pace = of("pace", "fast")
-        return PlayerPlan(name, voice="", model="", human=player.human, stand_in=player.stand_in, pace=pace, pan=pan)
+        return plan.PlayerPlan(
+            name, voice="", model="", human=player.human, stand_in=player.stand_in, pace=pace, pan=pan
+        )
     return _modelled(scene, name, player, pan)
 
 
-def _modelled(scene: Scene, name: str, player: Player, pan: float) -> PlayerPlan:
+def _modelled(scene: model.Scene, name: str, player: model.Player, pan: float) -> plan.PlayerPlan:
     """Plan a player that a model plays; what nobody says is left to the plan's defaults."""
     of = partial(_cascaded, player, scene)
     endpoint, detection = of("endpoint"), of("turn_detection")
     tools = tuple(scene.tools) if player.tools is None else player.tools
-    said = {option.name: of(option.name) for option in fields(PlayerPlan) if option.name in Cascade.model_fields}
+    said = {
+        option.name: of(option.name) for option in fields(plan.PlayerPlan) if option.name in model.Cascade.model_fields
+    }
     own = {
         "voice": of("voice", "") or default_voice(endpoint),
         "model": of("model", DEFAULT_MODEL),
@@ -121,12 +96,12 @@ def _modelled(scene: Scene, name: str, player: Player, pan: float) -> PlayerPlan
         "setup": tuple((item.role, item.words) for item in player.setup),
         "pace": scene.pace,
     }
-    transcription = of("transcription", TranscriptionOptions()).for_api(default_transcription(endpoint))
+    transcription = of("transcription", model.TranscriptionOptions()).for_api(default_transcription(endpoint))
     given = {option: value for option, value in {**said, **own}.items() if value is not None}
-    return PlayerPlan(name, pan=pan, **{**given, "transcription": transcription})
+    return plan.PlayerPlan(name, pan=pan, **{**given, "transcription": transcription})
 
 
-def _cascaded(player: Player, scene: Scene, option: str, default: Any = None) -> Any:
+def _cascaded(player: model.Player, scene: model.Scene, option: str, default: Any = None) -> Any:
     """Return what a player says of an option, else the scene, else a default."""
     said = (getattr(owner, option) for owner in (player, scene))
     return next((value for value in said if value not in (None, "")), default)
@@ -141,7 +116,7 @@ def _instructions(of: Callable[[str, str], str]) -> str:
 class _StepPlanner:
     """Plans one list of steps: the scene's own, or a cue's."""
 
-    def __init__(self, scene: Scene, numbers: Counter[str], prefix: str = "") -> None:
+    def __init__(self, scene: model.Scene, numbers: Counter[str], prefix: str = "") -> None:
         self.scene = scene
         self.numbers = numbers
         self.prefix = prefix
@@ -150,29 +125,29 @@ class _StepPlanner:
         self.heard = cache(self._heard)
         self.whispers = cache(_whispers)
 
-    def steps(self, steps: Sequence[AnyStep]) -> tuple[Step, ...]:
+    def steps(self, steps: Sequence[model.AnyStep]) -> tuple[plan.Step, ...]:
         planned = [(step, self.step(step)) for step in steps]
-        kept = [(step, plan) for step, plan in planned if _is_performed(step, plan)]
-        return _with_cuts([plan for _, plan in kept], [step for step, _ in kept])
+        kept = [(step, result) for step, result in planned if _is_performed(step, result)]
+        return _with_cuts([result for _, result in kept], [step for step, _ in kept])
 
     @singledispatchmethod
-    def step(self, step: Pause) -> Step:
+    def step(self, step: model.Pause) -> plan.Step:
         """Plan a step of any kind; a pause is planned here."""
-        return self.planned(PausePlan, step, seconds=step.pause)
+        return self.planned(plan.PausePlan, step, seconds=step.pause)
 
     @step.register
-    def items(self, step: ItemStep) -> Step:
-        return self.planned(ItemPlan, step, words=tuple(step.words.items()), sounds=tuple(step.wav.items()))
+    def items(self, step: model.ItemStep) -> plan.Step:
+        return self.planned(plan.ItemPlan, step, words=tuple(step.words.items()), sounds=tuple(step.wav.items()))
 
     @step.register
-    def together(self, step: Together) -> Step:
+    def together(self, step: model.Together) -> plan.Step:
         planned = [(part, self.step(part)) for part in step.together]
-        parts = tuple(plan for part, plan in planned if _is_performed(part, plan))
-        return self.planned(TogetherPlan, step, parts=parts, pause_s=self.pause(step.pause))
+        parts = tuple(result for part, result in planned if _is_performed(part, result))
+        return self.planned(plan.TogetherPlan, step, parts=parts, pause_s=self.pause(step.pause))
 
-    def planned(self, kind: type[PlanT], step: AnyStep, *parts: SceneModel, **own: object) -> PlanT:
+    def planned(self, kind: type[PlanT], step: model.AnyStep, *parts: SceneModel, **own: object) -> PlanT:
         """Plan a step; a condition that holds already is none."""
-        when = step.when.condition if isinstance(step.when, When) else None
+        when = step.when.condition if isinstance(step.when, model.When) else None
         return _planned(kind, step, *parts, when=when, **own)
 
     def pause(self, own: float | None) -> float:
@@ -187,12 +162,12 @@ class _StepPlanner:
         return tuple(name for name, player in self.scene.players.items() if _is_heard_by(to, speaker, name, player))
 
     @step.register
-    def line(self, line: Line) -> Step:
+    def line(self, line: model.Line) -> plan.Step:
         self.ordinals[line.speaker] += 1
         self.numbers["line"] += 1
         improvised = line.improvise is not None
         return self.planned(
-            LinePlan,
+            plan.LinePlan,
             line,
             number=self.numbers["line"],
             id=line.id or self.prefix + automatic_id(line.speaker, self.ordinals[line.speaker]),
@@ -209,7 +184,7 @@ class _StepPlanner:
             metadata=dict(line.metadata or {}),
         )
 
-    def prompt(self, line: Line) -> str:
+    def prompt(self, line: model.Line) -> str:
         """Return what a player is told: the template filled in, or what it improvises on."""
         direction = line.direction or ""
         if line.improvise is None:
@@ -217,9 +192,9 @@ class _StepPlanner:
         return f"{line.improvise} ({direction})".strip() if direction else line.improvise
 
     @step.register
-    def sound(self, step: SoundStep) -> Step:
+    def sound(self, step: model.SoundStep) -> plan.Step:
         return self.planned(
-            SoundPlan,
+            plan.SoundPlan,
             step,
             id=self.made(step.kind),
             stem=f"{step.kind}-{slug(PurePath(step.file).stem)}",
@@ -230,11 +205,11 @@ class _StepPlanner:
         )
 
     @step.register
-    def improvise(self, step: Improvise) -> Step:
+    def improvise(self, step: model.Improvise) -> plan.Step:
         play = step.improvise
         players = play.players or self.models
         return self.planned(
-            ImprovisePlan,
+            plan.ImprovisePlan,
             step,
             play,
             id=self.made("improvise"),
@@ -245,16 +220,16 @@ class _StepPlanner:
         )
 
     @step.register
-    def listen(self, step: Listen) -> Step:
+    def listen(self, step: model.Listen) -> plan.Step:
         mic, players = step.listen, self.scene.players
         listener = mic.player or self.models[0]
         person = mic.from_ or next(name for name, player in players.items() if player.human)
         of = partial(_cascaded, players[listener], self.scene)
-        asked = mic.transcription or of("transcription", TranscriptionOptions())
+        asked = mic.transcription or of("transcription", model.TranscriptionOptions())
         hearers = {name: self.heard(name, mic.to) for name in (listener, person)}
         hearers[person] = tuple(name for name in hearers[person] if name != listener)
         return self.planned(
-            ListenPlan,
+            plan.ListenPlan,
             step,
             mic,
             id=self.made("listen"),
@@ -266,28 +241,33 @@ class _StepPlanner:
         )
 
 
-def _with_cuts(steps: Sequence[Step], asked: Sequence[AnyStep]) -> tuple[Step, ...]:
+def _with_cuts(steps: Sequence[plan.Step], asked: Sequence[model.AnyStep]) -> tuple[plan.Step, ...]:
     """Return the steps, where every line that is cut knows it."""
     planned = list(steps)
     before = -1
     for at, (step, line) in enumerate(zip(asked, steps, strict=True)):
         victim = planned[before] if before >= 0 else None
-        cuts = step.cut_in if isinstance(step, Line) else None
-        if cuts and isinstance(victim, LinePlan) and isinstance(line, LinePlan) and _cuts(line, cuts.on, victim):
-            planned[before] = replace(victim, cut=Cut(line.id, cuts.after, cuts.overlap))
+        cuts = step.cut_in if isinstance(step, model.Line) else None
+        if (
+            cuts
+            and isinstance(victim, plan.LinePlan)
+            and isinstance(line, plan.LinePlan)
+            and _cuts(line, cuts.on, victim)
+        ):
+            planned[before] = replace(victim, cut=plan.Cut(line.id, cuts.after, cuts.overlap))
             planned[at] = replace(line, cuts=victim.id)
-        before = before if isinstance(step, ItemStep) else at
+        before = before if isinstance(step, model.ItemStep) else at
     return tuple(planned)
 
 
-def _cuts(line: LinePlan, wanted: str | None, victim: LinePlan) -> bool:
+def _cuts(line: plan.LinePlan, wanted: str | None, victim: plan.LinePlan) -> bool:
     """Tell whether a line cuts into the one before it: another may stand there, where the wanted one is left out."""
     return victim.player != line.player and wanted in (None, victim.player, victim.id)
 
 
-def _is_performed(step: AnyStep, plan: Step) -> bool:
+def _is_performed(step: model.AnyStep, result: plan.Step) -> bool:
     """Tell whether a step is not left out for good, nor all of its parts."""
-    return step.when is not False and not (isinstance(plan, TogetherPlan) and not plan.parts)
+    return step.when is not False and not (isinstance(result, plan.TogetherPlan) and not result.parts)
 
 
 def _whispers(players: tuple[str, ...], about: str | None) -> dict[str, str]:
@@ -300,7 +280,7 @@ def _whispers(players: tuple[str, ...], about: str | None) -> dict[str, str]:
     }
 
 
-def _is_heard_by(to: str | tuple[str, ...] | None, speaker: str, name: str, player: Player) -> bool:
+def _is_heard_by(to: str | tuple[str, ...] | None, speaker: str, name: str, player: model.Player) -> bool:
     asked = to in (None, "everyone") or (to != "nobody" and name in (to or ()))
     return name != speaker and asked and player.human is None and player.listens_to(speaker)
 
@@ -313,7 +293,7 @@ def _prompt(template: str, words: str, direction: str) -> str:
     return _FILLED.sub(lambda place: filling[place[0]], template)
 
 
-def change_line(scene: Scene, line_id: str, **changes: object) -> Scene:
+def change_line(scene: model.Scene, line_id: str, **changes: object) -> model.Scene:
     r"""Change the options of one line of a scene.
 
     Raises:
@@ -330,9 +310,9 @@ def change_line(scene: Scene, line_id: str, **changes: object) -> Scene:
     other = found.model_copy(update=changes)
 
     def changed(step: StepT) -> StepT:
-        if isinstance(step, Line):
+        if isinstance(step, model.Line):
             return other if step is found else step  # type: ignore[return-value]
-        if isinstance(step, Together):
+        if isinstance(step, model.Together):
             return step.model_copy(update={"together": tuple(map(changed, step.together))})
         return step
 

@@ -4,41 +4,24 @@ import json
 
 from pydantic.json_schema import JsonSchemaValue
 
-from tau_stage.scene.delivery_options import LineFiles, Mix
-from tau_stage.scene.expect import CallWanted, Says
+from tau_stage.scene.expect import CallWanted
 from tau_stage.scene.fields import IGNORED, SCALAR, EditorSchema, SceneModel
-from tau_stage.scene.model import (
-    EVENTS,
-    CutIn,
-    DetectionOptions,
-    FreePlay,
-    Line,
-    Listening,
-    Scene,
-    TranscriptionOptions,
-)
+from tau_stage.scene.model import Line, Scene
 from tau_stage.scene.names import RESERVED
 
 ID = "https://json-schema.org/draft/2020-12/schema"
 
 _SOUND_FILE = {"type": "string", "description": "A sound file, relative to the scene."}
 _WAV = {"type": "string", "description": "A sound file, relative to the scene: what the user says in it."}
-_WORDS_OR_SOUND = {
-    "anyOf": [
-        SCALAR,
-        {"type": "object", "properties": {"wav": _WAV}, "additionalProperties": False},
-    ]
-}
+_USER_SOUND = {"type": "object", "properties": {"wav": _WAV}, "additionalProperties": False}
 _ITEMS = {
     "prompt": ("a whisper of the prompter's", SCALAR),
-    "user": ("something the user said", _WORDS_OR_SOUND),
+    "user": ("something the user said", {"anyOf": [SCALAR, _USER_SOUND]}),
     "assistant": ("something it said itself", SCALAR),
 }
 """What the items of a step are put into a conversation as, and how each is written."""
 
 _COMPARISON = {"type": "string", "description": "Compares texts, like '${mood} == happy' or '${mood} != sad'."}
-_SHORT = (*EVENTS.values(), Mix, LineFiles, Says, CutIn, FreePlay, Listening, DetectionOptions, TranscriptionOptions)
-"""Mappings for which a text may stand."""
 
 
 def scene_schema() -> str:
@@ -51,8 +34,9 @@ def scene_schema() -> str:
         {"anyOf": [{"required": [key]} for key in keys]} for keys in (("players", "include"), ("lines", "script"))
     ]
     parts["Cue"]["required"] = ["do"]
-    for model in _SHORT:
-        _allow_short(model, schema)
+    for model in SceneModel.__subclasses__():
+        if model.__name__ in parts and (model.FORM.short or model.FORM.without) and not model.FORM.several:
+            _allow_short(model, schema)
     _allow_short_calls(parts)
     _steps(parts)
     for part in parts.values():

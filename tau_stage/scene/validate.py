@@ -8,42 +8,10 @@ from os import SEEK_END
 from pathlib import Path as FilePath
 
 from tau_stage.errors import LFS_LARGEST, UsageError
+from tau_stage.scene import model, names
 from tau_stage.scene.delivery_options import MOST_KBPS, OF_MP3, Deliver
 from tau_stage.scene.diagnostics import Diagnostics
 from tau_stage.scene.expect import Expect
-from tau_stage.scene.model import (
-    EVENTS,
-    AnyStep,
-    CallEvent,
-    Event,
-    Improvise,
-    ItemStep,
-    Line,
-    Listen,
-    Not,
-    Player,
-    Scene,
-    SilenceEvent,
-    SoundStep,
-    Together,
-    ToolDefinition,
-    When,
-    parts_of,
-)
-from tau_stage.scene.names import (
-    RESERVED,
-    SOUND_STEMS,
-    automatic_id,
-    cue_id,
-    did_you_mean,
-    is_wrong_voice,
-    listed,
-    picture_type,
-    resolve_path,
-    slug,
-    sounds_in,
-    voices_of,
-)
 from tau_stage.scene.yaml_text import Path
 from tau_stage.text import folded, hidden, visible
 
@@ -53,7 +21,7 @@ MADE = re.compile(r"(improvise|listen)-\d+(-.*)?|cue-\d+(-.*\.\d+)?")
 
 _HUMANS = "'human: mic', 'human: tty' or 'human: file.wav'"
 NOBODY = ("no", "none", "nothing", "false", "null", "noone", "no one")
-EVENT_WORDS: dict[type, str] = {model: word for word, model in EVENTS.items()}
+EVENT_WORDS: dict[type, str] = {kind: word for word, kind in model.EVENTS.items()}
 
 _ADDRESS = re.compile(r"[a-z]+://", re.IGNORECASE)
 
@@ -71,14 +39,14 @@ def _problem_of(file: FilePath) -> tuple[str, str] | None:
 
 def _inside(name: str, file: FilePath, what: str) -> str:
     """Return a hint for a folder that stands for a file, or a file for a folder."""
-    within = sounds_in(file) if file.is_dir() else []
+    within = names.sounds_in(file) if file.is_dir() else []
     return f"did you mean '{name.rstrip('/')}/{within[0].name}'?" if within else f"name a {what}"
 
 
 class SceneChecks:
     """Checks one scene; what is wrong is noted."""
 
-    def __init__(self, scene: Scene, errors: Diagnostics) -> None:
+    def __init__(self, scene: model.Scene, errors: Diagnostics) -> None:
         self.scene = scene
         self.errors = errors
         self.add = errors.add
@@ -92,7 +60,7 @@ class SceneChecks:
         """Check that there is a player of that name."""
         players = self.scene.players
         if name not in players:
-            hint = did_you_mean(name, players, f"players: {listed(players)}")
+            hint = names.did_you_mean(name, players, f"players: {names.listed(players)}")
             several = [part.strip() for part in re.split(r"[,;&]| and ", name)]
             if len(several) > 1 and not key and all(part in players for part in several):
                 hint = f"several names stand in a list: [{', '.join(several)}]"
@@ -101,37 +69,37 @@ class SceneChecks:
             self.add(path, f"there is no player '{name}'", hint, key=key)
         return name in players
 
-    def model(self, name: str, path: Path, what: str, *, key: bool = False) -> None:
+    def has_model(self, name: str, path: Path, what: str, *, key: bool = False) -> None:
         """Check that a player is played by a model, as it must be for what it does."""
         if self.known(name, path, key=key) and name in self.people:
             self.add(path, f"'{name}' is a human, and {what}", "name a player with a model", key=key)
 
     def hearing(self, heard: str | tuple[str, ...] | None, path: Path, owner: str = "") -> list[str]:
         """Return names of others that stand in ``hears`` or ``to``; the wrong ones are noted."""
-        names = heard if isinstance(heard, tuple) else ()
-        for number, name in enumerate(names):
+        others = heard if isinstance(heard, tuple) else ()
+        for number, name in enumerate(others):
             if name == owner:
                 self.add((*path, number), f"'{name}' always knows its own lines", "name the others only")
-        return [name for number, name in enumerate(names) if name != owner and self.known(name, (*path, number))]
+        return [name for number, name in enumerate(others) if name != owner and self.known(name, (*path, number))]
 
-    def tools(self, names: tuple[str, ...] | None, path: Path) -> None:
+    def tools(self, wanted: tuple[str, ...] | None, path: Path) -> None:
         """Check that all these tools are defined."""
-        for number, name in enumerate(names or ()):
+        for number, name in enumerate(wanted or ()):
             self.tool(name, (*path, number))
 
     def tool(self, name: str, path: Path) -> bool:
         """Check that a tool is defined."""
         tools = self.scene.tools
         if name not in tools:
-            otherwise = f"define it under 'tools:'; there is {listed(tools) or 'none'}"
-            self.add(path, f"there is no tool '{name}'", did_you_mean(name, tools, otherwise))
+            otherwise = f"define it under 'tools:'; there is {names.listed(tools) or 'none'}"
+            self.add(path, f"there is no tool '{name}'", names.did_you_mean(name, tools, otherwise))
         return name in tools
 
     def tool_choice(self, choice: str | None, path: Path, may: tuple[str, ...] | None) -> None:
         """Check that a choice of tools can be made by whom may call some of them; None is all."""
         known = (*CHOICES, *self.scene.tools)
         if choice is not None and choice not in known:
-            hint = did_you_mean(choice, known, "write auto, none, required, or a tool's name")
+            hint = names.did_you_mean(choice, known, "write auto, none, required, or a tool's name")
             self.add(path, f"tool_choice is auto, none, required, or a tool, not '{choice}'", hint)
         elif choice not in (None, *CHOICES, *(self.scene.tools if may is None else may)):
             self.add(path, f"the player may not call '{choice}'", "look at its 'tools:', or the line's")
@@ -145,34 +113,26 @@ class SceneChecks:
 
     # ---- files
 
-    def sound(self, name: str, path: Path) -> None:
-        """Check that a sound that the scene names is there, and can be read to its end."""
-        if self._is_there(name, path):
-            self._readable(resolve_path(self.scene.path, name), path)
+    def sounds(self, name: str, path: Path, *, folder: bool = False) -> None:
+        """Check that a sound, or a folder of them, that the scene names is there, and can be read to its end."""
+        if self._is_there(name, path, folder=folder):
+            file = names.resolve_path(self.scene.path, name)
+            for problem in filter(None, map(self._problem, names.sounds_in(file) if folder else [file])):
+                self.add(path, *problem)
 
     def picture(self, name: str, path: Path) -> None:
         """Check that a picture that the scene names is there, and is one."""
         if self._is_there(name, path):
             try:
-                with resolve_path(self.scene.path, name).open("rb") as file:
-                    picture_type(file.read(LFS_LARGEST), name, file.seek(0, SEEK_END))
+                with names.resolve_path(self.scene.path, name).open("rb") as file:
+                    names.picture_type(file.read(LFS_LARGEST), name, file.seek(0, SEEK_END))
             except UsageError as error:
                 self.add(path, error.problem, error.hint)
             except OSError as error:
                 self.add(path, f"'{name}' cannot be read: {error.strerror}", "name a file that you may read")
 
-    def sounds(self, folder: str, path: Path) -> None:
-        """Check that a folder that the scene names is there, and that every sound in it can be read to its end."""
-        if self._is_there(folder, path, folder=True):
-            for file in sounds_in(resolve_path(self.scene.path, folder)):
-                self._readable(file, path)
-
-    def _readable(self, file: FilePath, path: Path) -> None:
-        if problem := self._problem(file):
-            self.add(path, *problem)
-
     def _is_there(self, name: str, path: Path, *, folder: bool = False) -> bool:
-        file = resolve_path(self.scene.path, name)
+        file = names.resolve_path(self.scene.path, name)
         what, other, is_one = ("folder", "file", FilePath.is_dir) if folder else ("file", "folder", FilePath.is_file)
         try:
             if is_one(file):
@@ -186,7 +146,7 @@ class SceneChecks:
         elif is_lost:
             self.add(path, f"'{name}' is a link to a {what} that does not exist", "mend the link, or delete it")
         else:
-            hint = did_you_mean(file.name, neighbours, f"it is looked for at {file.as_posix()}")
+            hint = names.did_you_mean(file.name, neighbours, f"it is looked for at {file.as_posix()}")
             if _ADDRESS.match(name):
                 hint = f"a scene takes no address: download it, and name the {what}"
             self.add(path, f"there is no {what} '{name}'", hint)
@@ -197,25 +157,25 @@ class SceneChecks:
     def steps(self) -> None:
         """Check every step, wherever it stands."""
         for steps in (self.scene.lines, *(cue.do for cue in self.scene.on)):
-            sounding: AnyStep | None = None
+            sounding: model.AnyStep | None = None
             for step in steps:
                 self.step(step)
-                if isinstance(step, Line) and step.cut_in:
+                if isinstance(step, model.Line) and step.cut_in:
                     self.cut_in(step, step.cut_in.on, sounding)
-                sounding = sounding if isinstance(step, ItemStep) else step
+                sounding = sounding if isinstance(step, model.ItemStep) else step
 
-    def step(self, step: AnyStep) -> None:
+    def step(self, step: model.AnyStep) -> None:
         """Check one step."""
-        if isinstance(step.when, When):
+        if isinstance(step.when, model.When):
             self.condition(step.when.condition, (*step.path, "when"))
         self.step_itself(step)
 
     @singledispatchmethod
-    def step_itself(self, step: AnyStep) -> None:
+    def step_itself(self, step: model.AnyStep) -> None:
         """Check what only such a step has; of a pause it is nothing."""
 
     @step_itself.register
-    def line(self, line: Line) -> None:
+    def line(self, line: model.Line) -> None:
         """Check whom a line is said to, and what it may call."""
         path, player = line.path, self.scene.players[line.speaker]
         for name in self.hearing(line.to, (*path, "to"), line.speaker):
@@ -230,29 +190,29 @@ class SceneChecks:
         self.tool_choice(line.tool_choice, (*path, "tool_choice"), player.tools if line.tools is None else line.tools)
 
     @step_itself.register
-    def items(self, step: ItemStep) -> None:
+    def items(self, step: model.ItemStep) -> None:
         """Check into whose conversations items are put, and which sounds."""
         path = (*step.path, {"system": "prompt"}.get(step.role, step.role))
         for name in (*step.words, *step.wav):
-            self.model(name, (*path, name), "knows its own mind", key=True)
+            self.has_model(name, (*path, name), "knows its own mind", key=True)
         for name, file in step.wav.items():
-            self.sound(file, (*path, name, "wav"))
+            self.sounds(file, (*path, name, "wav"))
 
     @step_itself.register
-    def sound_step(self, step: SoundStep) -> None:
+    def sound_step(self, step: model.SoundStep) -> None:
         """Check a sound's file, and what ends it."""
-        self.sound(step.file, (*step.path, step.kind))
+        self.sounds(step.file, (*step.path, step.kind))
         if step.until not in (None, "end") and step.until not in self.line_ids:
-            hint = did_you_mean(str(step.until), self.line_ids, "write 'end', or the id of a line")
+            hint = names.did_you_mean(str(step.until), self.line_ids, "write 'end', or the id of a line")
             self.add((*step.path, "until"), f"there is no line '{step.until}'", hint)
 
     @step_itself.register
-    def together(self, step: Together) -> None:
+    def together(self, step: model.Together) -> None:
         """Check that lines at once are of different players."""
         seen: set[str] = set()
         for part in step.together:
             self.step(part)
-            if isinstance(part, Line):
+            if isinstance(part, model.Line):
                 if part.speaker in seen:
                     problem = f"'{part.speaker}' cannot speak twice at once"
                     self.add((*part.path, part.speaker), problem, "give the line to another player", key=True)
@@ -261,15 +221,15 @@ class SceneChecks:
                     self.add((*part.path, "cut_in"), "a line of 'together' cuts into nothing", hint, key=True)
                 seen.add(part.speaker)
 
-    def cut_in(self, line: Line, wanted: str | None, before: AnyStep | None) -> None:
+    def cut_in(self, line: model.Line, wanted: str | None, before: model.AnyStep | None) -> None:
         """Check that what a line cuts into is the line just before it, by another player with a model."""
         path = (*line.path, "cut_in")
-        names = (before.speaker, self.ids_by_place[before.path]) if isinstance(before, Line) else ()
+        named = (before.speaker, self.ids_by_place[before.path]) if isinstance(before, model.Line) else ()
         if wanted is not None and wanted not in self.scene.players and wanted not in self.line_ids:
             known = chain(self.scene.players, self.line_ids)
-            hint = did_you_mean(wanted, known, "name the player who speaks before it")
+            hint = names.did_you_mean(wanted, known, "name the player who speaks before it")
             self.add((*path, "on"), f"there is no line of '{wanted}' to cut into", hint)
-        elif not isinstance(before, Line) or wanted not in (None, *names):
+        elif not isinstance(before, model.Line) or wanted not in (None, *named):
             what = f"no line of '{wanted}'" if wanted else "no line"
             hint = "it cuts into the line that stands just before it"
             self.add(path, f"{what} sounds when this one cuts in", hint, key=True)
@@ -280,11 +240,11 @@ class SceneChecks:
             self.add(path, f"'{before.speaker}' is a human, and stops when it likes", hint, key=True)
 
     @step_itself.register
-    def improvise(self, step: Improvise) -> None:
+    def improvise(self, step: model.Improvise) -> None:
         """Check who plays, and what ends it."""
         play, path = step.improvise, (*step.path, "improvise")
         for number, name in enumerate(play.players):
-            self.model(name, (*path, "players", number), "improvises on a line of its own")
+            self.has_model(name, (*path, "players", number), "improvises on a line of its own")
             if name in play.players[:number]:
                 self.add((*path, "players", number), f"'{name}' stands here twice", "name each player once")
         playing = play.players or self.models
@@ -306,13 +266,13 @@ class SceneChecks:
             self.add(path, "an order names two different players or more", hint)
 
     @step_itself.register
-    def listen(self, step: Listen) -> None:
+    def listen(self, step: model.Listen) -> None:
         """Check who listens to whom, and what ends it."""
         mic, path = step.listen, (*step.path, "listen")
         if mic.player is not None:
-            self.model(mic.player, (*path, "player"), "does not answer")
+            self.has_model(mic.player, (*path, "player"), "does not answer")
         elif len(self.models) != 1:
-            self.add(path, "who listens?", f"name the player: {listed(self.models) or 'none has a model'}")
+            self.add(path, "who listens?", f"name the player: {names.listed(self.models) or 'none has a model'}")
         self.person(mic.from_, path)
         heard = [mic.from_] if mic.from_ in self.people else self.people
         is_live = any(self.scene.players[name].human == "mic" for name in heard)
@@ -333,21 +293,21 @@ class SceneChecks:
     def person(self, name: str | None, path: Path) -> None:
         """Check that it is clear who speaks into a microphone."""
         if name is None and len(self.people) != 1:
-            several = f"name the human with 'from': {listed(self.people)}"
+            several = f"name the human with 'from': {names.listed(self.people)}"
             self.add(path, "whom does it listen to?", several if self.people else f"add a player with {_HUMANS}")
         elif name not in (None, *self.people) and self.known(str(name), (*path, "from")):
             self.add((*path, "from"), f"'{name}' is no human, and has no microphone", f"give the player {_HUMANS}")
 
     # ---- conditions
 
-    def condition(self, condition: Event | Not, path: Path) -> None:
+    def condition(self, condition: model.Event | model.Not, path: Path) -> None:
         """Check that what is waited for, below a path, can happen."""
-        if isinstance(condition, Not):
+        if isinstance(condition, model.Not):
             self.condition(condition.condition, (*path, "not"))
-        elif not isinstance(condition, SilenceEvent):
+        elif not isinstance(condition, model.SilenceEvent):
             here = (*path, EVENT_WORDS[type(condition)])
             known = condition.player is None or self.known(condition.player, (*here, "player"))
-            tool = condition.tool if isinstance(condition, CallEvent) else None
+            tool = condition.tool if isinstance(condition, model.CallEvent) else None
             if tool is not None and self.tool(tool, (*here, "tool")) and known:
                 self.may_call(condition.player or "", tool, (*here, "tool"))
 
@@ -374,7 +334,7 @@ class SceneChecks:
     def ids(self) -> None:
         """Check that no two lines have the same id."""
         automatic = {made: line for made, line in written_lines(self.scene) if line.id is None}
-        written: dict[str, Line] = {}
+        written: dict[str, model.Line] = {}
         for line in [line for _, line in written_lines(self.scene) if line.id is not None]:
             here, short = (*line.path, "id"), str(line.id).casefold()
             if short in written:
@@ -389,14 +349,14 @@ class SceneChecks:
             written.setdefault(short, line)
 
 
-def written_lines(scene: Scene) -> Iterator[tuple[str, Line]]:
+def written_lines(scene: model.Scene) -> Iterator[tuple[str, model.Line]]:
     """Yield every line that is written down, with the id it has without one of its own."""
     for number, steps in enumerate((scene.lines, *(cue.do for cue in scene.on))):
         ordinals: dict[str, int] = {}
-        for line in (part for part in parts_of(steps) if isinstance(part, Line)):
+        for line in (part for part in model.parts_of(steps) if isinstance(part, model.Line)):
             ordinals[line.speaker] = ordinals.get(line.speaker, 0) + 1
-            made = automatic_id(line.speaker, ordinals[line.speaker])
-            yield (f"{cue_id(number)}-{made}" if number else made), line
+            made = names.automatic_id(line.speaker, ordinals[line.speaker])
+            yield (f"{names.cue_id(number)}-{made}" if number else made), line
 
 
 LONGEST_NAME = 64
@@ -412,26 +372,26 @@ OF_MODELS = frozenset(
 _UNFIT = re.compile(r'[\x00-\x1f\x7f/\\<>:"|?*]')
 
 
-def check_names(names: Iterable[str], errors: Diagnostics) -> None:
+def check_names(players: Iterable[str], errors: Diagnostics) -> None:
     """Check that players' names can name files, and are no words of the language."""
     taken: dict[str, str] = {}
-    for name in names:
+    for name in players:
         if wrong := _wrong_name(name, taken):
             errors.add(("players", name), *wrong, key=True)
-        taken.setdefault(slug(name), name)
+        taken.setdefault(names.slug(name), name)
 
 
 def _wrong_name(name: str, taken: Mapping[str, str]) -> tuple[str, str] | None:
     """Return what is wrong with a player's name, and what to do; ``taken`` are the names before it, by file name."""
-    short = slug(name)
-    if name in RESERVED:
+    short = names.slug(name)
+    if name in names.RESERVED:
         return f"'{name}' is a word of the scene language and cannot be a player", "choose another name"
     if not re.search(r"[^\W_]", name) or len(name) > LONGEST_NAME or _UNFIT.search(name) or name != name.strip():
         hint = f"write letters, digits, spaces, '-' and the like, at most {LONGEST_NAME}, without / \\ : ? *"
         return f"'{name[:LONGEST_NAME]}' cannot be a player's name, as names name files", hint
     if unseen := hidden(name):
         return f"the name '{name}' holds {', '.join(unseen)}, which nobody sees", f"write it anew: {visible(name)}"
-    if short.startswith(SOUND_STEMS):
+    if short.startswith(names.SOUND_STEMS):
         return f"'{name}' would share its stem's name with a sound", "choose another name"
     if MADE.fullmatch(short):
         return f"'{name}' would share the ids of its lines with those that the stage gives", "choose another name"
@@ -440,7 +400,7 @@ def _wrong_name(name: str, taken: Mapping[str, str]) -> tuple[str, str] | None:
     return None
 
 
-def check_scene(scene: Scene, errors: Diagnostics) -> None:
+def check_scene(scene: model.Scene, errors: Diagnostics) -> None:
     """Check everything that reaches from one part of a scene to another."""
     checks = SceneChecks(scene, errors)
     _check_voices(scene, errors)
@@ -465,7 +425,7 @@ def check_scene(scene: Scene, errors: Diagnostics) -> None:
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
-def _check_tool(name: str, tool: ToolDefinition, errors: Diagnostics) -> None:
+def _check_tool(name: str, tool: model.ToolDefinition, errors: Diagnostics) -> None:
     """Check that a tool's options fit each other and its name."""
     path: Path = ("tools", name)
     results = [key for key in ("returns", "run", "command") if key in tool.model_fields_set]
@@ -504,7 +464,7 @@ def _check_mix(deliver: Deliver, checks: SceneChecks) -> None:
         checks.picture(mix.cover, (*path, "cover"))
 
 
-def _check_pan(scene: Scene, errors: Diagnostics) -> None:
+def _check_pan(scene: model.Scene, errors: Diagnostics) -> None:
     """Check that sides are asked for only of a mix that has them."""
     panned = next((name for name, player in scene.players.items() if player.pan), None)
     if panned is not None and not scene.deliver.stereo:
@@ -512,17 +472,17 @@ def _check_pan(scene: Scene, errors: Diagnostics) -> None:
         errors.remark(("players", panned, "pan"), f"'pan' of player '{panned}' does nothing in a mono mix", hint)
 
 
-def _check_voices(scene: Scene, errors: Diagnostics) -> None:
+def _check_voices(scene: model.Scene, errors: Diagnostics) -> None:
     for name, player in scene.players.items():
         path: Path = ("players", name, "voice") if player.voice else ("voice",)
         voice, endpoint = player.voice or scene.voice, player.endpoint or scene.endpoint
-        if voice and not player.human and not errors.is_wrong(path) and is_wrong_voice(voice, endpoint):
-            voices = voices_of(endpoint) or ()
-            hint = f"{did_you_mean(voice, voices)} voices: {', '.join(voices)}, or your own: voice_..."
+        if voice and not player.human and not errors.is_wrong(path) and names.is_wrong_voice(voice, endpoint):
+            voices = names.voices_of(endpoint) or ()
+            hint = f"{names.did_you_mean(voice, voices)} voices: {', '.join(voices)}, or your own: voice_..."
             errors.add(path, f"there is no voice '{voice}' at {endpoint or 'openai'}", hint.strip())
 
 
-def _check_person(name: str, player: Player, path: Path, checks: SceneChecks) -> None:
+def _check_person(name: str, player: model.Player, path: Path, checks: SceneChecks) -> None:
     """Check that a person has no voice of a model's, and a model no stand-in."""
     errors = checks.errors
     if player.human is None:
@@ -534,6 +494,6 @@ def _check_person(name: str, player: Player, path: Path, checks: SceneChecks) ->
         hint = "remove it, or remove 'human:'"
         errors.add((*path, key), f"player '{name}' is a human, and has no '{key}'", hint, key=True)
     if player.human not in ("mic", "tty"):
-        checks.sound(player.human, (*path, "human"))
+        checks.sounds(player.human, (*path, "human"))
     if player.stand_in is not None:
-        checks.sounds(player.stand_in, (*path, "stand_in"))
+        checks.sounds(player.stand_in, (*path, "stand_in"), folder=True)
