@@ -9,21 +9,8 @@ from functools import partial
 
 from pydantic_core import PydanticCustomError
 
+from tau_stage.scene import model
 from tau_stage.scene.diagnostics import Diagnostics
-from tau_stage.scene.model import (
-    EVENTS,
-    ROLES,
-    AnyStep,
-    Cue,
-    Improvise,
-    ItemStep,
-    Line,
-    Listen,
-    Pause,
-    SoundStep,
-    Step,
-    Together,
-)
 from tau_stage.scene.names import LINE_OPTIONS, MEANT, SPEAKER_WORDS, STEP_WORDS, TEXT_WORDS, did_you_mean, listed
 from tau_stage.scene.script import parse_speech
 from tau_stage.scene.yaml_text import Node, Path
@@ -32,7 +19,7 @@ from tau_stage.text import composed, folded
 
 Entries = dict[str, Node]
 
-WORDS = (*ROLES, "sfx", "bed", "together", "improvise", "listen", "pause")
+WORDS = (*model.ROLES, "sfx", "bed", "together", "improvise", "listen", "pause")
 """The words that start a step which is no player's line; the first that is there decides."""
 
 _OWNERS = {"prompt": "a prompt", "user": "a user item", "assistant": "an assistant item"}
@@ -61,16 +48,16 @@ class Steps:
     def __init__(self, players: tuple[str, ...], errors: Diagnostics) -> None:
         self.players = players
         self.errors = errors
-        self.loaders: dict[str, Callable[[str, Entries, Path], AnyStep | None]] = {
-            **dict.fromkeys(ROLES, self.items),
+        self.loaders: dict[str, Callable[[str, Entries, Path], model.AnyStep | None]] = {
+            **dict.fromkeys(model.ROLES, self.items),
             **dict.fromkeys(("sfx", "bed"), self.sound),
             "together": self.together,
-            "improvise": partial(self.whole, Improvise, "'improvise'"),
-            "listen": partial(self.whole, Listen, "'listen'"),
-            "pause": partial(self.whole, Pause, "a pause"),
+            "improvise": partial(self.whole, model.Improvise, "'improvise'"),
+            "listen": partial(self.whole, model.Listen, "'listen'"),
+            "pause": partial(self.whole, model.Pause, "a pause"),
         }
 
-    def load(self, node: Node, path: Path, what: str = "lines") -> tuple[AnyStep, ...]:
+    def load(self, node: Node, path: Path, what: str = "lines") -> tuple[model.AnyStep, ...]:
         """Load the steps of a list that are sound."""
         if not isinstance(node, list):
             self.no_list(node, path, what)
@@ -78,14 +65,14 @@ class Steps:
         steps = (self.step(item, (*path, number)) for number, item in enumerate(node))
         return tuple(filter(None, steps))
 
-    def step(self, node: Node, path: Path) -> AnyStep | None:
+    def step(self, node: Node, path: Path) -> model.AnyStep | None:
         """Load one step; None if it is not sound, which is noted."""
         if not isinstance(node, dict):
             self.no_mapping(node, path)
             return None
         entries = self.errors.mapping(node, path, "a line") or {}
         word = next((word for word in WORDS if word in entries), None)
-        if word and not (self.speakers(entries) and word in Line.options()):
+        if word and not (self.speakers(entries) and word in model.Line.options()):
             return self.loaders[word](word, entries, path)
         speaker = self.speaker(entries, path)
         return self.line(entries, speaker, path) if speaker is not None else None
@@ -125,7 +112,7 @@ class Steps:
 
     def speaker(self, entries: Entries, path: Path) -> str | None:
         """Find the key of a step that says who speaks; what hinders is noted."""
-        strangers = [key for key in entries if key not in Line.options()]
+        strangers = [key for key in entries if key not in model.Line.options()]
         speakers = [key for key in strangers if key in self.players]
         if len(speakers) == 1:
             return speakers[0]
@@ -170,10 +157,10 @@ class Steps:
 
     # ---- lines
 
-    def line(self, entries: Entries, speaker: str, path: Path) -> AnyStep | None:
+    def line(self, entries: Entries, speaker: str, path: Path) -> model.AnyStep | None:
         """Load a player's line."""
         here, errors = (*path, speaker), self.errors
-        values = errors.options(Line, {key: value for key, value in entries.items() if key != speaker}, path)
+        values = errors.options(model.Line, {key: value for key, value in entries.items() if key != speaker}, path)
         text = errors.text(entries[speaker], here, "a line")
         if text is None:
             return None
@@ -184,7 +171,7 @@ class Steps:
         elif text.strip():
             errors.add((*path, "improvise"), "a line has words, or is improvised", "remove one of them", key=True)
             return None
-        return errors.build(Line, values, path, at=here)
+        return errors.build(model.Line, values, path, at=here)
 
     def speech(self, text: str, values: dict[str, object], path: Path) -> bool:
         """Take a line's text apart; False if it cannot be, which is noted."""
@@ -210,7 +197,7 @@ class Steps:
     # ---- what is no line
 
     def own(
-        self, word: str, entries: Entries, path: Path, model: type[Step], owner: str, without: str = ""
+        self, word: str, entries: Entries, path: Path, kind: type[model.Step], owner: str, without: str = ""
     ) -> dict[str, object]:
         """Load the options beside a step's word; whoever speaks in the same step is noted."""
         speakers = self.speakers(entries)
@@ -218,12 +205,12 @@ class Steps:
             problem = f"{owner} and a line stand in one step"
             self.errors.add((*path, name), problem, "start every step with '- '", key=True)
         rest = {key: value for key, value in entries.items() if key not in (*speakers, word)}
-        return self.errors.options(model, rest, path, owner, without)
+        return self.errors.options(kind, rest, path, owner, without)
 
-    def items(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
+    def items(self, word: str, entries: Entries, path: Path) -> model.AnyStep | None:
         """Load ``prompt``, ``user`` and ``assistant``."""
         here, owner, node = (*path, word), _OWNERS[word], entries[word]
-        values = self.own(word, entries, path, ItemStep, owner)
+        values = self.own(word, entries, path, model.ItemStep, owner)
         hint = f"write it like '- {word}: {{player: {'what to whisper' if word == 'prompt' else 'what was said'}}}'"
         if not isinstance(node, dict) or not node:
             self.errors.add(here, f"{owner} needs a player and a text", hint)
@@ -233,8 +220,8 @@ class Steps:
         words = {name: self.item(word, item, (*here, name), hint) for name, item in items.items() if name not in wavs}
         if not all(words.values()):
             return None
-        values |= {"role": ROLES[word], "words": words, "wav": wavs}
-        return self.errors.build(ItemStep, values, path, owner, here)
+        values |= {"role": model.ROLES[word], "words": words, "wav": wavs}
+        return self.errors.build(model.ItemStep, values, path, owner, here)
 
     def item(self, word: str, node: Node, path: Path, hint: str) -> str:
         """Load the text of an item; empty where it is wrong, which is noted."""
@@ -249,27 +236,34 @@ class Steps:
         return (text or "").strip()
 
     def whole(
-        self, model: type[Improvise | Listen | Pause], owner: str, word: str, entries: Entries, path: Path
-    ) -> AnyStep | None:
+        self,
+        kind: type[model.Improvise | model.Listen | model.Pause],
+        owner: str,
+        word: str,
+        entries: Entries,
+        path: Path,
+    ) -> model.AnyStep | None:
         """Load a step whose word is an option of its model."""
-        values = self.own(word, entries, path, model, owner)
-        values |= self.errors.options(model, {word: entries[word]}, path)
-        return self.errors.build(model, values, path, at=(*path, word)) if values[word] is not None else None
+        values = self.own(word, entries, path, kind, owner)
+        values |= self.errors.options(kind, {word: entries[word]}, path)
+        return self.errors.build(kind, values, path, at=(*path, word)) if values[word] is not None else None
 
-    def sound(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
+    def sound(self, word: str, entries: Entries, path: Path) -> model.AnyStep | None:
         """Load ``sfx`` and ``bed``."""
         owner, other = ("a sound effect", "until") if word == "sfx" else ("a bed", "pause")
-        values = self.own(word, entries, path, SoundStep, owner, other)
+        values = self.own(word, entries, path, model.SoundStep, owner, other)
         file = entries[word]
         if not isinstance(file, str) or not file.strip():
             self.errors.add((*path, word), f"{owner} needs a sound file", f"write it like '- {word}: sounds/door.wav'")
             return None
-        return self.errors.build(SoundStep, {**values, "kind": word, "file": file.strip()}, path, owner, (*path, word))
+        return self.errors.build(
+            model.SoundStep, {**values, "kind": word, "file": file.strip()}, path, owner, (*path, word)
+        )
 
-    def together(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
+    def together(self, word: str, entries: Entries, path: Path) -> model.AnyStep | None:
         """Load several lines at once."""
         here = (*path, word)
-        values = self.own(word, entries, path, Together, "a group")
+        values = self.own(word, entries, path, model.Together, "a group")
         node = entries[word]
         if not isinstance(node, list) or len(node) < 2:
             hint = "write the lines under it, each as '- player: words'"
@@ -277,11 +271,13 @@ class Steps:
             return None
         steps = self.load(node, here, "together")
         for step in steps:
-            if not isinstance(step, Line | SoundStep) or (isinstance(step, SoundStep) and step.kind == "bed"):
+            if not isinstance(step, model.Line | model.SoundStep) or (
+                isinstance(step, model.SoundStep) and step.kind == "bed"
+            ):
                 hint = "put this step before or after it"
                 self.errors.add(step.path, "only lines and sound effects stand under 'together'", hint)
-        parts = tuple(step for step in steps if isinstance(step, Line | SoundStep))
-        return self.errors.build(Together, {**values, "together": parts}, path, at=here)
+        parts = tuple(step for step in steps if isinstance(step, model.Line | model.SoundStep))
+        return self.errors.build(model.Together, {**values, "together": parts}, path, at=here)
 
 
 def _wav(node: Node) -> str | None:
@@ -291,7 +287,7 @@ def _wav(node: Node) -> str | None:
     return None
 
 
-def load_cues(node: Node, steps: Steps, errors: Diagnostics) -> tuple[Cue, ...]:
+def load_cues(node: Node, steps: Steps, errors: Diagnostics) -> tuple[model.Cue, ...]:
     """Load the cues of a scene."""
     hint = "write each as '- call: {player: name, tool: name}' with a 'do:' under it"
     if node == "":
@@ -303,13 +299,13 @@ def load_cues(node: Node, steps: Steps, errors: Diagnostics) -> tuple[Cue, ...]:
     return tuple(filter(None, cues))
 
 
-def _cue(node: Node, path: Path, steps: Steps, errors: Diagnostics) -> Cue | None:
-    entries = errors.mapping(node, path, "a cue", Cue.FORM.hint)
+def _cue(node: Node, path: Path, steps: Steps, errors: Diagnostics) -> model.Cue | None:
+    entries = errors.mapping(node, path, "a cue", model.Cue.FORM.hint)
     if entries is None:
         return None
-    word, *others = [word for word in EVENTS if word in entries] or [""]
-    values, do = errors.options(Cue, entries, path), entries.get("do", "")
-    hint = f"give it one of {', '.join(EVENTS)}"
+    word, *others = [word for word in model.EVENTS if word in entries] or [""]
+    values, do = errors.options(model.Cue, entries, path), entries.get("do", "")
+    hint = f"give it one of {', '.join(model.EVENTS)}"
     if others:
         errors.add((*path, others[0]), "a cue waits for one thing", hint, key=True)
     elif not word and not errors.is_wrong(path):
@@ -318,5 +314,5 @@ def _cue(node: Node, path: Path, steps: Steps, errors: Diagnostics) -> Cue | Non
         errors.add(path, "this cue does nothing", "write its steps under 'do:', each as '- player: words'")
     elif word:
         values["do"] = steps.load(do, (*path, "do"), "'do'")
-        return errors.build(Cue, values, path, at=(*path, word)) if values.get(word) is not None else None
+        return errors.build(model.Cue, values, path, at=(*path, word)) if values.get(word) is not None else None
     return None

@@ -13,26 +13,7 @@ from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from tau_stage.scene import fields, units
 from tau_stage.scene.delivery_options import Deliver
 from tau_stage.scene.expect import Expect
-from tau_stage.scene.fields import (
-    DEFAULT_TEMPLATE,
-    IGNORED,
-    OFF,
-    SCALAR,
-    TRANSCRIPTION_HINT,
-    Boolean,
-    Detection,
-    Form,
-    Hearing,
-    LocatedModel,
-    Name,
-    Regex,
-    SceneModel,
-    SoundFile,
-    Text,
-    Title,
-    Transcription,
-    option,
-)
+from tau_stage.scene.fields import Form, Hearing, LocatedModel, Name, Regex, SceneModel, SoundFile, Text, option
 from tau_stage.scene.names import CUSTOM_PREFIX, DEFAULT_TRANSCRIPTION, OPENAI_VOICES, VOICES, listed
 from tau_stage.scene.source import Locations, SceneWarning
 from tau_stage.scene.units import FromText, text_like, wrong
@@ -60,7 +41,7 @@ Names = Annotated[
 Metadata = Annotated[
     Mapping[str, str],
     BeforeValidator(fields.metadata),
-    WithJsonSchema({"type": "object", "additionalProperties": SCALAR, "maxProperties": 14}),
+    WithJsonSchema({"type": "object", "additionalProperties": fields.SCALAR, "maxProperties": 14}),
 ]
 Human = Annotated[str, FromText(fields.human, {"type": "string", "examples": ["mic", "tty"]})]
 ToolChoice = Annotated[str, WithJsonSchema({"type": "string", "examples": ["auto", "none", "required"]})]
@@ -84,7 +65,7 @@ _PARAMETERS: JsonSchemaValue = {
         "required": ["type"],
     },
     "else": {
-        **IGNORED,
+        **fields.IGNORED,
         "additionalProperties": {
             "anyOf": [{"type": "string", "enum": list(fields.ARGUMENT_TYPES)}, {"type": "object"}]
         },
@@ -254,10 +235,10 @@ class Line(Step):
 
     model_config = ConfigDict(
         json_schema_extra={
-            **IGNORED,
+            **fields.IGNORED,
             "minProperties": 1,
             "additionalProperties": {
-                **SCALAR,
+                **fields.SCALAR,
                 "description": "The speaker's name, and the words: (how to say it) what to say [a moment] *stressed*.",
             },
         }
@@ -319,7 +300,7 @@ class SoundStep(Step):
     kind: SkipJsonSchema[Literal["sfx", "bed"]] = Field(exclude=True)
     file: SkipJsonSchema[str] = Field(exclude=True, description="The sound file, relative to the scene.")
     gain: Gain = option("How much louder or softer, like -18 dB. Default: 0 dB.", 0.0)
-    heard: Boolean = option("Whether the players hear it too. Default: false.", False)
+    heard: fields.Boolean = option("Whether the players hear it too. Default: false.", False)
     until: Text | None = option("A bed's end: 'end', or the id of the line it ends with. Default: end.")
     pause: Seconds | None = option("Silence after an effect. Default: the scene's.")
 
@@ -361,7 +342,7 @@ class DetectionOptions(SceneModel):
             raise wrong(f"{self.type} has no '{key}'", f"it has: {listed(known)}", inside=(key,), key=True)
         return self
 
-    def for_api(self) -> Detection:
+    def for_api(self) -> fields.Detection:
         """Return the API's fields, and their values."""
         given = self.model_dump(exclude_none=True, include={"type", "threshold", "eagerness"})
         lengths = {
@@ -377,7 +358,7 @@ class TranscriptionOptions(SceneModel):
 
     FORM = Form(
         "transcription",
-        TRANSCRIPTION_HINT,
+        fields.TRANSCRIPTION_HINT,
         short="model",
         empty="this transcription says nothing",
     )
@@ -388,10 +369,10 @@ class TranscriptionOptions(SceneModel):
     language: Language | None = option("What is spoken, like en or de. Default: found out by the model.")
     prompt: Prompt | None = option("Names and words that are likely to be said.")
 
-    def for_api(self, default: str | None) -> Transcription | None:
+    def for_api(self, default: str | None) -> fields.Transcription | None:
         """Return the API's fields, and their values: of a model, where none is named; None leaves all to the server."""
         if self.model == "off":
-            return OFF
+            return fields.OFF
         facts = {"model": self.model or default, "language": self.language, "prompt": self.prompt}
         return tuple((name, fact) for name, fact in facts.items() if fact) or None
 
@@ -492,7 +473,7 @@ class Cascade(SceneModel):
         "Whether a line's sound is sent when it is over, in one item, or streamed while it is spoken. "
         "Default: create_audio."
     )
-    label_speakers: Boolean | None = option("Whether it is told who speaks. Default: false.")
+    label_speakers: fields.Boolean | None = option("Whether it is told who speaks. Default: false.")
     pace: Pace | None = option(
         "realtime: a sound file is fed, and the scene goes on, as fast as it is heard. Default: fast."
     )
@@ -619,9 +600,9 @@ class Scene(Cascade):
 
     FORM = Form("the scene")
 
-    title: Title = option("The scene's title. Default: the file's name.", "", alias="scene")
+    title: fields.Title = option("The scene's title. Default: the file's name.", "", alias="scene")
     pause: Seconds | None = option("Silence after every line, like 800ms. Default: 350ms.")
-    prompt_template: Template = option("How a line is put to the model; {words}, {direction}.", DEFAULT_TEMPLATE)
+    prompt_template: Template = option("How a line is put to the model; {words}, {direction}.", fields.DEFAULT_TEMPLATE)
     vars: Mapping[str, Text] = Field(default_factory=dict, description="Texts by name; ${name} stands for them.")
     matrix: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict, description="Variables with several values each: every combination is a variant."

@@ -12,19 +12,9 @@ from typing import Any, NamedTuple
 import yaml
 
 from tau_stage.errors import SceneError
+from tau_stage.scene import yaml_traps
 from tau_stage.scene.names import RESERVED
 from tau_stage.scene.source import Location, Position, Quoted, Source
-from tau_stage.scene.yaml_traps import (
-    DEEPEST,
-    ParserState,
-    cut,
-    explain,
-    place_of,
-    quote_hint,
-    trap,
-    unclosed_quote,
-    with_dashes,
-)
 from tau_stage.text import composed
 
 _Event = Any
@@ -157,7 +147,7 @@ class _EventReader:
     def __init__(self, source: Source, parser: Parser) -> None:
         self.source = source
         self.events = iter(yaml.parse(source.text, Loader=parser))
-        self.progress = ParserState()
+        self.progress = yaml_traps.ParserState()
         self.keys: dict[Path, Span] = {}
         self.values: dict[Path, Span] = {}
         self.anchors: dict[str, tuple[Node, int] | None] = {}
@@ -189,11 +179,11 @@ class _EventReader:
         try:
             return next(self.events)
         except yaml.MarkedYAMLError as error:
-            raise explain(self.source, error, self.progress) from None
+            raise yaml_traps.explain(self.source, error, self.progress) from None
 
     def node(self, event: _Event, path: Path) -> Node:
         if isinstance(event, yaml.AliasEvent):
-            self.values[path] = Span(place_of(event.start_mark), place_of(event.end_mark), "*")
+            self.values[path] = Span(yaml_traps.place_of(event.start_mark), yaml_traps.place_of(event.end_mark), "*")
             return self.alias(event)
         self.count += 1
         if self.count > MOST_VALUES:
@@ -227,10 +217,10 @@ class _EventReader:
         return node
 
     def scalar(self, event: _Event) -> str:
-        start, end = place_of(event.start_mark), place_of(event.end_mark)
+        start, end = yaml_traps.place_of(event.start_mark), yaml_traps.place_of(event.end_mark)
         self.progress.before = (start, end)
         text: str = event.value
-        if not event.style and (error := cut(self.source, start, end)):
+        if not event.style and (error := yaml_traps.cut(self.source, start, end)):
             raise error
         if event.style in ("'", '"'):
             self.refuse_swallowed(start, end)
@@ -239,13 +229,15 @@ class _EventReader:
         return text
 
     def text(self, event: _Event, path: Path) -> str:
-        self.values[path] = Span(place_of(event.start_mark), self.end(event), event.style or "", bool(event.anchor))
+        self.values[path] = Span(
+            yaml_traps.place_of(event.start_mark), self.end(event), event.style or "", bool(event.anchor)
+        )
         text = self.scalar(event)
         return Quoted(text) if event.style in ("'", '"') else text
 
     def end(self, event: _Event) -> Position:
         """Tell where a text ends; a block's last line is its last one that is not blank, and no mark says which."""
-        end = place_of(event.end_mark)
+        end = yaml_traps.place_of(event.end_mark)
         if event.style not in ("|", ">"):
             return end
         lines = self.source.lines
@@ -260,13 +252,13 @@ class _EventReader:
         for number in range(start.line + 1, end.line + 1):
             if _LINE_OF_THE_SCENE.match(self.source.line(number)):
                 problem = f"this quote runs on to line {end.line} and swallows what stands between"
-                hint = f"close it on its own line, or {quote_hint(self.source.line(start.line), start.column)}"
-                raise unclosed_quote(self.source, start) or self.source.error(start, problem, hint)
+                hint = f"close it on its own line, or {yaml_traps.quote_hint(self.source.line(start.line), start.column)}"
+                raise yaml_traps.unclosed_quote(self.source, start) or self.source.error(start, problem, hint)
 
     def collection(self, event: _Event, path: Path) -> Node:
-        if len(path) >= DEEPEST:
-            raise self.error(event, f"nested more than {DEEPEST} deep", "a scene needs four levels")
-        start, anchored, outer = place_of(event.start_mark), bool(event.anchor), self.progress.words
+        if len(path) >= yaml_traps.DEEPEST:
+            raise self.error(event, f"nested more than {yaml_traps.DEEPEST} deep", "a scene needs four levels")
+        start, anchored, outer = yaml_traps.place_of(event.start_mark), bool(event.anchor), self.progress.words
         if event.flow_style:
             self.progress.brackets.append(start)
             self.progress.words = outer or (start if _is_for_words(path) else None)
@@ -277,7 +269,7 @@ class _EventReader:
             self.progress.before = None
             self.values[path] = Span(start, self.values[inner].end, "block", anchored)
             return node
-        end = place_of(last.end_mark)
+        end = yaml_traps.place_of(last.end_mark)
         self.progress.brackets.pop()
         self.progress.words = outer
         self.progress.before = (start, end)
@@ -297,12 +289,12 @@ class _EventReader:
             here = (*path, key)
             if key in entries and path == ("lines",):
                 first = self.keys[*path, next(iter(entries))].start
-                hint = with_dashes(self.source, first, "write each as '- player: words'")
+                hint = yaml_traps.with_dashes(self.source, first, "write each as '- player: words'")
                 raise self.source.error(first, "lines must be a list", hint)
             if key in entries:
                 hint = f"the first is at line {self.keys[here].start.line}; keep one"
                 raise self.error(event, f"'{key}' stands here a second time", hint)
-            self.keys[here] = Span(place_of(event.start_mark), self.end(event), event.style or "")
+            self.keys[here] = Span(yaml_traps.place_of(event.start_mark), self.end(event), event.style or "")
             entries[key] = self.node(self.next(), here)
         return entries, event
 
@@ -319,12 +311,12 @@ class _EventReader:
         return composed(self.scalar(event))
 
     def trapped(self, event: _Event) -> SceneError:
-        return trap(self.source, place_of(event.start_mark), self.progress)
+        return yaml_traps.trap(self.source, yaml_traps.place_of(event.start_mark), self.progress)
 
     def error(self, event: _Event, problem: str, hint: str) -> SceneError:
         if self.progress.words:
             return self.trapped(event)
-        return self.source.error(place_of(event.start_mark), problem, hint)
+        return self.source.error(yaml_traps.place_of(event.start_mark), problem, hint)
 
 
 class LineIndex:
