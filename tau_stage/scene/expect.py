@@ -262,10 +262,7 @@ def _range(unit: Unit, *words: str) -> WithJsonSchema:
     whole = {
         **IGNORED,
         "type": "object",
-        "properties": {
-            "min": {**end, "description": "The least."},
-            "max": {**end, "description": "The most."},
-        },
+        "properties": {"min": {**end, "description": "The least."}, "max": {**end, "description": "The most."}},
         "additionalProperties": False,
         "minProperties": 1,
     }

@@ -45,16 +45,12 @@ Metadata = Annotated[
 ]
 Human = Annotated[str, FromText(fields.human, {"type": "string", "examples": ["mic", "tty"]})]
 ToolChoice = Annotated[str, WithJsonSchema({"type": "string", "examples": ["auto", "none", "required"]})]
-Order = Annotated[
-    Literal["round", "called"] | tuple[str, ...],
-    BeforeValidator(fields.order),
-]
+Order = Annotated[Literal["round", "called"] | tuple[str, ...], BeforeValidator(fields.order)]
 Threshold = Annotated[float, FromText(fields.threshold, units.number_from(0, 1))]
 Eagerness = Literal["auto", "low", "medium", "high"]
 TurnDetection = Literal["server_vad", "semantic_vad"]
 Transcriber = Annotated[
-    str,
-    FromText(fields.transcriber, {"anyOf": [text_like(r"^\S+$", "gpt-transcribe", "off"), {"const": False}]}),
+    str, FromText(fields.transcriber, {"anyOf": [text_like(r"^\S+$", "gpt-transcribe", "off"), {"const": False}]})
 ]
 Language = Annotated[str, FromText(fields.language, text_like(f"^{fields.LANGUAGE}$"))]
 Prompt = Annotated[str, FromText(fields.some_text, {"type": "string"})]
@@ -345,23 +341,14 @@ class DetectionOptions(SceneModel):
     def for_api(self) -> fields.Detection:
         """Return the API's fields, and their values."""
         given = self.model_dump(exclude_none=True, include={"type", "threshold", "eagerness"})
-        lengths = {
-            "silence_duration_ms": self.silence,
-            "prefix_padding_ms": self.padding,
-            "idle_timeout_ms": self.idle,
-        }
+        lengths = {"silence_duration_ms": self.silence, "prefix_padding_ms": self.padding, "idle_timeout_ms": self.idle}
         return (*given.items(), *((name, round(each * 1000)) for name, each in lengths.items() if each is not None))
 
 
 class TranscriptionOptions(SceneModel):
     """How a person's words are written down."""
 
-    FORM = Form(
-        "transcription",
-        fields.TRANSCRIPTION_HINT,
-        short="model",
-        empty="this transcription says nothing",
-    )
+    FORM = Form("transcription", fields.TRANSCRIPTION_HINT, short="model", empty="this transcription says nothing")
 
     model: Transcriber | None = option(
         f"Who writes it down; on Azure, your deployment's name; off: nobody. Default: {DEFAULT_TRANSCRIPTION}."

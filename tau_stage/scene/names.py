@@ -100,7 +100,7 @@ LINE_OPTIONS = frozenset(
 """Words that stand beside a speaker."""
 
 STEP_WORDS = frozenset(
-    ["prompt", "user", "assistant", "pause", "sfx", "bed", "gain", "until", "heard", "together", "improvise", "listen"],
+    ["prompt", "user", "assistant", "pause", "sfx", "bed", "gain", "until", "heard", "together", "improvise", "listen"]
 )
 """Words that start a step which is no player's line, or stand beside one."""
 

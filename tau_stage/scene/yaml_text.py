@@ -252,7 +252,8 @@ class _EventReader:
         for number in range(start.line + 1, end.line + 1):
             if _LINE_OF_THE_SCENE.match(self.source.line(number)):
                 problem = f"this quote runs on to line {end.line} and swallows what stands between"
-                hint = f"close it on its own line, or {yaml_traps.quote_hint(self.source.line(start.line), start.column)}"
+                shown = yaml_traps.quote_hint(self.source.line(start.line), start.column)
+                hint = f"close it on its own line, or {shown}"
                 raise yaml_traps.unclosed_quote(self.source, start) or self.source.error(start, problem, hint)
 
     def collection(self, event: _Event, path: Path) -> Node:
