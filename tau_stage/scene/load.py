@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path as FilePath
 
 from tau_stage.scene.builders import Steps, load_cues
@@ -48,7 +49,7 @@ def _below(document: Document) -> dict[Path, list[Path]]:
 def _sounds(scene: Scene) -> Iterator[tuple[str, SoundStep]]:
     """Yield effects and beds with their ids, counted as the plan counts them."""
     numbers: Counter[str] = Counter()
-    for part in parts_of(step for steps in (scene.lines, *(cue.do for cue in scene.on)) for step in steps):
+    for part in parts_of(chain(*scene.step_lists)):
         if isinstance(part, SoundStep):
             numbers[part.kind] += 1
             yield f"{part.kind}-{numbers[part.kind]}", part

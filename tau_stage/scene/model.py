@@ -619,3 +619,20 @@ class Scene(Cascade):
     warnings: SkipJsonSchema[tuple[SceneWarning, ...]] = option(
         "What may not be what its author meant.", (), exclude=True
     )
+
+    @property
+    def step_lists(self) -> tuple[tuple[AnyStep, ...], ...]:
+        """The scene's own steps, and those of each cue."""
+        return (self.lines, *(cue.do for cue in self.on))
+
+    def said(self, player: Player, option: str, default: Any = None) -> Any:
+        """Return what a player says of an option, else what the scene says of it, else a default."""
+        return next(filter(_is_said, (getattr(player, option), getattr(self, option))), default)
+
+    def tools_of(self, player: Player) -> tuple[str, ...]:
+        """Return the names of the tools that a player may call."""
+        return tuple(self.tools) if player.tools is None else player.tools
+
+
+def _is_said(value: object) -> bool:
+    return value not in (None, "")

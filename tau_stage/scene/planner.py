@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import cache, partial, singledispatchmethod
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tau_stage.scene import model, plan
 from tau_stage.scene.fields import SceneModel
@@ -68,10 +68,9 @@ def _planned(kind: type[PlanT], *parts: SceneModel, **own: object) -> PlanT:
 
 
 def _player(scene: model.Scene, name: str, player: model.Player) -> plan.PlayerPlan:
-    of = partial(_cascaded, player, scene)
     pan = (player.pan or 0.0) if scene.deliver.stereo else 0.0
     if player.human:
-        pace = of("pace", "fast")
+        pace = scene.said(player, "pace", "fast")
         return plan.PlayerPlan(
             name, voice="", model="", human=player.human, stand_in=player.stand_in, pace=pace, pan=pan
         )
@@ -80,9 +79,8 @@ def _player(scene: model.Scene, name: str, player: model.Player) -> plan.PlayerP
 
 def _modelled(scene: model.Scene, name: str, player: model.Player, pan: float) -> plan.PlayerPlan:
     """Plan a player that a model plays; what nobody says is left to the plan's defaults."""
-    of = partial(_cascaded, player, scene)
+    of, tools = partial(scene.said, player), scene.tools_of(player)
     endpoint, detection = of("endpoint"), of("turn_detection")
-    tools = tuple(scene.tools) if player.tools is None else player.tools
     said = {
         option.name: of(option.name) for option in fields(plan.PlayerPlan) if option.name in model.Cascade.model_fields
     }
@@ -99,12 +97,6 @@ def _modelled(scene: model.Scene, name: str, player: model.Player, pan: float) -
     transcription = of("transcription", model.TranscriptionOptions()).for_api(default_transcription(endpoint))
     given = {option: value for option, value in {**said, **own}.items() if value is not None}
     return plan.PlayerPlan(name, pan=pan, **{**given, "transcription": transcription})
-
-
-def _cascaded(player: model.Player, scene: model.Scene, option: str, default: Any = None) -> Any:
-    """Return what a player says of an option, else the scene, else a default."""
-    said = (getattr(owner, option) for owner in (player, scene))
-    return next((value for value in said if value not in (None, "")), default)
 
 
 def _instructions(of: Callable[[str, str], str]) -> str:
@@ -224,7 +216,7 @@ class _StepPlanner:
         mic, players = step.listen, self.scene.players
         listener = mic.player or self.models[0]
         person = mic.from_ or next(name for name, player in players.items() if player.human)
-        of = partial(_cascaded, players[listener], self.scene)
+        of = partial(self.scene.said, players[listener])
         asked = mic.transcription or of("transcription", model.TranscriptionOptions())
         hearers = {name: self.heard(name, mic.to) for name in (listener, person)}
         hearers[person] = tuple(name for name in hearers[person] if name != listener)

@@ -1,9 +1,9 @@
 """What no single field can know: whether names, ids, voices, hearers, tools and files fit together."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, cached_property, singledispatchmethod
-from itertools import chain
 from os import SEEK_END
 from pathlib import Path as FilePath
 
@@ -61,8 +61,8 @@ class SceneChecks:
         players = self.scene.players
         if name not in players:
             hint = names.did_you_mean(name, players, f"players: {names.listed(players)}")
-            several = [part.strip() for part in re.split(r"[,;&]| and ", name)]
-            if len(several) > 1 and not key and all(part in players for part in several):
+            several = [*map(str.strip, re.split(r"[,;&]| and ", name))]
+            if not key and players.keys() >= {*several}:
                 hint = f"several names stand in a list: [{', '.join(several)}]"
             elif folded(name) in NOBODY and path[-2:-1] in (("to",), ("hears",)):
                 hint = "did you mean 'nobody'?"
@@ -95,13 +95,13 @@ class SceneChecks:
             self.add(path, f"there is no tool '{name}'", names.did_you_mean(name, tools, otherwise))
         return name in tools
 
-    def tool_choice(self, choice: str | None, path: Path, may: tuple[str, ...] | None) -> None:
-        """Check that a choice of tools can be made by whom may call some of them; None is all."""
+    def tool_choice(self, choice: str | None, path: Path, may: Iterable[str]) -> None:
+        """Check that a choice of tools can be made by whom may call some of them."""
         known = (*CHOICES, *self.scene.tools)
-        if choice is not None and choice not in known:
-            hint = names.did_you_mean(choice, known, "write auto, none, required, or a tool's name")
+        if choice not in (None, *known):
+            hint = names.did_you_mean(str(choice), known, "write auto, none, required, or a tool's name")
             self.add(path, f"tool_choice is auto, none, required, or a tool, not '{choice}'", hint)
-        elif choice not in (None, *CHOICES, *(self.scene.tools if may is None else may)):
+        elif choice not in (None, *CHOICES, *may):
             self.add(path, f"the player may not call '{choice}'", "look at its 'tools:', or the line's")
 
     def expect(self, expect: Expect | None, path: Path, speaker: str = "") -> None:
@@ -156,7 +156,7 @@ class SceneChecks:
 
     def steps(self) -> None:
         """Check every step, wherever it stands."""
-        for steps in (self.scene.lines, *(cue.do for cue in self.scene.on)):
+        for steps in self.scene.step_lists:
             sounding: model.AnyStep | None = None
             for step in steps:
                 self.step(step)
@@ -187,7 +187,8 @@ class SceneChecks:
             self.add((*path, "pick"), "there is nothing to pick from", hint, key=True)
         self.expect(line.expect, (*path, "expect"), line.speaker)
         self.tools(line.tools, (*path, "tools"))
-        self.tool_choice(line.tool_choice, (*path, "tool_choice"), player.tools if line.tools is None else line.tools)
+        may = self.scene.tools_of(player) if line.tools is None else line.tools
+        self.tool_choice(line.tool_choice, (*path, "tool_choice"), may)
 
     @step_itself.register
     def items(self, step: model.ItemStep) -> None:
@@ -225,9 +226,9 @@ class SceneChecks:
         """Check that what a line cuts into is the line just before it, by another player with a model."""
         path = (*line.path, "cut_in")
         named = (before.speaker, self.ids_by_place[before.path]) if isinstance(before, model.Line) else ()
-        if wanted is not None and wanted not in self.scene.players and wanted not in self.line_ids:
-            known = chain(self.scene.players, self.line_ids)
-            hint = names.did_you_mean(wanted, known, "name the player who speaks before it")
+        known = (*self.scene.players, *self.line_ids)
+        if wanted not in (None, *known):
+            hint = names.did_you_mean(str(wanted), known, "name the player who speaks before it")
             self.add((*path, "on"), f"there is no line of '{wanted}' to cut into", hint)
         elif not isinstance(before, model.Line) or wanted not in (None, *named):
             what = f"no line of '{wanted}'" if wanted else "no line"
@@ -252,7 +253,7 @@ class SceneChecks:
             self.order(play.order, playing, (*path, "order"))
         if len(playing) < 2:
             self.add(path, "free play needs two players or more", "for one, write '- player:' with 'improvise:'")
-        if not (play.turns or play.for_s or play.words or play.budget or self.errors.is_wrong(path)):
+        if not any((play.turns, play.for_s, play.words, play.budget, self.errors.is_wrong(path))):
             self.add(path, "this play never ends", "give it turns, for, words or a budget")
         self.hearing(play.to, (*path, "to"))
 
@@ -275,18 +276,17 @@ class SceneChecks:
             self.add(path, "who listens?", f"name the player: {names.listed(self.models) or 'none has a model'}")
         self.person(mic.from_, path)
         heard = [mic.from_] if mic.from_ in self.people else self.people
-        is_live = any(self.scene.players[name].human == "mic" for name in heard)
-        if is_live and not (mic.for_s or mic.turns or mic.until or mic.key or self.errors.is_wrong(path)):
+        is_live = "mic" in [self.scene.players[name].human for name in heard]
+        if is_live and not any((mic.for_s, mic.turns, mic.until, mic.key, self.errors.is_wrong(path))):
             self.add(path, "this microphone stays open for ever", "end it with for, turns, until or key")
         self.hearing(mic.to, (*path, "to"))
         self.listener(mic.player or next(iter(self.models), ""), path)
 
     def listener(self, name: str, path: Path) -> None:
         """Check that turns are not detected in what other players say."""
-        player = self.scene.players.get(name)
-        hearing = (player and player.hearing) or self.scene.hearing
-        hears_as = (player and player.hears_as) or self.scene.hears_as
-        if hearing == "stream" and hears_as != "text":
+        player = self.scene.players.get(name, model.Player())
+        ways = self.scene.said(player, "hearing"), self.scene.said(player, "hears_as", "audio")
+        if ways == ("stream", "audio"):
             problem = f"'{name}' listens at a microphone, and cannot hear by stream: it would take each line for a turn"
             self.add(path, problem, f"write 'hearing: create_audio' at player '{name}'")
 
@@ -313,10 +313,10 @@ class SceneChecks:
 
     def may_call(self, name: str, tool: str, path: Path) -> None:
         """Check that the player that is to call a tool has it; no name is anybody."""
-        player = self.scene.players.get(name)
-        if player and player.human:
+        player = self.scene.players.get(name, model.Player())
+        if player.human:
             self.add(path, f"'{name}' is a human, and calls no tool", "name a player with a model")
-        elif player and player.tools is not None and tool not in player.tools:
+        elif tool not in self.scene.tools_of(player):
             self.add(path, f"'{name}' has no tool '{tool}'", f"look at 'tools:' of player '{name}'")
 
     # ---- ids
@@ -351,10 +351,10 @@ class SceneChecks:
 
 def written_lines(scene: model.Scene) -> Iterator[tuple[str, model.Line]]:
     """Yield every line that is written down, with the id it has without one of its own."""
-    for number, steps in enumerate((scene.lines, *(cue.do for cue in scene.on))):
-        ordinals: dict[str, int] = {}
+    for number, steps in enumerate(scene.step_lists):
+        ordinals = Counter[str]()
         for line in (part for part in model.parts_of(steps) if isinstance(part, model.Line)):
-            ordinals[line.speaker] = ordinals.get(line.speaker, 0) + 1
+            ordinals[line.speaker] += 1
             made = names.automatic_id(line.speaker, ordinals[line.speaker])
             yield (f"{names.cue_id(number)}-{made}" if number else made), line
 
@@ -409,8 +409,8 @@ def check_scene(scene: model.Scene, errors: Diagnostics) -> None:
         checks.hearing(player.hears, (*path, "hears"), name)
         _check_person(name, player, path, checks)
         checks.tools(player.tools, (*path, "tools"))
-        checks.tool_choice(player.tool_choice, (*path, "tool_choice"), player.tools)
-    checks.tool_choice(scene.tool_choice, ("tool_choice",), None)
+        checks.tool_choice(player.tool_choice, (*path, "tool_choice"), scene.tools_of(player))
+    checks.tool_choice(scene.tool_choice, ("tool_choice",), scene.tools)
     for name, tool in scene.tools.items():
         _check_tool(name, tool, errors)
     checks.expect(scene.expect, ("expect",))
@@ -475,7 +475,7 @@ def _check_pan(scene: model.Scene, errors: Diagnostics) -> None:
 def _check_voices(scene: model.Scene, errors: Diagnostics) -> None:
     for name, player in scene.players.items():
         path: Path = ("players", name, "voice") if player.voice else ("voice",)
-        voice, endpoint = player.voice or scene.voice, player.endpoint or scene.endpoint
+        voice, endpoint = scene.said(player, "voice"), scene.said(player, "endpoint")
         if voice and not player.human and not errors.is_wrong(path) and names.is_wrong_voice(voice, endpoint):
             voices = names.voices_of(endpoint) or ()
             hint = f"{names.did_you_mean(voice, voices)} voices: {', '.join(voices)}, or your own: voice_..."
