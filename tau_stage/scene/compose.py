@@ -15,19 +15,12 @@ from tau_stage.scene.script import ScriptItem, ScriptSpeech, depth, read_script
 from tau_stage.scene.source import Position, SceneWarning, Source, read_source
 from tau_stage.scene.yaml_text import Document, Node, Path, read_items, read_yaml
 
-MERGED = ("players", "tools", "vars")
-"""Mappings of which a scene and what it includes have each a part."""
-
-NOT_INCLUDED = ("scene", "lines", "script", "on", "matrix", "include")
-"""What belongs to the scene itself."""
-
+MERGED = ("players", "tools", "vars")  # mappings of which a scene and what it includes have each a part
+NOT_INCLUDED = ("scene", "lines", "script", "on", "matrix", "include")  # what belongs to the scene itself
 MOST_VARIANTS = 100
-MOST_VARIED = 300_000
-"""Values of a scene times its variants: each variant is read like a scene of its own."""
-
+MOST_VARIED = 300_000  # values of a scene times its variants: each variant is read like a scene of its own
 MOST_INCLUDED = 50
-MOST_FILLED = 2_000_000
-"""Characters that all variables of a scene come to, where they stand: as many as a scene has."""
+MOST_FILLED = 2_000_000  # characters that all variables of a scene come to, where they stand: as many as a scene has
 
 _PLACE = re.compile(r"\$\$\{|\$\{([^}\n]*)\}")
 _NAME = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
@@ -251,11 +244,8 @@ def _wanted(only: Sequence[str], names: Sequence[str], errors: Diagnostics) -> s
     return wanted
 
 
-SCREENPLAYS = (".fountain", ".spmd")
-"""How names of files in Fountain end; the second is its old ending."""
-
-TEXTS = (".txt", ".md")
-"""How names of files in our own notation end."""
+SCREENPLAYS = (".fountain", ".spmd")  # how names of files in Fountain end; the second is its old ending
+TEXTS = (".txt", ".md")  # how names of files in our own notation end
 
 
 def is_script_file(script: str) -> bool:

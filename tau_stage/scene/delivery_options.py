@@ -17,9 +17,7 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 MOST_KBPS = {24_000: 160, 48_000: 320}
 """Of an MP3, by its sample rate."""
 
-OF_MP3 = ("bitrate", "title", "artist", "cover")
-"""Options of a mix that only an MP3 has."""
-
+OF_MP3 = ("bitrate", "title", "artist", "cover")  # options of a mix that only an MP3 has
 PLACES = ("scene", "player", "number", "line")
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)

@@ -55,9 +55,7 @@ DEFAULT_TEMPLATE = 'Perform this line, {direction}: "{words}"'
 SCALAR: JsonSchemaValue = {"type": ["string", "number", "boolean", "null"]}
 """What an editor's YAML may make of text without quotes: ``scene: 1984``, ``clerk: Yes``."""
 
-MOST_METADATA = 13
-"""The API takes 16 pairs; two are the stage's own."""
-
+MOST_METADATA = 13  # the API takes 16 pairs; two are the stage's own
 ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 language = matching(LANGUAGE, "'{}' is no code of a language", "write it like en, de or pt-BR (ISO 639-1)")

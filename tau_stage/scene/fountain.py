@@ -20,11 +20,8 @@ from tau_stage.scene.script import PlayerNames, ScriptSpeech, closing
 from tau_stage.scene.source import Location, Position, SceneWarning, Source
 
 _PARTS = re.compile(r"\\(?P<sign>[!-/:-@\[-`{-~])|(?P<run>\*+|_+)|[^\\*_]+|\\")
-_DEEPEST = 8
-"""Runs among which a beginning is looked for, so that a line is read once."""
-
-_SPOKEN = "()"
-"""What stays escaped, as our own notation reads it."""
+_DEEPEST = 8  # runs among which a beginning is looked for, so that a line is read once
+_SPOKEN = "()"  # what stays escaped, as our own notation reads it
 
 
 @dataclass(slots=True)
@@ -115,9 +112,7 @@ _OPENED = re.compile(r"/\*|\[\[")
 _CLOSINGS = {"/*": re.compile(r"\*/"), "[[": re.compile(r"]]|\n[ \t]?\r?\n")}
 """What ends a boneyard, and what a note: a blank line, too, and then it is none."""
 
-_UNSEEN = "\0"
-"""Stands for each character of a note or a boneyard; no source holds it."""
-
+_UNSEEN = "\0"  # stands for each character of a note or a boneyard; no source holds it
 _HOLES = re.compile(f" {_UNSEEN}+(?= |$)|{_UNSEEN}+")
 _INSIDE = re.compile("(?P<end>\r\n|[\n\r\x85\u2028\u2029])|.")
 _TITLE = re.compile(r"[^\W_][\w ]*:")
@@ -127,8 +122,7 @@ _CONTINUES = ("MORE", "CONT'D", "CONT’D", "CONTINUED")
 """What a printed page says where a dialogue goes on over its edge."""
 
 _WIDE = str.maketrans("＠＾", "@^")
-LONGEST_CUE = 256
-"""Characters of a line that may still name a speaker."""
+LONGEST_CUE = 256  # characters of a line that may still name a speaker
 
 _ACTION = "an action in capitals begins with '!'"
 _CUE = "a cue stands alone on its line, a blank line above it, its words right under it"

@@ -55,12 +55,8 @@ def _sounds(scene: Scene) -> Iterator[tuple[str, SoundStep]]:
             yield f"{part.kind}-{numbers[part.kind]}", part
 
 
-MOST_PLAYERS = 200
-"""Each of them may hear every line: all of a scene's lines may be many."""
-
-MOST_TOOLS = 1000
-"""Each player may be offered all of them."""
-
+MOST_PLAYERS = 200  # each of them may hear every line: all of a scene's lines may be many
+MOST_TOOLS = 1000  # each player may be offered all of them
 NO_VARIABLES: Mapping[str, str] = {}
 
 READ_APART = ("vars", "matrix", "include", "script", "players", "tools", "on", "lines")

@@ -40,8 +40,7 @@ def slug(name: str) -> str:
     return f"{joined}-" if joined == "latest" or is_device(joined) else joined
 
 
-_FORBIDDEN = frozenset('<>:"|?*\\')
-"""Signs that no file's name may have on Windows."""
+_FORBIDDEN = frozenset('<>:"|?*\\')  # signs that no file's name may have on Windows
 
 
 def identity(path: str, variant: str = "") -> str:
@@ -82,14 +81,10 @@ def shortened(name: str) -> str:
 LONGEST_WORD = 200
 """Characters of a word, or a name, that is looked up among known ones; nothing known is nearly so long."""
 
-MOST_KNOWN = 300
-"""Known names among which the nearest one is looked for: the first of them."""
+MOST_KNOWN = 300  # known names among which the nearest one is looked for: the first of them
+NEAR = 0.6  # how alike a known word must be, from 0 to 1, to be the one that was meant
 
-NEAR = 0.6
-"""How alike a known word must be, from 0 to 1, to be the one that was meant."""
-
-_COMPARED = 4
-"""Known words that are compared with care, of those that share most letters in order."""
+_COMPARED = 4  # known words that are compared with care, of those that share most letters in order
 
 LINE_OPTIONS = frozenset(
     (
@@ -106,9 +101,7 @@ STEP_WORDS = frozenset(
 
 HEARING_WORDS = frozenset(("everyone", "nobody"))
 
-RESERVED = LINE_OPTIONS | STEP_WORDS | HEARING_WORDS
-"""Words that cannot be players' names."""
-
+RESERVED = LINE_OPTIONS | STEP_WORDS | HEARING_WORDS  # words that cannot be players' names
 HINTS = tomllib.loads(Path(__file__).with_name("hints.toml").read_text("utf-8"))
 """What errors make their hints of."""
 
@@ -118,8 +111,7 @@ SPEAKER_WORDS, TEXT_WORDS = (tuple(HINTS[key].split()) for key in ("speaker", "t
 MEANT: Mapping[str, tuple[str, ...]] = {key: tuple(others.split()) for key, others in HINTS["meant"].items()}
 """Keys of scenes, and what others call them."""
 
-ELSEWHERE: Mapping[str, str] = HINTS["elsewhere"]
-"""Keys of one place that are sought in others, and where they stand."""
+ELSEWHERE: Mapping[str, str] = HINTS["elsewhere"]  # keys of one place that are sought in others, and where they stand
 
 
 def automatic_id(player: str, ordinal: int) -> str:
@@ -210,15 +202,9 @@ XAI_VOICES = (
 )
 """Voices of Grok. Source: fal.ai, xai/grok-voice/realtime, read 2026-11-27. There may be others."""
 
-CUSTOM_PREFIX = "voice_"
-"""The id of a custom voice starts so."""
-
-DEFAULT_VOICE = "marin"
-"""Of OpenAI's voices, one of the two that OpenAI recommends."""
-
-MISSPELT = 0.8
-"""How alike a voice and a known one must be to be taken for it misspelt, where other voices are possible."""
-
+CUSTOM_PREFIX = "voice_"  # the id of a custom voice starts so
+DEFAULT_VOICE = "marin"  # of OpenAI's voices, one of the two that OpenAI recommends
+MISSPELT = 0.8  # how alike a voice and a known one must be to be taken for it misspelt, where other voices are possible
 DEFAULT_TRANSCRIPTION = "gpt-transcribe"
 """The model that writes down a person's words, where the endpoint is OpenAI's or unknown.
 
@@ -256,8 +242,7 @@ KNOWN_ENDPOINTS = {
 VOICES = {name: known.voices for name, known in KNOWN_ENDPOINTS.items()}
 """Voices by endpoint."""
 
-KINDS = (*VOICES, "ga", "beta")
-"""What the server of an address may be said to be like."""
+KINDS = (*VOICES, "ga", "beta")  # what the server of an address may be said to be like
 
 _URL = re.compile(r"(?:(?P<kind>[^:/+]*)\+)?wss?://", re.IGNORECASE)
 
@@ -357,14 +342,9 @@ shimmer, verse"
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 """Endings of recordings in a folder."""
 
-PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
-"""How pictures begin, and what they are."""
-
-LARGEST_PICTURE = 10 * 1024**2
-"""Bytes of a cover: programs that play sound leave out larger ones, or stop."""
-
-BESIDE = "it is looked for beside the scene"
-"""A hint about a file that is not there."""
+PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}  # how pictures begin, and what they are
+LARGEST_PICTURE = 10 * 1024**2  # bytes of a cover: programs that play sound leave out larger ones, or stop
+BESIDE = "it is looked for beside the scene"  # a hint about a file that is not there
 
 
 def resolve_path(scene: str, name: str) -> Path:

@@ -408,8 +408,7 @@ def _as_json(value: object) -> object:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
 
 
-KEY_FORMAT = 1
-"""Counts up when what a line's key is made of changes: then no line of an older take is taken over."""
+KEY_FORMAT = 1  # counts up when what a line's key is made of changes: then no line of an older take is taken over
 
 _OF_LINE = (
     "player", "words", "direction", "prompt", "improvised", "max_output_tokens", "takes", "pick", "apart", "output",

@@ -17,13 +17,9 @@ from tau_stage.scene.source import Position, Source
 from tau_stage.scene.units import wrong
 from tau_stage.text import composed, folded
 
-MOST_NAME_WORDS = 4
-"""Words before a colon that are still taken for a name, where they are not all in capitals."""
-
+MOST_NAME_WORDS = 4  # words before a colon that are still taken for a name, where they are not all in capitals
 LONGEST_NAME = 64
-_FURTHEST = 160
-"""Characters of a line among which a name is looked for, so that each line is read once."""
-
+_FURTHEST = 160  # characters of a line among which a name is looked for, so that each line is read once
 _COLON = re.compile("[:\uff1a\ufe55\u2236]")
 _DATE = r"(?:\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{2,4})"
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2}){0,2}(?:[.,]\d{1,6})?(?:\s?[AaPp]\.?[Mm]\b\.?|Z)?"

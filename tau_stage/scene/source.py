@@ -14,11 +14,8 @@ from tau_stage.errors import LFS_HINT, LFS_PROBLEM, SceneError, is_lfs_pointer
 from tau_stage.scene.names import listed, nearest
 from tau_stage.text import columns
 
-LARGEST_BYTES = 2 * 1024 * 1024
-"""A scene of a thousand pages; whatever is larger is no scene."""
-
-WIDEST = 100
-"""Characters of a source line that an error shows."""
+LARGEST_BYTES = 2 * 1024 * 1024  # a scene of a thousand pages; whatever is larger is no scene
+WIDEST = 100  # characters of a source line that an error shows
 
 # YAML 1.1 breaks lines at these (section 5.4); our line numbers must be its line numbers.
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")

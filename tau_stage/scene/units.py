@@ -34,9 +34,7 @@ TRUE_PEAK = r"^-?\d+(\.\d+)? ?dBTP$"
 GAINS_DB = (-60.0, 24.0)
 LOUDNESSES = (-40.0, -8.0)
 PEAKS_DB = (-20.0, 0.0)
-BIT_RATES = (32, 64, 96, 128, 160, 192, 256, 320)
-"""Kilobits per second that an MP3 may have."""
-
+BIT_RATES = (32, 64, 96, 128, 160, 192, 256, 320)  # kilobits per second that an MP3 may have
 SAMPLE_RATES = {24_000: "24 kHz", 48_000: "48 kHz"}
 
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,12})?", re.ASCII)

@@ -83,8 +83,7 @@ MEANINGS: Mapping[str, str] = HINTS["signs"]
 
 LONGEST_CORRECTION = 400
 
-DEEPEST = 50
-"""How deep a scene may be nested."""
+DEEPEST = 50  # how deep a scene may be nested
 
 _SCANNED = re.compile(r"while scanning an? (alias|anchor|tag|block scalar|quoted scalar)")
 _COMMENT = re.compile(r"(?<!\s)\s{2,}#|\s#\s")
@@ -153,8 +152,7 @@ def _below(line: str, column: int) -> str | None:
     return _mended(shown, "write it under its key")
 
 
-MOST_SHOWN = 12
-"""Lines of a hint that shows several."""
+MOST_SHOWN = 12  # lines of a hint that shows several
 
 
 def with_dashes(source: Source, first: Position, hint: str) -> str:

@@ -31,8 +31,7 @@ MOST_COMPARED = 4_000_000
 Edit = tuple[Literal["equal", "replace", "delete", "insert"], int, int, int, int]
 """What becomes of ``a[1:2]`` in ``b[3:4]``, as ``difflib`` tells it."""
 
-MOST_MEASURED = 1_000_000_000
-"""Words of one times words of the other whose distance is measured exactly: half a second."""
+MOST_MEASURED = 1_000_000_000  # words of one times words of the other whose distance is measured exactly: half a second
 
 _ALONE = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
