@@ -37,7 +37,10 @@ class Diagnostics:
 
     def add(self, path: Path, problem: str, hint: str = "", *, key: bool = False) -> None:
         """Note an error at a value, or at its key."""
-        self.noted.append(self.document.error(path, problem, hint, key=key))
+        self._note(path, self.document.error(path, problem, hint, key=key))
+
+    def _note(self, path: Path, error: SceneError) -> None:
+        self.noted.append(error)
         self._wrong.update(path[:length] for length in range(len(path) + 1))
 
     def remark(self, path: Path, problem: str, hint: str) -> None:
@@ -69,12 +72,7 @@ class Diagnostics:
     ) -> dict[str, Node]:
         """Return the entries whose keys are options of a model; the others are noted.
 
-        Args:
-            entries: Of the document.
-            model: Whose options they are.
-            path: Where they stand.
-            owner: What errors call their mapping; empty: what the model's form says.
-            without: An option that is none here.
+        Errors call their mapping ``owner``, else what the model's form says; the option ``without`` is none here.
         """
         options = tuple(option for option in model.options() if option != without)
         for key in (key for key in entries if key not in options):
@@ -98,13 +96,10 @@ class Diagnostics:
         source = self.document.source_of(path)
         if (line := (source.path, place.line)) not in self._misread:  # it may hold any number of keys
             self._misread[line] = misread(source, place.line)
-        found = self._misread[line]
-        if found is None:
-            return False
-        self.noted.append(found)
-        self._wrong.update(path[:length] for length in range(len(path) + 1))
-        self.meant.update(("players", "lines"))  # they may be missing because of this
-        return True
+        if found := self._misread[line]:
+            self._note(path, found)
+            self.meant.update(("players", "lines"))  # they may be missing because of this
+        return found is not None
 
     def load(self, model: type[ModelT], node: Node, path: Path) -> ModelT | None:
         """Load a mapping of the document, or its short form, as a model; None where it is none, or wrong."""
@@ -150,12 +145,7 @@ class Diagnostics:
     ) -> ModelT | None:
         """Build a model from values of the document without the wrong ones; None if it is wrong as a whole.
 
-        Args:
-            model: What to make.
-            values: As the document has them.
-            path: Where they stand.
-            owner: What an error calls them; empty: what the model's form says.
-            at: The key by which the part is known, where that stands within it.
+        Errors call it ``owner``, else what the model's form says; ``at`` is the key by which the part is known.
         """
         if issubclass(model, LocatedModel):
             line = self.document.place(at or path, key=True).line

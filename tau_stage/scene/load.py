@@ -7,7 +7,7 @@ from pathlib import Path as FilePath
 
 from tau_stage.scene.builders import Steps, load_cues
 from tau_stage.scene.compose import Variant, fill_in, include, script_into_lines, variables, variants
-from tau_stage.scene.diagnostics import Diagnostics
+from tau_stage.scene.diagnostics import Diagnostics, ModelT
 from tau_stage.scene.model import AnyStep, Cascade, Player, Scene, SoundStep, ToolDefinition, parts_of
 from tau_stage.scene.names import cue_id, key_meant
 from tau_stage.scene.source import Key, Locations, Source, read_source
@@ -144,17 +144,13 @@ def _scene(errors: Diagnostics, entries: dict[str, Node], named: Mapping[str, st
 
 def _tools(node: Node, errors: Diagnostics) -> dict[str, ToolDefinition]:
     tools = errors.mapping(node, ("tools",), "tools", "write each tool's name, then what it does") or {}
-    _refuse_more(tools, MOST_TOOLS, "tools", errors)
-    return {
-        name: errors.load(ToolDefinition, node, ("tools", name)) or ToolDefinition() for name, node in tools.items()
-    }
+    return _named(ToolDefinition, tools, MOST_TOOLS, "tools", errors)
 
 
 def _without_dashes(node: Node, errors: Diagnostics) -> str:
     """Return a hint that shows the players of a list as the entries of a mapping."""
-    entries = [*map(_entry, node)] if isinstance(node, list) else [None]
-    shown = [entry for entry in entries if entry is not None]
-    if len(shown) < len(entries) or not 0 < len(shown) <= MOST_SHOWN:
+    shown = [*map(_entry, node)] if isinstance(node, list) else []
+    if not 0 < len(shown) <= MOST_SHOWN or "" in shown:
         return "write each player's name, then what is special: 'clerk: {voice: ash}'"
     head, _ = errors.document.around(("players", 0))
     if head.strip() != "-":
@@ -163,49 +159,43 @@ def _without_dashes(node: Node, errors: Diagnostics) -> str:
     return f"write them without dashes:{between}{between.join(shown)}"
 
 
-def _entry(player: Node) -> str | None:
-    """Write a player of a list as an entry of a mapping; None where it has no name, or what cannot be shown."""
-    name: Node
-    options: Node = {}
+def _entry(player: Node) -> str:
+    """Write a player of a list as an entry of a mapping; empty where it has no name, or what cannot be shown."""
+    name: object = player
+    options: object = {}
     match player:
-        case str():
-            name = player
-        case dict() if "name" in player:
-            name, options = player["name"], {key: value for key, value in player.items() if key != "name"}
-        case dict() if len(player) == 1:
-            ((name, options),) = player.items()
-        case _:
-            return None
-    if not (
-        name
-        and isinstance(name, str)
-        and isinstance(options, dict)
-        and all(isinstance(value, str) for value in options.values())
-    ):
-        return None
+        case {"name": name, **rest}:
+            options = rest
+        case {**entries} if len(entries) == 1:
+            ((name, options),) = entries.items()
+    if not (name and isinstance(options, dict) and all(isinstance(value, str) for value in (name, *options.values()))):
+        return ""
     known = Player.options()
-    keys = [key if key in known else key_meant(key, known) or key for key in options]
-    inside = ", ".join(f"{key}: {in_brackets(str(value))}" for key, value in zip(keys, options.values(), strict=True))
-    return f"{yaml_scalar(name)}: {{{inside}}}" if inside else f"{yaml_scalar(name)}:"
+    inside = ", ".join(
+        f"{key if key in known else key_meant(key, known) or key}: {in_brackets(str(value))}"
+        for key, value in options.items()
+    )
+    return f"{yaml_scalar(str(name))}: {{{inside}}}" if inside else f"{yaml_scalar(str(name))}:"
 
 
-def _refuse_more(entries: dict[str, Node], most: int, what: str, errors: Diagnostics) -> None:
-    """Read no further where there are more entries than all else is multiplied by."""
+def _named(
+    kind: type[ModelT], entries: dict[str, Node], most: int, what: str, errors: Diagnostics
+) -> dict[str, ModelT]:
+    """Load parts by name; read no further where there are more of them than all else is multiplied by."""
     if len(entries) > most:
         problem = f"the scene has {len(entries):,} {what}, and {most:,} is the limit"
         errors.add((what, list(entries)[most]), problem, "part the scene into several", key=True)
         errors.raise_any()
+    return {name: errors.load(kind, node, (what, name)) or kind() for name, node in entries.items()}
 
 
 def _players(node: Node, errors: Diagnostics) -> dict[str, Player]:
-    entries = errors.mapping(
-        node, ("players",), "players", "" if isinstance(node, dict) else _without_dashes(node, errors)
-    )
+    hint = "" if isinstance(node, dict) else _without_dashes(node, errors)
+    entries = errors.mapping(node, ("players",), "players", hint)
     if entries == {} and "players" not in errors.meant:
         errors.add(("players",), "the scene has no players", "name them under 'players:', like 'clerk: {voice: ash}'")
     entries = entries or {}
-    _refuse_more(entries, MOST_PLAYERS, "players", errors)
-    players = {name: errors.load(Player, value, ("players", name)) or Player() for name, value in entries.items()}
+    players = _named(Player, entries, MOST_PLAYERS, "players", errors)
     check_names(players, errors)
     return players
 
