@@ -20,6 +20,7 @@ from tau_stage.scene.expect import CallWanted, Expect, Says, Tolerances
 from tau_stage.scene.load import load_scene
 from tau_stage.scene.model import (
     EVENTS,
+    STEP_WORDS,
     Cascade,
     Cue,
     CutIn,
@@ -33,7 +34,6 @@ from tau_stage.scene.model import (
     Together,
     ToolDefinition,
 )
-from tau_stage.scene.names import STEP_WORDS
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage.people import people_of
 from tau_stage.take.take_model import Take

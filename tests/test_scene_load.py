@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.builders import WORDS as WORDS_OF_STEPS
 from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.model import (
     EVENTS,
@@ -38,6 +37,7 @@ from tau_stage.scene.model import (
     TranscriptionOptions,
     When,
 )
+from tau_stage.scene.model import WORDS as WORDS_OF_STEPS
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
 

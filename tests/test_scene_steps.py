@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.builders import WORDS
 from tau_stage.scene.load import load_scene, parse_scene
-from tau_stage.scene.model import CallEvent, FailureEvent, Line, Not, SilenceEvent, SpeechEvent
-from tau_stage.scene.names import RESERVED
+from tau_stage.scene.model import RESERVED, WORDS, CallEvent, FailureEvent, Line, Not, SilenceEvent, SpeechEvent
 from tau_stage.scene.plan import (
     Cut,
     ImprovisePlan,

@@ -4,23 +4,21 @@ Everything else is read by ``Diagnostics.load``, as its ``fields.Form`` says.
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 
 from pydantic_core import PydanticCustomError
 
 from tau_stage.scene import model
 from tau_stage.scene.diagnostics import Diagnostics
-from tau_stage.scene.names import LINE_OPTIONS, MEANT, SPEAKER_WORDS, STEP_WORDS, TEXT_WORDS, did_you_mean, listed
+from tau_stage.scene.model import LINE_OPTIONS, STEP_WORDS, WORDS
+from tau_stage.scene.names import MEANT, SPEAKER_WORDS, TEXT_WORDS, did_you_mean, listed
 from tau_stage.scene.script import parse_speech
 from tau_stage.scene.yaml_text import Node, Path
 from tau_stage.scene.yaml_traps import quoted, with_dashes, yaml_scalar
 from tau_stage.text import composed, folded
 
 Entries = dict[str, Node]
-
-WORDS = (*model.ROLES, "sfx", "bed", "together", "improvise", "listen", "pause")
-"""The words that start a step which is no player's line; the first that is there decides."""
 
 _OWNERS = {"prompt": "a prompt", "user": "a user item", "assistant": "an assistant item"}
 
@@ -29,15 +27,15 @@ _MARKUP = re.compile(r"\{\{[^{}]*\}\}|\$\{[^{}]*$|\[[^\[\]]*$|</?[a-z][^<>]*>")
 _BESIDE = re.compile(r"(.+?)\s*[(\[](.+)[)\]]")
 
 
-def _line_meant(key: str, words: str, players: Collection[str]) -> str:
+def _line_meant(key: str, words: str, players: frozenset[str]) -> str:
     """Return a line as it should be whose key holds more than its speaker's name; empty, if it is something else."""
     if (beside := _BESIDE.fullmatch(key)) and beside[1] in players:
         return f"{beside[1]}: {yaml_scalar(f'({beside[2]}) {words}')}"
-    names = re.split(r"\s*(?:->|=>|\u2192)\s*", key)
-    if len(names) > 1 and all(name in players for name in names):
-        return f"{{{quoted(names[0])}: {quoted(words)}, to: [{', '.join(map(quoted, names[1:]))}]}}"
+    speaker, *hearers = names = re.split(r"\s*(?:->|=>|\u2192)\s*", key)
+    if hearers and players >= {*names}:
+        return f"{{{quoted(speaker)}: {quoted(words)}, to: [{', '.join(map(quoted, hearers))}]}}"
     names = re.split(r"\s*(?:[&,+/]|\band\b)\s*", key)
-    if len(names) > 1 and all(name in players for name in names):
+    if names[1:] and players >= {*names}:
         return f"together: [{', '.join(f'{{{quoted(name)}: {quoted(words)}}}' for name in names)}]"
     return ""
 
@@ -149,7 +147,7 @@ class Steps:
             self.errors.add(here, f"'{key}' starts no step", hint, key=True)
         elif self.players:
             hint = did_you_mean(key, self.players, f"players: {listed(self.players)}")
-            if isinstance(value, str) and (meant := _line_meant(key, value, self.players)):
+            if isinstance(value, str) and (meant := _line_meant(key, value, frozenset(self.players))):
                 hint = self.rewritten(meant, here, key=True)
             elif step := next((word for word in WORDS if folded(key) in MEANT.get(word, ())), ""):
                 hint = f"did you mean '{step}'?"

@@ -22,7 +22,8 @@ MOST_VARIED = 300_000  # values of a scene times its variants: each variant is r
 MOST_INCLUDED = 50
 MOST_FILLED = 2_000_000  # characters that all variables of a scene come to, where they stand: as many as a scene has
 
-_PLACE = re.compile(r"\$\$\{|\$\{([^}\n]*)\}")
+# A place holds no other's beginning, so that whatever begins one is read once.
+_PLACE = re.compile(r"\$\$\{|\$\{((?:[^}\n$]|\$(?!\{))*)\}")
 _NAME = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 
 Entries = dict[str, Node]
@@ -115,7 +116,7 @@ def _check_variable(path: Path, values: list[str], errors: Diagnostics) -> None:
     if not _NAME.fullmatch(str(path[1])):
         hint = "write letters, digits, '-' and '_', a letter first"
         errors.add(path, f"'{path[1]}' cannot be a variable", hint, key=True)
-    if any(place[1] for value in values for line in value.split("\n") for place in _PLACE.finditer(_closed(line))):
+    if any(place[1] for value in values for place in _PLACE.finditer(value)):
         errors.add(path, "a variable holds no variable", "write the text out")
 
 
@@ -124,11 +125,6 @@ def fill_in(entries: Entries, values: Mapping[str, str], errors: Diagnostics) ->
     kept = {key for key in entries if key.startswith("x-") or key in ("vars", "matrix", "include")}
     filling = _Substitution(values, errors)
     return {key: node if key in kept else filling.filled(node, (key,)) for key, node in entries.items()}
-
-
-def _closed(line: str) -> str:
-    """Return a line up to its last brace: no place ends behind it, so whatever begins before it is read once."""
-    return line[: line.rfind("}") + 1]
 
 
 class _Substitution:
@@ -152,11 +148,7 @@ class _Substitution:
         if path[-1] == "id" and len(path) > 1 and isinstance(path[-2], int):
             self._errors.add(path, "an id holds no variable, as ids name files", "write it out")
             return "x"
-        return type(node)("\n".join(self._line(line, path) for line in node.split("\n")))
-
-    def _line(self, line: str, path: Path) -> str:
-        places = _closed(line)
-        return _PLACE.sub(lambda place: self._value(place, path), places) + line[len(places) :].replace("$${", "${")
+        return type(node)(_PLACE.sub(lambda place: self._value(place, path), node))
 
     def _value(self, place: re.Match[str], path: Path) -> str:
         name = place[1]

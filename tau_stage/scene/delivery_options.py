@@ -109,16 +109,8 @@ class Mix(SceneModel):
         strays=dict.fromkeys((*_BESIDE, "lines"), "write it beside 'mix', below deliver"),
     )
 
-    loudness: Lufs = Field(
-        -16.0,
-        description="Integrated loudness, like -16 LUFS. Default: -16 LUFS.",
-        json_schema_extra={"default": "-16 LUFS"},
-    )
-    peak: TruePeak = Field(
-        -1.0,
-        description="True peak that is not exceeded, like -1 dBTP. Default: -1 dBTP.",
-        json_schema_extra={"default": "-1 dBTP"},
-    )
+    loudness: Lufs = option("Integrated loudness, like -16 LUFS. Default: -16 LUFS.", -16.0, shown="-16 LUFS")
+    peak: TruePeak = option("True peak that is not exceeded, like -1 dBTP. Default: -1 dBTP.", -1.0, shown="-1 dBTP")
     file: MixFile = option("Its name: .wav, .flac, .ogg or .mp3. Default: mix.wav.", "mix.wav")
     bitrate: BitRate | None = option(
         "Of an MP3, like 128 kbps; above 160 kbps at 48 kHz only. Default: about half the most."
@@ -158,10 +150,10 @@ class Deliver(SceneModel):
     )
 
     mix: Mix | None = Field(default_factory=Mix, description="All stems in one file; none for none.")
-    rate: SampleRate = Field(
+    rate: SampleRate = option(
+        "Rate of the mix, packed stems and exported lines: 24 kHz or 48 kHz. Default: 24 kHz.",
         24_000,
-        description="Rate of the mix, packed stems and exported lines: 24 kHz or 48 kHz. Default: 24 kHz.",
-        json_schema_extra={"default": "24 kHz"},
+        shown="24 kHz",
     )
     stereo: Boolean = option(
         "Two channels for the mix and for the stems of effects and beds: their files keep left and right, "

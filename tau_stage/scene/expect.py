@@ -64,26 +64,30 @@ class Unit:
         """Return one end of a range."""
         if self.unit == "s":  # one way to read durations for all of a scene
             return units.span(text)
-        number, unit = self._parts(text)
+        found = _NUMBER.fullmatch(text.strip().removeprefix("$"))
+        if not found:
+            raise wrong(f"'{text}' is not {self.name}", f"write it like {self.end}")
+        number, unit = float(found[1]), "$" if text.strip().startswith("$") else found[2]
         if unit != self.unit:
             fact = (
                 f"'{unit}' is no unit of {self.name}" if unit else f"{self.name} needs its unit, and '{text}' has none"
             )
-            meant = f"did you mean {self.with_unit(number)}?" if not unit else f"write it like {self.end}"
+            meant = f"did you mean {self.format(number / self.scale)}?" if not unit else f"write it like {self.end}"
             raise wrong(fact, meant)
         if not self.least <= number <= self.most:
             shown = f"{self.format(self.least)} to {self.format(self.most)}"
             raise wrong(f"{self.name} is from {shown}, not {text}", f"write it like {self.end}")
-        return number / 100 if self.unit == "%" else number
+        return number / self.scale
+
+    @property
+    def scale(self) -> int:
+        """How much larger a figure is written than it is."""
+        return 100 if self.unit == "%" else 1
 
     @property
     def end(self) -> str:
         """One end of the example."""
         return re.sub(r"^.*(\.\.|: )|\}$", "", self.example)
-
-    def with_unit(self, figure: float) -> str:
-        """Write a figure that lacked its unit, with it."""
-        return self.format(figure / 100 if self.unit == "%" else figure)
 
     def format(self, figure: float) -> str:
         """Write a figure with its unit, as a decimal fraction.
@@ -91,16 +95,10 @@ class Unit:
         >>> DOLLARS.format(0.000001), DOLLARS.format(0.5)
         ('$0.000001', '$0.5')
         """
-        plain = format(Decimal(f"{figure * 100 if self.unit == '%' else figure:g}"), "f")
+        plain = format(Decimal(f"{figure * self.scale:g}"), "f")
         if self.unit == "$":
             return f"${plain}"
         return f"{plain}{' ' if self.unit in ('LUFS', 'LU') else ''}{self.unit}"
-
-    def _parts(self, text: str) -> tuple[float, str]:
-        found = _NUMBER.fullmatch(text.strip().removeprefix("$"))
-        if not found:
-            raise wrong(f"'{text}' is not {self.name}", f"write it like {self.end}")
-        return float(found[1]), "$" if text.strip().startswith("$") else found[2]
 
     def join(self, end: str, other: str) -> str:
         """Join an end with the unit of the other, where it has none of its own: ``-20`` of ``-20..-14 LUFS``."""
@@ -174,7 +172,9 @@ def _shown(left: str, right: str, unit: Unit) -> str:
     ends = []
     for end, other in ((left, right), (right, left)):
         number = _NUMBER.fullmatch(unit.join(end.strip(), other.strip()))
-        ends.append(unit.with_unit(float(number[1])) if number and not number[2] else number[0] if number else end)
+        ends.append(
+            unit.format(float(number[1]) / unit.scale) if number and not number[2] else number[0] if number else end
+        )
     shown = "..".join(ends)
     try:
         _of_text(shown, unit)

@@ -314,9 +314,11 @@ def option(
     *,
     alias: str | None = None,
     exclude: bool | None = None,
+    shown: str | None = None,
 ) -> Default:
-    """Make a field of the scene language that has a default: an editor shows its description."""
-    made: Default = Field(default, description=description, alias=alias, exclude=exclude)
+    """Make a field of the scene language that has a default: an editor shows its description, and it as ``shown``."""
+    extra: JsonSchemaValue | None = {"default": shown} if shown else None
+    made: Default = Field(default, description=description, alias=alias, exclude=exclude, json_schema_extra=extra)
     return made
 
 

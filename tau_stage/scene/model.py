@@ -431,6 +431,13 @@ ROLES: dict[str, Literal["system", "user", "assistant"]] = {
 }
 """The words of the steps that put an item into a conversation, and the item's role."""
 
+WORDS = (*ROLES, "sfx", "bed", "together", "improvise", "listen", "pause")
+"""The words that start a step which is no player's line; the first that is there decides."""
+
+STEP_WORDS = frozenset((*WORDS, *SoundStep.options()))  # words of such a step
+LINE_OPTIONS = frozenset((*Line.options(), "hears")).difference(("improvise",))  # words that stand beside a speaker
+RESERVED = LINE_OPTIONS | STEP_WORDS | {"everyone", "nobody"}  # words that cannot be players' names
+
 
 class Cascade(SceneModel):
     """What may stand on a player, or once for all players at the top of the scene."""

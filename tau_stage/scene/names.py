@@ -86,22 +86,6 @@ NEAR = 0.6  # how alike a known word must be, from 0 to 1, to be the one that wa
 
 _COMPARED = 4  # known words that are compared with care, of those that share most letters in order
 
-LINE_OPTIONS = frozenset(
-    (
-        *("id", "direction", "to", "hears", "takes", "pick", "pause", "cut_in", "expect", "timeout", "when", "note"),
-        *("conversation", "max_output_tokens", "metadata", "tools", "tool_choice", "output", "reasoning", "commentary"),
-    )
-)
-"""Words that stand beside a speaker."""
-
-STEP_WORDS = frozenset(
-    ["prompt", "user", "assistant", "pause", "sfx", "bed", "gain", "until", "heard", "together", "improvise", "listen"]
-)
-"""Words that start a step which is no player's line, or stand beside one."""
-
-HEARING_WORDS = frozenset(("everyone", "nobody"))
-
-RESERVED = LINE_OPTIONS | STEP_WORDS | HEARING_WORDS  # words that cannot be players' names
 HINTS = tomllib.loads(Path(__file__).with_name("hints.toml").read_text("utf-8"))
 """What errors make their hints of."""
 

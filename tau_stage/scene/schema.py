@@ -6,8 +6,7 @@ from pydantic.json_schema import JsonSchemaValue
 
 from tau_stage.scene.expect import CallWanted
 from tau_stage.scene.fields import IGNORED, SCALAR, EditorSchema, SceneModel
-from tau_stage.scene.model import Line, Scene
-from tau_stage.scene.names import RESERVED
+from tau_stage.scene.model import RESERVED, Line, Scene
 
 ID = "https://json-schema.org/draft/2020-12/schema"
 

@@ -361,13 +361,7 @@ def written_lines(scene: model.Scene) -> Iterator[tuple[str, model.Line]]:
 
 LONGEST_NAME = 64
 
-OF_MODELS = frozenset(
-    (
-        *("voice", "model", "endpoint", "speed", "reasoning", "output", "max_output_tokens", "tools", "tool_choice"),
-        *("turn_detection", "transcription", "hears", "hears_as", "hearing", "label_speakers", "setup", "commentary"),
-    )
-)
-"""Options of a player that mean nothing where a person plays."""
+OF_PEOPLE = ("direction", "persona", "accent", "pace", "human", "pan", "stand_in")  # options of who may be a person
 
 _UNFIT = re.compile(r'[\x00-\x1f\x7f/\\<>:"|?*]')
 
@@ -384,7 +378,7 @@ def check_names(players: Iterable[str], errors: Diagnostics) -> None:
 def _wrong_name(name: str, taken: Mapping[str, str]) -> tuple[str, str] | None:
     """Return what is wrong with a player's name, and what to do; ``taken`` are the names before it, by file name."""
     short = names.slug(name)
-    if name in names.RESERVED:
+    if name in model.RESERVED:
         return f"'{name}' is a word of the scene language and cannot be a player", "choose another name"
     if not re.search(r"[^\W_]", name) or len(name) > LONGEST_NAME or _UNFIT.search(name) or name != name.strip():
         hint = f"write letters, digits, spaces, '-' and the like, at most {LONGEST_NAME}, without / \\ : ? *"
@@ -490,7 +484,7 @@ def _check_person(name: str, player: model.Player, path: Path, checks: SceneChec
             hint = "write 'human: mic' beside it, or remove it"
             errors.add((*path, "stand_in"), f"player '{name}' is no human, and needs no stand-in", hint, key=True)
         return
-    for key in sorted(player.model_fields_set & OF_MODELS):
+    for key in sorted(player.model_fields_set.difference(OF_PEOPLE)):
         hint = "remove it, or remove 'human:'"
         errors.add((*path, key), f"player '{name}' is a human, and has no '{key}'", hint, key=True)
     if player.human not in ("mic", "tty"):

@@ -13,7 +13,7 @@ import yaml
 
 from tau_stage.errors import SceneError
 from tau_stage.scene import yaml_traps
-from tau_stage.scene.names import RESERVED
+from tau_stage.scene.model import RESERVED
 from tau_stage.scene.source import Location, Position, Quoted, Source
 from tau_stage.text import composed
 

@@ -13,7 +13,8 @@ from typing import Any, TypeGuard
 from yaml import MarkedYAMLError
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.names import HINTS, LINE_OPTIONS, RESERVED
+from tau_stage.scene.model import LINE_OPTIONS, RESERVED
+from tau_stage.scene.names import HINTS
 from tau_stage.scene.source import Position, Source
 
 SPACES = "\u00a0\u2002\u2003\u2007\u2009\u202f\u3000"
