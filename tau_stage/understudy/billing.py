@@ -23,11 +23,12 @@ LEAST_REASONING, MOST_REASONING = 15, 30
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One thing in the context, and its tokens; the same ``key`` is the same thing, unchanged."""
+    """One thing in the context, and its tokens; what has the same key and version is the same thing, unchanged."""
 
     key: str
     text: int = 0
     audio: int = 0
+    version: int = 0
 
 
 def user_tokens(samples: int, rate: int) -> int:

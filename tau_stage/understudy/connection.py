@@ -146,8 +146,8 @@ class Connection:
         self._visit.received.append(kind[1].decode(errors="replace") if kind else "")
         for event in reply.events:
             kept = self._dialogue.items.get(event.item.id) if isinstance(event, server_events.PlacedItemEvent) else None
-            if kept and kept.audio is not None and kept.item.role == "user":
-                self._visit.heard[kept.item.id] = kept.sound or Pcm()
+            if kept and kept.audio is not None and kept.kind == "user":
+                self._visit.heard[kept.id] = kept.sound or Pcm()
 
     async def _perform(self, run: ResponseRun) -> None:
         interrupted = [other for other in self._dialogue.running.values() if other.stopped and other is not run]
@@ -266,7 +266,7 @@ class Connection:
         twice = self._server.ordered_fault(faults.RepeatedEvents) is not None
         async with self._sending:
             for event in events:
-                if isinstance(event, server_events.ResponseDone) and event.response.usage:
+                if self._server.keeps_visits and isinstance(event, server_events.ResponseDone):
                     self._visit.bill[event.response.id] = event.response.usage
                 for frame in self._frames(event.model_copy(update={"event_id": self._dialogue.fresh("event")})):
                     for _ in range(1 + twice):

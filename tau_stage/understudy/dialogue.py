@@ -47,8 +47,8 @@ from tau_stage.understudy.settings import (
     update_session,
     voice_name,
 )
-from tau_stage.understudy.sound_store import BlobStore, KnownSpeech
-from tau_stage.understudy.stored_items import InvalidAudio, StoredItem, decode_base64, store_item
+from tau_stage.understudy.sound_store import BlobRef, KnownSpeech
+from tau_stage.understudy.stored_items import InvalidAudio, ItemStore, StoredItem, decode_base64, read_item
 
 EXPECTED = {
     "string_type": "a string",
@@ -185,7 +185,7 @@ class Dialogue:
         responses: How many have ended.
         has_spoken: Whether sound was made: from then on the voice is fixed.
         known_speech: What was said lately on this server, for transcripts.
-        blobs: Keeps the sounds of this server.
+        store: Keeps the items of this server.
         is_deployment: Whether a deployment was dialled: which model it has is its own business.
         input: What was appended and is no item yet.
         turn_detector: Turn detection, while it is on and something was heard.
@@ -200,7 +200,7 @@ class Dialogue:
     responses: int = 0
     has_spoken: bool = False
     known_speech: KnownSpeech = field(default_factory=KnownSpeech)
-    blobs: BlobStore = field(default_factory=BlobStore)
+    store: ItemStore = field(default_factory=ItemStore)
     is_deployment: bool = False
     input: InputBuffer = field(default_factory=InputBuffer)
     turn_detector: TurnDetector | None = None
@@ -229,7 +229,7 @@ class Dialogue:
 
     def _retrieve(self, event: client_events.ConversationItemRetrieve) -> Reply:
         kept = self._known(event.item_id, "retrieve")
-        form = format_of(self.session, "output" if kept.item.role == "assistant" else "input")
+        form = format_of(self.session, "output" if kept.kind == "assistant" else "input")
         return Reply((server_events.ConversationItemRetrieved(item=kept.with_sound(form)),))
 
     def _delete(self, event: client_events.ConversationItemDelete) -> Reply:
@@ -269,10 +269,12 @@ class Dialogue:
         item_id = event.item.id or self.fresh("item")
         if item_id in self.items:
             raise EventRefused("invalid_value", f"An item with id '{item_id}' already exists.", "item.id")
-        kept = store_item(item_id, event.item, format_of(self.session, "input"))
-        return Reply((*self.place(kept, event.previous_item_id), self.item_done(kept.item)))
+        item, audio = read_item(item_id, event.item, format_of(self.session, "input"))
+        return Reply((*self.place(item, audio, event.previous_item_id), self.item_done(item)))
 
-    def place(self, kept: StoredItem, previous: str | None = None) -> list[server_events.ServerEvent]:
+    def place(
+        self, item: Item, audio: Pcm | None = None, previous: str | None = None
+    ) -> list[server_events.ServerEvent]:
         """Put an item into the conversation, and tell of it.
 
         Raises:
@@ -280,23 +282,22 @@ class Dialogue:
         """
         last = next(reversed(self.items), None)
         if previous in {None, "", last}:
-            self.keep(kept)
+            self.keep(item, audio)
         elif previous == "root" or previous in self.items:
             before = list(self.items.items())
             at = 0 if previous == "root" else list(self.items).index(str(previous)) + 1
             self.items = dict(before[:at])
-            self.keep(kept)
+            self.keep(item, audio)
             self.items |= dict(before[at:])
         else:
             message = f"Error creating item: the previous item with id '{previous}' does not exist."
             raise EventRefused("item_not_found", message, "previous_item_id")
-        return [server_events.ConversationItemAdded(previous_item_id=self.before(kept.item.id), item=kept.item)]
+        return [server_events.ConversationItemAdded(previous_item_id=self.before(item.id), item=item)]
 
-    def keep(self, kept: StoredItem) -> None:
-        """Keep an item, in its old place if it is known; its sound goes to the store."""
-        if isinstance(kept.audio, Pcm):
-            kept = replace(kept, audio=self.blobs.put(kept.audio))
-        self.items[kept.item.id] = kept
+    def keep(self, item: Item, audio: Pcm | BlobRef | None = None) -> None:
+        """Keep an item, in its old place if it is known."""
+        kept = self.store.keep(StoredItem.of(item, audio))
+        self.items[kept.id] = kept
 
     def item_done(self, item: Item) -> server_events.ServerEvent:
         """Tell that an item of the client's is whole."""
@@ -317,7 +318,7 @@ class Dialogue:
 
     def _truncate(self, event: client_events.ConversationItemTruncate) -> Reply:
         kept = self._known(event.item_id, "truncate")
-        if kept.audio is None or kept.item.role != "assistant":
+        if kept.audio is None or kept.kind != "assistant":
             raise EventRefused(
                 "unsupported_content_type", "Only model output audio messages can be truncated.", "item_id"
             )
@@ -328,7 +329,7 @@ class Dialogue:
         if event.audio_end_ms > length_ms:
             message = f"Audio content of {length_ms}ms is already shorter than {event.audio_end_ms}ms"
             raise EventRefused("invalid_value", message, names_event=False)
-        self.keep(kept.truncated(event.audio_end_ms * kept.audio.rate // 1000))
+        self.items[kept.id] = kept.truncated(event.audio_end_ms * kept.audio.rate // 1000)
         told = event.model_dump(include={"item_id", "content_index", "audio_end_ms"})
         return Reply((server_events.ConversationItemTruncated(**told),))
 
@@ -376,8 +377,8 @@ class Dialogue:
                 self.input.stopped(item_id, at_ms)
                 span = {"audio_start_ms": from_ms, "audio_end_ms": at_ms}
                 events.append(server_events.TimeoutTriggered(item_id=item_id, **span))
-                reminder = store_item(self.fresh("item"), NOBODY_SPOKE)
-                events += [*self.place(reminder), self.item_done(reminder.item), *self._committed(item_id)]
+                reminder, _ = read_item(self.fresh("item"), NOBODY_SPOKE)
+                events += [*self.place(reminder), self.item_done(reminder), *self._committed(item_id)]
                 transcribed = self._transcribed(item_id, is_silent=True)
         begun = Reply(begin=so_far.begin)
         if detection["create_response"] and not self.active:
@@ -405,7 +406,7 @@ class Dialogue:
         audio = self.input.committed(item_id) or Pcm()
         part = ContentPart(type="input_audio", transcript=None)
         item = Item(id=item_id, type="message", status="completed", role="user", content=(part,))
-        added = self.place(StoredItem(item, audio))
+        added = self.place(item, audio)
         committed = server_events.InputAudioBufferCommitted(previous_item_id=self.before(item_id), item_id=item_id)
         return [committed, *added, self.item_done(item)]
 
@@ -463,7 +464,7 @@ class Dialogue:
                 yield self.items[item.id]
             else:
                 place = f"response.input[{number}]"
-                yield store_item(self.fresh("item"), item, format_of(self.session, "input"), place)
+                yield StoredItem.of(*read_item(self.fresh("item"), item, format_of(self.session, "input"), place))
 
     def context(self, run: ResponseRun) -> tuple[Read, ...]:
         """List what a response reads: instructions and tools first, then the items."""

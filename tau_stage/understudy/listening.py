@@ -20,7 +20,7 @@ from tau_stage.understudy.sound_store import INAUDIBLE, KnownSpeech
 from tau_stage.understudy.stored_items import StoredItem
 from tau_stage.understudy.tool_choice import choose_calls
 
-NOTHING = StoredItem(Item())
+NOTHING = StoredItem.of(Item())
 """Stands for the last item of a conversation that has none."""
 
 COMMENT = "One moment, I will look into that."
@@ -44,24 +44,20 @@ def request_for(run: ResponseRun, known_speech: KnownSpeech) -> SpeechRequest:
         voice=run.voice,
         speed=float(run.settings["audio"]["output"]["speed"]),
         wants_audio=run.settings["output_modalities"] == ["audio"],
-        output=_last_output(read) if last.item.type == "function_call_output" else None,
+        output=last.words if last.kind == "function_call_output" else None,
         own=run.wanted.instructions or "",
-        whisper=last.words if last.item.role == "system" else "",
+        whisper=last.words if last.kind == "system" else "",
         said=tuple(filter(None, _words_of("assistant", read))),
     )
 
 
 def _words_of(role: str, read: Iterable[StoredItem]) -> tuple[str, ...]:
-    return tuple(kept.words for kept in read if kept.item.role == role)
-
-
-def _last_output(read: tuple[StoredItem, ...]) -> str | None:
-    return next((kept.item.output for kept in reversed(read) if kept.item.output), None)
+    return tuple(kept.words for kept in read if kept.kind == role)
 
 
 def asked_with(run: ResponseRun, request: SpeechRequest) -> tuple[str, str]:
     """Tell what a response is asked for with; whoever asks with the same again, right after it, wants another take."""
-    last = run.read[-1].item.id if run.read and run.wanted.input is None else request.user
+    last = run.read[-1].id if run.read and run.wanted.input is None else request.user
     return last, request.own
 
 
@@ -82,7 +78,7 @@ def wanted_calls(run: ResponseRun, request: SpeechRequest) -> list[tuple[str, st
     Outputs that have come are answered in speech, and a line that is asked for is spoken, not acted upon; but a call
     that is required is made, then too.
     """
-    is_answered = bool(run.read) and run.read[-1].item.type == "function_call_output"
+    is_answered = bool(run.read) and run.read[-1].kind == "function_call_output"
     choice, words = run.settings["tool_choice"], (utterance.words for utterance in request.heard if utterance.words)
     if choice == "auto" and (is_answered or requested_line(request)):
         return []
@@ -92,7 +88,7 @@ def wanted_calls(run: ResponseRun, request: SpeechRequest) -> list[tuple[str, st
 def utterances(read: Iterable[StoredItem], known_speech: KnownSpeech) -> Iterator[Utterance]:
     """List what others said in a stretch of a conversation, in order."""
     who = ""
-    others = (kept for kept in read if kept.item.role == "user" and not quoted_line(_text(kept)))
+    others = (kept for kept in read if kept.kind == "user" and not quoted_line(_text(kept)))
     for source, part in ((kept, part) for kept in others for part in kept.item.content or ()):
         if part.type == "input_audio":
             yield Utterance(part.transcript or _known(source, known_speech), who)
@@ -111,15 +107,15 @@ def _written(words: str, who: str) -> Utterance:
 
 
 def _is_answer(kept: StoredItem) -> bool:
-    return kept.item.role == "assistant" or kept.item.type == "function_call"
+    return kept.kind in {"assistant", "function_call"}
 
 
 def _written_last(read: tuple[StoredItem, ...]) -> str:
     """Find the text of the last message of the user, unless it was answered to the end."""
     for kept in reversed(read):
-        if kept.item.role == "user":
+        if kept.kind == "user":
             return _text(kept)
-        if kept.item.role == "assistant" and kept.item.status == "completed":
+        if kept.kind == "assistant" and kept.item.status == "completed":
             return ""
     return ""
 

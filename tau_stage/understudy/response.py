@@ -18,7 +18,6 @@ from tau_stage.understudy.billing import assistant_tokens, reasoning_tokens, res
 from tau_stage.understudy.dialogue import Dialogue
 from tau_stage.understudy.run import ResponseRun
 from tau_stage.understudy.sound_store import BlobRef, load_pcm, read_bytes
-from tau_stage.understudy.stored_items import StoredItem
 
 DELTA_SAMPLES = 4800
 
@@ -59,7 +58,7 @@ class MessageStream:
         self.has_item = True
         yield server_events.OutputItemAdded(response_id=self.run.id, output_index=0, item=item)
         if self.run.conversational:
-            yield from self.dialogue.place(StoredItem(item))
+            yield from self.dialogue.place(item)
         self.has_part = True
         yield server_events.ContentPartAdded(**self._place, part=self._part("", ""))
         if self.audio is None:
@@ -121,7 +120,7 @@ class MessageStream:
         if self.has_item:
             item = self.item
             if item.id in self.dialogue.items:  # it may have been deleted meanwhile
-                self.dialogue.keep(StoredItem(item, self.sent))
+                self.dialogue.keep(item, self.sent)
                 yield self.dialogue.output_done(item)
             yield server_events.OutputItemDone(response_id=self.run.id, output_index=0, item=item)
 
@@ -217,7 +216,7 @@ class CallStream:
         dialogue, run = self.dialogue, self.run
         yield server_events.OutputItemAdded(response_id=run.id, output_index=self.index, item=self.item)
         if run.conversational:
-            yield from dialogue.place(StoredItem(self.item))
+            yield from dialogue.place(self.item)
         for piece in re.findall(r"\w+|\W+", self.arguments):
             yield server_events.FunctionArgumentsDelta(**self._place, delta=piece)
 
@@ -227,7 +226,7 @@ class CallStream:
         yield server_events.FunctionArgumentsDone(**self._place, arguments=self.arguments, name=self.item.name or "")
         self.item = item = self.item.model_copy(update={"status": "completed", "arguments": self.arguments})
         if item.id in dialogue.items:
-            dialogue.keep(StoredItem(item))
+            dialogue.keep(item)
             yield dialogue.output_done(item)
         yield server_events.OutputItemDone(response_id=run.id, output_index=self.index, item=item)
 

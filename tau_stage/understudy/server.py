@@ -22,7 +22,8 @@ from tau_stage.understudy.dialogue import Dialogue
 from tau_stage.understudy.faults import BusyDoor, Fault, Passing, RefuseInBand, SlowHandshake, Strike, What, Where
 from tau_stage.understudy.profiles import CURRENT, Profile, profile_of
 from tau_stage.understudy.settings import new_session
-from tau_stage.understudy.sound_store import BlobStore, KnownSpeech
+from tau_stage.understudy.sound_store import KnownSpeech
+from tau_stage.understudy.stored_items import ItemStore
 
 SESSION_S = 3600
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -54,7 +55,7 @@ class Understudy:
         profile: The model it behaves as, whichever a client asks for; None behaves as the model that is asked for, but
             says nothing before it calls tools.
         known_speech: What was said lately, for transcripts.
-        blobs: Keeps the sounds that its sessions hold.
+        items: Keeps what its sessions hold.
         visits: What it was sent, by connection.
         refused: Openings refused at the upgrade, by time.
 
@@ -73,7 +74,7 @@ class Understudy:
     origins: Collection[str] = ()
     profile: Profile | None = None
     known_speech: KnownSpeech = field(default_factory=KnownSpeech)
-    blobs: BlobStore = field(default_factory=BlobStore)
+    items: ItemStore = field(default_factory=ItemStore)
     visits: list[Visit] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     _opened: int = 0
@@ -114,7 +115,7 @@ class Understudy:
             session,
             profile,
             known_speech=self.known_speech,
-            blobs=self.blobs,
+            store=self.items,
             is_deployment=is_deployment,
         )
         connection = Connection(self, transport, visit, dialogue, codec_for(handshake, profile, self.clock))

@@ -11,7 +11,7 @@ import tempfile
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,13 +22,13 @@ BLOCK = 2**20
 """Bytes read at once."""
 
 
-@dataclass(slots=True, weakref_slot=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class BlobStore:
     """Keeps sounds in a file that nobody else sees, gone with the server; in memory where the disk is full."""
 
     _file: int = -1
     _memory: bytearray | None = None
-    _places: dict[bytes, int] = field(default_factory=dict)
+    _known: dict[tuple[bytes, int], BlobRef] = field(default_factory=dict)
     _end: int = 0
 
     def put(self, audio: Pcm) -> BlobRef:
@@ -38,6 +38,8 @@ class BlobStore:
         >>> blobs.put(Pcm.silence(100))[:40].pcm == Pcm.silence(40)
         True
         """
+        if known := self._known.get((hashlib.sha256(audio.data).digest(), audio.rate)):
+            return known
         entry = self.entry(len(audio), audio.rate)
         entry.append(audio)
         return entry.finish()
@@ -66,11 +68,11 @@ class BlobStore:
         self._memory[place : place + len(data)] = data
         return None
 
-    def settle(self, key: bytes, place: int, size: int) -> int:
+    def settle(self, digest: bytes, written: BlobRef) -> BlobRef:
         """Return where a sound stands that was written. If it was there already, free its place where that can be."""
-        known = self._places.setdefault(key, place)
-        if known != place and self._end == place + size:
-            self._end = place
+        known = self._known.setdefault((digest, written.rate), written)
+        if known is not written and self._end == written.place + 2 * written.samples:
+            self._end = written.place
         return known
 
     def _open(self) -> None:
@@ -95,8 +97,7 @@ class BlobWriter:
 
     def finish(self) -> BlobRef:
         """Return the sound, whole."""
-        whole = self._whole
-        return replace(whole, place=whole.blobs.settle(self._digest.digest(), whole.place, 2 * whole.samples))
+        return self._whole.blobs.settle(self._digest.digest(), self._whole)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import pybase64
 
@@ -11,68 +11,108 @@ from tau_stage.audio import PCM16, Format, Pcm
 from tau_stage.cost import text_tokens
 from tau_stage.protocol import ClientItem, Item, items
 from tau_stage.understudy.billing import Read, assistant_tokens, user_tokens
-from tau_stage.understudy.sound_store import BlobRef
+from tau_stage.understudy.sound_store import BlobRef, BlobStore
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredItem:
-    """One item of a conversation, and its sound; ``version`` counts its changes: a truncated item is read anew."""
+    """One item of a conversation as it is kept: small, as a session holds thousands.
 
-    item: Item
-    audio: Pcm | BlobRef | None = None
-    version: int = 0
+    Attributes:
+        told: The item as JSON, without its sound.
+        kind: The role of a message; the type of anything else.
+        words: Its words: text, transcript, arguments or output.
+        audio: Its sound.
+        cost: What reading it costs; the words beside a sound are not read.
+    """
+
+    told: bytes
+    kind: str
+    words: str
+    audio: Pcm | BlobRef | None
+    cost: Read
+
+    @classmethod
+    def of(cls, item: Item, audio: Pcm | BlobRef | None = None, version: int = 0) -> StoredItem:
+        """Keep an item; ``version`` counts its changes: a truncated one is read anew."""
+        parts = item.content or ()
+        words = " ".join(filter(None, [*(part.text or part.transcript for part in parts), item.arguments, item.output]))
+        if audio is None:
+            cost = Read(item.id, text_tokens(words), version=version)
+        else:
+            tokens = assistant_tokens if item.role == "assistant" else user_tokens
+            written = sum(text_tokens(part.text or "") for part in parts)
+            cost = Read(item.id, written, tokens(len(audio), audio.rate), version)
+        told = item.model_dump_json(exclude_unset=True).encode()
+        return cls(told, sys.intern(item.role or item.type), words, audio, cost)
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.cost.key
+
+    @property
+    def item(self) -> Item:
+        """The item, as the wire tells it."""
+        return Item.model_validate_json(self.told)
 
     @property
     def sound(self) -> Pcm | None:
         """Its sound, from wherever it is kept."""
         return self.audio.pcm if isinstance(self.audio, BlobRef) else self.audio
 
-    @property
-    def words(self) -> str:
-        """Its words: text, transcript, arguments or output."""
-        parts = self.item.content or ()
-        written = [part.text or part.transcript or "" for part in parts]
-        return " ".join(filter(None, [*written, self.item.arguments, self.item.output]))
-
-    @property
-    def written(self) -> str:
-        """Its words that are no transcript of a sound."""
-        return " ".join(part.text for part in self.item.content or () if part.text)
-
-    @cached_property
-    def cost(self) -> Read:
-        """What reading it costs; the words beside a sound are not read."""
-        key = f"{self.item.id}/{self.version}"
-        if self.audio is None:
-            return Read(key, text=text_tokens(self.words))
-        tokens = assistant_tokens if self.item.role == "assistant" else user_tokens
-        written = sum(text_tokens(part.text or "") for part in self.item.content or ())
-        return Read(key, text=written, audio=tokens(len(self.audio), self.audio.rate))
-
     def with_sound(self, form: Format = PCM16) -> Item:
         """Write the item as ``retrieved`` tells it: with its audio, in the format it travels in."""
+        item = self.item
         if (kept := self.sound) is None:
-            return self.item
+            return item
         sound = pybase64.b64encode(form.encode(kept)).decode("ascii")
         parts = tuple(
             part.model_copy(update={"audio": sound}) if part.type in {"input_audio", "output_audio"} else part
-            for part in self.item.content or ()
+            for part in item.content or ()
         )
-        return self.item.model_copy(update={"content": parts})
+        return item.model_copy(update={"content": parts})
 
     def truncated(self, samples: int) -> StoredItem:
         """Truncate the item: less sound, and no transcript."""
-        parts = tuple(part.model_copy(update={"transcript": None}) for part in self.item.content or ())
-        item = self.item.model_copy(update={"content": parts})
-        return replace(self, item=item, audio=self.audio[:samples] if self.audio else None, version=self.version + 1)
+        item = self.item
+        parts = tuple(part.model_copy(update={"transcript": None}) for part in item.content or ())
+        audio = self.audio[:samples] if self.audio else None
+        return StoredItem.of(item.model_copy(update={"content": parts}), audio, self.cost.version + 1)
+
+
+RECENT = 64
+"""Items that others may share which are kept at the same time."""
+
+
+class ItemStore:
+    """Keeps the items of all sessions of a server: sounds on disk, and what several sessions hear at a time only once.
+
+    >>> store, heard = ItemStore(), Item(id="i", role="user")
+    >>> store.keep(StoredItem.of(heard, Pcm.silence(9))) is store.keep(StoredItem.of(heard, Pcm.silence(9)))
+    True
+    """
+
+    def __init__(self) -> None:
+        self._blobs = BlobStore()
+        self._recent: dict[StoredItem, StoredItem] = {}
+
+    def keep(self, kept: StoredItem) -> StoredItem:
+        """Return an item as it is kept: its sound goes to the disk."""
+        if isinstance(kept.audio, Pcm):
+            kept = replace(kept, audio=self._blobs.put(kept.audio))
+        shared = self._recent.setdefault(kept, kept)
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+        return shared
 
 
 class InvalidAudio(ValueError):
     """A client's audio is no base64 of whole samples; the message is the field's path."""
 
 
-def store_item(item_id: str, told: ClientItem, form: Format = PCM16, place: str = "item") -> StoredItem:
-    """Store a client's item, whose sound travels in a format; ``place`` is where it stands in the event.
+def read_item(item_id: str, told: ClientItem, form: Format = PCM16, place: str = "item") -> tuple[Item, Pcm | None]:
+    """Read a client's item and its sound, which travels in a format; ``place`` is where it stands in the event.
 
     Raises:
         InvalidAudio: Its sound cannot be read.
@@ -81,10 +121,10 @@ def store_item(item_id: str, told: ClientItem, form: Format = PCM16, place: str 
     match told:
         case items.FunctionCall():
             call = {"name": told.name, "arguments": told.arguments, "call_id": told.call_id or f"call_{item_id}"[:32]}
-            return StoredItem(Item.model_validate(facts | call))
+            return Item.model_validate(facts | call), None
         case items.FunctionCallOutput():
             del facts["status"]
-            return StoredItem(Item.model_validate(facts | {"call_id": told.call_id, "output": told.output}))
+            return Item.model_validate(facts | {"call_id": told.call_id, "output": told.output}), None
         case items.UserMessage() | items.SystemMessage() | items.AssistantMessage():
             sounds = [
                 decode_sound(part.audio, f"{place}.content[{number}].audio", form)
@@ -93,7 +133,7 @@ def store_item(item_id: str, told: ClientItem, form: Format = PCM16, place: str 
             ]
             content = [part.model_dump(exclude={"audio", "detail"}) for part in told.content]
             item = Item.model_validate(facts | {"role": told.role, "content": content})
-            return StoredItem(item, Pcm.join(sounds) if sounds else None)
+            return item, Pcm.join(sounds) if sounds else None
 
 
 def decode_sound(base64: str, param: str, form: Format = PCM16) -> Pcm:
