@@ -348,6 +348,8 @@ def load_engine() -> Any:
     vocabulary = json.loads(Path(tts.ASSETS, "vocab.json").read_text("utf-8"))
     network = _without_arena(tts.voice_path(tts.DEFAULT))
     vars(engine).update(voice=tts.DEFAULT, vocab=vocabulary, sess=network, _g2p=None)
+    engine.phonemize("a")  # which loads its lexicons
+    _trim_memory()
     return engine
 
 
