@@ -41,10 +41,10 @@ OTHERS: list[fault.Fault] = [
     fault.EmptyResponses(),
     fault.SlowOpening(1),
     fault.SlowOpening(60),
-    fault.OddDeltas(),
-    fault.Obfuscation(),
-    fault.RepeatedEvents(),
-    fault.MissingIds(),
+    fault.Oddity.DELTAS,
+    fault.Oddity.FIELDS,
+    fault.Oddity.REPEATS,
+    fault.Oddity.NO_IDS,
 ]
 TELLING = [
     fault.SlowHandshake(1),
@@ -101,10 +101,10 @@ def expected(order: fault.Fault) -> set[str]:
     match order:
         case (
             fault.Strike(what="stray")
-            | fault.OddDeltas()
-            | fault.Obfuscation()
-            | fault.RepeatedEvents()
-            | fault.MissingIds()
+            | fault.Oddity.DELTAS
+            | fault.Oddity.FIELDS
+            | fault.Oddity.REPEATS
+            | fault.Oddity.NO_IDS
         ):
             return {"completed completed"}
         case fault.SlowOpening(seconds):

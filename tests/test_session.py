@@ -129,7 +129,7 @@ async def test_a_failed_response_is_a_finished_result() -> None:
 
 
 async def test_odd_deltas_and_unknown_events_change_nothing() -> None:
-    understudy = Understudy(Tones(), faults=[fault.OddDeltas(), fault.Obfuscation()])
+    understudy = Understudy(Tones(), faults=[fault.Oddity.DELTAS, fault.Oddity.FIELDS])
     async with in_session(understudy, judged=False) as session:
         assert (await speak(session)).audio == tone("ash", "Hello there.")
         assert session.conversation.unknown["response.aside.delta"] > 0

@@ -9,9 +9,8 @@ import pytest
 from tau_stage.protocol.client_events import ConversationItemCreate, ResponseConfig, ResponseCreate
 from tau_stage.protocol.items import AssistantMessage, InputAudio, InputText, OutputText, SystemMessage, UserMessage
 from tau_stage.understudy.actor import SpeechRequest, Utterance
-from tau_stage.understudy.delivery import plan_speech
+from tau_stage.understudy.delivery import plan_speech, wants_silence
 from tau_stage.understudy.dialogue import Dialogue
-from tau_stage.understudy.line_request import wants_silence
 from tau_stage.understudy.listening import request_for
 from tau_stage.understudy.server import Understudy
 from tau_stage.understudy.settings import new_session

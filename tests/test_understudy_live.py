@@ -455,7 +455,7 @@ async def test_a_session_expires_with_an_error_and_a_close() -> None:
 
 
 async def test_a_late_opening_and_repeated_events_are_survived() -> None:
-    house = Understudy(Tones(), faults=[fault.SlowOpening(5), fault.RepeatedEvents()])
+    house = Understudy(Tones(), faults=[fault.SlowOpening(5), fault.Oddity.REPEATS])
     async with in_session(house) as session:
         response = await speak(session)
         assert response.status == "completed"

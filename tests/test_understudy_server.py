@@ -485,13 +485,13 @@ async def test_a_client_that_goes_while_it_is_told_of_a_failure_is_no_failure_of
 
 
 async def test_fields_and_events_nobody_knows_can_be_ordered() -> None:
-    async with connected(Understudy(Tones(), faults=[fault.Obfuscation()]), judged=False) as transport:
+    async with connected(Understudy(Tones(), faults=[fault.Oddity.FIELDS]), judged=False) as transport:
         assert json.loads(await transport.receive())["type"] == "response.aside.delta"
         assert json.loads(await transport.receive())["aside"]
 
 
 async def test_odd_deltas_can_be_ordered() -> None:
-    async with bare_client(Understudy(Tones(), faults=[fault.OddDeltas()])) as client:
+    async with bare_client(Understudy(Tones(), faults=[fault.Oddity.DELTAS])) as client:
         events = await say(client)
     lengths = [len(pybase64.b64decode(e["delta"])) for e in events if e["type"] == "response.output_audio.delta"]
     assert lengths[0] % 2 == 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from tau_stage.understudy.actor import SpeechRequest, Utterance
-from tau_stage.understudy.line_request import requested_line
+from tau_stage.understudy.delivery import requested_line
 from tau_stage.understudy.tool_choice import choose_calls, make_arguments
 from tests.support.memory_server import bare_client
 

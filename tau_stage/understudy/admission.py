@@ -50,7 +50,7 @@ def reject_reason(
     if refuses_beta and wants_beta(handshake):
         message = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
         return _reject("beta_api_shape_disabled", 4000, message)
-    model = handshake.query.get("model") or handshake.query.get("deployment")
+    model = asked_model(handshake)
     if not model:
         return _reject("missing_model", 4000, "You must provide a model parameter.", "model")
     if handshake.path in AZURE_PATHS:
@@ -58,6 +58,11 @@ def reject_reason(
     if not any_model and profile_of(model) is None:
         return _reject("invalid_model", 4000, f"Model '{model}' is not supported in realtime mode.", "model")
     return None
+
+
+def asked_model(handshake: Handshake) -> str:
+    """Return the model or the deployment that a client asks for; empty where it names none."""
+    return handshake.query.get("model") or handshake.query.get("deployment", "")
 
 
 def reject_origin(handshake: Handshake, origins: Collection[str] = ()) -> Refusal | None:

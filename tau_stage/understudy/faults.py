@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Literal, cast, get_args
 
 from tau_stage.errors import UsageError
@@ -89,29 +90,17 @@ class SlowOpening:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class OddDeltas:
-    """Audio deltas end in the middle of samples."""
+class Oddity(Enum):
+    """How a server is odd throughout."""
+
+    DELTAS = "audio deltas end in the middle of samples"
+    FIELDS = "events carry fields and types that no client knows"
+    REPEATS = "every event comes twice, with the same id"
+    NO_IDS = "events have no ids, and responses echo no metadata, as with sparse servers"
 
 
-@dataclass(frozen=True, slots=True)
-class Obfuscation:
-    """Events carry fields and types that no client knows."""
-
-
-@dataclass(frozen=True, slots=True)
-class RepeatedEvents:
-    """Every event comes twice, with the same id."""
-
-
-@dataclass(frozen=True, slots=True)
-class MissingIds:
-    """Events have no ids, and responses echo no metadata, as with sparse servers."""
-
-
-Odd = OddDeltas | Obfuscation | RepeatedEvents | MissingIds
 Passing = FailResponses | BreakOff | EmptyResponses
-Fault = BusyDoor | RefuseInBand | Passing | Strike | SlowHandshake | SlowOpening | Odd
+Fault = BusyDoor | RefuseInBand | Passing | Strike | SlowHandshake | SlowOpening | Oddity
 
 PLAIN: dict[str, Fault] = {
     "busy": BusyDoor(),
@@ -121,10 +110,10 @@ PLAIN: dict[str, Fault] = {
     "empty": EmptyResponses(),
     "slow": SlowOpening(5.0),
     "slow-handshake": SlowHandshake(5.0),
-    "odd": OddDeltas(),
-    "obfuscate": Obfuscation(),
-    "repeat": RepeatedEvents(),
-    "no-ids": MissingIds(),
+    "odd": Oddity.DELTAS,
+    "obfuscate": Oddity.FIELDS,
+    "repeat": Oddity.REPEATS,
+    "no-ids": Oddity.NO_IDS,
 }
 """Faults that a word orders."""
 

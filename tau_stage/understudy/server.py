@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import anyio
+from pydantic_core import from_json, to_json
 
+from tau_stage.audio import Pcm
 from tau_stage.errors import SessionClosed, UsageError
-from tau_stage.protocol import ServerError
+from tau_stage.protocol import JsonObject, ServerError, StatusDetails, server_events, with_part, without
 from tau_stage.transport import Handshake, Refusal, Transport, serve
-from tau_stage.understudy.actor import Actor
-from tau_stage.understudy.admission import AZURE_PATHS, PATHS, Rejection, reject_origin, reject_reason
-from tau_stage.understudy.client_dialects import codec_for
-from tau_stage.understudy.connection import Connection, Visit
-from tau_stage.understudy.dialogue import Dialogue
-from tau_stage.understudy.faults import BusyDoor, Fault, Passing, RefuseInBand, SlowHandshake, Strike, What, Where
+from tau_stage.understudy.actor import Actor, SpeechRequest, UnsupportedScript
+from tau_stage.understudy.admission import AZURE_PATHS, PATHS, Rejection, asked_model, reject_origin, reject_reason
+from tau_stage.understudy.client_dialects import ClientCodec, codec_for
+from tau_stage.understudy.delivery import wants_silence
+from tau_stage.understudy.dialogue import Dialogue, Reply, error_event
+from tau_stage.understudy.faults import (
+    BreakOff,
+    BusyDoor,
+    EmptyResponses,
+    FailResponses,
+    Fault,
+    Oddity,
+    Passing,
+    RefuseInBand,
+    SlowHandshake,
+    SlowOpening,
+    Strike,
+    What,
+    Where,
+)
+from tau_stage.understudy.listening import asked_with, comment_request, request_for, take_named, wanted_calls
 from tau_stage.understudy.profiles import CURRENT, Profile, profile_of
+from tau_stage.understudy.response import MessageStream, call_tools, end_response, stay_silent
+from tau_stage.understudy.run import ResponseRun
 from tau_stage.understudy.settings import new_session
 from tau_stage.understudy.sound_store import KnownSpeech
 from tau_stage.understudy.stored_items import ItemStore
@@ -78,8 +98,7 @@ class Understudy:
     visits: list[Visit] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     _opened: int = 0
-    _used: Counter[Passing] = field(default_factory=Counter)
-    _struck: Counter[Strike] = field(default_factory=Counter)
+    _used: Counter[Strike | Passing] = field(default_factory=Counter)
 
     async def admit(self, handshake: Handshake) -> Refusal | None:
         """Refuse at the upgrade, or let in."""
@@ -105,19 +124,12 @@ class Understudy:
         rejection = self._ordered_rejection() or reject_reason(
             handshake, self.key, refuses_beta=self.refuses_beta, any_model=self.profile is not None
         )
-        asked = handshake.query.get("model") or handshake.query.get("deployment", "")
+        asked = asked_model(handshake)
         profile = self.profile or (profile_of(asked) or CURRENT).quiet
         model = asked if self.profile is None or profile.is_meant_by(asked) else profile.model
         session = new_session(f"sess_{visit.number:04d}", model, int(self.clock() + self.expires_s), profile)
-        is_deployment = handshake.path in AZURE_PATHS
-        dialogue = Dialogue(
-            visit.number,
-            session,
-            profile,
-            known_speech=self.known_speech,
-            store=self.items,
-            is_deployment=is_deployment,
-        )
+        dialogue = Dialogue(visit.number, session, profile, known_speech=self.known_speech, store=self.items)
+        dialogue.is_deployment = handshake.path in AZURE_PATHS
         connection = Connection(self, transport, visit, dialogue, codec_for(handshake, profile, self.clock))
         try:
             await (connection.refuse(rejection) if rejection else connection.serve())
@@ -130,23 +142,20 @@ class Understudy:
         """Return the fault of a kind that was ordered, if one was."""
         return next((order for order in self.faults if isinstance(order, kind)), None)
 
-    def next_strike(self, where: Where, visit: int) -> What | None:
+    def next_strike(self, where: Where | None, visit: int) -> What | None:
         """Use up and return what goes wrong here and now, if anything was ordered."""
         strikes = (order for order in self.faults if isinstance(order, Strike))
-        for order in strikes:
-            here = order.where == where and order.visit in {None, visit}
-            if here and self._struck[order] < order.times:
-                self._struck[order] += 1
-                return order.what
-        return None
+        here = (order for order in strikes if order.where == where and order.visit in {None, visit})
+        return next((order.what for order in here if self._use(order)), None)
 
     def use_fault(self, kind: type[P]) -> P | None:
         """Use up and return the fault of a kind that the response falls under which begins now, if one is left."""
         order = self.ordered_fault(kind)
-        if order is None or self._used[order] >= order.times:
-            return None
+        return order if order and self._use(order) else None
+
+    def _use(self, order: Strike | Passing) -> bool:
         self._used[order] += 1
-        return order
+        return self._used[order] <= order.times
 
     def _ordered_rejection(self) -> Rejection | None:
         order = self.ordered_fault(RefuseInBand)
@@ -190,3 +199,255 @@ async def open_understudy(
             yield url
     except OSError as error:
         raise UsageError(f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}") from None
+
+
+EXPIRED = "Your session hit the maximum duration of 60 minutes."
+TYPE = re.compile(rb'"type":\s*"([^"]+)"')
+
+
+@dataclass(slots=True)
+class Visit:
+    """One connection, as the server saw it.
+
+    Attributes:
+        number: In the order of opening, from 1.
+        handshake: What the client asked for.
+        opened_at: On the server's clock, in seconds.
+        ready_at: When the session was as the client wanted it.
+        closed_at: When it ended.
+        heard: Sounds the client put into the conversation, by item id, in order.
+        bill: Usage of each response, by its id.
+        received: Types of the events that were read, in order.
+    """
+
+    number: int
+    handshake: Handshake
+    opened_at: float
+    ready_at: float | None = None
+    closed_at: float | None = None
+    heard: dict[str, Pcm] = field(default_factory=dict)
+    bill: dict[str, JsonObject] = field(default_factory=dict)
+    received: list[str] = field(default_factory=list)
+
+
+class Connection:
+    """One connection of a server."""
+
+    def __init__(
+        self, server: Understudy, transport: Transport, visit: Visit, dialogue: Dialogue, codec: ClientCodec
+    ) -> None:
+        self._server = server
+        self._transport = transport
+        self._visit = visit
+        self._dialogue = dialogue
+        self._codec = codec
+        self._sending = anyio.Lock()
+        self._asked: tuple[str, str] | None = None
+        self._takes = 0
+        self._is_damaged = False
+
+    async def refuse(self, rejection: Rejection) -> None:
+        """Send the error, then close."""
+        await self._tell(rejection.error)
+        await self._transport.aclose(rejection.close_code, rejection.reason)
+
+    async def serve(self) -> None:
+        """Answer events until the client goes or its time is up."""
+        if late := self._server.ordered_fault(SlowOpening):
+            await anyio.sleep(late.seconds)
+        await self._strike("opening")
+        await self._send([server_events.SessionCreated(session=self._dialogue.session)])
+        async with anyio.create_task_group() as performing:
+            performing.start_soon(self._expire)
+            try:
+                while True:
+                    await self._answer(await self._transport.receive(), performing)
+            except SessionClosed:
+                performing.cancel_scope.cancel()
+
+    async def _expire(self) -> None:
+        await anyio.sleep(self._server.expires_s)
+        try:
+            await self._tell(ServerError(code="session_expired", message=EXPIRED))
+            await self._transport.aclose(1001, EXPIRED)
+        except SessionClosed:
+            return
+
+    async def _answer(self, frame: bytes, performing: anyio.abc.TaskGroup) -> None:
+        decoded = self._codec.decode(frame)
+        if isinstance(decoded, ServerError):
+            await self._tell(decoded)
+        elif not await self._strike(_place(decoded), decoded):
+            reply = self._dialogue.take(decoded)
+            if self._server.keeps_visits:
+                self._note_visit(decoded, reply)
+            await self._carry_out(reply, performing)
+
+    async def _carry_out(self, reply: Reply, performing: anyio.abc.TaskGroup) -> None:
+        if reply.cancel:
+            reply.cancel.stop(reply.why)
+        await self._send(reply.events)
+        if reply.events and isinstance(reply.events[0], server_events.SessionUpdated) and self._visit.ready_at is None:
+            self._visit.ready_at = anyio.current_time()
+        if reply.begin:
+            performing.start_soon(self._perform, reply.begin)
+
+    def _note_visit(self, frame: bytes, reply: Reply) -> None:
+        self._visit.received.append(_type_of(frame).decode(errors="replace"))
+        for event in reply.events:
+            kept = self._dialogue.items.get(event.item.id) if isinstance(event, server_events.PlacedItemEvent) else None
+            if kept and kept.audio is not None and kept.kind == "user":
+                self._visit.heard[kept.id] = kept.sound or Pcm()
+
+    async def _perform(self, run: ResponseRun) -> None:
+        interrupted = [other for other in self._dialogue.running.values() if other.stopped and other is not run]
+        try:
+            for other in interrupted:
+                await other.over.wait()
+            await self._respond(run)
+        except SessionClosed:
+            return
+        finally:
+            run.over.set()
+
+    async def _respond(self, run: ResponseRun) -> None:
+        if order := self._server.use_fault(FailResponses):
+            await self._fail(run, ServerError(code=order.code, message=order.message))
+            return
+        request = request_for(run, self._server.known_speech)
+        if wants_silence(request) or self._server.use_fault(EmptyResponses):
+            await self._send(stay_silent(self._dialogue, run))
+        elif asked := wanted_calls(run, request):
+            await self._call(run, request, asked)
+        else:
+            await self._speak(run, request)
+
+    async def _fail(self, run: ResponseRun, error: ServerError) -> None:
+        error = error.model_copy(update={"type": "invalid_request_error"})
+        await self._send(end_response(self._dialogue, run, StatusDetails(type="failed", error=error)))
+
+    async def _call(self, run: ResponseRun, request: SpeechRequest, asked: list[tuple[str, str]]) -> None:
+        comment = None
+        if self._dialogue.profile.comments:
+            comment = await self._sound(run, comment_request(request), "commentary")
+        if comment and run.stopped:
+            await self._send(comment.ending())
+        else:
+            await self._send(call_tools(self._dialogue, run, asked, comment))
+
+    async def _speak(self, run: ResponseRun, request: SpeechRequest) -> None:
+        broken = self._server.use_fault(BreakOff)
+        asked = asked_with(run, request)
+        take = take_named(run) or (self._takes + 1 if asked == self._asked else 1)
+        request, self._is_damaged = replace(request, take=take), False
+        try:
+            delivery = await self._sound(run, request, "final_answer", broken.reason if broken else None)
+        except UnsupportedScript as problem:
+            await self._fail(run, ServerError(code="unsupported_script", message=str(problem)))
+            return
+        except OSError as problem:
+            message = f"the understudy cannot keep a sound: {(problem.strerror or str(problem)).lower()}"
+            await self._fail(run, ServerError(code="no_space_left", message=message))
+            return
+        await self._send(delivery.ending())
+        if delivery.sent and not (broken or self._is_damaged):  # else it is asked for once more, and is no take
+            self._asked, self._takes = asked, take
+        if self._dialogue.turn_detector:
+            self._dialogue.turn_detector.idle_from_now()
+        await self._strike("after_response")
+
+    async def _sound(
+        self, run: ResponseRun, request: SpeechRequest, phase: str, broken_off: str | None = None
+    ) -> MessageStream:
+        """Send a message up to its last delta, or until the response is stopped.
+
+        Raises:
+            UnsupportedScript: There is none for its words.
+        """
+        spoken = await self._server.actor.speak(request)
+        if spoken.audio:
+            self._server.known_speech.add(spoken.audio, spoken.words)
+        odd = Oddity.DELTAS in self._server.faults
+        delivery = MessageStream(self._dialogue, run, spoken.words, spoken.audio, phase, odd, broken_off)
+        sounding, began = delivery.sounding(), anyio.current_time()
+        while not run.stopped and (event := next(sounding, None)):
+            await self._send([event])
+            if isinstance(event, server_events.AudioDelta):
+                await self._strike("in_response")
+                await self._keep_pace(run, began, delivery.sent_s)
+        return delivery
+
+    async def _keep_pace(self, run: ResponseRun, began: float, sent_s: float) -> None:
+        """Wait until so much sound is due, unless the response must end early."""
+        if self._server.pace:
+            with anyio.move_on_at(began + sent_s / self._server.pace):
+                await run.halted.wait()
+
+    async def _strike(self, where: Where | None, frame: bytes = b"") -> bool:
+        """Let go wrong what was ordered to. Return whether the event is swallowed by it."""
+        what = self._server.next_strike(where, self._visit.number)
+        match what:
+            case "drop":
+                self._transport.drop()
+                raise SessionClosed(code=1006)
+            case "close":
+                await self._tell(ServerError(type="server_error", message="Sorry."))
+                await self._transport.aclose(1011, "server_error")
+                raise SessionClosed(code=1011)
+            case "stall":
+                await anyio.sleep_forever()
+            case "malformed":
+                self._is_damaged = True
+                await self._transport.send(b'{"type": "response.')
+            case "stray":
+                await self._tell(ServerError(type="server_error", message="Hiccup."))
+            case "refuse":
+                named = re.search(rb'"event_id":\s*"([^"]+)"', frame)
+                event_id = named[1].decode() if named else None
+                code = "server_error"
+                await self._tell(ServerError(type=code, code=code, message="No.", event_id=event_id))
+        return what == "refuse" or (what == "silence" and where != "append")  # which nothing answers anyway
+
+    async def _tell(self, error: ServerError) -> None:
+        await self._send([error_event(error)])
+
+    async def _send(self, events: Iterable[server_events.ServerEvent]) -> None:
+        times = 2 if Oddity.REPEATS in self._server.faults else 1
+        async with self._sending:
+            for event in events:
+                if self._server.keeps_visits and isinstance(event, server_events.ResponseDone):
+                    self._visit.bill[event.response.id] = event.response.usage
+                for frame in self._frames(event.model_copy(update={"event_id": self._dialogue.fresh("event")})):
+                    for _ in range(times):
+                        await self._transport.send(frame)
+
+    def _frames(self, event: server_events.ServerEvent) -> Iterable[bytes]:
+        for frame in self._codec.encode(event):
+            if Oddity.NO_IDS in self._server.faults:
+                told = without(from_json(frame), "event_id")
+                yield to_json(with_part(told, "response", lambda response: response | {"metadata": None}))
+            elif Oddity.FIELDS in self._server.faults:
+                yield b'{"type":"response.aside.delta","event_id":"event_x","delta":"x"}'
+                yield frame[:-1] + b',"aside":"aXq9"}'
+            else:
+                yield frame
+
+
+PLACES: dict[bytes, Where] = {
+    b"session.update": "update",
+    b"conversation.item.create": "item",
+    b"input_audio_buffer.commit": "hearing",
+    b"input_audio_buffer.append": "append",
+    b"response.create": "response",
+}
+"""Where in a conversation an event strikes."""
+
+
+def _type_of(frame: bytes) -> bytes:
+    found = TYPE.search(frame)
+    return found[1] if found else b""
+
+
+def _place(frame: bytes) -> Where | None:
+    place = PLACES.get(_type_of(frame))
+    return "hearing" if place == "item" and b'"input_audio"' in frame else place
