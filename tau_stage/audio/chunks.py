@@ -47,12 +47,8 @@ class Mark:
 class Origin:
     """Where a file comes from.
 
-    Attributes:
-        description: In words.
-        reference: Unlike that of any other file.
-        at: When it was made.
-        sample: Where its first sample lies on the common timeline.
-        history: How it was made, as ``coding_history`` writes it.
+    Its ``reference`` is unlike that of any other; its first ``sample`` lies there on the common timeline. How it was
+    made is its ``history``, as ``coding_history`` writes it.
     """
 
     description: str
@@ -64,13 +60,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Slate:
-    """What a file belongs to.
-
-    Attributes:
-        tape: Which roll or day.
-        tracks: Names of its channels.
-        own: What only we know, by element.
-    """
+    """What a file belongs to: its ``tape`` is the roll or day, its ``tracks`` are its channels; only we know its ``own``."""
 
     project: str
     scene: str
@@ -104,8 +94,7 @@ def cue_chunks(marks: Iterable[Mark]) -> dict[bytes, bytes]:
 def bext_chunk(origin: Origin) -> bytes:
     """Return the ``bext`` chunk of EBU Tech 3285, version 1: ASCII of fixed lengths; what is longer is cut.
 
-    Raises:
-        ValueError: The first sample lies before 0 or does not fit into 64 bit.
+    A first sample before 0, or that does not fit into 64 bit, is a ``ValueError``.
     """
     if not 0 <= origin.sample < 1 << 64:
         raise ValueError(f"time reference {origin.sample} does not fit into 64 bit")
@@ -163,8 +152,7 @@ def plain(text: str) -> str:
 def chunk(name: bytes, payload: bytes) -> bytes:
     """Return a whole chunk: name, size, payload, and a byte more where the payload's length is odd.
 
-    Raises:
-        ValueError: It has no such name, or its payload does not fit into 4 GiB.
+    What is no name, or does not fit into 4 GiB, is a ``ValueError``.
     """
     if len(name) != (8 if name.startswith(b"LIST") else 4):
         raise ValueError(f"{name!r} is not the name of a chunk")

@@ -47,11 +47,8 @@ _standard_error = Lock()
 class Survey:
     """What a sound file holds, as far as it can be read.
 
-    Attributes:
-        peak_dbfs: Highest sample of its mono mix, over full scale too.
-        level_dbfs: Root mean square of its mono mix.
-        channels_dbfs: Root mean square of all its channels.
-        loudest_dbfs: Highest sample of any channel.
+    Peak and level (root mean square) are those of its mono mix, over full scale too; the others are the root mean
+    square of all its channels, and the highest sample of any.
     """
 
     rate: int
@@ -82,12 +79,9 @@ class Playable:
 
 
 def read_playable(path: Path, gain_db: float = 0.0, *, stereo: bool = False) -> Playable:
-    """Read a sound file as a scene plays it, at 24 kHz.
+    """Read a sound file as a scene plays it, at 24 kHz, as ``read_audio`` does.
 
     Where its stem has two channels, a file of two keeps them; any other is the same on both.
-
-    Raises:
-        UsageError: The file is missing, is no sound, holds none, or lasts longer than an hour.
     """
     heard = read_audio(path, gain_db)
     if not stereo:
@@ -126,8 +120,7 @@ def _factor(gain_db: float, peak_dbfs: float) -> float:
 def survey(path: Path) -> Survey:
     """Read a sound file to its end, and keep nothing but what is told of it; a file that has not changed is read once.
 
-    Raises:
-        UsageError: The file is missing, is no sound, holds none, or lasts longer than an hour.
+    It raises what ``read_audio`` does.
     """
     try:
         status = path.stat()

@@ -21,12 +21,7 @@ LAWS: dict[str, Law] = {"audio/pcmu": "ulaw", "audio/pcma": "alaw"}
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How sound travels: 16-bit samples or G.711, at some rate.
-
-    Attributes:
-        kind: The Realtime API's name.
-        rate: Samples per second on the wire; 8,000 for G.711.
-    """
+    """How sound travels: as ``kind``, the Realtime API's name; 16-bit samples, or G.711 at 8,000 a second."""
 
     kind: Kind = "audio/pcm"
     rate: int = RATE

@@ -34,11 +34,9 @@ of what the steps weigh in the meter's filter (0.933, and a thousandth of the sa
 
 @dataclass(frozen=True, slots=True)
 class Loudness:
-    """What a meter says.
+    """What a meter says: loudness, integrated and gated, and the true peak relative to full scale.
 
-    Attributes:
-        lufs: Integrated loudness, gated; None where all is below the gate of -70 LUFS.
-        peak_dbtp: True peak in dB relative to full scale; None for digital silence.
+    There is no loudness where all is below the gate of -70 LUFS, and no peak in digital silence.
     """
 
     lufs: float | None
@@ -50,14 +48,9 @@ class Meter:
     """Measures sound, mono or stereo, that comes in blocks of any length.
 
     The power of both channels counts, as the recommendation has it: the same sound on both is 3 LU louder than on one.
+    It measures as if the sound were ``gain_db`` louder, and tells without it: so sound below the gate is heard.
 
     It keeps some 30 bytes for each tenth of a second, a megabyte for an hour: gating looks at all of them.
-
-    Args:
-        rate: Samples per second.
-        gain_db: Measures as if the sound were so much louder; what is told is without it. Sound below the gate is heard
-            so.
-        channels: 1 or 2.
 
     >>> import numpy as np
     >>> meter = Meter(24_000)
@@ -79,11 +72,9 @@ class Meter:
         self._last: Samples = np.zeros((BEFORE, channels))
 
     def feed(self, block: NDArray[np.floating]) -> None:
-        """Measure what comes next.
+        """Measure what comes next: one dimension in mono, samples by channels in stereo.
 
-        Args:
-            block: One dimension in mono, samples by channels in stereo, full scale at 1; values beyond it are measured
-                as they are.
+        Full scale is 1; values beyond it are measured as they are.
         """
         if not len(block):
             return
@@ -129,10 +120,7 @@ def _bound(sound: Samples, starts: NDArray[np.intp], overshoot: float) -> Sample
 
 
 def gain_for(found: Loudness, target_lufs: float) -> float:
-    """Compute the decibels that bring a sound to a loudness.
-
-    Raises:
-        ValueError: It is below the gate: measure it louder first.
+    """Compute the decibels that bring a sound to a loudness; one below the gate, a ``ValueError``, is to be louder first.
 
     >>> gain_for(Loudness(-30.0, -6.0, 24_000), -16.0)
     14.0
@@ -215,16 +203,11 @@ LEAST_DB = 1e-3
 
 
 class Limiter:
-    """Keeps true peaks below a ceiling; sound that is below it anyway comes out sample for sample.
+    """Keeps true peaks below a ceiling, relative to full scale; what is below it anyway comes out sample for sample.
 
     It turns down 5 ms before a peak, holds, and comes back with a time constant of 50 ms. The sound is not delayed:
     what comes out in all is as long as what went in. Left and right are turned down together, by what the louder one
-    needs: else the sound would move to the other side at each peak.
-
-    Args:
-        rate: Samples per second.
-        ceiling_db: Relative to full scale.
-        channels: 1 or 2: blocks have one dimension in mono, and are samples by channels in stereo.
+    needs: else the sound would move to the other side at each peak. Blocks have the shapes that a ``Meter`` takes.
 
     >>> import numpy as np
     >>> limiter = Limiter(24_000, -6.0)
@@ -323,12 +306,7 @@ class Limiter:
 
 
 def _spans(near: Samples, ceiling: float) -> Iterator[tuple[int, int]]:
-    """Yield the stretches of a block in which a value on or between samples may be over a ceiling.
-
-    Args:
-        near: The block, and ``REACH`` samples more on either side: samples by channels.
-        ceiling: Full scale is 1.
-    """
+    """Yield the stretches of a block, with ``REACH`` more on either side, in which a value may be over a ceiling."""
     last = len(near) - 2 * REACH
     if last <= 0:
         return

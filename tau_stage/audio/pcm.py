@@ -25,12 +25,7 @@ FULL_SCALE = 32_768
 class Sound:
     """Signed 16-bit little-endian samples of some channels, in turn, and their rate. Immutable and hashable.
 
-    Attributes:
-        data: The samples.
-        rate: Samples of each channel per second.
-
-    Raises:
-        ValueError: The bytes are not whole samples of all channels, or the rate is not positive.
+    Bytes that are not whole samples of all channels are a ``ValueError``, as is a rate that is not positive.
     """
 
     channels: ClassVar[int]
@@ -110,10 +105,7 @@ class Pcm(Sound):
 
     @classmethod
     def join(cls, parts: Iterable[Pcm], rate: int = RATE) -> Pcm:
-        """Join the parts end to end; nothing at all is no samples at ``rate``, and one part is itself.
-
-        Raises:
-            ValueError: A part has another rate.
+        """Join the parts, all of one rate, end to end; nothing at all is no samples at ``rate``, one part is itself.
 
         >>> len(Pcm.join([Pcm.silence(2), Pcm.silence(3)]))
         5
@@ -163,10 +155,8 @@ SoundT = TypeVar("SoundT", bound=Sound)
 def pan_gains(pan: float) -> tuple[float, float]:
     """Compute the factors of left and right for a mono sound: at any place it has the same power in all.
 
-    In the middle both have -3 dB, so that left and right by √½, added, are the sound itself.
-
-    Args:
-        pan: From -1, the left, to 1, the right.
+    In the middle both have -3 dB, so that left and right by √½, added, are the sound itself. The ``pan`` goes from -1,
+    the left, to 1, the right.
 
     >>> [tuple(round(gain, 3) for gain in pan_gains(pan)) for pan in (-1, 0, 0.5)]
     [(1.0, 0.0), (0.707, 0.707), (0.383, 0.924)]

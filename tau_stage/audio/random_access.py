@@ -19,11 +19,7 @@ def read_at(file: int, size: int, at: int) -> bytes:
 
 
 def write_at(file: int, data: bytes | memoryview, at: int) -> None:
-    """Write all of some bytes at a place of a file, by its descriptor, however few of them a system takes at once.
-
-    Raises:
-        OSError: The disk is full, or the file cannot be written.
-    """
+    """Write all of some bytes at a place of a file, by its descriptor, however few of them a system takes at once."""
     rest = memoryview(data)
     while rest:
         done = _write_some(file, rest, at)

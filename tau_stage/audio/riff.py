@@ -25,13 +25,7 @@ LONGEST_MP3_HEADER = 64
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Where a chunk lies.
-
-    Attributes:
-        name: Four characters; eight for a ``LIST``, with its type.
-        begin: First byte of its payload, after a list's type.
-        end: First byte after its payload.
-    """
+    """Where the payload of a chunk lies. The type of a ``LIST`` is a part of its name, and not of its payload."""
 
     name: bytes
     begin: int
@@ -55,9 +49,7 @@ def _opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
 def read_chunks(path: Path) -> dict[bytes, bytes]:
     """Return the payloads of a WAV file's chunks, all but the sound's; of several with one name, the first.
 
-    Raises:
-        ValueError: It is another kind of file, or a damaged one.
-        OSError: It cannot be read.
+    Another kind of file, or a damaged one, is a ``ValueError``.
     """
     with _opened(path) as file:
         return dict(reversed([(part.name, _payload(file, part)) for part in _chunks(file, path) if not _sound(part)]))
@@ -73,12 +65,7 @@ class Shape:
 
 
 def read_shape(path: Path) -> Shape:
-    """Tell how a WAV file holds its sound.
-
-    Raises:
-        ValueError: It is another kind of file, or a damaged one.
-        OSError: It cannot be read.
-    """
+    """Tell how a WAV file holds its sound; another kind of file, or a damaged one, is a ``ValueError``."""
     told = read_chunks(path).get(b"fmt ", b"")
     if len(told) < 16:
         raise ValueError(f"{path}: a WAV file that does not say how it holds its sound")
@@ -90,9 +77,6 @@ def tells_its_size(path: Path) -> bool:
     """Tell whether the header of a WAV or an MP3 was written to the end: until then it tells of another size, or none.
 
     An MP3 tells it in its first frame, as LAME writes it; nothing may stand before that.
-
-    Raises:
-        OSError: It cannot be read.
     """
     with _opened(path) as file:
         head = read_at(file, LONGEST_MP3_HEADER, 0)

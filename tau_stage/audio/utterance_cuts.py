@@ -52,10 +52,6 @@ def utterances(audio: Pcm, silence_s: float = 0.6) -> list[tuple[int, int]]:
     ``silence_s`` are not 5 dB over it. Each span has 0.2 s more at its head and its tail, as far as the sound and the
     neighbours leave room.
 
-    Args:
-        audio: At any rate.
-        silence_s: How much quiet parts two utterances.
-
     >>> import numpy as np
     >>> tone = Pcm.from_array(0.1 * np.sin(np.arange(24_000) / 9))
     >>> utterances(Pcm.join([Pcm.silence(24_000), tone, Pcm.silence(24_000)]))

@@ -40,17 +40,9 @@ def header(samples: int, rate: int, channels: int = 1) -> bytes:
 class WavWriter:
     """Appends audio to a WAV file whose header is current after every append, so that a killed process leaves it whole.
 
-    With ``header_lag`` the header may be that many samples behind the sound: what a killed process leaves is whole up
-    to there.
-
-    Args:
-        path: Created, or emptied.
-        rate: Samples per second; audio of another rate is refused.
-        channels: 1 or 2; audio of another number of channels is refused.
-        header_lag: How many samples an append may leave out of the header; others bring it up to date.
-
-    Raises:
-        OSError: The file cannot be written.
+    The file is made, or emptied. With ``header_lag`` the header may be that many samples behind the sound: what a
+    killed process leaves is whole up to there. Audio of another rate or number of channels is a ``ValueError``; a full
+    disk, or a file that would be larger than 4 GiB, is an ``OSError``: what was written before stays valid.
     """
 
     def __init__(self, path: Path, rate: int = RATE, channels: int = 1, *, header_lag: int = 0) -> None:
@@ -65,12 +57,7 @@ class WavWriter:
         os.lseek(self._file, 0, os.SEEK_END)
 
     def append(self, audio: Pcm | Stereo) -> None:
-        """Add audio at the end.
-
-        Raises:
-            ValueError: It has another rate, or another number of channels.
-            OSError: The disk is full, or the file would be larger than 4 GiB; what was written before stays valid.
-        """
+        """Add audio at the end."""
         self._refuse_what_differs(audio)
         self._refuse_more_than_fits(len(audio))
         rest = memoryview(audio.data)
@@ -81,11 +68,7 @@ class WavWriter:
             self._tell_size()
 
     def silence(self, samples: int) -> None:
-        """Add silence at the end; it costs no writing.
-
-        Raises:
-            OSError: The disk is full, or the file would be larger than 4 GiB.
-        """
+        """Add silence at the end; it costs no writing."""
         self._refuse_more_than_fits(samples)
         self.samples += samples
         os.ftruncate(self._file, self._place(self.samples))
@@ -111,14 +94,7 @@ class WavWriter:
             raise OSError(errno.EFBIG, "a WAV file holds at most 4 GiB, a day at 24 kHz in mono", str(self.path))
 
     def overlay(self, at: int, audio: Pcm | Stereo) -> None:
-        """Add audio to what is there from a sample on; what reaches further is appended.
-
-        Sums that do not fit into 16 bit are clipped.
-
-        Raises:
-            ValueError: It would begin after the end, or has another rate, or another number of channels.
-            OSError: The disk is full.
-        """
+        """Add audio to what is there from a sample on, clipped to 16 bit; what reaches further is appended."""
         if at > self.samples:
             raise ValueError(f"{self.path} has {self.samples} samples, none at {at}")
         self._refuse_what_differs(audio)
@@ -132,11 +108,7 @@ class WavWriter:
             self.append(rest)
 
     def fade_out(self, samples: int) -> None:
-        """Let the last samples become silent.
-
-        Raises:
-            OSError: The file cannot be written.
-        """
+        """Let the last samples become silent."""
         samples = min(samples, self.samples)
         place = self._place(self.samples - samples)
         last = (Pcm if self.channels == 1 else Stereo)(read_at(self._file, self._width * samples, place), self.rate)
@@ -166,12 +138,7 @@ class WavWriter:
 
 
 def read_wav(path: Path) -> Pcm:
-    """Read the audio of a mono 16-bit WAV file.
-
-    Raises:
-        ValueError: It is another kind of file.
-        OSError: It cannot be read.
-    """
+    """Read the audio of a mono 16-bit WAV file; another kind of file is a ``ValueError``."""
     try:
         with wave.open(str(path), "rb") as file:
             if (file.getnchannels(), file.getsampwidth()) != (1, 2):

@@ -36,8 +36,7 @@ _NEEDS_NO_ESCAPE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX
 def check_address(url: str, source: str = "") -> str:
     """Check that an address can be dialled, and return it; ``source`` is the variable that holds it, if one does.
 
-    Raises:
-        UsageError: It cannot be dialled; what it holds of a key is not told.
+    One that cannot is a ``UsageError``, which tells nothing of a key.
     """
     if problem := _problem(url):
         hint = "write it like wss://host/v1/realtime"
@@ -76,11 +75,7 @@ def _problem(url: str) -> str:
 
 
 def _split(url: str) -> SplitResult:
-    """Split an address whose host can be looked up.
-
-    Raises:
-        ValueError: It cannot be.
-    """
+    """Split an address; one whose host cannot be looked up is a ``ValueError``."""
     url.encode()
     parts = urlsplit(url)
     (parts.hostname or "").encode("idna")
@@ -121,10 +116,8 @@ class Proxy:
 def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
     """Return the proxy that a connection goes through; None where it goes directly, as it does to this machine.
 
-    The environment names proxies, and in ``no_proxy`` the hosts that are reached without.
-
-    Raises:
-        UsageError: The proxy that it would be cannot be used; its password is not told.
+    The environment names proxies, and in ``no_proxy`` the hosts that are reached without. A proxy that cannot be used
+    is a ``UsageError``, which does not tell its password.
 
     >>> str(proxy_for("wss://api.example/v1", {"HTTPS_PROXY": "http://me:secret@proxy.example:3128"}))
     'the proxy http://proxy.example:3128 of HTTPS_PROXY'

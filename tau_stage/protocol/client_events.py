@@ -375,13 +375,9 @@ AUDIO_WISHES = {
 def session_config(**wishes: object) -> SessionConfig:
     """Make a session of what is wished for; what is not named is left to the server, None turns a thing off.
 
-    Args:
-        **wishes: Fields of ``SessionConfig``, and ``voice``, ``speed``, ``turn_detection`` (a name or its fields),
-            ``transcription`` (a model, its fields, or ``off``), ``noise_reduction``, ``input_format``,
-            ``output_format``.
-
-    Raises:
-        ValidationError: A wish has no such field or value.
+    Wishes are fields of ``SessionConfig``, and ``voice``, ``speed``, ``turn_detection`` (a name or its fields),
+    ``transcription`` (a model, its fields, or ``off``), ``noise_reduction``, ``input_format``, ``output_format``.
+    Another field or value is a ``ValidationError``.
 
     >>> told = session_config(voice="ash", turn_detection="server_vad").model_dump(exclude_unset=True)
     >>> told["audio"]["input"]["turn_detection"]

@@ -135,12 +135,9 @@ def decode(frame: bytes | str, dialect: Dialect = GA, note: Note = ignore) -> Se
 
 
 def parse_json(frame: bytes | str) -> object:
-    """Parse JSON; half of a surrogate pair, where a server cuts words, becomes U+FFFD.
+    """Parse JSON, or raise a ``ValueError``; half of a surrogate pair, where a server cuts words, becomes U+FFFD.
 
     A byte order mark, or the ``data:`` of server-sent events, may stand before it.
-
-    Raises:
-        ValueError: It is no JSON.
     """
     try:
         return from_json(frame)
@@ -344,10 +341,9 @@ def _reason(response: JsonObject) -> JsonObject:
 
 
 def odd_value(event: JsonObject, loc: Path, *, is_missing: bool) -> tuple[Path, str]:
-    """Find the value that an error of pydantic is about.
+    """Find where the value stands that an error of pydantic is about, and say what is odd of it.
 
-    Returns:
-        Where it stands, empty where the whole cannot be used, and what is odd of it; of a missing one, its object's.
+    The place is empty where the whole cannot be used; of a missing value, it is its object's.
 
     >>> odd_value({"response": {"usage": "none"}}, ("response", "usage"), is_missing=False)
     (('response', 'usage'), 'response.usage is a text')

@@ -57,9 +57,7 @@ def ignore(_oddity: str) -> None:
 class Dialect:
     """How one kind of server spells events.
 
-    Attributes:
-        name: As an endpoint names it.
-        outward: A client's GA event, as the server wants it; None where it wants GA.
+    It takes a client's GA event ``outward``; where that is None, it wants GA.
     """
 
     name: str

@@ -28,12 +28,9 @@ BETA_HEADER = {"OpenAI-Beta": "realtime=v1"}
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a server sends when a session opens.
+    """What a server sends when a session opens: first the ``greeting``; ``session.updated`` where it ``confirms``.
 
-    Attributes:
-        greeting: Type of the event it begins with.
-        confirms: Whether it answers ``session.update`` with ``session.updated``.
-        is_known: Whether that is so for sure; at an address of the user's own it is only likely.
+    It ``is_known`` for sure, or, at an address of the user's own, only likely.
     """
 
     greeting: Literal["session.created", "conversation.created"] = "session.created"
@@ -52,8 +49,6 @@ class Endpoint:
     Attributes:
         name: As a scene names it; a URL stands for itself, without what it holds of a key.
         url: Template of its URL: ``{model}``, ``{resource}``, the user's own host, and ``{session}``, an id of our own.
-        dialect: How it spells events.
-        auth: How the key travels.
         key_env: Environment variables that may hold the key, the first that is set counts.
         wants_key: Whether it can do nothing without one.
         resource_env: Environment variable with the host of the user's own resource.
@@ -62,7 +57,6 @@ class Endpoint:
         answers_commits: Whether it answers by itself what is committed from the input buffer.
         cap_s: Seconds a session lasts.
         opening_gap_s: Seconds between two openings, so that it refuses none; a scene may order others.
-        opening: What it sends when a session opens.
         names_model_in_session: Whether the model is named in ``session.update``, not in the URL.
         extra_headers: Sent with every upgrade.
         price_provider: Whose price list applies (``genai-prices``).
@@ -88,10 +82,7 @@ class Endpoint:
     source: str = ""
 
     def address(self, model: str, resource: str = "") -> str:
-        """Return the URL to dial for a model; a model that the URL names itself stands.
-
-        Raises:
-            UsageError: It cannot be dialled.
+        """Return the URL to dial for a model; a model that the URL names itself stands. Or raise a ``UsageError``.
 
         >>> ENDPOINTS["openai"].address("gpt-realtime-2.1")
         'wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1'
@@ -119,11 +110,7 @@ class Endpoint:
         return {"model": model} if self.names_model_in_session else {}
 
     def key_in(self, environment: Mapping[str, str]) -> str | None:
-        """Return its key, where there is one.
-
-        Raises:
-            UsageError: What is there cannot be a key.
-        """
+        """Return its key, where there is one; what cannot be a key is a ``UsageError``."""
         name = self.key_name(environment)
         return check_key(environment[name], name) if name else None
 
@@ -161,10 +148,7 @@ def endpoint(name: str, dialect: str | None = None) -> Endpoint:
     """Return the endpoint of that name, or one made for a ``ws://`` or ``wss://`` URL.
 
     A URL may say before a plus sign what its server is like: an endpoint, or a dialect; ``dialect`` names one, too.
-
-    Raises:
-        KeyError: There is no such endpoint or dialect.
-        UsageError: It is an address that cannot be dialled.
+    A name that nobody knows is a ``KeyError``, what cannot be dialled a ``UsageError``.
 
     >>> endpoint("qwen+ws://127.0.0.1:8000/v1/realtime").heard_rate, endpoint("beta+ws://127.0.0.1:8000").dialect.name
     (16000, 'beta')

@@ -33,14 +33,11 @@ class Entry:
     """One item of a conversation.
 
     Attributes:
-        id: Its id.
         type: ``message``, ``function_call``, ``function_call_output``, or what the server calls it.
-        role: Of a message.
         status: ``in_progress``, ``completed`` or ``incomplete``.
         text: Written words.
         transcript: Spoken words.
         audio: Its sound, where it is known and kept.
-        call: The tool call it is.
         output: The tool's output it is.
         answers: Id of the call that output answers.
         heard_ms: Where in the input it was heard, in milliseconds: begin and end.

@@ -160,9 +160,8 @@ class ContentPart(Lenient):
 class Item(Lenient):
     """One item as a server tells it: messages, tool calls and their outputs in one shape.
 
-    Attributes:
-        phase: ``commentary`` where the model speaks about its work, ``final_answer`` where it answers
-            (gpt-realtime-2.1 and later).
+    Its ``phase`` is ``commentary`` where the model speaks about its work, ``final_answer`` where it answers
+    (gpt-realtime-2.1 and later).
     """
 
     id: str = ""

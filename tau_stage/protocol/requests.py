@@ -52,7 +52,6 @@ class Request:
     Attributes:
         event_id: Ours; an error names it.
         answer: Type of the event that answers it.
-        item_id: Item the answer must name, if it is about one.
         shape: Type and role of the item that is created, if one is.
         assumed: The answer that stands for the one of a server which gives none; None where nothing can.
     """
@@ -81,11 +80,7 @@ NEVER_ASSUMED = ("conversation.item.retrieved", "response.created")
 
 
 def request_of(event: ClientEvent) -> Request | None:
-    """Return the request in a client event; None where the protocol answers nothing.
-
-    Raises:
-        ValueError: The event has no id, so no error could ever name it.
-    """
+    """Return the request in a client event; None where the protocol answers nothing. One without an id is a bug."""
     if event.event_id is None:
         raise ValueError(f"{event.type} was made without an event_id")
     answer = ANSWERS.get(event.type)

@@ -192,7 +192,6 @@ class PartialItem:
         call: The tool call that it is, as far as it is known; ``arguments`` are those that deltas brought.
         awaits_sound: Whether sound has begun and its end was not told.
         head: The beginning of a sound file, until its samples begin.
-        is_over: Whether the server told that all of it has come.
     """
 
     decoder: Decoder
@@ -228,11 +227,7 @@ class PartialItem:
         return "".join(map(str, self.written.values())) or (self.entry.text if self.entry else "")
 
     def grow(self, delta: str | bytes) -> tuple[Pcm, str]:
-        """Add one delta, in base64 or decoded; give back the whole samples it completes, and what is odd of it.
-
-        Raises:
-            ProtocolError: The delta is not base64, or no sound that can be read.
-        """
+        """Add one delta, in base64 or decoded; give back the whole samples it completes, and what is odd of it."""
         data = delta if isinstance(delta, bytes) else _decoded(delta)
         self.awaits_sound, oddity = True, ""
         if self.head or data[:4] in SOUND_FILES:
@@ -295,11 +290,7 @@ class PartialItem:
 
 
 def _decoded(delta: str) -> bytes:
-    """Decode base64, also as others write it: URL-safe, unpadded, in lines (RFC 4648, sections 3 and 5), as a data URL.
-
-    Raises:
-        ProtocolError: It is not base64 at all.
-    """
+    """Decode base64, also as others write it: URL-safe, unpadded, in lines (RFC 4648, sections 3 and 5), as a data URL."""
     with suppress(ValueError):
         return pybase64.b64decode(delta, validate=True)
     if delta.startswith("data:"):
@@ -314,8 +305,7 @@ def _decoded(delta: str) -> bytes:
 def samples_of(data: bytes, form: Format) -> tuple[int, bytes] | None:
     r"""Return the rate and the samples of a WAV file, as far as it came; None where they have not begun yet.
 
-    Raises:
-        ProtocolError: It is another kind of file, or has other samples than mono, 16 bit.
+    Another kind of file, or of samples than mono, 16 bit, is a ``ProtocolError``.
 
     >>> head = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 1, 1, 24_000, 48_000, 2, 16)
     >>> samples_of(head + b"data\xff\xff\xff\xff" + bytes(4), Format())

@@ -207,8 +207,7 @@ def _user_and_password(value: str) -> tuple[str, ...]:
 def check_key(key: str, name: str) -> str:
     """Return a key as it can travel in a header, without blanks around it.
 
-    Raises:
-        UsageError: It holds what no key does; its value is not told, but ``name``, where it comes from.
+    What no key holds is a ``UsageError``, which tells not its value, but ``name``, where it comes from.
     """
     key = key.strip()
     if not key:

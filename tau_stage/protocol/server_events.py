@@ -93,7 +93,6 @@ class WireResponse(Lenient):
         id: Empty where the server tells none: the response is then known by the order of events.
         status: Empty where the server tells none: how the response ended is then known by what it holds.
         usage: As the server tells it, in whatever shape: ``Usage.from_wire`` reads it.
-        model: Which model answers, where a server names one.
         error: Why it failed, from wherever the server tells it.
     """
 
@@ -164,10 +163,7 @@ class UnknownEvent(ServerEvent):
 class UnusableEvent(ServerEvent):
     """An event that lacks what it is for; ``type`` is empty where the frame is no event at all.
 
-    Attributes:
-        problem: What it lacks, as a sentence.
-        words: What it says, safe to show; empty where it says nothing.
-        breaks_response: Whether a response cannot be whole without it.
+    The ``words`` that it says are safe to show. It ``breaks_response`` where that cannot be whole without it.
     """
 
     type: str

@@ -15,18 +15,10 @@ from typing import TypeVar
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one or more responses used. Fresh and cached input are apart: nothing is counted twice.
+    """What one or more responses used, in tokens. Fresh and cached input are apart: nothing is counted twice.
 
     Attributes:
-        text_in: Fresh text read, in tokens.
-        audio_in: Fresh audio read, in tokens.
-        image_in: Fresh pictures read, in tokens.
-        cached_text_in: Text read from the cache, in tokens.
-        cached_audio_in: Audio read from the cache, in tokens.
-        cached_image_in: Pictures read from the cache, in tokens.
-        text_out: Text written, in tokens.
-        audio_out: Audio spoken, in tokens.
-        reasoning_out: The part of ``text_out`` that is reasoning, in tokens.
+        reasoning_out: The part of ``text_out`` that is reasoning.
         seconds: Seconds of audio that a provider bills by time; None where none were told.
         text_messages: Text messages read since the last response, where a provider bills by time.
         untold: Responses whose usage the server did not tell: what they cost is unknown.
@@ -72,12 +64,8 @@ class Usage:
 
         Counts are numbers from 0 to a thousand million; a text of digits is one (JSON made from protocol buffers has
         them), a fraction is rounded up. Everything else is absent. What is told in sums only counts as audio, the
-        dearest kind it can be; a cache that is not told by kind is taken as text first, which saves least. Where sums
-        and details disagree, the larger counts.
-
-        Args:
-            raw: The value of ``usage``.
-            written: Whether what was made is text for certain.
+        dearest kind it can be, or, of what was ``written`` for certain, as text; a cache that is not told by kind is
+        taken as text first, which saves least. Where sums and details disagree, the larger counts.
 
         >>> Usage.from_wire({
         ...     "input_token_details": {"text_tokens": 119, "audio_tokens": 13, "cached_tokens": 64},

@@ -27,13 +27,9 @@ class SpeechRequest:
     """What an actor is told before it speaks.
 
     Attributes:
-        instructions: The session's, or the response's own.
         system: What the prompter whispered, in order.
         user: What the user wrote last, or empty if the last message is a sound or was answered already.
         heard: What was said to the actor since its own last answer, in order; lines asked for are no remarks.
-        voice: The voice's name.
-        speed: Rate of speech; 1 is normal.
-        wants_audio: Whether sound is wanted.
         output: A tool's result that is to be answered, if there is one.
         own: Instructions of this one response, or empty.
         whisper: The whisper that came last of all; empty if anything followed it.
@@ -75,8 +71,4 @@ class Actor(Protocol):
     """Speaks for all voices of a server."""
 
     async def speak(self, request: SpeechRequest) -> SpokenLine:
-        """Say something, off the event loop if it takes long.
-
-        Raises:
-            UnsupportedScript: It cannot.
-        """
+        """Say something, off the event loop if it takes long; raise an ``UnsupportedScript`` where that cannot be."""

@@ -37,14 +37,7 @@ class Rejection:
 def reject_reason(
     handshake: Handshake, key: str | None, *, refuses_beta: bool = False, any_model: bool = False
 ) -> Rejection | None:
-    """Say why a client that got through the upgrade cannot stay; None where it can.
-
-    Args:
-        handshake: What it asked for.
-        key: The key it must bring; None takes any, or none.
-        refuses_beta: Whether clients of the beta must go.
-        any_model: Whether the model's name does not matter.
-    """
+    """Say why a client that got through the upgrade cannot stay; None where it can. No ``key`` takes any, or none."""
     if key is not None and _key_of(handshake) != key:
         return _reject("invalid_api_key", 3000, "Incorrect API key provided.")
     if refuses_beta and wants_beta(handshake):
@@ -69,11 +62,7 @@ def reject_origin(handshake: Handshake, origins: Collection[str] = ()) -> Refusa
     """Refuse a web page that is not of this machine; None where there is nothing to refuse.
 
     A browser says which page asks (``Origin``), and which name was dialled (``Host``): a name of somebody else's that
-    leads here is a trick to get past the first.
-
-    Args:
-        handshake: What was asked for.
-        origins: Pages of other machines that may come in, as a browser tells them; ``*`` is all.
+    leads here is a trick to get past the first. ``origins`` are pages of other machines that may come in; ``*`` is all.
 
     >>> reject_origin(Handshake(headers={"origin": "https://example.com"})).status
     403
@@ -91,10 +80,7 @@ def reject_origin(handshake: Handshake, origins: Collection[str] = ()) -> Refusa
 
 
 def parse_origin(origin: str) -> str:
-    """Check an origin that may come in, and write it as a browser does.
-
-    Raises:
-        UsageError: It is none.
+    """Check an origin that may come in, and write it as a browser does; one that is none is a ``UsageError``.
 
     >>> parse_origin("https://Example.com/"), parse_origin("null")
     ('https://example.com', 'null')

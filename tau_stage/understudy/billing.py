@@ -55,12 +55,8 @@ def response_usage(
 ) -> JsonObject:
     """Sum up what a response used, as ``response.done`` tells it.
 
-    Args:
-        context: What it read.
-        before: What the session's response before it read and made; the longest common beginning comes from the cache.
-        transcript: The words it said or wrote.
-        audio: The sound it made.
-        thought: Tokens of reasoning; they are billed as text.
+    It read the ``context``; the longest beginning that the session's response ``before`` read and made, too, comes from
+    the cache. What it ``thought``, in tokens, is billed as text.
     """
     kept = next((n for n, (now, then) in enumerate(zip(context, before, strict=False)) if now != then), None)
     cached = context[: min(len(context), len(before)) if kept is None else kept]

@@ -178,14 +178,10 @@ class Dialogue:
     Attributes:
         number: Which connection of the server this is; makes its ids.
         session: The effective session.
-        profile: The model it behaves as.
         items: By id, in the order of the conversation.
-        running: Responses under way, by id.
         read_before: What the last response of the conversation read; its unchanged beginning is cached.
         responses: How many have ended.
         has_spoken: Whether sound was made: from then on the voice is fixed.
-        known_speech: What was said lately on this server, for transcripts.
-        store: Keeps the items of this server.
         is_deployment: Whether a deployment was dialled: which model it has is its own business.
         input: What was appended and is no item yet.
         turn_detector: Turn detection, while it is on and something was heard.
@@ -275,11 +271,7 @@ class Dialogue:
     def place(
         self, item: Item, audio: Pcm | None = None, previous: str | None = None
     ) -> list[server_events.ServerEvent]:
-        """Put an item into the conversation, and tell of it.
-
-        Raises:
-            EventRefused: The item before it is not there.
-        """
+        """Put an item into the conversation, and tell of it; refuse it where the item before it is not there."""
         last = next(reversed(self.items), None)
         if previous in {None, "", last}:
             self.keep(item, audio)

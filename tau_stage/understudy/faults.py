@@ -67,7 +67,6 @@ class Strike:
         where: Before ``session.created``; at ``session.update``; at an item of words or of sound; at a piece of
             sound for the input buffer; before, within (after the first sound) or after a response.
         visit: Which connection, from 1, in the order of opening; None is any.
-        times: How often.
     """
 
     what: What
@@ -120,9 +119,6 @@ PLAIN: dict[str, Fault] = {
 
 def parse_fault(order: str) -> Fault:
     """Parse a fault from a command line: a word of ``PLAIN``, or what strikes where, perhaps on one connection only.
-
-    Raises:
-        UsageError: There is no such fault.
 
     >>> parse_fault("busy"), parse_fault("drop@in_response#2")
     (BusyDoor(times=1, retry_after_s=1.0), Strike(what='drop', where='in_response', visit=2, times=1))

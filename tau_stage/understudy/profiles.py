@@ -12,7 +12,6 @@ class Profile:
     """How one model differs from the others. What it shares with them stands in no row.
 
     Attributes:
-        model: Its name, as a session tells it.
         provider: Whose spelling it answers in: ``openai`` or ``xai``.
         voice: Of a session that asks for none.
         detects_turns: Whether it listens for turns, where the client does not say.
@@ -72,10 +71,7 @@ PROFILES = MODELS | {"xai": XAI}
 
 
 def profile_named(name: str) -> Profile:
-    """Look up the profile of that name.
-
-    Raises:
-        UsageError: There is none.
+    """Look up the profile of a name that a command line tells; a ``UsageError`` where there is none.
 
     >>> profile_named("gpt-realtime").voice
     'alloy'

@@ -26,12 +26,8 @@ DELTA_SAMPLES = 4800
 class MessageStream:
     """Sends one response: iterate ``sounding`` as long as nobody cancels, then ``ending``.
 
-    Attributes:
-        words: All the words.
-        audio: All the sound; None where text was asked for.
-        phase: Which part of an answer it is, for models that tell.
-        odd: Whether deltas end in the middle of samples.
-        broken_off: Why it ends in its middle; None if it does not.
+    There is no ``audio`` where text was asked for. Where it is ``odd``, deltas end in the middle of samples;
+    ``broken_off`` is why it ends in its middle.
     """
 
     dialogue: Dialogue

@@ -17,12 +17,9 @@ class ResponseRun:
     """A response under way.
 
     Attributes:
-        id: Its id.
         item_id: Id of the message it makes.
-        wanted: What was asked.
         settings: The session's when it was asked, with the response's own.
         conversational: Whether it is part of the conversation.
-        read: What it reads.
         stopped: Why it must end early, once it must.
         over: Set when it has ended.
         halted: Set when it must end early.

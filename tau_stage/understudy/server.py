@@ -211,10 +211,8 @@ class Visit:
 
     Attributes:
         number: In the order of opening, from 1.
-        handshake: What the client asked for.
         opened_at: On the server's clock, in seconds.
         ready_at: When the session was as the client wanted it.
-        closed_at: When it ended.
         heard: Sounds the client put into the conversation, by item id, in order.
         bill: Usage of each response, by its id.
         received: Types of the events that were read, in order.
@@ -359,11 +357,7 @@ class Connection:
     async def _sound(
         self, run: ResponseRun, request: SpeechRequest, phase: str, broken_off: str | None = None
     ) -> MessageStream:
-        """Send a message up to its last delta, or until the response is stopped.
-
-        Raises:
-            UnsupportedScript: There is none for its words.
-        """
+        """Send a message up to its last delta, or until the response is stopped."""
         spoken = await self._server.actor.speak(request)
         if spoken.audio:
             self._server.known_speech.add(spoken.audio, spoken.words)

@@ -112,11 +112,7 @@ class InvalidAudio(ValueError):
 
 
 def read_item(item_id: str, told: ClientItem, form: Format = PCM16, place: str = "item") -> tuple[Item, Pcm | None]:
-    """Read a client's item and its sound, which travels in a format; ``place`` is where it stands in the event.
-
-    Raises:
-        InvalidAudio: Its sound cannot be read.
-    """
+    """Read a client's item and its sound, which travels in a format; ``place`` is where it stands in the event."""
     facts = {"id": item_id, "type": told.type, "status": "completed"}
     match told:
         case items.FunctionCall():
@@ -137,11 +133,7 @@ def read_item(item_id: str, told: ClientItem, form: Format = PCM16, place: str =
 
 
 def decode_sound(base64: str, param: str, form: Format = PCM16) -> Pcm:
-    """Decode a client's base64 to sound.
-
-    Raises:
-        InvalidAudio: It is not base64 of whole samples.
-    """
+    """Decode a client's base64 to sound; raise an ``InvalidAudio`` where it is not base64 of whole samples."""
     data = decode_base64(base64, param)
     if form.kind == "audio/pcm" and len(data) % 2:
         raise InvalidAudio(param)
@@ -149,11 +141,7 @@ def decode_sound(base64: str, param: str, form: Format = PCM16) -> Pcm:
 
 
 def decode_base64(base64: str, param: str) -> bytes:
-    """Decode a client's base64 to bytes.
-
-    Raises:
-        InvalidAudio: It is not base64.
-    """
+    """Decode a client's base64 to bytes; raise an ``InvalidAudio`` where it is none."""
     try:
         return pybase64.b64decode(base64, validate=True)
     except ValueError:

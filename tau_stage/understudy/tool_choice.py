@@ -61,12 +61,8 @@ class ToolMatch(NamedTuple):
 def choose_calls(tools: Sequence[Tool], choice: Any, words: str) -> list[tuple[str, str]]:
     """Choose the tools that a user's words ask for, each with its arguments as JSON.
 
-    Two tools are called only if different words ask for them.
-
-    Args:
-        tools: As the session is told of them.
-        choice: ``auto``, ``none``, ``required``, or one tool.
-        words: What was said to the player since its last answer, by sound or in writing.
+    Two tools are called only if different words ask for them. The ``choice`` is ``auto``, ``none``, ``required``, or
+    one tool; the ``words`` are what was said to the player since its last answer, by sound or in writing.
 
     >>> light = {"type": "function", "name": "lights_on", "description": "The listener wants the lights on."}
     >>> choose_calls([light], "auto", "Please turn the lights on.")
@@ -204,15 +200,9 @@ class SpokenValues:
 
 @dataclass(frozen=True, slots=True)
 class ValuePlace:
-    """Where in a schema a value is made.
+    """Where in a schema a value is made: of which property, so many levels deep, by which references.
 
-    Attributes:
-        root: The whole schema, for references.
-        said: What can become a value.
-        name: Of the property.
-        depth: Levels above.
-        refs: References that lead here.
-        bare: Whether only what is required is made: a reference came back to itself.
+    The ``root`` is the whole schema. Where it is ``bare``, only what is required is made: a reference came back.
     """
 
     root: Any

@@ -61,11 +61,7 @@ class Ensemble:
         self._said: OrderedDict[tuple[SpeechPlan, str], BlobRef] = OrderedDict()
 
     async def speak(self, request: SpeechRequest) -> SpokenLine:
-        """Say something; the words alone where no sound is wanted.
-
-        Raises:
-            UnsupportedScript: There is no voice for its script.
-        """
+        """Say something; the words alone where no sound is wanted."""
         performance = plan_speech(request)
         if not request.wants_audio:
             return SpokenLine(performance.transcript, None)
@@ -244,9 +240,7 @@ class Voices:
     """Speaks in any voice. The engine is loaded with a process's first word, and used by one thread at a time.
 
     The same performance, voice and seed give the same samples, in any process; further takes have seeds of their own.
-
-    Raises:
-        UsageError: The engine is not installed.
+    Where the engine is not installed, that is a ``UsageError``.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -254,11 +248,7 @@ class Voices:
         self._seed = seed
 
     def speak(self, performance: SpeechPlan, voice: str) -> Pcm:
-        """Make the sound of a line, at 24 kHz: -23 dBFS RMS, a little more or less by direction, peaks below -1 dBFS.
-
-        Raises:
-            UnsupportedScript: There is no voice for its script.
-        """
+        """Make the sound of a line, at 24 kHz: -23 dBFS RMS, a little more or less by direction, peaks under -1 dBFS."""
         return next(piece for piece in self.pieces(performance, voice, BlobStore()) if piece is not None).pcm
 
     def recipe(self, performance: SpeechPlan, voice: str) -> bytes:
@@ -268,11 +258,7 @@ class Voices:
     def pieces(self, performance: SpeechPlan, voice: str, blobs: BlobStore) -> Generator[BlobRef | None, None, None]:
         """Make a line step by step: each makes a piece of bounded length, so memory is bounded too.
 
-        Yields:
-            None after each step, and in the end the whole line, kept in ``blobs``.
-
-        Raises:
-            UnsupportedScript: There is no voice for its script.
+        After each step comes None, and in the end the whole line, kept in ``blobs``, or an ``UnsupportedScript``.
         """
         import numpy as np
 
@@ -367,11 +353,7 @@ def _makers() -> tuple[str, ...]:
 
 
 def require_voice(otherwise: str = "") -> None:
-    """Refuse to go on where the engine of the voice is not installed; ``otherwise`` is what else may be done.
-
-    Raises:
-        UsageError: It is not.
-    """
+    """Raise a ``UsageError`` where the voice's engine is not installed; ``otherwise`` is what else may be done."""
     if find_spec("hibari") is None:
         hint = f"pip install 'tau-stage[understudy]'{otherwise}"
         raise UsageError("the understudy has no voice: hibari-tts is not installed", hint)
