@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any
 
 import pybase64
 import pytest
 
+from tau_stage.audio.pcm import Pcm
+from tau_stage.protocol.items import ContentPart, Item
 from tau_stage.understudy.dialogue import LONGEST_APPEND, Dialogue
 from tau_stage.understudy.settings import new_session
+from tau_stage.understudy.stored_items import RECENT, ItemStore, StoredItem
 from tests.support.memory_server import MODEL
 
 TENTH = pybase64.b64encode(bytes(4800)).decode()
@@ -66,3 +70,30 @@ def test_only_sound_of_the_model_is_truncated(dialogue: Dialogue, role: str) -> 
 def test_an_update_with_the_same_model_passes(dialogue: Dialogue) -> None:
     (told,) = answers(dialogue, "session.update", session={"type": "realtime", "model": MODEL, "instructions": "Low."})
     assert (told["type"], told["session"]["instructions"]) == ("session.updated", "Low.")
+
+
+def test_what_several_players_hear_is_kept_once_and_no_event_is_kept() -> None:
+    store, known = ItemStore(), sum(type(found) in (Item, ContentPart) for found in gc.get_objects())
+    players = [Dialogue(number, new_session("sess_1", MODEL, 0), store=store) for number in range(12)]
+    for line in range(RECENT + 6):
+        part = {"type": "input_audio", "audio": pybase64.b64encode(bytes([line, 0]) * 1200).decode()}
+        item = {"type": "message", "role": "user", "id": f"heard_{line}", "content": [part]}
+        for player in players:
+            answers(player, "conversation.item.create", item=item)
+    kept = [{id(player.items[f"heard_{line}"]) for player in players} for line in range(RECENT + 6)]
+    assert {len(same) for same in kept} == {1}
+    gc.collect()
+    assert sum(type(found) in (Item, ContentPart) for found in gc.get_objects()) <= known
+    for line in (0, RECENT + 5):
+        (told,) = answers(players[-1], "conversation.item.retrieve", item_id=f"heard_{line}")
+        assert pybase64.b64decode(told["item"]["content"][0]["audio"]) == bytes([line, 0]) * 1200
+
+
+def test_an_item_that_one_player_truncates_stays_whole_for_the_others() -> None:
+    one, other = (StoredItem.of(Item(id="i", role="assistant"), Pcm.silence(4800)) for _ in range(2))
+    store = ItemStore()
+    kept, same = store.keep(one), store.keep(other)
+    assert kept is same
+    cut = kept.truncated(2400)
+    assert (len(cut.audio or ()), len(same.audio or ())) == (2400, 4800)
+    assert cut.cost != same.cost

@@ -60,7 +60,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Slate:
-    """What a file belongs to: its ``tape`` is the roll or day, its ``tracks`` are its channels; only we know its ``own``."""
+    """What a file belongs to. Its ``tape`` is the roll or day, its ``tracks`` its channels; ``own`` only we know."""
 
     project: str
     scene: str

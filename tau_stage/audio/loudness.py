@@ -120,7 +120,7 @@ def _bound(sound: Samples, starts: NDArray[np.intp], overshoot: float) -> Sample
 
 
 def gain_for(found: Loudness, target_lufs: float) -> float:
-    """Compute the decibels that bring a sound to a loudness; one below the gate, a ``ValueError``, is to be louder first.
+    """Compute the decibels that bring a sound to a loudness; one below the gate is a ``ValueError``.
 
     >>> gain_for(Loudness(-30.0, -6.0, 24_000), -16.0)
     14.0

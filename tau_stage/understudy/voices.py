@@ -248,7 +248,7 @@ class Voices:
         self._seed = seed
 
     def speak(self, performance: SpeechPlan, voice: str) -> Pcm:
-        """Make the sound of a line, at 24 kHz: -23 dBFS RMS, a little more or less by direction, peaks under -1 dBFS."""
+        """Make the sound of a line, at 24 kHz: -23 dBFS RMS, more or less by direction, no peak over -1 dBFS."""
         return next(piece for piece in self.pieces(performance, voice, BlobStore()) if piece is not None).pcm
 
     def recipe(self, performance: SpeechPlan, voice: str) -> bytes:
