@@ -112,7 +112,7 @@ class Pcm(Sound):
         """
         parts = list(parts)
         if rates := {part.rate for part in parts} - {rate}:
-            raise ValueError(f"cannot join audio of {sorted(rates)} Hz at {rate} Hz")
+            raise ValueError(f"cannot join audio of {sorted({rate, *rates})} Hz")
         sounding = [part for part in parts if part.data]
         return sounding[0] if len(sounding) == 1 else cls(b"".join([part.data for part in sounding]), rate)
 

@@ -290,7 +290,7 @@ class PartialItem:
 
 
 def _decoded(delta: str) -> bytes:
-    """Decode base64, also as others write it: URL-safe, unpadded, in lines (RFC 4648, sections 3 and 5), as a data URL."""
+    """Decode base64, also as others write it: URL-safe, unpadded, in lines (RFC 4648, 3 and 5), as a data URL."""
     with suppress(ValueError):
         return pybase64.b64decode(delta, validate=True)
     if delta.startswith("data:"):
