@@ -1,6 +1,7 @@
 """Fixtures for every test: async tests run on a virtual clock unless they ask for a real loop."""
 
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -34,7 +35,8 @@ if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK):
     if memory.f_bavail * memory.f_frsize >= ROOM_BYTES and not memory.f_flag & os.ST_NOEXEC:
         os.environ["TMPDIR"], tempfile.tempdir = str(MEMORY), None
 
-os.environ["XDG_CACHE_HOME"] = os.devnull  # no test hears what another has made
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the understudy says a line once in a run of the tests, whoever asks
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="tau-stage-tests-")
 
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(number) == signal.SIG_IGN:  # as nohup and background jobs have it; processes would inherit it
@@ -48,6 +50,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--branches"):
         count_branches(config)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        config.add_cleanup(lambda: shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True))
 
 
 @pytest.hookimpl(optionalhook=True)

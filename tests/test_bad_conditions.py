@@ -7,8 +7,7 @@ import os
 import resource
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +26,7 @@ from tau_stage.take.journal import read_journal
 from tau_stage.take.reading import audio_of, read_take
 from tau_stage.take.stems import Stems
 from tau_stage.understudy.server import Understudy
+from tests.support.forked import python
 from tests.support.in_memory_stage import Playhouse, plan_of
 from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve  # noqa: F401 - fixtures
@@ -38,16 +38,16 @@ lines: [ann: One., ben: And two of them., ann: Three., ben: "Four, as I have sai
 limits: {start_rate: 100/s}
 deliver: {mix: none}
 """
-Limit = Callable[[], None]
 
 
-def performed(scene: str, place: str, out: Path, limit: Limit | None = None) -> subprocess.CompletedProcess[str]:
+def performed(
+    scene: str, place: str, out: Path, limit: tuple[int, int, int] | None = None
+) -> subprocess.CompletedProcess[str]:
     file = out.parent / "scene.yaml"
     file.write_text(scene)
-    command = [sys.executable, "-m", "tau_stage", "run", str(file), "--endpoint", place, "--out", str(out)]
-    return subprocess.run(
-        command, preexec_fn=limit, cwd=TOP, env=os.environ, capture_output=True, text=True, check=False, timeout=40
-    )
+    words = ["run", str(file), "--endpoint", place, "--out", str(out)]
+    environment = os.environ | {"XDG_CACHE_HOME": os.devnull}
+    return python("-m", "tau_stage", *words, cwd=TOP, env=environment, limit=limit)
 
 
 def is_sound(folder: Path) -> list[str]:
@@ -96,9 +96,7 @@ def test_a_full_disk_keeps_what_was_spoken(
         (folder,) = disk.glob("scene/*")
         assert "ann-1" in is_sound(folder)
         subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
-        again = subprocess.run(
-            [sys.executable, "-m", "tau_stage", "report", str(folder)], capture_output=True, check=False
-        )
+        again = python("-m", "tau_stage", "report", str(folder))
         assert again.returncode == 0, again.stderr
         assert (folder / "report.html").stat().st_size > 1000
 
@@ -109,10 +107,7 @@ def test_a_quota_keeps_what_was_spoken(
     tmp_path: Path,
 ) -> None:
     """Slow: a process of its own."""
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (45_000, 45_000))
-
+    limit = resource.RLIMIT_FSIZE, 45_000, 45_000
     done = performed(SCENE, serve(Understudy(Tones())), tmp_path / "takes", limit)
     assert "file too large  hint: a file may not grow so large here" in only_a_message(done)
     (folder,) = (tmp_path / "takes").glob("scene/*")
@@ -158,16 +153,15 @@ def twelve(players: int) -> str:
     return f"players: {{{cast}}}\nlines: [p0: One., p{players - 1}: Two.]\nlimits: {{start_rate: 1000/s}}\n"
 
 
-def few() -> None:
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+FEW = resource.RLIMIT_NOFILE, 64, 64
 
 
 @pytest.mark.slow
 def test_twelve_players_do_with_64_descriptors_and_more_are_told_first(tmp_path: Path) -> None:
     """Slow: processes of their own, with the understudy and its voice in one of them."""
-    done = performed(twelve(12), "understudy", tmp_path / "takes", few)
+    done = performed(twelve(12), "understudy", tmp_path / "takes", FEW)
     assert done.returncode == 0, done.stderr
-    told = only_a_message(performed(twelve(16), "understudy", tmp_path / "more", few))
+    told = only_a_message(performed(twelve(16), "understudy", tmp_path / "more", FEW))
     assert "16 players need 73 file descriptors, and this process may have 64 open" in told
     assert "ulimit -n 73" in told
     assert not (tmp_path / "more").exists()
@@ -179,12 +173,8 @@ def test_a_limit_that_can_be_raised_is_raised(
     tmp_path: Path,
 ) -> None:
     """Slow: a process of its own."""
-    done = performed(
-        twelve(16),
-        serve(Understudy(Tones())),
-        tmp_path / "takes",
-        lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 4096)),
-    )
+    limit = resource.RLIMIT_NOFILE, 40, 4096
+    done = performed(twelve(16), serve(Understudy(Tones())), tmp_path / "takes", limit)
     assert done.returncode == 0, done.stderr
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -22,6 +21,7 @@ from tau_stage.report.compare import compare_takes
 from tau_stage.report.comparison_report import LineSound, outline, render_comparison
 from tau_stage.report.delivering import rebuild
 from tau_stage.take.reading import audio_of, read_take
+from tests.support.forked import python
 from tests.support.in_memory_stage import Playhouse
 from tests.test_cli_validate import run
 from tests.test_devices_microphone import needs_portaudio
@@ -214,8 +214,7 @@ def played(take: str, *line: str, alsa: str, before: str = "") -> subprocess.Com
     Path("asound.conf").write_text(alsa)
     environment = {**os.environ, "JACK_NO_START_SERVER": "1", "ALSA_CONFIG_PATH": str(Path("asound.conf").resolve())}
     program = f"import sys; {before or 'pass'}; from tau_stage.cli.main import main; main(sys.argv[1:])"
-    command = [sys.executable, "-c", program, "play", take, *line]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=50, check=False)
+    return python("-c", program, "play", take, *line, env=environment)
 
 
 @needs_portaudio

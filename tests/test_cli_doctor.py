@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,7 @@ from rich.console import Console
 from tau_stage.cli import doctor_command
 from tau_stage.cli.doctor_command import Finding, examine
 from tau_stage.protocol.endpoints import ENDPOINTS
+from tests.support.forked import python
 from tests.test_cli_validate import run
 
 KEY = "sk-HUSHHUSH-0123456789"
@@ -176,15 +174,7 @@ def test_a_terminal_shows_marks(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_too_few_descriptors_are_in_the_way(tmp_path: Path) -> None:
     """Slow: a process of its own, with a limit of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tau_stage", "doctor"],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)),
-        cwd=tmp_path,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "tau_stage", "doctor", cwd=tmp_path, limit=(resource.RLIMIT_NOFILE, 40, 40))
     assert done.returncode == 2, done.stderr
     assert (
         "  wrong   file descriptors: 40 of at most 40\n          hint: raise the limit: ulimit -n 1024" in done.stdout

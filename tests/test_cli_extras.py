@@ -1,13 +1,12 @@
 """Without the extras: each verb says in one sentence what to install, and nothing opens."""
 
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
 from tau_stage.cli.main import VERBS, main
-from tests.support.processes import BYTECODE
+from tests.support.forked import python
 
 WITHOUT = """
 import importlib.machinery, sys
@@ -42,12 +41,9 @@ anyio.run(perform)
 """
 
 
-def without_extras(folder: Path, *arguments: str, then: str = MAIN, **env: str) -> subprocess.CompletedProcess[str]:
+def without_extras(folder: Path, *arguments: str, then: str = MAIN, **env: str) -> CompletedProcess[str]:
     (folder / "hello.yaml").write_text(SCENE)
-    command = [sys.executable, "-c", WITHOUT + then, *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=BYTECODE | env, capture_output=True, text=True, check=False, timeout=60
-    )
+    return python("-c", WITHOUT + then, *arguments, cwd=folder, env=env)
 
 
 @pytest.mark.slow
@@ -66,7 +62,7 @@ def without_extras(folder: Path, *arguments: str, then: str = MAIN, **env: str) 
     ],
 )
 def test_one_sentence_says_what_to_install_and_nothing_opens(verb: str, told: str, tmp_path: Path) -> None:
-    """Slow: starts an interpreter whose path holds no extras."""
+    """Slow: a process of its own whose path holds no extras."""
     done = without_extras(tmp_path, *verb.split())
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{told}\n")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["hello.yaml"]
@@ -75,7 +71,7 @@ def test_one_sentence_says_what_to_install_and_nothing_opens(verb: str, told: st
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["run mic.yaml", "run hello.yaml --aloud"])
 def test_without_sound_cards_nobody_is_called(verb: str, tmp_path: Path) -> None:
-    """Slow: starts an interpreter whose path holds no extras."""
+    """Slow: a process of its own whose path holds no extras."""
     (tmp_path / "mic.yaml").write_text("players: {ann: , bob: {human: mic}}\nlines:\n- ann: Hello.\n- bob: Hello.\n")
     done = without_extras(tmp_path, *verb.split(), OPENAI_API_KEY="sk-never-used")
     assert (done.returncode, done.stdout) == (2, "")
@@ -87,7 +83,7 @@ def test_without_sound_cards_nobody_is_called(verb: str, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_a_scene_that_cannot_be_tested_for_want_of_a_voice_is_told_of_beside_the_others(tmp_path: Path) -> None:
-    """Slow: starts an interpreter whose path holds no extras."""
+    """Slow: a process of its own whose path holds no extras."""
     (tmp_path / "held.yaml").write_text(f"expect: {{cost: {{max: $1}}}}\n{SCENE}")
     done = without_extras(tmp_path, "test", "held.yaml", "hello.yaml")
     assert (done.returncode, done.stderr) == (2, "")
@@ -100,7 +96,7 @@ def test_a_scene_that_cannot_be_tested_for_want_of_a_voice_is_told_of_beside_the
 @pytest.mark.slow
 @pytest.mark.parametrize(("code", "told"), [(SPEAKING, VOICE), (PERFORMING, VOICE + KEY)], ids=["serve", "perform"])
 def test_python_is_told_the_same(code: str, told: str, tmp_path: Path) -> None:
-    """Slow: starts an interpreter whose path holds no extras."""
+    """Slow: a process of its own whose path holds no extras."""
     done = without_extras(tmp_path, then=code)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.endswith(f"tau_stage.UsageError: {told}\n")
@@ -109,7 +105,7 @@ def test_python_is_told_the_same(code: str, told: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_pytest_is_told_the_same(tmp_path: Path) -> None:
-    """Slow: starts an interpreter whose path holds no extras."""
+    """Slow: a process of its own whose path holds no extras."""
     (tmp_path / "held.yaml").write_text(f"expect: {{cost: {{max: $1}}}}\n{SCENE}")
     done = without_extras(tmp_path, "held.yaml", "-q", then="import pytest; sys.exit(pytest.main())")
     assert done.returncode == 1
@@ -120,7 +116,7 @@ def test_pytest_is_told_the_same(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["doctor", "validate hello.yaml", "plan hello.yaml", "voices"])
 def test_what_needs_no_extra_works_without(verb: str, tmp_path: Path) -> None:
-    """Slow: starts an interpreter whose path holds no extras."""
+    """Slow: a process of its own whose path holds no extras."""
     done = without_extras(tmp_path, *verb.split())
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
 

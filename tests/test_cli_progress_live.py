@@ -8,8 +8,6 @@ import os
 import pty
 import re
 import struct
-import subprocess
-import sys
 import termios
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage.events import AudioProgress, Event, PersonPrompted, ResumeSummary
 from tau_stage.take import records as record
+from tests.support.forked import ForkedPython
 from tests.test_cli_progress import BEGAN, FREE, PLAN, SOUNDING, SPEAKING, opened, said
 from tests.test_take import spoken
 
@@ -211,9 +210,9 @@ def test_at_a_real_terminal_that_is_made_wider_meanwhile(tmp_path: Path) -> None
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "CI", "COLUMNS")}
     environment |= {"TERM": "xterm-256color", "FORCE_HYPERLINK": "1"}
-    command = [sys.executable, "-m", "tau_stage", "run", "duet.yaml", "--endpoint", "understudy"]
+    command = ["-m", "tau_stage", "run", "duet.yaml", "--endpoint", "understudy"]
     told = b""
-    with subprocess.Popen(command, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as run:
+    with ForkedPython(*command, cwd=tmp_path, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as run:
         os.close(theirs)
         while piece := _read(ours):
             told += piece

@@ -15,6 +15,7 @@ import pytest
 from tau_stage.report.delivering import deliver
 from tau_stage.take import records as record
 from tau_stage.take.journal import read_beginning
+from tests.support.forked import python
 from tests.support.report_pages import tavern, written
 from tests.test_cli_validate import run
 from tests.test_take import BEGAN, RECORDS
@@ -149,8 +150,9 @@ def test_the_page_is_opened_where_it_is_wished(tmp_path: Path) -> None:
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/opened\n')
     browser.chmod(0o700)
-    command = [sys.executable, "-m", "tau_stage", "report", str(folder.path), "--open"]
-    subprocess.run(command, env=os.environ | {"BROWSER": f"{browser} %s"}, check=True, cwd=TOP)
+    environment = os.environ | {"BROWSER": f"{browser} %s"}
+    done = python("-m", "tau_stage", "report", str(folder.path), "--open", cwd=TOP, env=environment)
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "opened").read_text() == (folder.path / "report.html").as_uri()
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,7 @@ from tau_stage.take.journal import read_journal
 from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy
+from tests.support.processes import begun
 from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_validate import run
@@ -195,13 +193,6 @@ def test_what_cannot_go_on_is_told(stopped: tuple[str, str], capsys: pytest.Capt
 # ---- processes
 
 
-def begin(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
-    """The program, in a process of its own."""
-    left = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
-    command = [sys.executable, "-m", "tau_stage", *arguments]
-    return subprocess.Popen(command, cwd=cwd, env=left, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
 THANKS = "  - ann: Thank you.\n"
 LONG = SCENE.replace(THANKS, 58 * THANKS) + "pace: realtime\n"
 
@@ -215,19 +206,18 @@ def test_a_signal_ends_a_performance_in_order_and_a_second_at_once(
     for name in ("one", "two"):
         (tmp_path / f"{name}.yaml").write_text(LONG.replace("A talk", name))
     url = serve(Understudy(Tones()))
-    with begin("run", "one.yaml", "two.yaml", "--jobs", "2", "--endpoint", url, cwd=tmp_path) as process:
-        assert process.stderr is not None
+    with begun("run", "one.yaml", "two.yaml", "--jobs", "2", "--endpoint", url, cwd=tmp_path) as process:
         told = ""
         while told.count("1/60 ann") < 2:
-            told += process.stderr.readline().decode()
+            told += process.stderr.readline()
         for _ in range(times):
             process.send_signal(number)
-            told += process.stderr.readline().decode()
-        out, err = process.communicate(timeout=50)
-    told += err.decode()
+            told += process.stderr.readline()
+        out, err = process.communicate()
+    told += err
     assert process.returncode == 130, told
     assert "stopping after the line under way; once more stops at once\n" in told
-    folders = [tmp_path / line for line in out.decode().splitlines() if line.startswith("takes/")]
+    folders = [tmp_path / line for line in out.splitlines() if line.startswith("takes/")]
     assert len(folders) == 2
     for folder in folders:
         take = Take.model_validate_json((folder / "take.json").read_text())

@@ -17,6 +17,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 
 from tau_stage.cassette.format import FORMAT
 from tau_stage.understudy.server import Understudy
+from tests.support.forked import python
 from tests.support.processes import BYTECODE
 from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve
@@ -349,15 +350,8 @@ main(sys.argv[1:])
 @pytest.mark.slow
 def test_a_fresh_project_is_green_without_a_key_or_a_network(project: Path) -> None:
     """Slow: a process of its own, in an environment that holds nothing."""
-    done = subprocess.run(
-        [sys.executable, "-c", OFFLINE, "test"],
-        cwd=project,
-        env={"PATH": os.environ["PATH"], "HOME": str(project), **BYTECODE},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(project)}
+    done = python("-c", OFFLINE, "test", cwd=project, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("1 scene: 1 passed\n")
 

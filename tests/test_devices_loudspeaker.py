@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from itertools import count
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import ModuleType
 
 import numpy as np
@@ -22,6 +22,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.devices import sound_cards
 from tau_stage.devices.sound_cards import SoundCard
 from tau_stage.errors import UsageError
+from tests.support.forked import python
 from tests.test_devices_microphone import needs_portaudio
 
 FILE_AS_LOUDSPEAKER = """
@@ -30,7 +31,8 @@ pcm.NAME { type file  slave.pcm { type null }  file "HEARD"  format raw }
 """A loudspeaker in a hurry: it plays as fast as it is fed."""
 
 PLAY = """
-import sys, anyio
+import sys, warnings, anyio
+warnings.simplefilter("error")
 import numpy as np
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import UsageError
@@ -77,8 +79,7 @@ def play(
     """What a process says that plays a slope of half a second."""
     environment = {**os.environ, "JACK_NO_START_SERVER": "1", **({"ALSA_CONFIG_PATH": str(alsa)} if alsa else {})}
     script = PLAY.replace("THEN", then.strip()).replace("BEFORE", before or "pass")
-    command = [sys.executable, "-W", "error", "-c", script, device, backend]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=50, check=False)
+    done = python("-c", script, device, backend, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -185,14 +186,13 @@ lines: [ann: Good morning., {listen: {player: ann, from: guest, for: 500ms}}]
 """
 
 
-def run(folder: Path, alsa: Path, *options: str, scene: str = SCENE) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, alsa: Path, *options: str, scene: str = SCENE) -> CompletedProcess[str]:
     """``tau-stage run`` in a process, on the understudy."""
     (folder / "scene.yaml").write_text(scene)
     environment = {**os.environ, "JACK_NO_START_SERVER": "1", "ALSA_CONFIG_PATH": str(alsa)}
     environment.pop("OPENAI_API_KEY", None)
     scene_and_out = [str(folder / "scene.yaml"), "--out", str(folder / "out")]
-    command = [sys.executable, "-m", "tau_stage", "run", *scene_and_out, "--json", *options]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=50, check=False)
+    return python("-m", "tau_stage", "run", *scene_and_out, "--json", *options, env=environment)
 
 
 @needs_portaudio

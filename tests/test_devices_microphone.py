@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes.util
 import os
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -21,6 +20,7 @@ from trio.testing import MockClock
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.devices.sound_cards import Microphone
+from tests.support.forked import python
 
 PORTAUDIO = sys.platform == "linux" and ctypes.util.find_library("portaudio") is not None
 needs_portaudio = pytest.mark.skipif(not PORTAUDIO, reason="needs Linux with PortAudio: apt-get install libportaudio2")
@@ -30,7 +30,8 @@ pcm.NAME { type file  slave.pcm { type null }  file "/dev/null"  infile "SOUND" 
 """
 
 LISTEN = """
-import sys, anyio
+import sys, warnings, anyio
+warnings.simplefilter("error")
 from tau_stage.errors import UsageError
 from tau_stage.devices.sound_cards import has_microphone, open_microphone
 
@@ -50,8 +51,7 @@ except UsageError as error:
 def listen(device: str = "", alsa: Path | None = None, backend: str = "asyncio", before: str = "") -> str:
     """What a process hears, in hexadecimal, or what it complains of."""
     environment = {**os.environ, "JACK_NO_START_SERVER": "1", **({"ALSA_CONFIG_PATH": str(alsa)} if alsa else {})}
-    command = [sys.executable, "-W", "error", "-c", LISTEN.replace("BEFORE", before or "pass"), device, backend]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=50, check=False)
+    done = python("-c", LISTEN.replace("BEFORE", before or "pass"), device, backend, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 import typing
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ from tau_stage.audio.wav import WavWriter
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.understudy.faults import PLAIN, Strike, What, Where, parse_fault
 from tau_stage.understudy.server import Understudy, open_understudy
+from tests.support.forked import python
 from tests.support.tone_voice import Tones, tone
 from tests.test_cli_run import no_key
 from tests.test_cli_validate import run
@@ -57,16 +56,8 @@ def test_each_block_runs(name: str, block: str, place: str, tmp_path: Path) -> N
     """Slow: a process of its own for each."""
     with WavWriter(tmp_path / "microphone.wav") as file:
         file.append(Pcm.join([Pcm.silence(12_000), tone("ash", "Is anybody there?"), Pcm.silence(24_000)]))
-    done = subprocess.run(
-        [sys.executable, "-c", block],
-        cwd=tmp_path,
-        env=os.environ | {"TAU_STAGE_UNDERSTUDY": place},
-        input="Hello.\nWho are you?\n",
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    environment = os.environ | {"TAU_STAGE_UNDERSTUDY": place}
+    done = python("-c", block, cwd=tmp_path, env=environment, given="Hello.\nWho are you?\n")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(EXPECTED[name], done.stdout), done.stdout
 

@@ -60,7 +60,7 @@ SAID = {
 def python(folder: Path, level: str, *command: str) -> subprocess.CompletedProcess[str]:
     """A process with a level of optimisation, and without keys."""
     kept = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_ENDPOINT"))}
-    environment = {**kept, "PYTHONOPTIMIZE": level}
+    environment = {**kept, "PYTHONOPTIMIZE": level, "XDG_CACHE_HOME": os.devnull}
     return subprocess.run(
         [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60
     )

@@ -13,7 +13,8 @@ import pytest
 
 from tau_stage.take.take_model import Take
 from tau_stage.understudy.server import Understudy
-from tests.support.processes import begun, children, is_alive, number_in, until
+from tests.support.forked import ForkedPython
+from tests.support.processes import begun, children, is_alive, number_in, started, until
 from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, serve
 
@@ -55,8 +56,6 @@ def test_a_reader_that_leaves_stops_no_performance(serve: Serve, tmp_path: Path,
     write(tmp_path, "talk")
     url = serve(Understudy(Tones()))
     with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path) as process:
-        assert process.stdout
-        assert process.stderr
         process.stderr.readline()
         for name in ("stdout", "stderr"):
             if left in (name, "both"):
@@ -70,7 +69,7 @@ def test_a_reader_that_leaves_stops_no_performance(serve: Serve, tmp_path: Path,
 def test_what_was_closed_before_is_no_file_of_a_take(serve: Serve, tmp_path: Path, closed: str) -> None:
     write(tmp_path, "talk")
     url = serve(Understudy(Tones()))
-    with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path, closing=closed) as process:
+    with started("run", "talk.yaml", "--endpoint", url, cwd=tmp_path, closing=closed) as process:
         told, _ = process.communicate()
         assert process.returncode == 0
     assert take_in(tmp_path).ended == "complete"
@@ -80,7 +79,8 @@ def test_what_was_closed_before_is_no_file_of_a_take(serve: Serve, tmp_path: Pat
 def test_an_output_that_is_full_is_told_of_after_the_performance(serve: Serve, tmp_path: Path) -> None:
     write(tmp_path, "talk")
     url = serve(Understudy(Tones()))
-    with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path, closing=">/dev/full") as process:
+    arguments = ("run", "talk.yaml", "--endpoint", url)
+    with Path("/dev/full").open("w") as full, begun(*arguments, cwd=tmp_path, stdout=full.fileno()) as process:
         _, told = process.communicate()
         assert process.returncode == 2
     assert "the output cannot be written: no space left on device" in told
@@ -107,7 +107,7 @@ def test_a_hangup_that_is_ignored_stays_so(serve: Serve, tmp_path: Path) -> None
     url = serve(Understudy(Tones()))
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path) as process:
+        with started("run", "talk.yaml", "--endpoint", url, cwd=tmp_path) as process:
             assert process.stderr
             process.stderr.readline()
             process.send_signal(signal.SIGHUP)
@@ -121,7 +121,6 @@ def test_a_performance_that_is_stopped_for_a_while_goes_on(serve: Serve, tmp_pat
     write(tmp_path, "talk")
     url = serve(Understudy(Tones()))
     with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path) as process:
-        assert process.stderr
         process.stderr.readline()
         os.kill(process.pid, signal.SIGSTOP)  # a shell's Ctrl-Z; a group without a shell does not stop for SIGTSTP
         until(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
@@ -175,7 +174,6 @@ def test_a_worker_that_is_killed_costs_its_own_scene_only(tmp_path: Path) -> Non
 
 def test_an_understudy_ends_with_sigterm(tmp_path: Path) -> None:
     with begun("understudy", "--port", "0", cwd=tmp_path) as process:
-        assert process.stdout
         assert process.stdout.readline()
         process.send_signal(signal.SIGTERM)
         process.communicate()
@@ -193,9 +191,7 @@ main()
 
 
 def test_an_understudy_ends_with_a_signal_that_another_thread_has_met(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", DEAF, "understudy", "--port", "0"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout
+    with ForkedPython("-c", DEAF, "understudy", "--port", "0", cwd=tmp_path) as process:
         assert process.stdout.readline()
         process.send_signal(signal.SIGTERM)
         process.communicate()
@@ -222,12 +218,11 @@ with interruptible():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_search_that_takes_long_hears_signals(number: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", SEARCHES], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout
+    with ForkedPython("-c", SEARCHES) as process:
         process.stdout.readline()
         process.send_signal(number)
         _, told = process.communicate()
-    assert b"KeyboardInterrupt" in told
+    assert "KeyboardInterrupt" in told
 
 
 @pytest.mark.parametrize("module", ["typer", "yaml"])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import subprocess
-import sys
+import signal
 from pathlib import Path
 
 import pytest
 
 from tau_stage.scene.load import parse_scene
+from tests.support.forked import ForkedPython, python
 from tests.test_cli_run import no_key
 from tests.test_cli_validate import run
 
@@ -121,8 +121,7 @@ PERFORMING, CONVERSING = (block for kind, block in BLOCKS if kind == "python")
 def test_the_program_performs(tmp_path: Path) -> None:
     """Slow: a process of its own, with the real voice."""
     shutil.copytree(TOP / "scenes", tmp_path / "scenes")
-    program = [sys.executable, "-c", PERFORMING]
-    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = python("-c", PERFORMING, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     said, costs, files = done.stdout.splitlines()[:2], done.stdout.splitlines()[2:4], done.stdout.splitlines()[4]
     assert [line.partition(":")[0] for line in said] == ["host", "guest"]
@@ -130,7 +129,7 @@ def test_the_program_performs(tmp_path: Path) -> None:
     assert all((tmp_path / file).is_file() for file in files.split())
     assert re.fullmatch(r"warning: .* set: the understudy plays, and nothing is spent\.\n", done.stderr)
     (tmp_path / "scenes" / "hello.yaml").write_text("players:", "utf-8")
-    broken = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    broken = python("-c", PERFORMING, cwd=tmp_path)
     assert broken.returncode == 2
     assert broken.stderr.startswith("the scene cannot be performed: scenes/hello.yaml:1:")
 
@@ -142,7 +141,7 @@ def test_the_program_has_thirty_lines() -> None:
 @pytest.mark.slow
 def test_the_program_converses() -> None:
     """Slow: a process of its own, with the real voice."""
-    done = subprocess.run([sys.executable, "-c", CONVERSING], capture_output=True, text=True, check=False)
+    done = python("-c", CONVERSING)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r".+\. \d\.\d s 0\.\d+ dollars\n", done.stdout)
 
@@ -150,10 +149,8 @@ def test_the_program_converses() -> None:
 @pytest.mark.slow
 def test_the_understudy_serves_as_printed() -> None:
     """Slow: a process of its own. Its port may be taken here, so a free one is asked for."""
-    served = [sys.executable, "-m", "tau_stage", *shlex.split(SERVED)[1:-1], "0"]
-    with subprocess.Popen(served, stdout=subprocess.PIPE, text=True) as server:
+    with ForkedPython("-m", "tau_stage", *shlex.split(SERVED)[1:-1], "0") as server:
         try:
-            assert server.stdout is not None
             assert re.match(r"The understudy listens at ws://127\.0\.0\.1:\d+/v1/realtime", server.stdout.readline())
         finally:
-            server.terminate()
+            server.send_signal(signal.SIGTERM)

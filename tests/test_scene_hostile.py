@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from tau_stage.cli.main import main
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import load_variants
+from tests.support.forked import python
 from tests.support.tone_voice import write_tone
 
 HOSTILE = Path(__file__).parent / "hostile"
@@ -134,14 +134,13 @@ def test_fifty_megabytes_are_never_read(folder: Path, capsys: pytest.CaptureFixt
 
 
 def as_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from tau_stage.cli.main import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    return python("-m", "tau_stage", *arguments)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["not UTF-8", "deep lists", "billion laughs", "deep indents"])
 def test_a_whole_process_ends_with_a_message(name: str, tmp_path: Path) -> None:
-    """Slow: starts an interpreter, as the ones that could crash one must not."""
+    """Slow: a process of its own, as the ones that could crash one must not."""
     scene, problem = MADE[name]
     file = tmp_path / "scene.yaml"
     file.write_bytes(scene if isinstance(scene, bytes) else scene.encode())
@@ -153,7 +152,7 @@ def test_a_whole_process_ends_with_a_message(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_whole_process_refuses_a_directory(tmp_path: Path) -> None:
-    """Slow: starts an interpreter."""
+    """Slow: a process of its own."""
     done = as_a_process("validate", str(tmp_path))
     assert (done.returncode, done.stderr.split("\n")[0]) == (2, f"{tmp_path}:1:1: the scene file is a folder")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from tau_stage.scene.planner import make_plan
 from tau_stage.stage.people import Typist, people_of
 from tau_stage.take import records as record
 from tau_stage.take.take_model import Take
+from tests.support.forked import python
 from tests.support.in_memory_stage import SCENES, Playhouse
 from tests.test_cli_validate import run
 
@@ -258,8 +257,8 @@ def test_the_tavern_is_performed_with_real_voices_and_twice_the_same(
     monkeypatch.chdir(SCENES.parent)
     words = ["run", "scenes/tavern.yaml", "--stand-in", "--json", "--out"]
     assert run(*words, str(tmp_path / "a")) == 0
-    apart = [sys.executable, "-m", "tau_stage", *words, str(tmp_path / "b")]
-    done = subprocess.run(apart, capture_output=True, text=True, check=True)
+    knowing_nothing = os.environ | {"XDG_CACHE_HOME": os.devnull}
+    done = python("-m", "tau_stage", *words, str(tmp_path / "b"), env=knowing_nothing)
     takes = [json.loads(told) for told in (capsys.readouterr().out, done.stdout)]
     first, second = (take["take"] for take in takes)
     assert [line["said"] for line in first["lines"]] == [line["said"] for line in second["lines"]]
@@ -272,8 +271,9 @@ def test_the_tavern_is_performed_with_real_voices_and_twice_the_same(
 @pytest.mark.timeout(120)
 def test_captions_stream_as_json_lines(tmp_path: Path) -> None:
     """Slow: a whole process."""
-    run = [sys.executable, "-m", "tau_stage", "run", "scenes/live-translation.yaml", "--stream", "-"]
-    done = subprocess.run([*run, "--out", str(tmp_path)], cwd=SCENES.parent, capture_output=True, text=True, check=True)
+    command = ["run", "scenes/live-translation.yaml", "--stream", "-", "--out", str(tmp_path)]
+    done = python("-m", "tau_stage", *command, cwd=SCENES.parent)
+    assert done.returncode == 0, done.stderr
     told = [json.loads(line) for line in done.stdout.splitlines()]
     words = "".join(event["words"] for event in told if event["type"] == "words" and event["player"] == "captions")
     assert words == "Ladies and gentlemen, welcome to the harbour.The last boat leaves at nine."

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.forked import ForkedPython
+
 POLL_S = 0.02
 
 BYTECODE = {name: value for name, value in os.environ.items() if name == "PYTHONPYCACHEPREFIX"}
@@ -17,20 +19,25 @@ BYTECODE = {name: value for name, value in os.environ.items() if name == "PYTHON
 
 
 @contextmanager
-def begun(*arguments: str, cwd: Path, closing: str = "") -> Iterator[subprocess.Popen[str]]:
-    """The program in a process of its own, which is the first of its group."""
+def begun(*arguments: str, cwd: Path, stdout: int | None = None) -> Iterator[ForkedPython]:
+    """The program in a process of its own, without keys."""
     left = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
-    command = [sys.executable, "-m", "tau_stage", *arguments]
-    if closing:
-        command = ["sh", "-c", f'exec "$@" {closing}', "sh", *command]
+    environment = left | {"PYTHONUNBUFFERED": "1"}
+    with ForkedPython("-m", "tau_stage", *arguments, cwd=cwd, env=environment, stdout=stdout) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def started(*arguments: str, cwd: Path, closing: str = "") -> Iterator[subprocess.Popen[str]]:
+    """The same in an interpreter that has begun with it, under a shell that closes streams first."""
+    left = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    command = ["sh", "-c", f'exec "$@" {closing}', "sh", sys.executable, "-m", "tau_stage", *arguments]
+    pipe = subprocess.PIPE
     with subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=left | {"PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+        command, cwd=cwd, env=left, stdout=pipe, stderr=pipe, text=True, start_new_session=True
     ) as process:
         try:
             yield process

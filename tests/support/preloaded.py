@@ -1,0 +1,13 @@
+"""What the process loads of which ``tests.support.forked`` makes forks: all of tau-stage, and none of its extras."""
+
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # who forks has one thread
+
+import importlib
+import pkgutil
+
+import tau_stage
+
+for module in pkgutil.walk_packages(tau_stage.__path__, "tau_stage."):
+    importlib.import_module(module.name)
