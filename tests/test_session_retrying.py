@@ -118,7 +118,6 @@ def test_in_free_play_nothing_is_an_answer() -> None:
 def test_a_player_is_lost_where_it_is_cut_off_or_silent() -> None:
     assert loss_trouble(SessionClosed(code=1006)) == "dropped"
     assert loss_trouble(Timeout(what="sign", waited_s=1)) == "silent"
-    assert loss_trouble(ModelRefused(code="x", message="y")) is None
 
 
 def test_waits_double_up_to_the_longest_and_troubles_are_counted_apart() -> None:

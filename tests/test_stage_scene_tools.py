@@ -104,7 +104,7 @@ async def test_a_limit_that_a_call_reaches_ends_the_performance_and_is_not_told_
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_program_that_is_cancelled_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
     command = ["sh", "-c", "sleep 900 & echo $! > child; wait"]
-    (made,) = make_tools(plan_with(tmp_path, command=command), ("tool",), lambda *_: None)
+    (made,) = make_tools(plan_with(tmp_path, command=command), ("tool",), lambda *_: None).values()
     child = tmp_path / "child"
     before = set(children(os.getpid()))  # of other tests, like the resource tracker of multiprocessing
     async with anyio.create_task_group() as group:
@@ -120,7 +120,7 @@ async def test_what_is_raised_by_the_report_of_a_call_is_not_told_to_the_model(t
     def report(tool: str, arguments: str, output: str | None, took_s: float) -> None:
         raise TakeError(tool, f"the disk is full: {arguments}, {output}, {took_s}")
 
-    (made,) = make_tools(plan_with(tmp_path, returns="x"), ("tool",), report)
+    (made,) = make_tools(plan_with(tmp_path, returns="x"), ("tool",), report).values()
     calls = (ToolCall("c1", "tool", "{}"), ToolCall("c2", "tool", "{}"))
     with pytest.raises(TakeError, match="the disk is full"):
         await run_calls({"tool": made}, calls)
@@ -160,7 +160,7 @@ def call(tmp_path: Path) -> Callable[..., Any]:
         reports: Called = []
         plan = plan_with(tmp_path, **tool)
         report = lambda name, given, output, _took_s: reports.append((name, given, output))  # noqa: E731
-        (made,) = make_tools(plan, ("tool",), report)
+        (made,) = make_tools(plan, ("tool",), report).values()
         return await made.call(arguments), reports
 
     return called
@@ -178,7 +178,7 @@ async def test_a_function_is_found_beside_the_scene_and_told_its_arguments(
     output, reports = await call('{"number": 41}', run="shop_of_tests:order")
     assert json.loads(output) == {"number": 42, "gift": False}
     assert reports == [("tool", '{"number":41}', None), ("tool", '{"number":41}', output)]
-    (made,) = make_tools(plan_with(tmp_path, run="shop_of_tests:order"), ("tool",), lambda *_: None)
+    (made,) = make_tools(plan_with(tmp_path, run="shop_of_tests:order"), ("tool",), lambda *_: None).values()
     assert (made.description, (made.parameters or {})["required"]) == ("Look up an order.", ["number"])
     for name in ("shop_of_tests:absent", "absent_of_tests:order", "shop_of_tests:nothing"):
         with pytest.raises(UsageError, match=r"cannot be found|is no function"):

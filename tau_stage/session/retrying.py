@@ -176,15 +176,9 @@ def silence_of(response: Response) -> Trouble | None:
     return "inaudible" if response.audio or response.transcript else "empty"
 
 
-def loss_trouble(error: SessionError) -> Trouble | None:
-    """Tell how a player was lost: its connection was cut, or it fell silent; None where it is still there."""
-    match error:
-        case SessionClosed():
-            return "dropped"
-        case Timeout():
-            return "silent"
-        case _:
-            return None
+def loss_trouble(error: SessionClosed | Timeout) -> Trouble:
+    """Tell how a player was lost: its connection was cut, or it fell silent."""
+    return "dropped" if isinstance(error, SessionClosed) else "silent"
 
 
 def code_name(code: str | int) -> str:

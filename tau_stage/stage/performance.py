@@ -37,7 +37,7 @@ from tau_stage.stage.production import Production
 from tau_stage.stage.replay import JournalReplay, finished_lines, restore_spending, resume_record
 from tau_stage.stage.runner import Runner
 from tau_stage.stage.scene_tools import check_tool_permission, hide_keys, make_tools
-from tau_stage.stage.sessions import Participants, SessionFactory, Stage, keys_at, read_sounds
+from tau_stage.stage.sessions import Participants, Stage, keys_at, read_sounds
 from tau_stage.stage.takes import ChooseTake
 from tau_stage.take import (
     COSTS,
@@ -139,8 +139,8 @@ async def perform(plan: Plan, stage: Stage, folder: TakeFolder, options: Perform
             log.warn_once(warning)
         secrets, report = stage.secrets(plan), production.tool_called
         tools = {each.name: make_tools(plan, each.tools, partial(report, each.name), secrets) for each in plan.models}
-        factory = SessionFactory(plan, stage, log, people, tools, sounds)
-        return await _to_the_end(partial(_play, production, factory, options), production)
+        participants = Participants(plan, stage, log, people, tools, sounds)
+        return await _to_the_end(partial(_play, production, participants, options), production)
 
 
 def _tell_the_beginning(production: Production, began: record.TakeBegan, former: ReusedLines) -> None:
@@ -154,14 +154,16 @@ def _tell_the_beginning(production: Production, began: record.TakeBegan, former:
         log.append(record.Warned(text=text))
 
 
-async def _play(production: Production, factory: SessionFactory, options: PerformanceOptions) -> None:
+async def _play(production: Production, participants: Participants, options: PerformanceOptions) -> None:
     """Replay a take that goes on, open all sessions, tell them what their players know, and perform the steps."""
     is_up = is_played = False
     former = options.former
     if options.again:
         production.folder.forget(MANIFEST, COSTS)
         finished = finished_lines(production, former)
-        former = JournalReplay(production, factory.people, factory.sounds).go_through(finished).besides(former)
+        former = (
+            JournalReplay(production, participants.people, participants.sounds).go_through(finished).besides(former)
+        )
 
     async def leave_at_the_stop() -> None:
         await production.stop.wait()
@@ -171,12 +173,12 @@ async def _play(production: Production, factory: SessionFactory, options: Perfor
     async with anyio.create_task_group() as group:
         group.start_soon(leave_at_the_stop)
         async with AsyncExitStack() as opened:
-            participants = await factory.open_all(opened, former)
+            await participants.open_all(opened, former)
             production.presence.present = frozenset(participants.sessions)
             if options.again:
                 await _restore_contexts(participants, production)
             is_up = True
-            await Runner(production.plan, participants, production, factory.open, former, options.ask).play()
+            await Runner(participants, production, former, options.ask).play()
             is_played = True
         group.cancel_scope.cancel()
     if not is_played:
@@ -193,7 +195,7 @@ async def _restore_contexts(participants: Participants, production: Production) 
                 await restore_context(session, production.history, participants.forms[player], participants.sounds),
             )
         except (SessionClosed, Timeout) as error:
-            production.presence.mark_lost(player, error.about(player=player))
+            production.presence.mark_lost(player, error)
 
     async with anyio.create_task_group() as group:
         for player, session in participants.sessions.items():

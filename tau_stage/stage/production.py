@@ -108,7 +108,7 @@ class Presence:
     def mark_lost(self, player: str, why: SessionError) -> None:
         """Note that a player's connection was cut, or that it fell silent."""
         if player not in self.lost:
-            self.lost[player] = why
+            why = self.lost[player] = why.about(player=player)
             self._behind[player].clear()
             self._log.append(record.PlayerLost(player=player, line=why.line, problem=str(why)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -10,15 +9,12 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from tau_stage.errors import SessionClosed, SessionError, Timeout
-from tau_stage.scene import LinePlan, Plan
+from tau_stage.scene import LinePlan
 from tau_stage.session import Session, Tally, Trouble, loss_trouble
 from tau_stage.stage.context import restore_context
 from tau_stage.stage.production import Production
 from tau_stage.stage.sessions import Participants
 from tau_stage.take import records as record
-
-Reopen = Callable[[str, AsyncExitStack], Awaitable[Session]]
-"""Opens a player's session once more, for as long as the stack is."""
 
 
 class Reconnector:
@@ -27,13 +23,10 @@ class Reconnector:
     Sessions that are opened again live in ``group``.
     """
 
-    def __init__(
-        self, plan: Plan, participants: Participants, production: Production, open_again: Reopen, group: TaskGroup
-    ) -> None:
-        self._plan = plan
+    def __init__(self, participants: Participants, production: Production, group: TaskGroup) -> None:
+        self._plan = production.plan
         self._participants = participants
         self._production = production
-        self._open_again = open_again
         self._group = group
         self._tallies: dict[str, Tally] = {}
 
@@ -48,26 +41,22 @@ class Reconnector:
         why = self._production.presence.lost.get(player) or session.wire.closed
         if why is None:
             return session
-        self.mark_lost(player, why)
+        self._production.presence.mark_lost(player, why)
         if self._plan.on_lost_player != "reopen":
             raise replace(why, player=player, line=line)
         return await self._bring_back(player, line, why)
 
-    def mark_lost(self, player: str, why: SessionError) -> None:
-        """Note that a player does not answer any more."""
-        self._production.presence.mark_lost(player, why.about(player=player))
-
-    def retry_after(self, line: LinePlan, why: SessionError, tally: Tally) -> tuple[Trouble, float]:
+    def retry_after(self, line: LinePlan, why: SessionClosed | Timeout, tally: Tally) -> tuple[Trouble, float]:
         """Tell after how many seconds a line is asked for once more whose player was lost in it, and the trouble.
 
         Raises:
             SessionError: It is not; a line that has called tools is not begun anew, as they would be called twice.
         """
         trouble = loss_trouble(why)
-        self.mark_lost(line.player, why)
+        self._production.presence.mark_lost(line.player, why)
         may_reopen = self._plan.on_lost_player == "reopen" and not self._production.has_called(line.id)
-        wait_s = tally.wait_s(trouble) if may_reopen and trouble else None
-        if wait_s is None or trouble is None:
+        wait_s = tally.wait_s(trouble) if may_reopen else None
+        if wait_s is None:
             raise why
         return trouble, wait_s
 
@@ -83,27 +72,24 @@ class Reconnector:
         raise replace(why, player=player, line=line)
 
     async def _one_more(self, player: str) -> Session:
+        """Open a session, and tell it everything so far, what is said meanwhile too; then it takes its place."""
+        production, participants = self._production, self._participants
         session: Session = await self._group.start(self._keep, player)
         try:
-            await self._catch_up(session)
+            heard = await restore_context(session, production.history, participants.forms[player], participants.sounds)
         except SessionError:
             await session.close()
             raise
-        return session
-
-    async def _keep(self, player: str, *, task_status: TaskStatus[Session]) -> None:
-        """Keep one session that was opened again, until it ends or the performance does."""
-        async with AsyncExitStack() as opened:
-            session = await self._open_again(player, opened)
-            task_status.started(session)
-            await session.wire.over.wait()
-
-    async def _catch_up(self, session: Session) -> None:
-        """Tell a player everything so far, what is said meanwhile too; then it takes its place."""
-        production, participants, player = self._production, self._participants, session.name
-        heard = await restore_context(session, production.history, participants.forms[player], participants.sounds)
         participants.sessions[player] = session
         production.presence.fan_out.open_again(player, session)
         text = f"player {player} was opened again, and told what it knew and missed"
         production.log.append(record.Warned(player=player, text=text))
         production.presence.mark_reconnected(player, heard)
+        return session
+
+    async def _keep(self, player: str, *, task_status: TaskStatus[Session]) -> None:
+        """Keep one session that was opened again, until it ends or the performance does."""
+        async with AsyncExitStack() as opened:
+            session = await self._participants.open(player, opened)
+            task_status.started(session)
+            await session.wire.over.wait()

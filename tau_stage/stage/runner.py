@@ -19,7 +19,6 @@ from tau_stage.scene import (
     LinePlan,
     ListenPlan,
     PausePlan,
-    Plan,
     SoundPlan,
     TogetherPlan,
     lines_of,
@@ -31,7 +30,7 @@ from tau_stage.stage.fan_out import FanOut, open_fan_out
 from tau_stage.stage.line import LineResult, LineTake
 from tau_stage.stage.open_mic import OpenMicrophone
 from tau_stage.stage.production import Production, cancel_on_stop
-from tau_stage.stage.reconnect import Reconnector, Reopen
+from tau_stage.stage.reconnect import Reconnector
 from tau_stage.stage.schedule import NextStep, Trigger
 from tau_stage.stage.sessions import Participants
 from tau_stage.stage.takes import ChooseTake, LineRunner, TakeOption, pick_take, wait_until_idle
@@ -45,16 +44,9 @@ class Runner:
     """The steps of one plan, from the first to the last; ``ask`` lets somebody choose among takes."""
 
     def __init__(
-        self,
-        plan: Plan,
-        participants: Participants,
-        production: Production,
-        open_again: Reopen,
-        former: ReusedLines,
-        ask: ChooseTake | None,
+        self, participants: Participants, production: Production, former: ReusedLines, ask: ChooseTake | None
     ) -> None:
-        self._open_again = open_again
-        self._plan = plan
+        self._plan = production.plan
         self._participants = participants
         self._production = production
         self._former = former
@@ -69,8 +61,8 @@ class Runner:
         production, sessions = self._production, self._participants.sessions
         with unwrapped():
             async with anyio.create_task_group() as keeping:
-                self._reconnector = Reconnector(self._plan, self._participants, production, self._open_again, keeping)
-                self._attempts = LineRunner(self._plan, self._participants, production, self._reconnector)
+                self._reconnector = Reconnector(self._participants, production, keeping)
+                self._attempts = LineRunner(self._participants, production, self._reconnector)
                 async with open_fan_out(sessions, production.presence.reported, self._participants.forms) as fan_out:
                     await self._perform_all(fan_out)
                 keeping.cancel_scope.cancel()
@@ -194,7 +186,7 @@ class Runner:
                 self._participants.sessions[player], item, self._participants.forms[player], self._participants.sounds
             )
         except (SessionClosed, Timeout) as error:
-            self._reconnector.mark_lost(player, error)
+            self._production.presence.mark_lost(player, error)
 
     async def _together(self, start: NextStep, step: TogetherPlan) -> None:
         production = self._production
@@ -243,7 +235,7 @@ class Runner:
                 await mic.run()
         except SessionError as error:
             if isinstance(error, SessionClosed | Timeout):
-                self._reconnector.mark_lost(step.player, error)
+                self._production.presence.mark_lost(step.player, error)
             raise error.about(player=step.player, line=step.id) from None
         finally:
             production.presence.listening = {}
@@ -310,7 +302,7 @@ class Runner:
         try:
             await wait_until_idle(await self._reconnector.session(line.player, line.id))
         except Timeout as error:
-            self._reconnector.mark_lost(line.player, error)
+            self._production.presence.mark_lost(line.player, error)
         line = production.begin_line(line)
         spent = production.budget.spent
         tries = await self._attempts.takes(line, at)

@@ -34,14 +34,16 @@ ToolReport = Callable[[str, str, str | None, float], str | None]
 """Told of each call: tool, arguments, output (None before the call), seconds. An answer that it knows is taken."""
 
 
-def make_tools(plan: Plan, names: tuple[str, ...], report: ToolReport, secrets: Secrets = NO_SECRETS) -> list[Tool]:
-    """Make the tools of one player; each call is reported, and secrets are struck out of what it answers.
+def make_tools(
+    plan: Plan, names: tuple[str, ...], report: ToolReport, secrets: Secrets = NO_SECRETS
+) -> dict[str, Tool]:
+    """Make the tools of one player, by name; each call is reported, and secrets are struck out of what it answers.
 
     Raises:
         UsageError: A function cannot be found, or its module cannot be loaded.
     """
     folder = Path(plan.path).parent
-    return [_reported(_tool(name, plan.tools[name], folder), report, secrets) for name in names]
+    return {name: _reported(_tool(name, plan.tools[name], folder), report, secrets) for name in names}
 
 
 def find_tools(plan: Plan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -256,26 +257,6 @@ async def _understudy(plans: list[Plan], remedy: str) -> AsyncIterator[str]:
         yield url
 
 
-@dataclass(frozen=True, slots=True)
-class Participants:
-    """Everybody on stage.
-
-    Attributes:
-        sessions: Of the models, by player; one that is lost and opened again is replaced.
-        forms: How each model hears.
-        tools: What each model may call, by player and name.
-        sounds: The scene's sound files, by the name it gives them and their gain in dB.
-        speaking_locks: Held by whoever makes a model speak, by player: it says one thing at a time.
-    """
-
-    sessions: dict[str, Session]
-    people: Mapping[str, Person]
-    forms: Mapping[str, ClipForm]
-    tools: Mapping[str, Mapping[str, Tool]]
-    sounds: Sounds
-    speaking_locks: Mapping[str, anyio.Lock]
-
-
 def read_sounds(plan: Plan) -> dict[tuple[str, float], Playable]:
     """Read every sound file of a scene by its name and its gain in dB, before anybody is paid.
 
@@ -292,23 +273,32 @@ def read_sounds(plan: Plan) -> dict[tuple[str, float], Playable]:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionFactory:
-    """Opens the sessions of one performance, at the beginning and again."""
+class Participants:
+    """Everybody on stage; opens the sessions of the models, at the beginning and again.
+
+    Attributes:
+        tools: What each model may call, by player and name.
+        sounds: The scene's sound files, by the name it gives them and their gain in dB.
+        sessions: Of the models, by player; one that is lost and opened again is replaced.
+        forms: How each model hears, once its session was opened.
+        speaking_locks: Held by whoever makes a model speak, by player: it says one thing at a time.
+    """
 
     plan: Plan
     stage: Stage
     log: EventLog
     people: Mapping[str, Person]
-    tools: Mapping[str, list[Tool]]
+    tools: Mapping[str, Mapping[str, Tool]]
     sounds: Sounds
+    sessions: dict[str, Session] = field(default_factory=dict)
+    forms: dict[str, ClipForm] = field(default_factory=dict)
+    speaking_locks: Mapping[str, anyio.Lock] = field(default_factory=lambda: defaultdict(anyio.Lock))
 
-    async def open_all(self, opened: AsyncExitStack, former: ReusedLines) -> Participants:
+    async def open_all(self, opened: AsyncExitStack, former: ReusedLines) -> None:
         """Open the session of every model that performs something, in the order of their first lines.
 
         ``opened`` closes them, all together; ``former`` is what is taken over from a former take, and by whom.
-
-        Raises:
-            SessionError: One will not open.
+        A SessionError tells that one will not open.
         """
         plan, sessions = self.plan, dict[str, Session]()
         try:
@@ -321,14 +311,9 @@ class SessionFactory:
             opened.push_async_callback(_close_together, tuple(sessions.values()))
         for player in plan.people:
             self.log.append(record.PlayerOpened(player=player.name, session="", attempts=1, took_s=0.0))
-        return Participants(
-            sessions={player.name: sessions[player.name] for player in plan.models if player.name in sessions},
-            people=self.people,
-            forms={player.name: self._form(player) for player in plan.models},
-            tools={name: {tool.name: tool for tool in own} for name, own in self.tools.items()},
-            sounds=self.sounds,
-            speaking_locks={player.name: anyio.Lock() for player in plan.models},
-        )
+        for player in plan.models:
+            self.forms[player.name] = self._form(player)
+        self.sessions.update((player.name, sessions[player.name]) for player in plan.models if player.name in sessions)
 
     def _form(self, player: PlayerPlan) -> ClipForm:
         """Return how a player hears."""
@@ -339,11 +324,7 @@ class SessionFactory:
         return ClipForm(player.hears_as == "text", player.label_speakers, streams and not place.answers_commits)
 
     async def open(self, name: str, opened: AsyncExitStack) -> Session:
-        """Open a player's session when it is its turn, and put into it what is there before the first line.
-
-        Raises:
-            SessionError: It will not open.
-        """
+        """Open a player's session when it is its turn, and put into it what is there before the first line."""
         player, log, began = self.plan.player(name), self.log, self.log.now_s
         refusals = 0
 
@@ -363,7 +344,7 @@ class SessionFactory:
         return session
 
     async def _open(self, player: PlayerPlan, opened: AsyncExitStack) -> Session:
-        log, place, tools = self.log, self.stage.provider_of(player), self.tools[player.name]
+        log, place, tools = self.log, self.stage.provider_of(player), [*self.tools[player.name].values()]
         wanted = conducted(
             voice=self.stage.voice_of(player),
             instructions=player.instructions,

@@ -25,7 +25,7 @@ from tau_stage.protocol import (
     Usage,
     UserMessage,
 )
-from tau_stage.scene import LinePlan, Plan
+from tau_stage.scene import LinePlan
 from tau_stage.session import (
     MOST_ROUNDS,
     RULES,
@@ -59,10 +59,7 @@ STOPPING_S = 2.0
 class LineRunner:
     """Lets models speak."""
 
-    def __init__(
-        self, plan: Plan, participants: Participants, production: Production, reconnector: Reconnector
-    ) -> None:
-        self._plan = plan
+    def __init__(self, participants: Participants, production: Production, reconnector: Reconnector) -> None:
         self._participants = participants
         self._production = production
         self._reconnector = reconnector
