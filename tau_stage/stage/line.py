@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 
 from tau_stage.audio import SILENCE_DBFS, is_audible, peak_dbfs
@@ -37,6 +37,10 @@ class LineResult:
     written: str = ""
     commentary: str = ""
     commentary_s: float = 0.0
+
+
+RESULT_FACTS = frozenset(field.name for field in fields(LineResult)) - {"response"}
+"""What the records of a line and of its takes tell in the same words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,20 +10,10 @@ from pathlib import Path
 
 import anyio
 
+from tau_stage import scene
 from tau_stage.audio import RATE, Pcm, read_audio, utterances
 from tau_stage.devices import typed_line
 from tau_stage.errors import UsageError
-from tau_stage.scene import (
-    SOUNDS,
-    LinePlan,
-    ListenPlan,
-    Plan,
-    PlayerPlan,
-    TogetherPlan,
-    lines_of,
-    resolve_path,
-    sounds_in,
-)
 from tau_stage.stage.events import PersonPrompted
 
 COUNT_DOWN = 3
@@ -61,10 +51,10 @@ class Person:
     types = False
     is_used_up = False
 
-    def __init__(self, player: PlayerPlan) -> None:
+    def __init__(self, player: scene.PlayerPlan) -> None:
         self.name = player.name
 
-    async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
+    async def deliver(self, line: scene.LinePlan, show: Show) -> PersonTurn:
         """Say one line of the scene."""
         raise NotImplementedError
 
@@ -83,7 +73,7 @@ class Person:
 class Recorded(Person):
     """A person's sound file, and its words as far as known: each line takes an utterance, the last one all the rest."""
 
-    def __init__(self, player: PlayerPlan, audio: Pcm, last: str, words: Sequence[str] = ()) -> None:
+    def __init__(self, player: scene.PlayerPlan, audio: Pcm, last: str, words: Sequence[str] = ()) -> None:
         super().__init__(player)
         self.is_live = player.pace == "realtime"
         self._audio = audio
@@ -92,7 +82,7 @@ class Recorded(Person):
         self._last = last
         self._next = 0
 
-    async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
+    async def deliver(self, line: scene.LinePlan, show: Show) -> PersonTurn:
         """Return the next utterance."""
         del show
         spans = self._spans[self._next :]
@@ -136,21 +126,21 @@ class Recorded(Person):
 class StandIn(Person):
     """Recorded takes for somebody who is not there: a file per line, named by its id, and its words in a ``.txt``."""
 
-    def __init__(self, player: PlayerPlan, folder: Path) -> None:
+    def __init__(self, player: scene.PlayerPlan, folder: Path) -> None:
         super().__init__(player)
         self._folder = folder
 
-    async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
+    async def deliver(self, line: scene.LinePlan, show: Show) -> PersonTurn:
         """Return the recording of a line; nothing, where there is none."""
         del show
-        file = next((file for end in SOUNDS if (file := self._folder / f"{line.id}{end}").is_file()), None)
+        file = next((file for end in scene.SOUNDS if (file := self._folder / f"{line.id}{end}").is_file()), None)
         if file is None:
             return PersonTurn(Pcm(), "")
         return PersonTurn(read_audio(file), " ".join(written_words(file)) or line.words)
 
     def takes(self) -> list[Pcm]:
         """Return all recordings, by name: what the person says at an open microphone."""
-        return [*map(read_audio, sounds_in(self._folder))]
+        return [*map(read_audio, scene.sounds_in(self._folder))]
 
 
 class Typist(Person):
@@ -159,11 +149,11 @@ class Typist(Person):
     types = True
     is_live = True
 
-    def __init__(self, player: PlayerPlan, fd: int | None = None) -> None:
+    def __init__(self, player: scene.PlayerPlan, fd: int | None = None) -> None:
         super().__init__(player)
         self._fd = fd
 
-    async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
+    async def deliver(self, line: scene.LinePlan, show: Show) -> PersonTurn:
         """Wait for what is typed; an empty line says the words of the scene."""
         show(PersonPrompted(self.name, line.id, line.words, line.direction, typed=True))
         typed = await typed_line(line.timeout_s, fd=self._fd)
@@ -177,11 +167,11 @@ class Speaker(Person):
 
     is_live = True
 
-    def __init__(self, player: PlayerPlan, microphone: Callable[[], Blocks]) -> None:
+    def __init__(self, player: scene.PlayerPlan, microphone: Callable[[], Blocks]) -> None:
         super().__init__(player)
         self._microphone = microphone
 
-    async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
+    async def deliver(self, line: scene.LinePlan, show: Show) -> PersonTurn:
         """Count down, open the microphone, and close it when the person has spoken."""
         for left in range(COUNT_DOWN, -1, -1):
             show(PersonPrompted(self.name, line.id, line.words, line.direction, in_s=left))
@@ -224,16 +214,16 @@ def written_words(sound: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def known_words(plan: Plan) -> Iterator[tuple[Pcm, str]]:
+def known_words(plan: scene.Plan) -> Iterator[tuple[Pcm, str]]:
     """Yield each utterance of the scene's people that somebody has written down: the understudy knows no other.
 
     Raises:
         UsageError: A sound cannot be read.
     """
     for player in plan.people:
-        files = [] if player.human in ("mic", "tty", None) else [resolve_path(plan.path, str(player.human))]
+        files = [] if player.human in ("mic", "tty", None) else [scene.resolve_path(plan.path, str(player.human))]
         if player.stand_in is not None:
-            files += sounds_in(resolve_path(plan.path, player.stand_in))
+            files += scene.sounds_in(scene.resolve_path(plan.path, player.stand_in))
         for file in files:
             if words := written_words(file):
                 audio = read_audio(file)
@@ -241,7 +231,7 @@ def known_words(plan: Plan) -> Iterator[tuple[Pcm, str]]:
                     yield audio[start:end], text
 
 
-def people_of(plan: Plan, *, stand_in: bool = False) -> dict[str, Person]:
+def people_of(plan: scene.Plan, *, stand_in: bool = False) -> dict[str, Person]:
     """Return the people of a scene, by player; with ``stand_in``, recordings play where there are some in any case.
 
     Raises:
@@ -253,11 +243,11 @@ def people_of(plan: Plan, *, stand_in: bool = False) -> dict[str, Person]:
     return people
 
 
-def _person(plan: Plan, player: PlayerPlan, *, stand_in: bool) -> Person:
+def _person(plan: scene.Plan, player: scene.PlayerPlan, *, stand_in: bool) -> Person:
     assert player.human is not None  # noqa: S101 - people are
-    recordings = None if player.stand_in is None else resolve_path(plan.path, player.stand_in)
+    recordings = None if player.stand_in is None else scene.resolve_path(plan.path, player.stand_in)
     if player.human not in ("mic", "tty"):
-        file = resolve_path(plan.path, player.human)
+        file = scene.resolve_path(plan.path, player.human)
         return Recorded(player, read_audio(file), _last_line(plan, player.name), written_words(file))
     if recordings is not None and (stand_in or not _is_there(player.human)):
         return StandIn(player, recordings)
@@ -272,15 +262,15 @@ def _person(plan: Plan, player: PlayerPlan, *, stand_in: bool) -> Person:
     return Speaker(player, open_microphone)
 
 
-def _last_line(plan: Plan, name: str) -> str:
+def _last_line(plan: scene.Plan, name: str) -> str:
     """Return id of the last line that the scene's own steps give to a person; empty if a ``listen`` may follow."""
-    if any(isinstance(step, ListenPlan) and step.person == name for cue in plan.cues for step in cue.steps):
+    if any(isinstance(step, scene.ListenPlan) and step.person == name for cue in plan.cues for step in cue.steps):
         return ""
     last = ""
     for step in plan.steps:
-        if isinstance(step, ListenPlan) and step.person == name:
+        if isinstance(step, scene.ListenPlan) and step.person == name:
             last = ""
-        last = next((line.id for line in lines_of((step,)) if line.player == name), last)
+        last = next((line.id for line in scene.lines_of((step,)) if line.player == name), last)
     return last
 
 
@@ -296,7 +286,7 @@ KEYBOARD = "the standard input"
 MICROPHONE = "the microphone"
 
 
-def check_shared_devices(plans: Sequence[Plan], people: Sequence[Mapping[str, Person]], *, jobs: int) -> None:
+def check_shared_devices(plans: Sequence[scene.Plan], people: Sequence[Mapping[str, Person]], *, jobs: int) -> None:
     """Refuse scenes that would share a keyboard or a microphone while ``jobs`` of them are performed at once.
 
     Raises:
@@ -312,28 +302,28 @@ def check_shared_devices(plans: Sequence[Plan], people: Sequence[Mapping[str, Pe
             raise UsageError(f"{len(using)} scenes at once would use {device}: {names}", remedy)
 
 
-def check_together(plan: Plan, people: Mapping[str, Person]) -> None:
+def check_together(plan: scene.Plan, people: Mapping[str, Person]) -> None:
     """Refuse people who would share a keyboard or a microphone while they speak together.
 
     Raises:
         UsageError: They would.
     """
-    groups = [step for steps in plan.step_lists for step in steps if isinstance(step, TogetherPlan)]
+    groups = [step for steps in plan.step_lists for step in steps if isinstance(step, scene.TogetherPlan)]
     for step in groups:
         for device in (KEYBOARD, MICROPHONE):
-            using = _users(plan, people, [line.player for line in lines_of((step,))], device)
+            using = _users(plan, people, [line.player for line in scene.lines_of((step,))], device)
             if len(using) > 1:
                 problem = f"{plan.path}:{step.source_line}: {' and '.join(using)} would use {device} at once"
                 raise UsageError(problem, "give them lines of their own, or recordings with 'stand_in:' and --stand-in")
 
 
-def check_listen_ends(plan: Plan, people: Mapping[str, Person], *, is_terminal: bool) -> None:
+def check_listen_ends(plan: scene.Plan, people: Mapping[str, Person], *, is_terminal: bool) -> None:
     """Refuse a microphone that only a key closes where there is no terminal.
 
     Raises:
         UsageError: There is none.
     """
-    listens = [step for steps in plan.step_lists for step in steps if isinstance(step, ListenPlan)]
+    listens = [step for steps in plan.step_lists for step in steps if isinstance(step, scene.ListenPlan)]
     for step in listens:
         closes = is_terminal or step.for_s or step.turns or step.until
         if not closes and _users(plan, people, [step.person], MICROPHONE):
@@ -341,12 +331,12 @@ def check_listen_ends(plan: Plan, people: Mapping[str, Person], *, is_terminal: 
             raise UsageError(problem, "give it for:, turns: or until: too")
 
 
-def _users(plan: Plan, people: Mapping[str, Person], names: Iterable[str], device: str) -> list[str]:
+def _users(plan: scene.Plan, people: Mapping[str, Person], names: Iterable[str], device: str) -> list[str]:
     """Tell who of some players uses a device; recordings use none."""
     return [name for name in names if name in people and _device(plan, people[name]) == device]
 
 
-def _device(plan: Plan, person: Person) -> str:
+def _device(plan: scene.Plan, person: Person) -> str:
     if person.types:
         return KEYBOARD
     return MICROPHONE if person.is_live and plan.player(person.name).human == "mic" else ""

@@ -12,20 +12,9 @@ from functools import partial
 
 import anyio
 
+from tau_stage import errors
 from tau_stage.cost import expected_usage
 from tau_stage.devices import Loudspeaker, Playback
-from tau_stage.errors import (
-    BudgetExceeded,
-    LimitReached,
-    SessionClosed,
-    SessionError,
-    StageError,
-    Stopped,
-    TakeError,
-    Timeout,
-    lone,
-    unwrapped,
-)
 from tau_stage.protocol import UNDERSTUDY
 from tau_stage.scene import Plan, PlayerPlan, lines_of, plan_json, sound_warnings
 from tau_stage.session import Session
@@ -161,9 +150,7 @@ async def _play(production: Production, participants: Participants, options: Per
     if options.again:
         production.folder.forget(MANIFEST, COSTS)
         finished = finished_lines(production, former)
-        former = (
-            JournalReplay(production, participants.people, participants.sounds).go_through(finished).besides(former)
-        )
+        former = JournalReplay(production, participants).go_through(finished).besides(former)
 
     async def leave_at_the_stop() -> None:
         await production.stop.wait()
@@ -182,7 +169,7 @@ async def _play(production: Production, participants: Participants, options: Per
             is_played = True
         group.cancel_scope.cancel()
     if not is_played:
-        raise Stopped
+        raise errors.Stopped
 
 
 async def _restore_contexts(participants: Participants, production: Production) -> None:
@@ -194,7 +181,7 @@ async def _restore_contexts(participants: Participants, production: Production) 
                 player,
                 await restore_context(session, production.history, participants.forms[player], participants.sounds),
             )
-        except (SessionClosed, Timeout) as error:
+        except (errors.SessionClosed, errors.Timeout) as error:
             production.presence.mark_lost(player, error)
 
     async with anyio.create_task_group() as group:
@@ -202,12 +189,12 @@ async def _restore_contexts(participants: Participants, production: Production) 
             group.start_soon(one, player, session)
 
 
-_ENDINGS: Mapping[type[StageError], record.Ending] = {
-    BudgetExceeded: "budget",
-    LimitReached: "limit",
-    Stopped: "interrupted",
-    SessionError: "failed",
-    TakeError: "failed",
+_ENDINGS: Mapping[type[errors.StageError], record.Ending] = {
+    errors.BudgetExceeded: "budget",
+    errors.LimitReached: "limit",
+    errors.Stopped: "interrupted",
+    errors.SessionError: "failed",
+    errors.TakeError: "failed",
 }
 
 
@@ -216,18 +203,18 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], production: Produc
     folder, log = production.folder, production.log
     ended, problem = _STOPPED
     try:
-        with unwrapped():
+        with errors.unwrapped():
             await playing()
         ended, problem = ending(production.plan, log.records)
     except tuple(_ENDINGS) as error:
         ended = next(name for kind, name in _ENDINGS.items() if isinstance(error, kind))
         problem = str(error)
-        if isinstance(error, TakeError):
+        if isinstance(error, errors.TakeError):
             raise
     except BaseExceptionGroup as several:
-        failed, others = several.split(SessionError)
+        failed, others = several.split(errors.SessionError)
         if others:  # stopped from outside while something failed
-            raise lone(others) from None
+            raise errors.lone(others) from None
         ended, problem = "failed", "; ".join(map(str, failed.exceptions if failed else ()))
     finally:
         try:
@@ -236,7 +223,7 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], production: Produc
             finally:
                 log.forget_failure()
                 production.timeline.close()
-        except TakeError as error:  # the stems are laid anew when the take is resumed
+        except errors.TakeError as error:  # the stems are laid anew when the take is resumed
             ended, problem = "failed", str(error)
             raise
         finally:

@@ -25,7 +25,7 @@ from tau_stage.stage.budget import Budget
 from tau_stage.stage.context import HistoryItem, LineItem, PutItem, SoundItem, ToolExchange
 from tau_stage.stage.events import EventLog, HearingBegan
 from tau_stage.stage.fan_out import FanOut, Heard, HeardClip, HearingNews, LineStream, Sent, StreamRefused
-from tau_stage.stage.line import LineResult, LineTake
+from tau_stage.stage.line import RESULT_FACTS, LineResult, LineTake
 from tau_stage.stage.scene_tools import has_failed
 from tau_stage.stage.timeline import Timeline
 from tau_stage.take import Alternative, LineSpoken, Performed, ReusedLines, SoundPlayed, TakeFolder, TakeKept, standing
@@ -460,18 +460,12 @@ def _delivered(delivery: LineResult, took_s: float) -> dict[str, Any]:
     """Return what a record tells of a response, and of what it took to get it."""
     response = delivery.response
     return {
+        **{name: getattr(delivery, name) for name in RESULT_FACTS},
         "status": response.status,
-        "reason": delivery.reason,
         "first_audio_s": response.first_audio_s,
-        "first_words_s": delivery.first_words_s,
         "took_s": round(took_s, 6),
         "response": response.id,
-        "attempts": delivery.attempts,
         "usage": response.usage,
-        "problem": delivery.problem,
-        "written": delivery.written,
-        "commentary": delivery.commentary,
-        "commentary_s": delivery.commentary_s,
     }
 
 

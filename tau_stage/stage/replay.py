@@ -31,10 +31,10 @@ from tau_stage.protocol import Usage
 from tau_stage.scene import LinePlan, ListenPlan, PausePlan, Plan, SoundPlan, TogetherPlan, plan_json
 from tau_stage.stage import schedule
 from tau_stage.stage.budget import Budget
-from tau_stage.stage.context import PutItem, Sounds, ToolExchange
+from tau_stage.stage.context import PutItem, ToolExchange
 from tau_stage.stage.events import EventLog, ResumeSummary
-from tau_stage.stage.people import Person
 from tau_stage.stage.production import Production
+from tau_stage.stage.sessions import Participants
 from tau_stage.take import (
     FULL_DISK,
     PAID,
@@ -54,10 +54,10 @@ from tau_stage.version import __version__
 class JournalReplay:
     """One take, gone through once more."""
 
-    def __init__(self, production: Production, people: Mapping[str, Person], sounds: Sounds) -> None:
+    def __init__(self, production: Production, participants: Participants) -> None:
         self._production = production
-        self._people = people
-        self._sounds = sounds
+        self._people = participants.people
+        self._sounds = participants.sounds
         self._found: set[str] = set()
 
     def go_through(self, finished: ReusedLines) -> ReusedLines:

@@ -10,20 +10,9 @@ from typing import assert_never
 import anyio
 from anyio.abc import TaskGroup
 
+from tau_stage import scene
 from tau_stage.audio import Pcm
 from tau_stage.errors import SessionClosed, SessionError, Stopped, Timeout, unwrapped
-from tau_stage.scene import (
-    FailureEvent,
-    ImprovisePlan,
-    ItemPlan,
-    LinePlan,
-    ListenPlan,
-    PausePlan,
-    SoundPlan,
-    TogetherPlan,
-    lines_of,
-    unwritten_line,
-)
 from tau_stage.stage import schedule
 from tau_stage.stage.context import PutItem, add_item, add_line, replace_last_answer
 from tau_stage.stage.fan_out import FanOut, open_fan_out
@@ -121,7 +110,7 @@ class Runner:
         is_lost = self._plan.on_lost_player == "continue" and player in self._production.presence.lost
         branch = self._production.state.branches[start.branch]
         is_awaited = schedule.is_awaited(self._plan, Trigger("error", player))
-        if not is_lost and (isinstance(branch.event, FailureEvent) or not is_awaited):
+        if not is_lost and (isinstance(branch.event, scene.FailureEvent) or not is_awaited):
             raise error
         self._production.skip_line(getattr(start.step, "id", "") or error.line, player, str(error))
 
@@ -130,23 +119,23 @@ class Runner:
         step, production = start.step, self._production
         production.presence.next_speakers = schedule.next_speakers(production.state, start)
         match step:
-            case LinePlan() | SoundPlan() | ListenPlan() if step.id in start.came:
+            case scene.LinePlan() | scene.SoundPlan() | scene.ListenPlan() if step.id in start.came:
                 return self._cost_of(step.id)
-            case LinePlan():
+            case scene.LinePlan():
                 await self._whisper(start)
                 return await self._line(step)
-            case ItemPlan():
+            case scene.ItemPlan():
                 await self._items(step, start.came)
-            case PausePlan():
+            case scene.PausePlan():
                 production.timeline.pause(step.seconds)
-            case SoundPlan():
+            case scene.SoundPlan():
                 self._play(step, production.timeline.next)
                 await production.playback.wait_until_heard(production.timeline.next)
-            case TogetherPlan():
+            case scene.TogetherPlan():
                 await self._together(start, step)
-            case ListenPlan():
+            case scene.ListenPlan():
                 await self._listen(start, step)
-            case ImprovisePlan():  # its turns are lines
+            case scene.ImprovisePlan():  # its turns are lines
                 raise AssertionError(step)
             case _:
                 assert_never(step)
@@ -164,10 +153,10 @@ class Runner:
         """Tell everyone, before the first turn of free play, what it is about."""
         branch = self._production.state.branches[start.branch]
         step = branch.steps[start.at]
-        if isinstance(step, ImprovisePlan) and branch.play is not None and not branch.play.asked:
-            await self._items(ItemPlan("system", tuple(step.whispers.items()), step.source_line), start.came)
+        if isinstance(step, scene.ImprovisePlan) and branch.play is not None and not branch.play.asked:
+            await self._items(scene.ItemPlan("system", tuple(step.whispers.items()), step.source_line), start.came)
 
-    async def _items(self, step: ItemPlan, came: Mapping[str, record.Record]) -> None:
+    async def _items(self, step: scene.ItemPlan, came: Mapping[str, record.Record]) -> None:
         given = [PutItem(player, step.role, words) for player, words in step.words]
         given += [PutItem(player, "user", sound=file) for player, file in step.sounds]
         for item in given:
@@ -188,18 +177,20 @@ class Runner:
         except (SessionClosed, Timeout) as error:
             self._production.presence.mark_lost(player, error)
 
-    async def _together(self, start: NextStep, step: TogetherPlan) -> None:
+    async def _together(self, start: NextStep, step: scene.TogetherPlan) -> None:
         production = self._production
         laid = (fact for fact in start.came.values() if isinstance(fact, record.LineSpoken | record.SoundPlayed))
         at = next((fact.offset_samples for fact in laid), production.timeline.next)
         failed: list[SessionError] = []
         parts = [part for part in step.parts if part.id not in start.came]
         known = self._former.lines.keys() | production.ended_takes.keys()
-        asked = [part for part in parts if isinstance(part, LinePlan) and part.player in self._participants.sessions]
+        asked = [
+            part for part in parts if isinstance(part, scene.LinePlan) and part.player in self._participants.sessions
+        ]
         production.budget.reserve(*((line.id, line.player) for line in asked if line.id not in known))
-        production.number_lines(lines_of((step,)), start.came)
+        production.number_lines(scene.lines_of((step,)), start.came)
 
-        async def speak(part: LinePlan) -> None:
+        async def speak(part: scene.LinePlan) -> None:
             try:
                 await self._line(part, at)
             except SessionError as error:  # the others are not to suffer for it
@@ -208,7 +199,7 @@ class Runner:
         with unwrapped(), production.playback.together():
             async with anyio.create_task_group() as group:
                 for part in parts:
-                    if isinstance(part, LinePlan):
+                    if isinstance(part, scene.LinePlan):
                         group.start_soon(speak, part)
                     else:
                         self._play(part, at)
@@ -217,10 +208,10 @@ class Runner:
             self._go_on_without(start, error)
         await production.playback.wait_until_heard(production.timeline.next)
 
-    def _play(self, sound: SoundPlan, at: int) -> None:
+    def _play(self, sound: scene.SoundPlan, at: int) -> None:
         self._production.play(sound, self._participants.sounds[sound.file, sound.gain_db], at)
 
-    async def _listen(self, start: NextStep, step: ListenPlan) -> None:
+    async def _listen(self, start: NextStep, step: scene.ListenPlan) -> None:
         if former := self._former.of(step.id):
             await self._former_talk(start, step, former)
             return
@@ -245,7 +236,7 @@ class Runner:
         production.record_fact(record.ListenEnded(step=step.id))
         await production.playback.wait_until_heard(production.timeline.next)
 
-    async def _former_talk(self, start: NextStep, step: ListenPlan, lines: list[Performed]) -> None:
+    async def _former_talk(self, start: NextStep, step: scene.ListenPlan, lines: list[Performed]) -> None:
         """Take over what was said at an open microphone, where it was said."""
         production, session = self._production, self._participants.sessions.get(step.player)
         first = start.came.get(lines[0].id)
@@ -253,14 +244,14 @@ class Runner:
         for former in lines:
             if former.id in start.came:
                 continue
-            line = unwritten_line(step, former.player, former.id)
+            line = scene.unwritten_line(step, former.player, former.id)
             if session and former.player == step.person:
                 await session.create_audio(self._former.sound(former), former.said)
             await self._former_line(line, at - lines[0].offset_samples + former.offset_samples)
 
     # ---- lines
 
-    async def _line(self, line: LinePlan, at: int | None = None) -> Decimal:
+    async def _line(self, line: scene.LinePlan, at: int | None = None) -> Decimal:
         """Let a line be spoken, by whomever; what it has cost."""
         try:
             if line.id in self._former.lines:
@@ -272,7 +263,7 @@ class Runner:
         except SessionError as error:
             raise error.about(player=line.player, line=line.id) from None
 
-    async def _human_line(self, line: LinePlan, at: int | None) -> Decimal:
+    async def _human_line(self, line: scene.LinePlan, at: int | None) -> Decimal:
         production, alone = self._production, at is None
         line = production.begin_line(line)
         person = self._participants.people[line.player]
@@ -295,7 +286,7 @@ class Runner:
         await self._let_be_heard(line, alone=alone)
         return Decimal(0)
 
-    async def _model_line(self, line: LinePlan, at: int | None) -> Decimal:
+    async def _model_line(self, line: scene.LinePlan, at: int | None) -> Decimal:
         production = self._production
         if line.id not in production.ended_takes:  # else those takes must do, where there is no money for more
             production.budget.reserve((line.id, line.player))
@@ -325,7 +316,7 @@ class Runner:
             await self._let_sound(delivery, chosen.took_s)
         return production.budget.spent - spent
 
-    async def _remember(self, line: LinePlan, last: LineTake, chosen: LineTake) -> None:
+    async def _remember(self, line: scene.LinePlan, last: LineTake, chosen: LineTake) -> None:
         """Make a player believe that it said the take that was chosen."""
         session, said = self._participants.sessions[line.player], chosen.delivery.response.transcript
         if last.is_former:
@@ -333,7 +324,7 @@ class Runner:
         elif chosen is not last:
             await replace_last_answer(session, last.delivery.response, said)
 
-    def _failed_line(self, line: LinePlan, chosen: LineTake, at: int | None) -> Decimal:
+    def _failed_line(self, line: scene.LinePlan, chosen: LineTake, at: int | None) -> Decimal:
         """Note a line that was answered without a sound: nobody hears it, what came is kept, and the scene goes on."""
         production, delivery = self._production, chosen.delivery
         if kept := chosen.recording.again():
@@ -343,7 +334,7 @@ class Runner:
         production.commit_line(line, Pcm(), "", start, None, chosen)
         return Decimal(0)
 
-    async def _pick(self, line: LinePlan, tries: list[LineTake]) -> LineTake:
+    async def _pick(self, line: scene.LinePlan, tries: list[LineTake]) -> LineTake:
         tries = [each for each in tries if not each.delivery.problem] or tries[-1:]
         if len(tries) == 1:
             return tries[0]
@@ -352,7 +343,7 @@ class Runner:
             return tries[await self._ask(line, options)]
         return tries[pick_take(line.words, options, line.pick)]
 
-    async def _former_line(self, line: LinePlan, at: int | None) -> Decimal:
+    async def _former_line(self, line: scene.LinePlan, at: int | None) -> Decimal:
         """Take over a line from a former take: whoever performs anew is told of it."""
         production, former = self._production, self._former.lines[line.id]
         line = production.begin_line(line)
@@ -368,7 +359,7 @@ class Runner:
         await self._let_be_heard(line, alone=at is None)
         return former.cost.total or Decimal(0)
 
-    async def _let_be_heard(self, line: LinePlan, *, alone: bool) -> None:
+    async def _let_be_heard(self, line: scene.LinePlan, *, alone: bool) -> None:
         """Wait until the line was heard; not where another cuts into it, which must be there in time."""
         if alone and not line.cut:
             await self._production.playback.wait_until_heard(self._production.timeline.next)

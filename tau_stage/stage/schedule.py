@@ -22,30 +22,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, cast
 
+from tau_stage import scene
 from tau_stage.errors import LimitReached
-from tau_stage.scene import (
-    CallEvent,
-    Condition,
-    CuePlan,
-    Event,
-    FailureEvent,
-    ImprovisePlan,
-    ItemPlan,
-    LinePlan,
-    ListenPlan,
-    Not,
-    PausePlan,
-    Plan,
-    SilenceEvent,
-    SoundPlan,
-    SpeechEvent,
-    Step,
-    TogetherPlan,
-    lines_of,
-    unwritten_line,
-)
 from tau_stage.take import records as record
 from tau_stage.text import is_found
 
@@ -60,6 +40,10 @@ class Trigger:
     kind: Literal["call", "said", "error"]
     player: str
     what: str = ""
+
+
+KINDS: Mapping[type, str] = {scene.CallEvent: "call", scene.SpeechEvent: "said", scene.FailureEvent: "error"}
+"""The triggers that may start what waits for an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +62,25 @@ class Branch:
         is_cut: Whether the line that was performed last is cut by the next one, which comes before anything else.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[scene.Step, ...]
     at: int = 0
     running: bool = False
-    step: Step | None = None
+    step: scene.Step | None = None
     came: Mapping[str, record.Record] = field(default_factory=dict)
     suffix: str = ""
     play: ImproviseState | None = None
-    event: Event | None = None
+    event: scene.Event | None = None
     is_cut: bool = False
 
     @property
     def listens(self) -> bool:
         """Whether a microphone is open."""
-        return self.running and isinstance(self.step, ListenPlan)
+        return self.running and isinstance(self.step, scene.ListenPlan)
 
     @property
     def comes_first(self) -> bool:
         """Whether it goes on before any other: its next line cuts into the last, or a step was broken off."""
-        return self.is_cut or not (self.step is None or isinstance(self.step, ListenPlan))
+        return self.is_cut or not (self.step is None or isinstance(self.step, scene.ListenPlan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +99,16 @@ class ScheduleState:
 
     branches: Mapping[str, Branch]
     last: Turn | None = None
-    met: frozenset[Condition] = frozenset()
+    met: frozenset[scene.Condition] = frozenset()
     pending: tuple[tuple[str, str], ...] = ()
     started: Mapping[str, int] = field(default_factory=dict)
     quiet_since: float | None = None
     hushed: frozenset[str] = frozenset()
+
+    @property
+    def listens(self) -> bool:
+        """Whether a microphone is open."""
+        return any(branch.listens for branch in self.branches.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +125,8 @@ class NextStep:
 
     branch: str
     at: int
-    step: Step
-    skipped: tuple[Step, ...] = ()
+    step: scene.Step
+    skipped: tuple[scene.Step, ...] = ()
     came: Mapping[str, record.Record] = field(default_factory=dict)
 
     def began(self) -> record.StepBegan:
@@ -149,18 +138,18 @@ class NextStep:
         return record.StepEnded(branch=self.branch, step=step_name(self.step), dollars=dollars)
 
 
-def step_name(step: Step) -> str:
+def step_name(step: scene.Step) -> str:
     """Name a step for the journal: by the ids of its parts, or by what it does.
 
     >>> step_name(PausePlan(1.0, 1))
     'pause'
     """
     match step:
-        case TogetherPlan():
+        case scene.TogetherPlan():
             return "+".join(part.id for part in step.parts)
-        case PausePlan():
+        case scene.PausePlan():
             return "pause"
-        case ItemPlan():
+        case scene.ItemPlan():
             return "; ".join(item_name(step.role, *given) for given in (*step.words, *step.sounds))
         case _:
             return step.id
@@ -171,7 +160,7 @@ def item_name(role: str, player: str, words: str) -> str:
     return f"{role} {player}: {words}"
 
 
-def initial_state(plan: Plan) -> ScheduleState:
+def initial_state(plan: scene.Plan) -> ScheduleState:
     """Return the state in which a performance begins."""
     return ScheduleState({MAIN: Branch(plan.steps)})
 
@@ -185,11 +174,10 @@ def due(state: ScheduleState) -> NextStep | None:
     if any(branch.running and not branch.listens for branch in branches.values()):
         return None
     for name in sorted(branches, key=lambda name: (not branches[name].comes_first, name == MAIN)):
-        branch = branches[name]
-        if name == MAIN and any(other.listens for other in branches.values()):
-            continue  # a cue's microphone is open
-        if not branch.running and (start := _next(name, branch, state)):
-            is_busy = isinstance(start.step, ListenPlan) and any(other.listens for other in branches.values())
+        if branches[name].running or (name == MAIN and state.listens):
+            continue  # a microphone is open there, or a cue's is
+        if start := _next(name, branches[name], state):
+            is_busy = state.listens and isinstance(start.step, scene.ListenPlan)
             return None if is_busy else start
     return None
 
@@ -210,16 +198,16 @@ def _next(name: str, branch: Branch, state: ScheduleState) -> NextStep | None:
     """Return the next step of a branch that is not left out, or the one that was broken off; None at its end."""
     if branch.step is not None:
         return NextStep(name, branch.at, branch.step, came=branch.came)
-    skipped: list[Step] = []
+    skipped: list[scene.Step] = []
     play = branch.play
     for at in range(branch.at, len(branch.steps)):
         step = branch.steps[at]
-        if isinstance(step, TogetherPlan):
+        if isinstance(step, scene.TogetherPlan):
             step = replace(step, parts=tuple(part for part in step.parts if _holds(part.when, state)))
         if play is None and not (_holds(step.when, state) and getattr(step, "parts", True)):
             skipped.append(step)
             continue
-        if not isinstance(step, ImprovisePlan):
+        if not isinstance(step, scene.ImprovisePlan):
             return NextStep(name, at, _suffixed(_whole(step, branch, at, state), branch), tuple(skipped))
         turn = next_turn(step, play or ImproviseState(), state.last)
         play = None
@@ -228,53 +216,53 @@ def _next(name: str, branch: Branch, state: ScheduleState) -> NextStep | None:
     return None
 
 
-def _whole(step: Step, branch: Branch, at: int, state: ScheduleState) -> Step:
+def _whole(step: scene.Step, branch: Branch, at: int, state: ScheduleState) -> scene.Step:
     """Return a line that nobody cuts after all, as the one who would is left out."""
-    if not isinstance(step, LinePlan) or step.cut is None:
+    if not isinstance(step, scene.LinePlan) or step.cut is None:
         return step
-    cutter = next((other for other in branch.steps[at + 1 :] if isinstance(other, LinePlan)), None)
+    cutter = next((other for other in branch.steps[at + 1 :] if isinstance(other, scene.LinePlan)), None)
     return step if cutter is not None and _holds(cutter.when, state) else replace(step, cut=None)
 
 
-def _suffixed(step: Step, branch: Branch) -> Step:
+def _suffixed(step: scene.Step, branch: Branch) -> scene.Step:
     """Return a step whose lines have ids of their own, where a cue has started before; and what refers to them."""
     suffix = branch.suffix
     if not suffix:
         return step
-    own = {line.id for line in lines_of(branch.steps)}
-    if isinstance(step, TogetherPlan):
-        parts = tuple(_suffixed(part, branch) for part in step.parts)
-        return replace(step, parts=tuple(part for part in parts if isinstance(part, LinePlan | SoundPlan)))
-    if isinstance(step, LinePlan):
-        cut = replace(step.cut, by=step.cut.by + suffix) if step.cut else None
-        return replace(step, id=step.id + suffix, cut=cut, cuts=step.cuts + suffix if step.cuts else None)
-    if isinstance(step, SoundPlan):
-        until = f"{step.until}{suffix}" if step.until in own else step.until
-        return replace(step, id=step.id + suffix, until=until)
-    if isinstance(step, ListenPlan):
-        return replace(step, id=step.id + suffix)
+    own: dict[str | None, str] = {line.id: line.id + suffix for line in scene.lines_of(branch.steps)}
+    match step:
+        case scene.TogetherPlan():
+            parts = tuple(_suffixed(part, branch) for part in step.parts)
+            return replace(step, parts=cast("tuple[scene.LinePlan | scene.SoundPlan, ...]", parts))
+        case scene.LinePlan():
+            cut = step.cut and replace(step.cut, by=step.cut.by + suffix)
+            return replace(step, id=step.id + suffix, cut=cut, cuts=own.get(step.cuts))
+        case scene.SoundPlan():
+            return replace(step, id=step.id + suffix, until=own.get(step.until, step.until))
+        case scene.ListenPlan():
+            return replace(step, id=step.id + suffix)
     return step
 
 
-def _holds(condition: Condition | None, state: ScheduleState) -> bool:
+def _holds(condition: scene.Condition | None, state: ScheduleState) -> bool:
     if condition is None:
         return True
-    if isinstance(condition, Not):
+    if isinstance(condition, scene.Not):
         return condition.condition not in state.met
     return condition in state.met
 
 
-def speakers_of(step: Step) -> tuple[str, ...]:
+def speakers_of(step: scene.Step) -> tuple[str, ...]:
     """Return who speaks in a step, or listens: they must be sent everything said before it. Others may catch up."""
-    if isinstance(step, TogetherPlan):
-        return tuple(part.player for part in step.parts if isinstance(part, LinePlan))
-    return (step.player,) if isinstance(step, LinePlan | ListenPlan) else ()
+    if isinstance(step, scene.TogetherPlan):
+        return tuple(part.player for part in step.parts if isinstance(part, scene.LinePlan))
+    return (step.player,) if isinstance(step, scene.LinePlan | scene.ListenPlan) else ()
 
 
 # ---- what changes it
 
 
-def apply(plan: Plan, state: ScheduleState, fact: record.Record) -> ScheduleState:
+def apply(plan: scene.Plan, state: ScheduleState, fact: record.Record) -> ScheduleState:
     """Fold a record of the journal into the state; most change nothing.
 
     Raises:
@@ -302,7 +290,7 @@ def _begun(state: ScheduleState, fact: record.StepBegan) -> ScheduleState:
         begun = _with(passed, start.branch, _begin(passed.branches[start.branch], start))
         if (start.branch, step_name(start.step)) == (fact.branch, fact.step):
             return replace(begun, pending=())
-        if not isinstance(start.step, PausePlan):
+        if not isinstance(start.step, scene.PausePlan):
             break
         passed = _ended(begun, start.ended())
     return state
@@ -310,12 +298,12 @@ def _begun(state: ScheduleState, fact: record.StepBegan) -> ScheduleState:
 
 def _begin(branch: Branch, start: NextStep) -> Branch:
     play = branch.play if branch.at == start.at else None
-    if isinstance(branch.steps[start.at], ImprovisePlan) and play is None:
+    if isinstance(branch.steps[start.at], scene.ImprovisePlan) and play is None:
         play = ImproviseState()
     return replace(branch, at=start.at, running=True, step=start.step, came=start.came, play=play)
 
 
-def _outcome(plan: Plan, state: ScheduleState, name: str, fact: record.Record) -> ScheduleState:
+def _outcome(plan: scene.Plan, state: ScheduleState, name: str, fact: record.Record) -> ScheduleState:
     """Fold in what came of the step under way in a branch."""
     branch = state.branches[name]
     if isinstance(fact, record.StepEnded):
@@ -346,7 +334,7 @@ def _key(fact: record.Record) -> str:
     return next(str(getattr(fact, name)) for name in ("line", "sound", "step") if hasattr(fact, name))
 
 
-def turns_at(state: ScheduleState, step: ListenPlan) -> list[record.LineSpoken]:
+def turns_at(state: ScheduleState, step: scene.ListenPlan) -> list[record.LineSpoken]:
     """Return what was said at an open microphone, by the person and the player."""
     came = next((branch.came for branch in state.branches.values() if branch.step == step), {})
     return record.of_type(came.values(), record.LineSpoken)
@@ -364,7 +352,7 @@ OUTCOMES = (
 )
 
 
-def part_under_way(state: ScheduleState, fact: record.Record) -> tuple[str, Step] | None:
+def part_under_way(state: ScheduleState, fact: record.Record) -> tuple[str, scene.Step] | None:
     """Find the step under way, or the part of it, to which an outcome belongs; and its branch.
 
     A turn at an open microphone is a line of its own. ``StepEnded`` belongs to no step of which something is missing.
@@ -376,16 +364,17 @@ def part_under_way(state: ScheduleState, fact: record.Record) -> tuple[str, Step
     return next(((name, part) for name, part in found if part is not None), None)
 
 
-def _part(name: str, branch: Branch, step: Step, fact: record.Record) -> Step | None:
-    parts = {getattr(part, "id", ""): part for part in (step.parts if isinstance(step, TogetherPlan) else (step,))}
+def _part(name: str, branch: Branch, step: scene.Step, fact: record.Record) -> scene.Step | None:
+    parts = {getattr(part, "id", ""): part for part in getattr(step, "parts", (step,))}
     if isinstance(fact, record.StepEnded):
-        missing = {key for key, part in parts.items() if isinstance(part, LinePlan | SoundPlan)} - branch.came.keys()
+        whole = {key for key, part in parts.items() if isinstance(part, scene.LinePlan | scene.SoundPlan)}
+        missing = whole - branch.came.keys()
         return step if (name, step_name(step), set()) == (fact.branch, fact.step, missing) else None
     if isinstance(fact, record.ItemGiven):
-        return step if isinstance(step, ItemPlan) or branch.play is not None else None
+        return step if isinstance(step, scene.ItemPlan) or branch.play is not None else None
     player = getattr(fact, "player", "")
-    if isinstance(step, ListenPlan) and player in step.hearers and _key(fact).startswith(f"{step.id}-"):
-        return unwritten_line(step, player, _key(fact))
+    if isinstance(step, scene.ListenPlan) and player in step.hearers and _key(fact).startswith(f"{step.id}-"):
+        return scene.unwritten_line(step, player, _key(fact))
     return parts.get(_key(fact))
 
 
@@ -393,13 +382,13 @@ def _ended(state: ScheduleState, fact: record.StepEnded) -> ScheduleState:
     """End a step; where it was a turn of free play, with what it came to."""
     branch = state.branches[fact.branch]
     over = replace(branch, running=False, step=None, came={})
-    if branch.play is not None and isinstance(branch.step, LinePlan):
+    if branch.play is not None and isinstance(branch.step, scene.LinePlan):
         came = branch.came[branch.step.id]
         turn = Turn(branch.step.player, "")
         if isinstance(came, record.LineSpoken):
             turn = Turn(came.player, came.said, came.samples / came.rate, fact.dollars)
         return _with(state, fact.branch, replace(over, play=branch.play.after(turn)))
-    is_cut = isinstance(branch.step, LinePlan) and branch.step.cut is not None
+    is_cut = isinstance(branch.step, scene.LinePlan) and branch.step.cut is not None
     return _with(state, fact.branch, replace(over, at=branch.at + 1, play=None, is_cut=is_cut))
 
 
@@ -410,7 +399,7 @@ def _with(state: ScheduleState, name: str, branch: Branch) -> ScheduleState:
     return replace(state, branches=branches)
 
 
-def _react(plan: Plan, state: ScheduleState, fact: record.Record, *news: Trigger) -> ScheduleState:
+def _react(plan: scene.Plan, state: ScheduleState, fact: record.Record, *news: Trigger) -> ScheduleState:
     """Note what has happened, in a line or in none: conditions come true, and cues wait to be started."""
     line = "" if isinstance(fact, record.LineMissed) else str(getattr(fact, "line", ""))
     for each in news:
@@ -421,12 +410,12 @@ def _react(plan: Plan, state: ScheduleState, fact: record.Record, *news: Trigger
     return state
 
 
-def _may_start(cue: CuePlan, state: ScheduleState) -> bool:
+def _may_start(cue: scene.CuePlan, state: ScheduleState) -> bool:
     waiting = sum(name == cue.id for name, _ in state.pending)
     return cue.times is None or state.started.get(cue.id, 0) + waiting < cue.times
 
 
-def next_cue(plan: Plan, state: ScheduleState) -> record.CueStarted | None:
+def next_cue(plan: scene.Plan, state: ScheduleState) -> record.CueStarted | None:
     """Return the start of the cue that has waited longest; None where none waits."""
     if not state.pending:
         return None
@@ -435,13 +424,13 @@ def next_cue(plan: Plan, state: ScheduleState) -> record.CueStarted | None:
     return record.CueStarted(cue=name, source_line=cue.source_line, line=line)
 
 
-def _started(plan: Plan, state: ScheduleState, fact: record.CueStarted) -> ScheduleState:
+def _started(plan: scene.Plan, state: ScheduleState, fact: record.CueStarted) -> ScheduleState:
     """Start a cue that waits, or that a silence at an open microphone has started."""
     cue = next((cue for cue in plan.cues if cue.id == fact.cue), None)
     if cue is None:
         return state
     waiting = next((each for each in state.pending if each[0] == cue.id), None)
-    is_quiet = isinstance(cue.event, SilenceEvent) and any(branch.listens for branch in state.branches.values())
+    is_quiet = isinstance(cue.event, scene.SilenceEvent) and state.listens
     if waiting is None and not is_quiet:
         return state
     pending = list(state.pending)
@@ -461,12 +450,12 @@ def _started(plan: Plan, state: ScheduleState, fact: record.CueStarted) -> Sched
     )
 
 
-def is_awaited(plan: Plan, news: Trigger) -> bool:
+def is_awaited(plan: scene.Plan, news: Trigger) -> bool:
     """Tell whether a cue waits for something like this."""
     return any(_matches(cue.event, news, cue.source_line) for cue in plan.cues)
 
 
-def cues_of_silence(plan: Plan, state: ScheduleState, now: float) -> list[record.CueStarted]:
+def cues_of_silence(plan: scene.Plan, state: ScheduleState, now: float) -> list[record.CueStarted]:
     """Return the starts of the cues that have waited long enough for a silence."""
     cues = (cue for cue in plan.cues if (wake := _wakes(cue, state)) is not None and wake <= now)
     return [record.CueStarted(cue=cue.id, source_line=cue.source_line) for cue in cues]
@@ -477,39 +466,38 @@ def set_silence(state: ScheduleState, since: float | None) -> ScheduleState:
     return state if since == state.quiet_since else replace(state, quiet_since=since, hushed=frozenset())
 
 
-def wakes_at(plan: Plan, state: ScheduleState) -> float | None:
+def wakes_at(plan: scene.Plan, state: ScheduleState) -> float | None:
     """Tell when to look again though nothing happens; None where there is no need."""
     return min((wake for cue in plan.cues if (wake := _wakes(cue, state)) is not None), default=None)
 
 
-def _wakes(cue: CuePlan, state: ScheduleState) -> float | None:
-    if state.quiet_since is None or not isinstance(cue.event, SilenceEvent) or cue.id in state.hushed:
-        return None
-    if cue.times is not None and state.started.get(cue.id, 0) >= cue.times:
+def _wakes(cue: scene.CuePlan, state: ScheduleState) -> float | None:
+    is_over = cue.id in state.hushed or not _may_start(cue, state)
+    if state.quiet_since is None or is_over or not isinstance(cue.event, scene.SilenceEvent):
         return None
     return state.quiet_since + cue.event.for_s
 
 
-def _matches(condition: Condition | SilenceEvent, news: Trigger, line: int) -> bool:
+def _matches(condition: scene.Condition | scene.SilenceEvent, news: Trigger, line: int) -> bool:
     """Tell whether a condition, which stands at a line of the scene, has come true."""
-    if not isinstance(condition, CallEvent | SpeechEvent | FailureEvent) or condition.player not in (None, news.player):
+    if KINDS.get(type(condition)) != news.kind or getattr(condition, "player", None) not in (None, news.player):
         return False
-    if isinstance(condition, CallEvent):
-        return news.kind == "call" and condition.tool in (None, news.what)
-    if isinstance(condition, SpeechEvent):
-        return news.kind == "said" and is_found(condition.words, news.what, line=line)
-    return news.kind == "error"
+    match condition:
+        case scene.CallEvent():
+            return condition.tool in (None, news.what)
+        case scene.SpeechEvent():
+            return is_found(condition.words, news.what, line=line)
+    return True
 
 
-def _conditions(plan: Plan) -> dict[Condition, int]:
+def _conditions(plan: scene.Plan) -> dict[scene.Condition, int]:
     """Return what steps depend on, and the line of the first that does; a negation is looked at from the other side."""
-    found: dict[Condition, int] = {}
+    found: dict[scene.Condition, int] = {}
     for steps in plan.step_lists:
         for step in steps:
-            parts = (step, *step.parts) if isinstance(step, TogetherPlan) else (step,)
-            for part in parts:
+            for part in (step, *getattr(step, "parts", ())):
                 if part.when is not None:
-                    found.setdefault(part.when.condition if isinstance(part.when, Not) else part.when, part.source_line)
+                    found.setdefault(getattr(part.when, "condition", part.when), part.source_line)
     return found
 
 
@@ -519,21 +507,21 @@ def next_speakers(state: ScheduleState, start: NextStep) -> tuple[str, ...]:
     if branch is None:
         return ()
     here = branch.steps[start.at]
-    if isinstance(here, ImprovisePlan):
+    if isinstance(here, scene.ImprovisePlan):
         order = here.players if isinstance(here.order, str) else here.order
-        speaker = start.step.player if isinstance(start.step, LinePlan) else ""
+        speaker = start.step.player if isinstance(start.step, scene.LinePlan) else ""
         after = order[order.index(speaker) + 1 :] + order if speaker in order else order
         return next(((name,) for name in after if name != speaker), ())
     for step in branch.steps[start.at + 1 :]:
-        if speakers := step.players[:1] if isinstance(step, ImprovisePlan) else speakers_of(step):
+        if speakers := step.players[:1] if isinstance(step, scene.ImprovisePlan) else speakers_of(step):
             return speakers
     return ()
 
 
-def awaits_failure(plan: Plan, player: str) -> bool:
+def awaits_failure(plan: scene.Plan, player: str) -> bool:
     """Tell whether a cue or a condition waits for something to go wrong with a player."""
     conditions = (*_conditions(plan), *(cue.event for cue in plan.cues))
-    return any(isinstance(each, FailureEvent) and each.player in (None, player) for each in conditions)
+    return any(isinstance(each, scene.FailureEvent) and each.player in (None, player) for each in conditions)
 
 
 NO_NAMES = frozenset(("and", "for", "from", "the", "with", "das", "der", "die", "und", "von", "les"))
@@ -584,14 +572,14 @@ class ImproviseState:
         )
 
 
-def next_turn(step: ImprovisePlan, play: ImproviseState, said_before: Turn | None = None) -> LinePlan | None:
+def next_turn(step: scene.ImprovisePlan, play: ImproviseState, before: Turn | None = None) -> scene.LinePlan | None:
     """Return the next turn of free play as a line, by who was heard last before it; None when it is over."""
     if _is_over(step, play):
         return None
-    return unwritten_line(step, _player(step, play, said_before), f"{step.id}-{play.asked + 1}")
+    return scene.unwritten_line(step, _player(step, play, before), f"{step.id}-{play.asked + 1}")
 
 
-def _is_over(step: ImprovisePlan, play: ImproviseState) -> bool:
+def _is_over(step: scene.ImprovisePlan, play: ImproviseState) -> bool:
     reached = (
         step.turns is not None and play.turns >= step.turns,
         step.for_s is not None and play.seconds >= step.for_s,
@@ -603,7 +591,7 @@ def _is_over(step: ImprovisePlan, play: ImproviseState) -> bool:
     return any(reached) or bool(step.until and is_found(step.until, said, line=step.source_line))
 
 
-def _player(step: ImprovisePlan, play: ImproviseState, said_before: Turn | None) -> str:
+def _player(step: scene.ImprovisePlan, play: ImproviseState, said_before: Turn | None) -> str:
     """Tell whose turn it is; nobody answers itself."""
     last = play.last or said_before
     silent = last.player if last else None

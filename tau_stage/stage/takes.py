@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import anyio
 
+from tau_stage import protocol
 from tau_stage.audio import RATE, Pcm, is_audible
 from tau_stage.devices import Playback, Voice
 from tau_stage.errors import BudgetExceeded, ModelRefused, SessionClosed, SessionError, StageError, Timeout
-from tau_stage.protocol import (
-    AudioChunk,
-    Commentary,
-    ConversationItemCreate,
-    FunctionTool,
-    InputText,
-    Response,
-    Status,
-    SystemMessage,
-    TextChunk,
-    Usage,
-    UserMessage,
-)
 from tau_stage.scene import LinePlan
 from tau_stage.session import (
     MOST_ROUNDS,
@@ -42,7 +30,7 @@ from tau_stage.session import (
 from tau_stage.stage.context import delete_response
 from tau_stage.stage.events import WordsProgress
 from tau_stage.stage.fan_out import LineStream
-from tau_stage.stage.line import LineResult, LineTake, ending_in_words, trouble_in_words
+from tau_stage.stage.line import RESULT_FACTS, LineResult, LineTake, ending_in_words, trouble_in_words
 from tau_stage.stage.production import Production
 from tau_stage.stage.reconnect import Reconnector
 from tau_stage.stage.sessions import Participants, wished_tools
@@ -88,16 +76,15 @@ class LineRunner:
         path = production.folder.inside(fact.file) if fact.file else None
         recording = LineFile(production.folder, line, production.log, fact.take, path)
         audio = read_sound(path, fact.samples) if path else Pcm()
-        status = cast("Status", fact.status)
-        response = Response(
+        response = protocol.Response(
             fact.response,
-            status,
+            cast("protocol.Status", fact.status),
             transcript=fact.said,
             audio=audio,
             usage=fact.usage,
             first_audio_s=fact.first_audio_s,
         )
-        told = fact.model_dump(include={field.name for field in fields(LineResult)} - {"response"})
+        told = fact.model_dump(include=set(RESULT_FACTS))
         paid = production.paid[line.id, fact.take]
         return LineTake(fact.take, LineResult(response, **told), recording, fact.took_s, paid, is_former=True)
 
@@ -184,7 +171,7 @@ class _LineAttempts:
         recording: LineFile,
         voice: Voice,
         stream: LineStream | None,
-        tools: tuple[FunctionTool, ...],
+        tools: tuple[protocol.FunctionTool, ...],
     ) -> None:
         player = production.plan.player(line.player)
         self.line = line
@@ -198,7 +185,7 @@ class _LineAttempts:
         self.deadline = math.inf
         self._production = production
         self._cap = line.max_output_tokens or player.max_output_tokens
-        self._owed: Usage | None = None
+        self._owed: protocol.Usage | None = None
 
     @property
     def is_heard_by_stream(self) -> bool:
@@ -207,7 +194,7 @@ class _LineAttempts:
 
     def asked(self) -> None:
         """Note that a response is asked for: until its usage is told, nobody knows what it costs."""
-        self._owed = Usage(untold=1)
+        self._owed = protocol.Usage(untold=1)
 
     def sounded(self, audio: Pcm) -> None:
         """Let a piece of sound be heard."""
@@ -216,21 +203,21 @@ class _LineAttempts:
         if self.stream:
             self.stream.append(audio)
 
-    def worded(self, chunk: TextChunk) -> None:
+    def worded(self, chunk: protocol.TextChunk) -> None:
         """Show a few words."""
         self._production.log.publish(WordsProgress(self.line.player, self.line.id, chunk.words, chunk.spoken))
 
-    def ended(self, response: Response, session: Session) -> None:
+    def ended(self, response: protocol.Response, session: Session) -> None:
         """Note that a response has ended, before anything else is done about it."""
         self._owed = response.usage
         self._production.answered_by(self.line.player, session.answered_by)
 
-    def called(self, response: Response) -> None:
+    def called(self, response: protocol.Response) -> None:
         """Note that a response has called tools."""
         self._owed = None
         self._production.tool_turn(self.line, response)
 
-    def again(self, response: Response, trouble: Trouble, wait_s: float) -> None:
+    def again(self, response: protocol.Response, trouble: Trouble, wait_s: float) -> None:
         """Note that the line is asked for once more."""
         self._owed = None
         self._production.charge(self.line.id, self.line.player, response.usage)
@@ -250,7 +237,7 @@ class _LineAttempts:
         self.afford()
         self.tally.attempts += 1
 
-    def _note_retry(self, trouble: Trouble, problem: str, wait_s: float, usage: Usage) -> None:
+    def _note_retry(self, trouble: Trouble, problem: str, wait_s: float, usage: protocol.Usage) -> None:
         facts: dict[str, Any] = {
             "problem": problem,
             "wait_s": wait_s,
@@ -266,9 +253,9 @@ class _LineAttempts:
         facts: dict[str, Any] = {"problem": problem, "file": self.start_over(), "usage": self._pay_owed()}
         self._production.log.append(record.LineFailed(line=self.line.id, player=self.line.player, **facts))
 
-    def _pay_owed(self) -> Usage:
+    def _pay_owed(self) -> protocol.Usage:
         """Pay what is written down nowhere yet; where nobody knows what that cost, as much as was likely."""
-        usage, self._owed = self._owed or Usage(), None
+        usage, self._owed = self._owed or protocol.Usage(), None
         if usage.untold:
             self._production.budget.charge_estimate(self.line.id, self.line.player, usage)
             self._production.warn_of_budget(self.line.id)
@@ -283,7 +270,7 @@ class _LineAttempts:
             self.stream.start_over()
         return self.recording.again()
 
-    def afford(self, besides: Usage | None = None) -> None:
+    def afford(self, besides: protocol.Usage | None = None) -> None:
         """See to it that there is money for one more attempt, on top of what is to be paid.
 
         Raises:
@@ -307,7 +294,7 @@ class _LineRequest:
         self._session = session
         self._line = line
         self._attempts = attempts
-        self._commentary: list[Commentary] = []
+        self._commentary: list[protocol.Commentary] = []
         self._is_put = not line.prompt or line.apart
         self._options = _options(line, attempts.tools, str(session.session.get("instructions") or ""))
         self._heard: list[Pcm] = []
@@ -348,7 +335,7 @@ class _LineRequest:
             response = await self._attempt()
         return await self._delivered(response, _joined(words), _joined(texts))
 
-    async def _delivered(self, response: Response, spoken: str, text: str) -> LineResult:
+    async def _delivered(self, response: protocol.Response, spoken: str, text: str) -> LineResult:
         """Return the line, after its last response: the words of all, and of those what the model wrote."""
         audio = Pcm.join(self._heard)
         whole = replace(response, audio=audio, transcript=spoken, text="", first_audio_s=self._first_audio_s)
@@ -368,16 +355,16 @@ class _LineRequest:
         await delete_response(self._session, response)
         return failed(delivery, text)
 
-    def _has_failed(self, whole: Response) -> bool:
+    def _has_failed(self, whole: protocol.Response) -> bool:
         """Tell whether the line as a whole is none: nothing of it can be heard or, if it is to be written, read."""
         if self._line.improvised or whole.calls or self._reason == "cut_in":
             return False
         return not (is_audible(whole.audio) if self._attempts.sounds else whole.transcript)
 
-    async def _attempt(self) -> Response:
+    async def _attempt(self) -> protocol.Response:
         """Ask once; what is refused is a response that has failed."""
         refused: ModelRefused | None = None
-        response = Response(id="", status="failed")
+        response = protocol.Response(id="", status="failed")
         try:
             asked, speaking = await self._ask()
             try:
@@ -404,7 +391,7 @@ class _LineRequest:
         self._attempts.asked()
         async with wire.send_lock:
             if not self._is_put:
-                item = ConversationItemCreate(event_id=f"say_{self._line.number}", item=_item(self._line))
+                item = protocol.ConversationItemCreate(event_id=f"say_{self._line.number}", item=_item(self._line))
                 asked = await wire.send(item)
             return asked, await self._session.speak(**options)
 
@@ -413,7 +400,7 @@ class _LineRequest:
         """Seconds that are left of the line's time: for all its responses, its tools, and what is tried again."""
         return max(0.0, self._attempts.deadline - anyio.current_time())
 
-    def _again(self, response: Response) -> tuple[Trouble, float] | None:
+    def _again(self, response: protocol.Response) -> tuple[Trouble, float] | None:
         """Find what is wrong with a response, and the seconds until the line is asked for again; None where it stands.
 
         Raises:
@@ -441,9 +428,9 @@ class _LineRequest:
         self._attempts.failed(response.message or response.reason or "the response failed")
         raise refused
 
-    def _too_late(self) -> Response:
+    def _too_late(self) -> protocol.Response:
         self._reason = "timeout"
-        return Response(id="", status="cancelled", reason="timeout")
+        return protocol.Response(id="", status="cancelled", reason="timeout")
 
     def _words_heard(self) -> str:
         """Estimate the words that were heard of a line that was cut, by their share: the provider does not tell."""
@@ -457,18 +444,22 @@ class _LineRequest:
         self._sent = 0
         self._left = None if self._line.cut is None else round(self._line.cut.heard_s * RATE)
 
-    async def _follow(self, speaking: ResponseStream) -> Response:
+    async def _follow(self, speaking: ResponseStream) -> protocol.Response:
         began = anyio.current_time()
         with anyio.move_on_after(self._left_s) as patience:
             async for change in speaking:
-                if isinstance(change, AudioChunk | TextChunk) and change.commentary and not self._attempts.keeps:
+                if (
+                    isinstance(change, protocol.AudioChunk | protocol.TextChunk)
+                    and change.commentary
+                    and not self._attempts.keeps
+                ):
                     continue
-                if isinstance(change, AudioChunk):
+                if isinstance(change, protocol.AudioChunk):
                     is_counted = self._left is not None or self._attempts.is_heard_by_stream
                     if self._take(change.audio if is_counted else speaking.with_waiting_sound(change)):
                         await self._cut()
                         break
-                if isinstance(change, TextChunk):
+                if isinstance(change, protocol.TextChunk):
                     self._words.append(change.words)
                     self._first_words_s = self._first_words_s or anyio.current_time() - began
                     self._attempts.worded(change)
@@ -479,22 +470,24 @@ class _LineRequest:
         self._heard = [one_of(self._heard, response.audio)]
         return response
 
-    async def _stopped(self, speaking: ResponseStream) -> Response:
+    async def _stopped(self, speaking: ResponseStream) -> protocol.Response:
         """Stop a line that took too long: what there is of it is the line. A model that goes on said nothing."""
         late = self._too_late()
         await self._stop(self._session.cancel_response())
         with anyio.move_on_after(STOPPING_S):
             return await self._ended(speaking)
-        return replace(late, usage=Usage(untold=1))
+        return replace(late, usage=protocol.Usage(untold=1))
 
-    async def _ended(self, speaking: ResponseStream) -> Response:
+    async def _ended(self, speaking: ResponseStream) -> protocol.Response:
         """Wait for the whole response; of one that did not stop, return what there is."""
         if self._ignores_us:
             words = "".join(self._words)
-            return Response(id="", status="cancelled", reason=self._reason, transcript=words, usage=Usage(untold=1))
+            return protocol.Response(
+                id="", status="cancelled", reason=self._reason, transcript=words, usage=protocol.Usage(untold=1)
+            )
         return await speaking.finished()
 
-    async def _stop(self, stopping: Awaitable[Response | None]) -> None:
+    async def _stop(self, stopping: Awaitable[protocol.Response | None]) -> None:
         """Wait until the model stops. One that does not is opened again for its next line; what was heard stays."""
         try:
             await stopping
@@ -544,14 +537,14 @@ def failed(delivery: LineResult, text: str) -> LineResult:
     return replace(delivery, response=response, reason=reason, problem=problem, written=words)
 
 
-def _item(line: LinePlan) -> SystemMessage | UserMessage:
-    content = (InputText(text=line.prompt),)
+def _item(line: LinePlan) -> protocol.SystemMessage | protocol.UserMessage:
+    content = (protocol.InputText(text=line.prompt),)
     if line.improvised:
-        return SystemMessage(id=f"line_{line.number}", content=content)
-    return UserMessage(id=f"line_{line.number}", content=content)
+        return protocol.SystemMessage(id=f"line_{line.number}", content=content)
+    return protocol.UserMessage(id=f"line_{line.number}", content=content)
 
 
-def _options(line: LinePlan, tools: tuple[FunctionTool, ...], instructions: str) -> dict[str, Any]:
+def _options(line: LinePlan, tools: tuple[protocol.FunctionTool, ...], instructions: str) -> dict[str, Any]:
     """Return what the response is asked to be, other than the session.
 
     A line that is not remembered is no item of the conversation: it stands in the response's own instructions, which
