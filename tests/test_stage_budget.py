@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -10,13 +11,16 @@ from tau_stage.cost import price
 from tau_stage.errors import BudgetExceeded
 from tau_stage.protocol.usage import Usage
 from tau_stage.stage.budget import Budget
+from tau_stage.take import records as record
 
 MODEL = "gpt-realtime-2.1"
 TARIFFS = {"ann": (MODEL, "openai"), "bob": (MODEL, "openai"), "own": ("my-own", "openai")}
 LINE = Usage(text_in=20, cached_audio_in=40, text_out=20, audio_out=80)
 PLAIN = price(LINE, MODEL).total or Decimal(0)
+HALF = Usage(text_in=10, cached_audio_in=20, text_out=10, audio_out=40)
 UNTOLD = Usage(untold=1)
-COST = price(Usage(text_in=20, cached_audio_in=40, audio_out=100), MODEL).total or Decimal(0)
+SOUND = Usage(text_in=20, cached_audio_in=40, audio_out=100)
+COST = price(SOUND, MODEL).total or Decimal(0)
 """Of a line, as if all of it were sound."""
 
 
@@ -24,6 +28,33 @@ def budget(lines: float | None) -> Budget:
     """With room for so many lines as they are foreseen."""
     foreseen = dict.fromkeys(("a1", "a2", "a3", "b1", "b2"), LINE)
     return Budget(None if lines is None else COST * Decimal(str(lines)), TARIFFS, foreseen)
+
+
+def cost(held: Budget, fact: record.Record) -> Decimal:
+    """Count a record; what that has cost."""
+    before = held.spent
+    held.apply(fact)
+    return held.spent - before
+
+
+def again(line: str, player: str, usage: Usage, reason: str = "rate limit") -> record.LineAgain:
+    """An attempt that was paid, and teaches nothing."""
+    return record.LineAgain(line=line, player=player, problem="no", wait_s=1, reason=reason, usage=usage)
+
+
+def whole(line: str, player: str, usage: Usage, **more: Any) -> record.LineSpoken:
+    """A line that is over."""
+    facts: dict[str, Any] = {
+        "asked": "",
+        "direction": "",
+        "said": "",
+        "status": "completed",
+        "file": None,
+        "sha256": "",
+        "samples": 0,
+    }
+    facts |= {"number": 1, "rate": 24_000, "offset_samples": 0, "hearers": (), "response": "", **more}
+    return record.LineSpoken.model_validate({"line": line, "player": player, "usage": usage, **facts})
 
 
 def test_before_anything_was_measured_a_line_costs_what_was_foreseen() -> None:
@@ -35,10 +66,10 @@ def test_before_anything_was_measured_a_line_costs_what_was_foreseen() -> None:
 
 def test_what_lines_have_cost_corrects_what_the_next_ones_will() -> None:
     held = budget(9)
-    held.reconcile("a1", "ann", PLAIN * 2)
+    held.apply(whole("a1", "ann", LINE + LINE))
     assert held.expected("a2", "ann") == COST * 2
     assert held.expected("b1", "bob") == COST * 2  # nothing of bob's was measured
-    held.reconcile("b1", "bob", PLAIN / 2)
+    held.apply(whole("b1", "bob", HALF))
     assert held.expected("b2", "bob") == COST / 2
     assert held.expected("a2", "ann") == COST * 2
 
@@ -46,9 +77,9 @@ def test_what_lines_have_cost_corrects_what_the_next_ones_will() -> None:
 def test_a_line_that_nobody_has_foreseen_costs_what_its_players_last_one_did() -> None:
     held = budget(9)
     assert held.expected("x", "ann") == 0
-    held.reconcile("b1", "bob", COST * 3)
+    held.apply(whole("b1", "bob", SOUND + SOUND + SOUND))
     assert held.expected("x", "ann") == COST * 3
-    held.reconcile("y", "ann", COST)
+    held.apply(whole("y", "ann", SOUND))
     assert held.expected("x", "ann") == COST
 
 
@@ -69,8 +100,7 @@ def test_what_is_kept_for_one_line_is_not_there_for_another() -> None:
 def test_what_was_never_told_is_paid_as_foreseen() -> None:
     held = budget(2.5)
     held.reserve(("a1", "ann"))
-    held.charge_estimate("a1", "ann", UNTOLD)
-    assert held.spent == COST
+    assert cost(held, again("a1", "ann", UNTOLD, "dropped")) == COST
     assert held.affords("a1", "ann")
     assert not held.affords("a1", "ann", besides=LINE)
     assert held.affords("a1", "ann", besides=LINE, like=Usage(text_out=1))
@@ -96,7 +126,7 @@ def test_a_response_may_have_what_is_left_and_no_more() -> None:
 def test_a_budget_that_is_nearly_used_is_told_once() -> None:
     held = budget(1)
     assert not held.near_limit
-    held.charge("a1", "ann", LINE)
+    held.apply(again("a1", "ann", LINE))
     assert held.near_limit
     assert not held.near_limit
     assert not budget(None).near_limit
@@ -105,23 +135,23 @@ def test_a_budget_that_is_nearly_used_is_told_once() -> None:
 def test_a_price_that_nobody_knows_costs_nothing_and_is_told_where_there_is_a_budget() -> None:
     assert list(budget(1).unpriced) == ["the price of model my-own is not known: the budget cannot hold own"]
     assert list(budget(None).unpriced) == []
-    assert budget(1).charge("x", "own", LINE) == 0
+    assert cost(budget(1), again("x", "own", LINE)) == 0
     assert budget(1).most_tokens("x", "own", "audio") is None
 
 
-def test_a_cost_that_is_not_known_counts_as_foreseen_and_is_told_of_once() -> None:
-    held = budget(9)
-    assert held.is_first_estimate("ann", UNTOLD)
-    assert not held.is_first_estimate("ann", UNTOLD)
-    assert not held.is_first_estimate("bob", LINE)
-    assert not held.is_first_estimate("own", LINE)  # told of at the beginning: nothing can be foreseen either
-    assert not budget(None).is_first_estimate("ann", UNTOLD)
-    assert held.charge("a1", "ann", UNTOLD) == PLAIN
-    assert held.spent == PLAIN
-    assert held.charge("x", "ann", UNTOLD) == 0  # nobody has foreseen it, and nothing was ever paid
-    held.reconcile("a1", "ann", PLAIN * 2)
-    assert held.charge("x", "ann", UNTOLD) == PLAIN * 2
-    assert held.charge("a2", "ann", UNTOLD) == PLAIN * 2  # corrected by what lines have cost
+def test_a_cost_that_is_not_known_counts_as_foreseen() -> None:
+    held = budget(12)
+    assert held.goes_by_forecast(again("a1", "ann", UNTOLD))
+    assert not held.goes_by_forecast(again("a1", "bob", LINE))
+    assert not held.goes_by_forecast(again("a1", "own", LINE))  # nothing can be foreseen either
+    assert not held.goes_by_forecast(again("a1", "eve", UNTOLD))  # she is no model
+    assert not held.goes_by_forecast(record.Transcribed(line="a1", player="ann", model="x", usage=UNTOLD))
+    assert not budget(None).goes_by_forecast(again("a1", "ann", UNTOLD))
+    assert cost(held, again("a1", "ann", UNTOLD)) == PLAIN
+    assert cost(held, again("x", "ann", UNTOLD)) == 0  # nobody has foreseen it, and nothing was ever paid
+    held.apply(whole("a1", "ann", LINE + LINE))
+    assert cost(held, again("x", "ann", UNTOLD)) == PLAIN * 2
+    assert cost(held, again("a2", "ann", UNTOLD)) == PLAIN * 2  # corrected by what lines have cost
     assert held.affords("a3", "ann", besides=UNTOLD)
     assert not budget(1).affords("a3", "ann", besides=UNTOLD + UNTOLD)
 
@@ -129,26 +159,41 @@ def test_a_cost_that_is_not_known_counts_as_foreseen_and_is_told_of_once() -> No
 def test_guesses_do_not_grow_by_themselves() -> None:
     held = budget(9)
     for line in ("a1", "a2", "a3"):
-        paid = held.charge(line, "ann", UNTOLD)
-        held.reconcile(line, "ann", paid)
-        assert paid == PLAIN
+        assert cost(held, whole(line, "ann", UNTOLD)) == PLAIN
 
 
 def test_what_is_known_of_a_cost_counts_at_least() -> None:
     held = budget(9)
-    assert held.charge("a1", "ann", LINE + LINE + LINE + UNTOLD) == PLAIN * 3
-    assert held.charge("a1", "ann", LINE + UNTOLD, MODEL) == PLAIN
+    assert cost(held, again("a1", "ann", LINE + LINE + LINE + UNTOLD)) == PLAIN * 3
+    words = record.Transcribed(line="a1", player="ann", model=MODEL, usage=LINE + UNTOLD)
+    assert cost(held, words) == PLAIN
+
+
+def test_a_line_costs_all_its_tool_turns_and_the_take_that_was_picked() -> None:
+    held = budget(9)
+    held.apply(record.ToolTurn(line="a1", player="ann", response="r", usage=LINE))
+    held.apply(again("a1", "ann", UNTOLD).model_copy(update={"interrupted": True}))
+    held.apply(record.ToolTurn(line="a1", player="ann", response="r", usage=LINE))
+    for take in (1, 2):
+        facts = whole("a1", "ann", LINE, take=take).model_dump(
+            include={*record.TakeFacts.model_fields, "line", "player"}
+        )
+        assert cost(held, record.TakeKept(**facts)) == PLAIN
+    assert cost(held, whole("a1", "ann", Usage(), take=2)) == 0
+    assert held.expected("a2", "ann") == COST * 2
+    assert cost(held, whole("a2", "ann", Usage(), former=True)) == 0
+    assert held.expected("a2", "ann") == COST * 2  # it was not performed
 
 
 def test_another_model_answers_and_its_price_counts() -> None:
     held = budget(9)
-    held.price_as("ann", "gpt-realtime-2.1-mini")
+    held.apply(record.ModelNamed(player="ann", asked=MODEL, model="gpt-realtime-2.1-mini"))
     mini = price(LINE, "gpt-realtime-2.1-mini").total
-    assert held.charge("a1", "ann", LINE) == mini
+    assert cost(held, again("a1", "ann", LINE)) == mini
     assert held.expected("a1", "ann") < COST
-    held.price_as("bob", "nobody-knows-it")
-    assert held.is_first_estimate("bob", LINE)
-    assert held.charge("b1", "bob", LINE) == PLAIN  # by the forecast, for the model that was asked for
+    held.apply(record.ModelNamed(player="bob", asked=MODEL, model="nobody-knows-it"))
+    assert held.goes_by_forecast(again("b1", "bob", LINE))
+    assert cost(held, again("b1", "bob", LINE)) == PLAIN  # by the forecast, for the model that was asked for
 
 
 def test_a_budget_holds_a_model_that_is_billed_by_time() -> None:
@@ -157,6 +202,6 @@ def test_a_budget_holds_a_model_that_is_billed_by_time() -> None:
     assert list(held.unpriced) == []
     assert held.expected("e1", "eve") == Decimal("0.084")
     held.reserve(("e1", "eve"), ("e2", "eve"))
-    assert held.charge("e1", "eve", line) == Decimal("0.084")
+    assert cost(held, again("e1", "eve", line)) == Decimal("0.084")
     with pytest.raises(BudgetExceeded):
         held.reserve(("e3", "eve"))

@@ -19,7 +19,6 @@ from tau_stage.report.tables import plain_text, tabulate_take
 from tau_stage.session import open_session
 from tau_stage.stage.budget import Budget
 from tau_stage.stage.performance import perform
-from tau_stage.stage.replay import restore_spending
 from tau_stage.stage.sessions import Stage
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.folding import fold
@@ -121,8 +120,8 @@ async def test_another_model_is_told_of_and_its_price_counts(tmp_path: Path) -> 
 
 async def test_a_take_that_goes_on_prices_the_model_that_answered(tmp_path: Path) -> None:
     take, folder = await performed(provider_that_tells(GA, model=MINI), tmp_path)
-    purse = Budget(Decimal(9), dict.fromkeys(("ann", "bob"), (MODEL, "openai")))
-    restore_spending(purse, read_journal(folder.journal))
+    purse = Budget(Decimal(9), dict.fromkeys(("ann", "bob"), (MODEL, "openai")), {})
+    purse.restore(read_journal(folder.journal))
     assert purse.spent == take.cost.total
 
 

@@ -19,7 +19,7 @@ from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.budget import Budget
 from tau_stage.stage.people import Typist
-from tau_stage.stage.replay import restore_spending, scene_changes
+from tau_stage.stage.replay import scene_changes
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.folding import Bills, fold
@@ -385,7 +385,7 @@ async def test_takes_of_a_line_that_had_ended_when_it_was_stopped_are_paid_for_a
     assert left.usage == sum(bill[:ended], Usage())
     tariffs = {"ann": (plan.models[0].model, "openai")}
     purse = Budget(None, tariffs, expected_usage(plan))
-    restore_spending(purse, read_journal(part.journal))
+    purse.restore(read_journal(part.journal))
     assert purse.spent == left.cost.total
     take = await house.perform(plan, again=part)
     assert told(take) == told(whole)
@@ -427,7 +427,7 @@ async def test_takes_that_are_paid_for_count_once_when_a_scene_goes_on(house: Pl
     plan = plan_of("players: {ann: {voice: ash}}\nlines:\n  - ann: Good evening.\n    takes: 3\n  - ann: Is it?\n")
     take = await house.perform(plan, budget=Decimal(1))
     purse = Budget(Decimal(1), {"ann": (plan.models[0].model, "openai")}, expected_usage(plan))
-    restore_spending(purse, house.journal)
+    purse.restore(house.journal)
     assert purse.spent == take.cost.total
 
 
@@ -448,7 +448,7 @@ async def test_what_was_spent_and_measured_before_counts_and_nobody_is_warned_tw
     tariffs = {player.name: (player.model, "openai") for player in plan.models}
     purse = Budget(budget, tariffs, expected_usage(plan))
     before = purse.expected("bob-2", "bob")
-    restore_spending(purse, house.journal)
+    purse.restore(house.journal)
     assert purse.spent == take.cost.total
     assert purse.expected("bob-2", "bob") < before
     assert not purse.near_limit

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from tau_stage.cost import CACHED, LISTENED, MILLION, SPOKEN, Cost, PriceList, price, prices
 from tau_stage.errors import BudgetExceeded
 from tau_stage.protocol import Usage
 from tau_stage.scene import MOST_TOKENS
+from tau_stage.take import PAID
+from tau_stage.take import records as record
 
 NEARLY_ALL = Decimal("0.8")
 """The share of the budget that, once it is used, is worth a warning."""
 
+OF_THE_BUDGET = "of the budget"
+"""What the warning says, by which a take that goes on finds it."""
+
 ZERO = Decimal(0)
+NOTHING = Usage()
 
 
 class Budget:
@@ -27,79 +34,97 @@ class Budget:
         limit: Dollars; None is none.
         tariffs: Model and price list, by player.
         foreseen: Tokens that each line is likely to use, by its id.
+
+    Attributes:
+        paid_takes: Dollars that were paid for takes of lines, by line and take, where several are wanted.
     """
 
     def __init__(
-        self,
-        limit: Decimal | None,
-        tariffs: Mapping[str, tuple[str, str]],
-        foreseen: Mapping[str, Usage] | None = None,
+        self, limit: Decimal | None, tariffs: Mapping[str, tuple[str, str]], foreseen: Mapping[str, Usage]
     ) -> None:
         self.limit = limit
         self.spent = ZERO
+        self.paid_takes: dict[tuple[str, int], Decimal] = {}
         self._asked = dict(tariffs)
         self._answering: dict[str, str] = {}
-        self._foreseen = foreseen or {}
+        self._foreseen = foreseen
         self._last: dict[str, Decimal] = {}
-        self._paid: dict[str, Decimal] = {}
-        self._planned: dict[str, Decimal] = {}
-        self._read: dict[str, Decimal] = {}
+        self._paid: dict[str, Decimal] = defaultdict(Decimal)
+        self._planned: dict[str, Decimal] = defaultdict(Decimal)
+        self._read: dict[str, Decimal] = defaultdict(Decimal)
+        self._tools: dict[str, Decimal] = defaultdict(Decimal)
         self._promised: dict[str, Decimal] = {}
         self._has_warned = False
-        self._guesses: set[str] = set()
 
     # ---- what was spent
-
-    def bills(self, player: str) -> bool:
-        """Tell whether it is known what a player costs."""
-        return player in self._asked
 
     def bills_time(self, player: str) -> bool:
         """Tell whether a player is billed by the time of its audio: then that is all."""
         return self._listed(player).per_minute is not None
 
-    def price_as(self, player: str, model: str) -> bool:
-        """Note that a player's server names another model, whose price counts now. Return whether that is news."""
-        is_news = self._answering.get(player) != model
-        self._answering[player] = model
-        return is_news
+    def knows_model(self, player: str, model: str) -> bool:
+        """Tell whether this model is the one that a player's server named last."""
+        return self._answering.get(player) == model
 
-    def charge(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
-        """Count a response of a line, and return its dollars; ``model`` is whose price counts, if not the player's own.
+    def goes_by_forecast(self, fact: PAID) -> bool:
+        """Tell whether a budget has to go by the forecast, as it is not known what a response has cost."""
+        if self.limit is None or fact.player not in self._asked or isinstance(fact, record.Transcribed):
+            return False
+        return self._price(fact.player, fact.usage).total is None and self._listed(fact.player).is_known
 
-        One whose cost is not known counts as much as it was likely to cost, but what is known.
-        """
+    def apply(self, fact: record.Record) -> None:
+        """Count what a record tells of: when it is written down, and once more when the take goes on."""
+        if isinstance(fact, record.ModelNamed):
+            self._answering[fact.player] = fact.model
+        elif isinstance(fact, PAID) and fact.player in self._asked:
+            cost = self._cost(fact)
+            self.spent += cost
+            self._learn(fact, cost)
+
+    def restore(self, journal: Sequence[record.Record]) -> None:
+        """Count what a take has cost that goes on; a warning is not given again, unless the budget is larger now."""
+        for fact in journal:
+            self.apply(fact)
+        told = any(OF_THE_BUDGET in fact.text for fact in record.of_type(journal, record.Warned))
+        self._has_warned = told and self.limit is not None and self.spent >= self.limit * NEARLY_ALL
+
+    def _cost(self, fact: PAID) -> Decimal:
+        """Price a response; one whose cost is not known costs what it was likely to, but at least what is known."""
+        line, player, usage = fact.line, fact.player, fact.usage
+        if usage == NOTHING:
+            return ZERO
+        model = fact.model if isinstance(fact, record.Transcribed) else ""
         cost = self._price(player, usage, model)
-        if cost.total is not None:
-            self._read[player] = _read(cost)
-            self.spent += cost.total
-            return cost.total
-        paid = cost.known if model else max(cost.known, self._likely(line, player))
-        self.spent += paid
-        return paid
+        if usage.untold and _broke_off(fact):
+            return cost.known + self.expected(line, player)
+        if cost.total is None:
+            return cost.known if model else max(cost.known, self._likely(line, player))
+        self._read[player] = _read(cost)
+        return cost.total
 
-    def is_first_estimate(self, player: str, usage: Usage) -> bool:
-        """Tell whether a budget has to go by the forecast, as a cost is not known; true once for each player."""
-        is_guess = self.limit is not None and self._price(player, usage).total is None
-        is_first = is_guess and player not in self._guesses and self._listed(player).is_known
-        self._guesses |= {player} if is_first else set()
-        return is_first
+    def _learn(self, fact: PAID, cost: Decimal) -> None:
+        """Correct what the next lines are likely to cost by what a whole line has.
 
-    def charge_estimate(self, line: str, player: str, usage: Usage) -> None:
-        """Count what broke off before its usage was told: as much as it was likely to cost, and what is known."""
-        self.spent += self._price(player, usage).known + self.expected(line, player)
-
-    def reconcile(self, line: str, player: str, cost: Decimal) -> None:
-        """Settle a whole line: what it has cost corrects what the next ones are likely to.
-
-        ``cost`` is without attempts that failed and takes that were not picked.
+        That is without attempts that failed and takes that were not picked.
         """
-        self._promised.pop(line, None)
-        self._last[player] = cost
-        planned = self._planned_price(player, self._foreseen.get(line, Usage())).total
-        if planned:
-            self._paid[player] = self._paid.get(player, ZERO) + cost
-            self._planned[player] = self._planned.get(player, ZERO) + planned
+        line, player = fact.line, fact.player
+        match fact:
+            case record.TakeKept():
+                self.paid_takes[line, fact.take] = cost
+            case record.ToolTurn():
+                self._tools[line] += cost
+            case record.LineAgain(interrupted=True):
+                self._tools.pop(line, None)
+            case record.LineSpoken(problem="", former=False):
+                self.release(line)
+                cost = self._tools.pop(line, ZERO) + self.paid_takes.get((line, fact.take), cost)
+                self._last[player] = cost
+                planned = self._planned_price(player, self._foreseen.get(line, NOTHING)).total
+                if planned:
+                    self._paid[player] += cost
+                    self._planned[player] += planned
+            case record.LineSpoken() | record.LineLost() | record.LineFailed():
+                self.release(line)
 
     def release(self, line: str) -> None:
         """Give up a line: nothing is kept for it any more."""
@@ -122,10 +147,6 @@ class Budget:
         self._has_warned |= nearly
         return nearly
 
-    def mark_warned(self) -> None:
-        """Note that the warning was given before the take was stopped, unless the budget is larger now."""
-        self._has_warned = self.limit is not None and self.spent >= self.limit * NEARLY_ALL
-
     # ---- what may be spent
 
     def expected(self, line: str, player: str) -> Decimal:
@@ -144,21 +165,15 @@ class Budget:
             BudgetExceeded: They would probably cost more than is left.
         """
         new = {line: self.expected(line, player) for line, player in lines if line not in self._promised}
-        if new and not self._covers(sum(new.values(), ZERO)):
-            assert self.limit is not None  # noqa: S101 - without one, everything is covered
-            raise BudgetExceeded(self.limit, self.spent, next(iter(new)), sum(new.values(), ZERO))
-        self._promised |= new
+        if new:
+            self._require(next(iter(new)), sum(new.values(), ZERO))
+            self._promised |= new
 
     def check(self, line: str, player: str) -> None:
-        """Tell whether a line may begin that nothing is kept for.
+        """Tell by a ``BudgetExceeded`` that a line may not begin that nothing is kept for: it costs too much."""
+        self._require(line, self.expected(line, player))
 
-        Raises:
-            BudgetExceeded: It would probably cost more than is left.
-        """
-        if self.limit is not None and not self._covers(expected := self.expected(line, player)):
-            raise BudgetExceeded(self.limit, self.spent, line, expected)
-
-    def affords(self, line: str, player: str, besides: Usage | None = None, like: Usage | None = None) -> bool:
+    def affords(self, line: str, player: str, besides: Usage = NOTHING, like: Usage | None = None) -> bool:
         """Tell whether a line that has begun may be asked for once more.
 
         ``besides`` is to be paid first; ``like`` is what the line has used before, when it went well.
@@ -182,12 +197,16 @@ class Budget:
 
     # ---- inside
 
+    def _require(self, line: str, dollars: Decimal) -> None:
+        if self.limit is not None and not self._covers(dollars):
+            raise BudgetExceeded(self.limit, self.spent, line, dollars)
+
     def _covers(self, more: Decimal) -> bool:
         """Tell whether the budget has room for so many dollars, on top of what was spent and what is kept for lines."""
         kept = sum(self._promised.values(), ZERO)
         return self.limit is None or self.spent + kept + more <= self.limit
 
-    def _price(self, player: str, usage: Usage, model: str | None = None) -> Cost:
+    def _price(self, player: str, usage: Usage, model: str = "") -> Cost:
         asked, provider = self._asked[player]
         return price(usage, model or self._answering.get(player, asked), provider)
 
@@ -200,11 +219,10 @@ class Budget:
         listed = prices(self._answering.get(player, asked), provider)
         return listed if listed.is_known else prices(asked, provider)
 
-    def _owed(self, line: str, player: str, usage: Usage | None) -> Decimal:
+    def _owed(self, line: str, player: str, usage: Usage) -> Decimal:
         """Price a usage; for each response that was not told, as much as it was likely to cost."""
-        if usage is None or (cost := self._price(player, usage)).total is not None:
-            return ZERO if usage is None else cost.total or ZERO
-        return cost.known + self._likely(line, player) * max(1, usage.untold)
+        cost = self._price(player, usage)
+        return cost.known + self._likely(line, player) * max(1, usage.untold) if cost.total is None else cost.total
 
     def _likely(self, line: str, player: str) -> Decimal:
         """Return what a line is likely to cost, or, if nobody has foreseen it, what its player's last one did."""
@@ -224,13 +242,18 @@ class Budget:
         """Estimate in dollars what a line reads; if nobody has foreseen it, what its player's last response did."""
         if usage := self._foreseen.get(line):
             return _read(self._planned_price(player, usage)) * self._correction(player)
-        return self._read.get(player, ZERO)
+        return self._read[player]
 
     def _per_token(self, player: str, output: str) -> Decimal:
         """Return dollars of the dearest token that an answer is made of; nothing, where no price is known."""
         known = self._listed(player).per_million
         kinds = SPOKEN if output == "audio" else ("text_out",)
         return max((known[kind] / MILLION for kind in kinds if kind in known), default=ZERO)
+
+
+def _broke_off(fact: PAID) -> bool:
+    """Tell whether a response broke off before its usage was told, so that nobody knows what it has cost."""
+    return isinstance(fact, record.LineFailed) or getattr(fact, "reason", "") in ("dropped", "silent", "interrupted")
 
 
 def _read(cost: Cost) -> Decimal:

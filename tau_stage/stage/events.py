@@ -229,11 +229,11 @@ class EventLog:
             self._disk.close()
             self._journal.close()
 
-    def warn_once(self, text: str, player: str = "") -> None:
+    def warn_once(self, text: str, player: str = "", line: str = "") -> None:
         """Write down a warning, unless the take says so already."""
         if text not in self._warned:
             self._warned.add(text)
-            self.append(records.Warned(player=player, text=text))
+            self.append(records.Warned(player=player, line=line, text=text))
 
     def publish(self, news: Event) -> None:
         """Show something to the observer only."""

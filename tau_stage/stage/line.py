@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from decimal import Decimal
 
 from tau_stage.audio import SILENCE_DBFS, is_audible, peak_dbfs
 from tau_stage.protocol import Response
@@ -50,7 +49,6 @@ class LineTake:
     Attributes:
         recording: Its sound, on its way to the disk.
         took_s: Seconds from the request to its end.
-        paid: Dollars that were paid for it, where several are wanted; None where it is not paid for yet.
         is_former: Whether it had ended before the performance was stopped.
     """
 
@@ -58,7 +56,6 @@ class LineTake:
     delivery: LineResult
     recording: LineFile
     took_s: float
-    paid: Decimal | None = None
     is_former: bool = False
 
 

@@ -440,9 +440,7 @@ class OpenMicrophone:
         if isinstance(event, TranscriptionCompleted):
             heard.words, usage = event.transcript.strip(), usage_of(event)
             if not (usage.untold and production.budget.bills_time(listener)):  # else time is all that is paid for
-                production.charge(line, listener, usage, self._writer)
-                fact = record.Transcribed(line=line, player=listener, model=self._writer, usage=usage)
-                production.log.append(fact)
+                production.append(record.Transcribed(line=line, player=listener, model=self._writer, usage=usage))
         else:
             why = event.error.message or event.error.code or ""
             hint = "name a model with transcription:, on Azure your deployment's"

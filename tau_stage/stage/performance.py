@@ -23,7 +23,7 @@ from tau_stage.stage.context import restore_context
 from tau_stage.stage.events import EventLog, EventStream
 from tau_stage.stage.people import Person, people_of
 from tau_stage.stage.production import Production
-from tau_stage.stage.replay import JournalReplay, finished_lines, restore_spending, resume_record
+from tau_stage.stage.replay import JournalReplay, finished_lines, resume_record
 from tau_stage.stage.runner import Runner
 from tau_stage.stage.scene_tools import check_tool_permission, hide_keys, make_tools
 from tau_stage.stage.sessions import Participants, Stage, keys_at, read_sounds
@@ -135,7 +135,7 @@ async def perform(plan: Plan, stage: Stage, folder: TakeFolder, options: Perform
 def _tell_the_beginning(production: Production, began: record.TakeBegan, former: ReusedLines) -> None:
     log = production.log
     if before := log.records:
-        production.paid = restore_spending(production.budget, before)
+        production.budget.restore(before)
         log.append(resume_record(production.plan, began, log))
         return
     log.append(began)
@@ -238,7 +238,7 @@ def _budget(plan: Plan, stage: Stage, log: EventLog, wished: Decimal | None) -> 
     if wished is None and (before := log.records):
         limit = beginning(before).budget
     tariffs = {player.name: (player.model, stage.provider_of(player).price_provider) for player in plan.models}
-    return Budget(limit, tariffs, None if limit is None else expected_usage(plan))
+    return Budget(limit, tariffs, {} if limit is None else expected_usage(plan))
 
 
 def _began(plan: Plan, stage: Stage, budget: Decimal | None, options: PerformanceOptions) -> record.TakeBegan:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 import anyio
@@ -21,14 +20,14 @@ from tau_stage.protocol import Response, Usage
 from tau_stage.scene import LineKey, LinePlan, Plan, SoundPlan, key_name
 from tau_stage.signals import Signal
 from tau_stage.stage import schedule
-from tau_stage.stage.budget import Budget
+from tau_stage.stage.budget import NOTHING, OF_THE_BUDGET, Budget
 from tau_stage.stage.context import HistoryItem, LineItem, PutItem, SoundItem, ToolExchange
 from tau_stage.stage.events import EventLog, HearingBegan
 from tau_stage.stage.fan_out import FanOut, Heard, HeardClip, HearingNews, LineStream, Sent, StreamRefused
 from tau_stage.stage.line import RESULT_FACTS, LineResult, LineTake
 from tau_stage.stage.scene_tools import has_failed
 from tau_stage.stage.timeline import Timeline
-from tau_stage.take import Alternative, LineSpoken, Performed, ReusedLines, SoundPlayed, TakeFolder, TakeKept, standing
+from tau_stage.take import PAID, Alternative, Performed, ReusedLines, TakeFolder, standing
 from tau_stage.take import records as record
 from tau_stage.text import with_clause
 
@@ -124,7 +123,7 @@ class Presence:
         journal = standing(self._log.records)
         heard_before = record.of_type(journal, record.LineHeard)
         known = {fact.line: fact.sha256 for fact in heard_before if fact.hearer == player}
-        sounds: dict[str, LineSpoken | SoundPlayed] = {
+        sounds: dict[str, record.LineSpoken | record.SoundPlayed] = {
             fact.line: fact for fact in record.of_type(journal, record.LineSpoken)
         }
         sounds |= {fact.sound: fact for fact in record.of_type(journal, record.SoundPlayed)}
@@ -147,7 +146,6 @@ class Production:
         stop: Set when somebody wants the performance to stop after the line under way.
         known_answers: What tools have answered in lines that were broken off, by player, line, tool and arguments.
         ended_takes: Takes of lines that were broken off, by line, which had ended and are not performed again.
-        paid: Dollars that were paid for takes of lines before the performance was stopped, by line and take.
         beds: What lies beneath the scene now, by its id.
         keys: What each line depends on, by its id in the plan.
     """
@@ -178,22 +176,29 @@ class Production:
         self.stop = stop or anyio.Event()
         self.known_answers: dict[tuple[str, str, str, str], list[str]] = {}
         self.ended_takes: dict[str, list[record.TakeKept]] = {}
-        self.paid: dict[tuple[str, int], Decimal] = {}
         self.beds: dict[str, SoundPlan] = {}
         self._number = 0
         self._numbers: dict[str, int] = {}
         self._done: set[str] = set()
         self._speaking: dict[str, str] = {}
         self._calls: dict[str, list[ToolExchange]] = {}
-        self._tools_cost: dict[str, Decimal] = {}
+        self._has_called: set[str] = set()
+
+    def append(self, fact: record.Record) -> None:
+        """Write a record down, once its cost is counted; tell of a budget that is nearly used, or goes by forecasts."""
+        budget = self.budget
+        if isinstance(fact, PAID) and budget.goes_by_forecast(fact):
+            self.log.warn_once(BY_FORECAST.format(player=fact.player), fact.player, fact.line)
+        budget.apply(fact)
+        if isinstance(fact, PAID) and budget.near_limit:
+            share = f"{budget.spent / budget.limit:.0%}" if budget.limit else ""
+            text = f"line {fact.line}: {share} {OF_THE_BUDGET} of ${budget.limit} is used"
+            self.log.append(record.Warned(line=fact.line, text=text))
+        self.log.append(fact)
 
     def record_fact(self, fact: record.Record) -> None:
-        """Write a record down, and let the schedule know of it: cues may start.
-
-        Raises:
-            LimitReached: They have started too often.
-        """
-        self.log.append(fact)
+        """Write a record down, and let the schedule know of it: cues may start, or a LimitReached ends the scene."""
+        self.append(fact)
         self.follow(fact)
 
     def follow(self, fact: record.Record) -> None:
@@ -222,7 +227,7 @@ class Production:
 
     def has_called(self, line: str) -> bool:
         """Tell whether a line that is being spoken has called tools."""
-        return line in self._tools_cost
+        return line in self._has_called
 
     def begin_line(self, line: LinePlan) -> LinePlan:
         """Begin a line: it gets its number in the take."""
@@ -234,42 +239,25 @@ class Production:
 
     def number_lines(self, lines: Sequence[LinePlan], came: Mapping[str, record.Record]) -> None:
         """Number lines that begin at once in the order of the scene, not by chance; some may be there already."""
-        known = (fact.number - n for n, line in enumerate(lines) if isinstance(fact := came.get(line.id), LineSpoken))
+        known = (
+            fact.number - n for n, line in enumerate(lines) if isinstance(fact := came.get(line.id), record.LineSpoken)
+        )
         first = next(known, self._number + 1)
         self._numbers = {line.id: first + ordinal for ordinal, line in enumerate(lines)}
 
-    def charge(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
-        """Count what something has cost; a budget that goes by the forecast, or is nearly used, is told of once."""
-        if model is None and self.budget.is_first_estimate(player, usage):
-            self.log.append(record.Warned(player=player, line=line, text=BY_FORECAST.format(player=player)))
-        cost = self.budget.charge(line, player, usage, model)
-        self.warn_of_budget(line)
-        return cost
-
     def answered_by(self, player: str, model: str) -> None:
         """Note that a player's server names another model than was asked for, if it does: that one's price counts."""
-        if model and self.budget.price_as(player, model):
-            self.log.append(record.ModelNamed(player=player, asked=self.plan.player(player).model, model=model))
-
-    def warn_of_budget(self, line: str) -> None:
-        """Warn, once, where the budget is nearly used."""
-        if self.budget.near_limit and self.budget.limit is not None:
-            share = self.budget.spent / self.budget.limit
-            text = f"line {line}: {share:.0%} of the budget of ${self.budget.limit} is used"
-            self.log.append(record.Warned(line=line, text=text))
+        if model and not self.budget.knows_model(player, model):
+            self.append(record.ModelNamed(player=player, asked=self.plan.player(player).model, model=model))
 
     def tool_turn(self, line: LinePlan, response: Response) -> None:
         """Note that a response called tools: pay for it; the line goes on."""
-        cost = self.charge(line.id, line.player, response.usage)
-        self._tools_cost[line.id] = self._tools_cost.get(line.id, Decimal(0)) + cost
-        self.log.append(record.ToolTurn(line=line.id, player=line.player, response=response.id, usage=response.usage))
+        self._has_called.add(line.id)
+        self.append(record.ToolTurn(line=line.id, player=line.player, response=response.id, usage=response.usage))
 
-    def skip_line(self, line: str, player: str, problem: str, usage: Usage | None = None) -> None:
+    def skip_line(self, line: str, player: str, problem: str, usage: Usage = NOTHING) -> None:
         """Note that a line could not be had and the scene goes on; pay what it has cost."""
-        self.budget.release(line)
-        if usage:
-            self.charge(line, player, usage)
-        self.record_fact(record.LineLost(line=line, player=player, problem=problem, usage=usage or Usage()))
+        self.record_fact(record.LineLost(line=line, player=player, problem=problem, usage=usage))
 
     def commit_line(
         self,
@@ -285,34 +273,23 @@ class Production:
         ``audio`` is what is heard of it, from the sample ``at`` of the timeline on; ``tried`` is which take of
         a model it is, or None where a person has said it.
         """
-        delivered = self._settle(line, tried) if tried else {}
+        delivered: dict[str, Any] = {}
+        if tried:
+            delivered = {**_delivered(tried.delivery, tried.took_s), "human": False, "take": tried.number}
+            if (line.id, tried.number) in self.budget.paid_takes:
+                delivered["usage"] = NOTHING
+        self._has_called.discard(line.id)
         self.timeline.lay_line(line, audio, at)
         hearers = tuple(name for name in line.hearers if name in self.presence.present) if audio or said else ()
         fact = spoken(line, audio, said, at, file, hearers).model_copy(update={**delivered, **self._keys_of(line)})
-        self.log.append(fact)
+        self.append(fact)
         self._said(fact, line, audio, self._calls.pop(line.id, ()))
 
     def _keys_of(self, line: LinePlan) -> dict[str, str]:
         found = self.keys.get(key_name(line.id, self.keys))
         return {"key": found.own, "context_key": found.context} if found else {}
 
-    def _settle(self, line: LinePlan, tried: LineTake) -> dict[str, Any]:
-        """Pay for a model's line, unless that was done when its take ended. Return how it was delivered."""
-        usage = tried.delivery.response.usage
-        cost = tried.paid
-        if cost is None:
-            cost = self.charge(line.id, line.player, usage)
-        else:
-            usage = Usage()
-        cost += self._tools_cost.pop(line.id, Decimal(0))
-        if tried.delivery.problem:
-            self.budget.release(line.id)
-        else:
-            self.budget.reconcile(line.id, line.player, cost)
-        told = _delivered(tried.delivery, tried.took_s)
-        return {**told, "human": False, "take": tried.number, "usage": usage}
-
-    def _said(self, fact: LineSpoken, line: LinePlan, audio: Pcm, calls: Iterable[ToolExchange]) -> None:
+    def _said(self, fact: record.LineSpoken, line: LinePlan, audio: Pcm, calls: Iterable[ToolExchange]) -> None:
         """Let a line be heard that is written down; beds end with it, and cues are told."""
         self._keep(fact, line, calls)
         clip = HeardClip(line.id, str(line.number), line.player, audio, fact.said)
@@ -320,42 +297,31 @@ class Production:
         self.end_beds()
         self.follow(fact)
 
-    def _keep(self, fact: LineSpoken, line: LinePlan, calls: Iterable[ToolExchange]) -> None:
+    def _keep(self, fact: record.LineSpoken, line: LinePlan, calls: Iterable[ToolExchange]) -> None:
         path = None if fact.file is None else self.folder.path / fact.file
         listening = self.presence.listening.get(line.player)
         told = frozenset((*fact.hearers, listening) if listening else fact.hearers)
         self.history.append(LineItem(line, fact.said, path, told, tuple(calls)))
         self._done.add(line.id)
 
-    def restore_line(self, fact: LineSpoken, line: LinePlan, audio: Pcm, calls: Iterable[ToolExchange]) -> None:
+    def restore_line(self, fact: record.LineSpoken, line: LinePlan, audio: Pcm, calls: Iterable[ToolExchange]) -> None:
         """Lay a line as it is written down already; nobody hears it."""
         self._number = max(self._number, fact.number)
         self.timeline.lay_line(line, audio, fact.offset_samples)
         self._keep(fact, replace(line, number=fact.number), calls)
 
-    def take_ended(self, line: LinePlan, take: int, delivery: LineResult, file: str | None, took_s: float) -> Decimal:
-        """Note that one of several takes has ended: pay for it, write it down, and return what it has cost."""
+    def take_ended(self, line: LinePlan, take: int, delivery: LineResult, file: str | None, took_s: float) -> None:
+        """Note that one of several takes has ended: pay for it, and write it down."""
         response = delivery.response
-        cost = self.charge(line.id, line.player, response.usage)
-        self.log.append(
-            TakeKept(
-                line=line.id,
-                player=line.player,
-                take=take,
-                said=response.transcript,
-                file=file,
-                sha256=response.audio.sha256,
-                samples=len(response.audio),
-                **_delivered(delivery, took_s),
-            )
-        )
-        return cost
+        facts: dict[str, Any] = {"said": response.transcript, "file": file, "sha256": response.audio.sha256}
+        facts |= {"samples": len(response.audio), **_delivered(delivery, took_s)}
+        self.append(record.TakeKept(line=line.id, player=line.player, take=take, **facts))
 
     def reuse_take(self, line: LinePlan, other: Alternative, file: str | None) -> None:
         """Note that a take comes along with its line from a former take: nobody is paid."""
         told = other.model_dump(include={"take", "said", "sha256", "samples", "problem"})
         facts = {**told, "file": file, "response": "", "usage": Usage(), "status": other.ended}
-        self.log.append(TakeKept(line=line.id, player=line.player, **facts))
+        self.append(record.TakeKept(line=line.id, player=line.player, **facts))
 
     def reuse_line(
         self, line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, take: ReusedLines
@@ -375,7 +341,7 @@ class Production:
         self.timeline.lay_line(line, audio, at)
         heard_as = take.heard_otherwise(former, frozenset(self._done))
         fact = taken_over(line, audio, at, file, former, hearers, heard_as)
-        self.log.append(fact)
+        self.append(fact)
         calls = (ToolExchange(call.tool, call.arguments, call.output) for call in former.calls)
         self._said(fact, line, audio, calls)
 
@@ -433,9 +399,11 @@ class Production:
         return None
 
 
-def spoken(line: LinePlan, audio: Pcm, said: str, at: int, file: str | None, hearers: tuple[str, ...]) -> LineSpoken:
+def spoken(
+    line: LinePlan, audio: Pcm, said: str, at: int, file: str | None, hearers: tuple[str, ...]
+) -> record.LineSpoken:
     """Record a line of a person; ``audio`` is what is heard of it, from the sample ``at`` of the timeline on."""
-    return LineSpoken(
+    return record.LineSpoken(
         line=line.id,
         number=line.number,
         player=line.player,
@@ -477,7 +445,7 @@ def taken_over(
     former: Performed,
     hearers: tuple[str, ...],
     heard_as: Mapping[str, str],
-) -> LineSpoken:
+) -> record.LineSpoken:
     """Record a line as it was in a former take: nobody is paid.
 
     ``heard_as`` is what its player had heard of lines that are other ones now: their hashes, by id.
@@ -489,9 +457,9 @@ def taken_over(
     return spoken(line, audio, former.said, at, file, hearers).model_copy(update=facts)
 
 
-def played(sound: SoundPlan, audio: Playable, at: int) -> SoundPlayed:
+def played(sound: SoundPlan, audio: Playable, at: int) -> record.SoundPlayed:
     """Record an effect or a bed, as loud as it is, from a sample of the timeline on."""
-    return SoundPlayed(
+    return record.SoundPlayed(
         sound=sound.id,
         kind=sound.kind,
         source=sound.file,

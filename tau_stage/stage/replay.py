@@ -2,7 +2,7 @@
 
 Theory of operation. Three passes over the journal come before the performance goes on:
 
-1. `restore_spending` counts what was paid, and learns from it what lines cost.
+1. `Budget.apply` counts what was paid, and learns from it what lines cost, as it does in a live performance.
 2. `finished_lines` folds the journal to the lines that are whole, keeps what there is of a line that was cut under a
    name of its own, and writes down that it is asked for once more.
 3. `JournalReplay` folds the records that still count into the schedule, by the reducer of a live performance, and lays
@@ -18,9 +18,8 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -30,14 +29,12 @@ from tau_stage.errors import TakeError
 from tau_stage.protocol import Usage
 from tau_stage.scene import LinePlan, ListenPlan, PausePlan, Plan, SoundPlan, TogetherPlan, plan_json
 from tau_stage.stage import schedule
-from tau_stage.stage.budget import Budget
 from tau_stage.stage.context import PutItem, ToolExchange
 from tau_stage.stage.events import EventLog, ResumeSummary
 from tau_stage.stage.production import Production
 from tau_stage.stage.sessions import Participants
 from tau_stage.take import (
     FULL_DISK,
-    PAID,
     ReusedLines,
     TakeFolder,
     beginning,
@@ -138,7 +135,6 @@ def _lost_line(records: Sequence[record.Record]) -> str:
     return lost
 
 
-OF_THE_BUDGET = "of the budget"
 CUT = "the performance was stopped in the middle of it"
 MOST_CHANGES = 24
 """Lines of a difference that are shown."""
@@ -220,48 +216,7 @@ def _break_off(production: Production, journal: Sequence[record.Record], began: 
     takes = next((line.takes for line in production.plan.lines if line.id == began.line), 1)
     cut: dict[str, Any] = {"problem": CUT, "wait_s": 0.0, "interrupted": True, "reason": "interrupted"}
     for file, usage in _used(production.folder, journal, began, takes, ended):
-        if usage.untold and production.budget.bills(began.player):
-            production.budget.charge_estimate(began.line, began.player, usage)
-        fact = record.LineAgain(line=began.line, player=began.player, file=file, usage=usage, **cut)
-        production.log.append(fact)
-
-
-def restore_spending(budget: Budget, journal: Sequence[record.Record]) -> dict[tuple[str, int], Decimal]:
-    """Count what was spent before a take was stopped, and learn from it what lines cost.
-
-    Returns:
-        Dollars that were paid for takes of lines, by line and take.
-    """
-    tools: dict[str, Decimal] = {}
-    takes: dict[tuple[str, int], Decimal] = {}
-    for fact in journal:
-        if isinstance(fact, record.ModelNamed):
-            budget.price_as(fact.player, fact.model)
-        if not isinstance(fact, PAID) or not budget.bills(fact.player):
-            continue
-        cost = _charge_again(budget, fact, takes)
-        if isinstance(fact, record.TakeKept):
-            takes[fact.line, fact.take] = cost
-        elif isinstance(fact, record.ToolTurn):
-            tools[fact.line] = tools.get(fact.line, Decimal(0)) + cost
-        elif isinstance(fact, record.LineSpoken) and not fact.problem:
-            budget.reconcile(fact.line, fact.player, cost + tools.pop(fact.line, Decimal(0)))
-    if any(isinstance(fact, record.Warned) and OF_THE_BUDGET in fact.text for fact in journal):
-        budget.mark_warned()
-    return takes
-
-
-def _charge_again(budget: Budget, fact: PAID, takes: Mapping[tuple[str, int], Decimal]) -> Decimal:
-    """Count what a record tells of; a line whose take was paid for costs that, and nothing more."""
-    if isinstance(fact, record.LineAgain | record.LineFailed) and fact.usage.untold:
-        budget.charge_estimate(fact.line, fact.player, fact.usage)
-        return Decimal(0)
-    if isinstance(fact, record.Transcribed):
-        return budget.charge(fact.line, fact.player, fact.usage, fact.model)
-    budget.is_first_estimate(fact.player, fact.usage)  # it was told of before
-    if isinstance(fact, record.LineSpoken) and fact.usage == Usage() and (fact.line, fact.take) in takes:
-        return takes[fact.line, fact.take]
-    return budget.charge(fact.line, fact.player, fact.usage)
+        production.append(record.LineAgain(line=began.line, player=began.player, file=file, usage=usage, **cut))
 
 
 def _cut(journal: Sequence[record.Record]) -> list[record.LineBegan]:

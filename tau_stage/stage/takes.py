@@ -27,6 +27,7 @@ from tau_stage.session import (
     trouble_with,
     wished_wait_s,
 )
+from tau_stage.stage.budget import NOTHING
 from tau_stage.stage.context import delete_response
 from tau_stage.stage.events import WordsProgress
 from tau_stage.stage.fan_out import LineStream
@@ -85,8 +86,7 @@ class LineRunner:
             first_audio_s=fact.first_audio_s,
         )
         told = fact.model_dump(include=set(RESULT_FACTS))
-        paid = production.paid[line.id, fact.take]
-        return LineTake(fact.take, LineResult(response, **told), recording, fact.took_s, paid, is_former=True)
+        return LineTake(fact.take, LineResult(response, **told), recording, fact.took_s, is_former=True)
 
     def _wants_another(self, line: LinePlan, tries: list[LineTake]) -> bool:
         """Tell whether a line is to be said once more; not where it has called tools, or there is no money for it."""
@@ -121,8 +121,9 @@ class LineRunner:
             attempts.voice.finish()
         took_s = anyio.current_time() - began
         recording = attempts.recording
-        paid = None if line.takes == 1 else production.take_ended(line, number, delivery, recording.aside(), took_s)
-        return LineTake(number, delivery, recording, took_s, paid)
+        if line.takes > 1:
+            production.take_ended(line, number, delivery, recording.aside(), took_s)
+        return LineTake(number, delivery, recording, took_s)
 
     def _attempts(self, line: LinePlan, number: int, at: int | None) -> _LineAttempts:
         production = self._production
@@ -185,7 +186,7 @@ class _LineAttempts:
         self.deadline = math.inf
         self._production = production
         self._cap = line.max_output_tokens or player.max_output_tokens
-        self._owed: protocol.Usage | None = None
+        self._owed = NOTHING
 
     @property
     def is_heard_by_stream(self) -> bool:
@@ -214,18 +215,16 @@ class _LineAttempts:
 
     def called(self, response: protocol.Response) -> None:
         """Note that a response has called tools."""
-        self._owed = None
+        self._owed = NOTHING
         self._production.tool_turn(self.line, response)
 
     def again(self, response: protocol.Response, trouble: Trouble, wait_s: float) -> None:
         """Note that the line is asked for once more."""
-        self._owed = None
-        self._production.charge(self.line.id, self.line.player, response.usage)
         problem = trouble_in_words(response, trouble)
         if response.status != "completed":
             told = f": {response.message}" if response.message else ""
             problem = f"{ending_in_words(response, response.reason or trouble)}{told}"
-        self._note_retry(trouble, problem, wait_s, response.usage)
+        self._note_retry(trouble, problem, wait_s)
 
     def lost(self, trouble: Trouble, why: SessionError, wait_s: float) -> None:
         """Note that the line is asked for once more, as its player was lost in it.
@@ -233,35 +232,23 @@ class _LineAttempts:
         Raises:
             BudgetExceeded: There is no money for it.
         """
-        self._note_retry(trouble, why.what_happened(), wait_s, self._pay_owed())
+        self._note_retry(trouble, why.what_happened(), wait_s)
         self.afford()
         self.tally.attempts += 1
 
-    def _note_retry(self, trouble: Trouble, problem: str, wait_s: float, usage: protocol.Usage) -> None:
-        facts: dict[str, Any] = {
-            "problem": problem,
-            "wait_s": wait_s,
-            "file": self.start_over(),
-            "usage": usage,
-            "reason": trouble,
-        }
-        self._production.log.append(record.LineAgain(line=self.line.id, player=self.line.player, **facts))
+    def _note_retry(self, trouble: Trouble, problem: str, wait_s: float) -> None:
+        facts = {"problem": problem, "wait_s": wait_s, "reason": trouble, **self._cost_and_sound()}
+        self._production.append(record.LineAgain(line=self.line.id, player=self.line.player, **facts))
 
     def failed(self, problem: str) -> None:
         """Note that the line is not asked for any more: pay what it has cost, keep what sounded."""
-        self._production.budget.release(self.line.id)
-        facts: dict[str, Any] = {"problem": problem, "file": self.start_over(), "usage": self._pay_owed()}
-        self._production.log.append(record.LineFailed(line=self.line.id, player=self.line.player, **facts))
+        facts = {"problem": problem, **self._cost_and_sound()}
+        self._production.append(record.LineFailed(line=self.line.id, player=self.line.player, **facts))
 
-    def _pay_owed(self) -> protocol.Usage:
-        """Pay what is written down nowhere yet; where nobody knows what that cost, as much as was likely."""
-        usage, self._owed = self._owed or protocol.Usage(), None
-        if usage.untold:
-            self._production.budget.charge_estimate(self.line.id, self.line.player, usage)
-            self._production.warn_of_budget(self.line.id)
-        else:
-            self._production.charge(self.line.id, self.line.player, usage)
-        return usage
+    def _cost_and_sound(self) -> dict[str, Any]:
+        """Return what an attempt used that is written down nowhere yet, and where its sound is kept."""
+        usage, self._owed = self._owed, NOTHING
+        return {"file": self.start_over(), "usage": usage}
 
     def start_over(self) -> str | None:
         """Keep what has sounded under a name of its own, and say which; nobody is to hear the rest of it."""
@@ -270,7 +257,7 @@ class _LineAttempts:
             self.stream.start_over()
         return self.recording.again()
 
-    def afford(self, besides: protocol.Usage | None = None) -> None:
+    def afford(self, besides: protocol.Usage = NOTHING) -> None:
         """See to it that there is money for one more attempt, on top of what is to be paid.
 
         Raises:
