@@ -185,11 +185,7 @@ async def running(
 
 
 async def open_in_time(opening: Callable[[], Opened], side: Side) -> Opened:
-    """Open a device in a thread of its own.
-
-    Raises:
-        UsageError: It cannot be opened, or not in time.
-    """
+    """Open a device in a thread of its own; a ``UsageError`` says that it cannot be opened, or not in time."""
     try:
         with anyio.fail_after(OPENING_S):
             return await anyio.to_thread.run_sync(opening, abandon_on_cancel=True)

@@ -28,22 +28,14 @@ RENAMED: Mapping[str, Mapping[str, str]] = tomllib.loads(Path(__file__).with_suf
 
 
 def text_content(text: str) -> InputText:
-    """Make words a message's content.
-
-    Raises:
-        ValueError: There are none.
-    """
+    """Make words a message's content; a ``ValueError`` says that there are none."""
     if not text.strip():
         raise ValueError("there are no words to say")
     return InputText(text=well_formed(text))
 
 
 def to_pcm(audio: Sound) -> Pcm:
-    """Make sound ``Pcm``.
-
-    Raises:
-        ValueError: It is no 16-bit audio.
-    """
+    """Make sound ``Pcm``; a ``ValueError`` says that it is no 16-bit audio."""
     if isinstance(audio, Pcm):
         return audio
     if isinstance(audio, Path):
@@ -74,11 +66,7 @@ def split_audio(audio: Pcm, form: Format = PCM16, longest: int = LONGEST_APPEND)
 
 
 def asked_session(**wishes: object) -> SessionConfig:
-    """Make a session as it is wished for.
-
-    Raises:
-        UsageError: A wish cannot be asked for.
-    """
+    """Make a session as it is wished for; a ``UsageError`` says that a wish cannot be asked for."""
     detection = wishes.get("turn_detection")
     kind = detection.get("type") if isinstance(detection, Mapping) else detection
     if kind == "none":
@@ -91,11 +79,7 @@ def asked_session(**wishes: object) -> SessionConfig:
 
 
 def asked_response(**options: object) -> ResponseConfig:
-    """Make a response as it is wished for.
-
-    Raises:
-        UsageError: A wish cannot be asked for.
-    """
+    """Make a response as it is wished for; a ``UsageError`` says that a wish cannot be asked for."""
     _check_names(options)
     if "voice" in options:
         raise UsageError("a response has no option voice since GA", "write audio={'output': {'voice': ...}}")

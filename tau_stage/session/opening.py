@@ -218,11 +218,7 @@ def _host_of(place: endpoints.Endpoint, resource: str) -> str:
 
 
 def _wishes_at(place: endpoints.Endpoint, wishes: Mapping[str, object]) -> tuple[dict[str, object], str]:
-    """Complete what is asked for at an endpoint with a voice and a model that transcribes; return a doubt, too, or "".
-
-    Raises:
-        UsageError: The voice is misspelt.
-    """
+    """Complete wishes by an endpoint's voice and transcriber, or refuse a misspelt voice; return a doubt, too."""
     voice = wishes.get("voice")
     voice = default_voice(place.name) if voice is None else voice
     asked = {**wishes, "voice": voice} if voice else {key: wishes[key] for key in wishes if key != "voice"}
@@ -243,11 +239,7 @@ def _customs(place: endpoints.Endpoint) -> dict[str, Any]:
 
 
 def place_of(name: str, dialect: str | None = None) -> endpoints.Endpoint:
-    """Return the endpoint of that name.
-
-    Raises:
-        UsageError: There is none, or no such dialect.
-    """
+    """Return the endpoint of that name; a ``UsageError`` says that there is none, or no such dialect."""
     try:
         return endpoints.endpoint(name, dialect)
     except KeyError as error:
@@ -256,11 +248,7 @@ def place_of(name: str, dialect: str | None = None) -> endpoints.Endpoint:
 
 
 async def headers_for(place: endpoints.Endpoint, key: Key = None) -> dict[str, str]:
-    """Return what the upgrade carries, with the key that was given or that the environment holds.
-
-    Raises:
-        UsageError: The endpoint wants a key, and there is none.
-    """
+    """Return what the upgrade carries, with the key given or in the environment; a ``UsageError`` tells of none."""
     if callable(key):
         token = key()
         bearer = check_key(_plain(await token if isawaitable(token) else token), "what api_key gives")
@@ -328,11 +316,7 @@ class Lifecycle:
         self._group = group
 
     async def open(self) -> None:
-        """Open the session; it is kept open until it is closed by us or for good.
-
-        Raises:
-            SessionError: It did not open in the first place.
-        """
+        """Open the session and keep it open until it is closed for good; a ``SessionError`` says it did not open."""
         over = await self._open()
         if self._policy.lasts:
             self._group.start_soon(self._keep_open, over)

@@ -73,11 +73,7 @@ Comments = Literal["drop", "keep"]
 
 
 def keeps_commentary(wish: object) -> bool:
-    """Tell whether commentary is part of an answer.
-
-    Raises:
-        UsageError: There is no such wish.
-    """
+    """Tell whether commentary is part of an answer; a ``UsageError`` says that there is no such wish."""
     if wish not in get_args(Comments):
         raise UsageError(f"commentary cannot be {wish!r}", "write 'drop' or 'keep'")
     return wish == "keep"

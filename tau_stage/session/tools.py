@@ -140,11 +140,7 @@ def _error(message: str) -> str:
 async def run_calls(
     tools: dict[str, Tool], calls: tuple[ToolCall, ...], within_s: float = inf
 ) -> list[tuple[ToolCall, str]]:
-    """Run all calls of a turn side by side, and return what they give, in the order of the calls.
-
-    Raises:
-        StageError: Whoever watches a tool's calls ends it all; the first, where several do.
-    """
+    """Run the calls of a turn side by side, and return what they give, in order; the first ``StageError`` ends all."""
     given = [_error(f"there is no tool {call.name!r}, only {', '.join(tools)}") for call in calls]
     ended: list[StageError] = []
 

@@ -76,12 +76,7 @@ class Receipt:
             self._settled.set()
 
     async def answer(self) -> ServerEvent:
-        """Wait for the server's answer.
-
-        Raises:
-            ModelRefused: The server answered with an error.
-            SessionClosed: The session closed first.
-        """
+        """Wait for the server's answer; a ``ModelRefused`` or a ``SessionClosed`` says why there is none."""
         await self._settled.wait()
         if isinstance(self._outcome, SessionError):
             raise self._outcome.about()
@@ -296,12 +291,7 @@ class EventWaiter:
         self._changed.notify()
 
     async def wait_for(self, kind: str, timeout_s: float) -> ServerEvent:
-        """Wait for the next event of a type that no earlier call has returned.
-
-        Raises:
-            Timeout: It did not come in time.
-            SessionError: The session closed first.
-        """
+        """Wait for the next event of a type that no call has returned; a ``SessionError`` says why it does not come."""
         with anyio.move_on_after(timeout_s):
             while True:
                 for number, event in self._events():

@@ -179,12 +179,7 @@ class Wire:
         return stream
 
     async def write(self, frame: bytes) -> None:
-        """Send a frame.
-
-        Raises:
-            SessionClosed: The connection is closed.
-            Timeout: The server does not read.
-        """
+        """Send a frame; a ``SessionClosed`` or a ``Timeout`` says that the server does not read."""
         if self.closed:
             raise self.closed.about()
         limit = self._deadlines.request_s
@@ -199,10 +194,7 @@ class Wire:
         """Wait for a request's answer, until the deadline of requests.
 
         A server that has never answered a request of this kind is asked for a sign of life meanwhile; what it does not
-        answer is then taken as done.
-
-        Raises:
-            SessionError: Refused, closed or not answered in time.
+        answer is then taken as done. A ``SessionError`` says that refused, closed or not answered in time.
         """
         request, limit, heard = receipt.request, self._deadlines.request_s, self._heard
         with anyio.CancelScope(deadline=anyio.current_time() + limit):

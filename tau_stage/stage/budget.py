@@ -103,7 +103,7 @@ class Budget:
         return cost.total
 
     def _learn(self, fact: PAID, cost: Decimal) -> None:
-        """Correct what the next lines are likely to cost by what a whole line has.
+        """Adjust what the next lines are likely to cost to what a whole line has.
 
         That is without attempts that failed and takes that were not picked.
         """
@@ -159,11 +159,7 @@ class Budget:
         return (_read(cost) + spoken + cost.by_kind.get("seconds", ZERO)) * self._correction(player)
 
     def reserve(self, *lines: tuple[str, str]) -> None:
-        """Let lines begin, all or none, by id and player: what they are likely to cost is kept for them.
-
-        Raises:
-            BudgetExceeded: They would probably cost more than is left.
-        """
+        """Let lines begin, all or none, by id and player, and keep what they will cost; or raise BudgetExceeded."""
         new = {line: self.expected(line, player) for line, player in lines if line not in self._promised}
         if new:
             self._require(next(iter(new)), sum(new.values(), ZERO))

@@ -104,11 +104,7 @@ class DiskThread:
         self._files.append(sync)
 
     def start(self) -> None:
-        """Bring the files and the journal to the disk, behind what is on its way.
-
-        Raises:
-            TakeError: Something has failed before.
-        """
+        """Bring files and journal to the disk, behind what is on its way; a ``TakeError`` tells of a failure before."""
         self.check()
         if len(self._files) > MOST_WAITING:
             self.wait()
@@ -122,20 +118,12 @@ class DiskThread:
         self._journal.sync()
 
     def check(self) -> None:
-        """Look whether something has failed.
-
-        Raises:
-            TakeError: It has.
-        """
+        """Look whether something has failed; a ``TakeError`` says that it has."""
         if self._last and self._last.done():
             self._last.result()
 
     def wait(self) -> None:
-        """Wait until all is on the disk.
-
-        Raises:
-            TakeError: It cannot be.
-        """
+        """Wait until all is on the disk; a ``TakeError`` says that it cannot be."""
         if self._last:
             self._last.result()
 
@@ -188,11 +176,7 @@ class EventLog:
         return round(anyio.current_time() - self._began, 6)
 
     def append(self, record: Record) -> None:
-        """Write a record down.
-
-        Raises:
-            TakeError: The disk is full or gone.
-        """
+        """Write a record down; a ``TakeError`` says that the disk is full or gone."""
         record = record.model_copy(update={"at_s": self.now_s})
         self._disk.check()
         self._journal.write(record)
@@ -206,11 +190,7 @@ class EventLog:
         self._disk.add(sync)
 
     def wait_for_disk(self) -> None:
-        """Wait until all that was written down is on the disk.
-
-        Raises:
-            TakeError: It cannot be.
-        """
+        """Wait until all that was written down is on the disk; a ``TakeError`` says that it cannot be."""
         self._disk.wait()
 
     def forget_failure(self) -> None:
@@ -218,11 +198,7 @@ class EventLog:
         self._disk.forget()
 
     def close(self) -> None:
-        """Wait until all is on the disk, and close the journal.
-
-        Raises:
-            TakeError: It cannot be.
-        """
+        """Wait until all is on the disk, and close the journal; a ``TakeError`` says that it cannot be."""
         try:
             self._disk.wait()
         finally:

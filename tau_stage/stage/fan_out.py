@@ -542,21 +542,13 @@ class Listener:
 
 
 async def send_clip(session: Session, clip: HeardClip, form: ClipForm) -> list[Receipt]:
-    """Send a clip to a player; nothing comes in between. Return what will be acknowledged.
-
-    Raises:
-        SessionError: It cannot be sent.
-    """
+    """Send a clip, nothing in between, or raise a ``SessionError``; return what will be acknowledged."""
     async with session.wire.send_lock:
         return [await session.wire.send_frame(*framed) for framed in clip.frames(form, session.heard_as)]
 
 
 async def commit_clip(session: Session, clip: HeardClip, form: ClipForm) -> list[Receipt]:
-    """Make an item of what a player's input buffer holds, behind one that tells who speaks, if it is told.
-
-    Raises:
-        SessionError: It cannot be sent.
-    """
+    """Make an item of a player's input buffer, behind one that tells who speaks; or raise a ``SessionError``."""
     wire, receipts = session.wire, []
     async with wire.send_lock:
         if label := clip.label(form):
@@ -566,11 +558,7 @@ async def commit_clip(session: Session, clip: HeardClip, form: ClipForm) -> list
 
 
 async def confirm(session: Session, receipts: Iterable[Receipt]) -> list[ServerEvent]:
-    """Wait until a player's server has acknowledged what was sent; return the answers.
-
-    Raises:
-        SessionError: It was refused, or not acknowledged in time.
-    """
+    """Wait for the server's answers to what was sent; a ``SessionError`` tells of a refusal, or of none in time."""
     return [await session.wire.answer(receipt) for receipt in receipts]
 
 

@@ -631,11 +631,7 @@ class OpenMicrophone:
         self._production.skip_line(line.id, line.player, told, usage=response.usage)
 
     async def _cap_next_answer(self) -> None:
-        """Tell the session how many tokens its next answer may have; answers cost no more than the budget has left.
-
-        Raises:
-            BudgetExceeded: There is not enough left for one.
-        """
+        """Let the next answer cost no more than the budget has left; raise ``BudgetExceeded`` where none fits."""
         budget, name, own = self._production.budget, self._player.name, self._player.max_output_tokens
         line = f"{self._step.id}-{self._made + 2}"  # the person speaks before it
         budget.check(line, name)

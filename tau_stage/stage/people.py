@@ -201,11 +201,7 @@ def _has_spoken(heard: list[Pcm]) -> bool:
 
 
 def written_words(sound: Path) -> list[str]:
-    """Read what is said in a sound file, utterance by utterance: the lines of the ``.txt`` beside it, if there is one.
-
-    Raises:
-        UsageError: It is no text.
-    """
+    """Read the words of a sound file, by utterance, in the ``.txt`` beside it; a ``UsageError`` says it is no text."""
     file = sound.with_suffix(".txt")
     try:
         lines = file.read_text("utf-8").splitlines() if file.is_file() else []
@@ -303,11 +299,7 @@ def check_shared_devices(plans: Sequence[scene.Plan], people: Sequence[Mapping[s
 
 
 def check_together(plan: scene.Plan, people: Mapping[str, Person]) -> None:
-    """Refuse people who would share a keyboard or a microphone while they speak together.
-
-    Raises:
-        UsageError: They would.
-    """
+    """Refuse people who would share a device while they speak together, with a ``UsageError``."""
     groups = [step for steps in plan.step_lists for step in steps if isinstance(step, scene.TogetherPlan)]
     for step in groups:
         for device in (KEYBOARD, MICROPHONE):
@@ -318,11 +310,7 @@ def check_together(plan: scene.Plan, people: Mapping[str, Person]) -> None:
 
 
 def check_listen_ends(plan: scene.Plan, people: Mapping[str, Person], *, is_terminal: bool) -> None:
-    """Refuse a microphone that only a key closes where there is no terminal.
-
-    Raises:
-        UsageError: There is none.
-    """
+    """Refuse a microphone that only a key closes where there is no terminal, with a ``UsageError``."""
     listens = [step for steps in plan.step_lists for step in steps if isinstance(step, scene.ListenPlan)]
     for step in listens:
         closes = is_terminal or step.for_s or step.turns or step.until

@@ -475,11 +475,7 @@ def played(sound: SoundPlan, audio: Playable, at: int) -> record.SoundPlayed:
 
 @asynccontextmanager
 async def cancel_on_stop(stop: anyio.Event) -> AsyncIterator[None]:
-    """Cancel the enclosed block as soon as a graceful stop is requested.
-
-    Raises:
-        Stopped: It was left.
-    """
+    """Cancel the enclosed block as soon as a graceful stop is requested; a ``Stopped`` says that it was left."""
     done = False
     with unwrapped():
         async with anyio.create_task_group() as group:

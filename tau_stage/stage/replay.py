@@ -180,10 +180,8 @@ def resume_record(plan: Plan, began: record.TakeBegan, log: EventLog) -> record.
 def finished_lines(production: Production, former: ReusedLines) -> ReusedLines:
     """Return what is finished of a take; write down and keep what was cut, to be performed again.
 
-    Lines that are taken over from another take are not performed, and so none of them was cut.
-
-    Raises:
-        TakeError: The folder cannot be read or written.
+    Lines that are taken over from another take are not performed, and so none of them was cut. A ``TakeError`` says
+    that the folder cannot be read or written.
     """
     folder, log = production.folder, production.log
     settle_files(folder, log.records)
@@ -234,11 +232,7 @@ def _cut(journal: Sequence[record.Record]) -> list[record.LineBegan]:
 
 
 def _ended(production: Production, journal: Sequence[record.Record], line: str) -> list[record.TakeKept]:
-    """Return the takes of a line that had ended when it was cut; where the sound of one is gone, none is kept.
-
-    Raises:
-        TakeError: The folder cannot be read or written.
-    """
+    """Return the takes of a line that had ended when it was cut; where the sound of one is gone, none is kept."""
     kept = record.of_type(standing(journal), record.TakeKept)
     found = {fact.take: fact for fact in kept if fact.line == line}
     ended = [found[take] for take in sorted(found)]

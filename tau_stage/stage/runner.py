@@ -42,11 +42,7 @@ class Runner:
         self._ask = ask
 
     async def play(self) -> None:
-        """Perform every step, then wait until everything said was heard.
-
-        Raises:
-            StageError: It cannot go on, or somebody wanted to stop.
-        """
+        """Perform every step, then wait until everything was heard; a ``StageError`` says why it cannot go on."""
         production, sessions = self._production, self._participants.sessions
         with unwrapped():
             async with anyio.create_task_group() as keeping:
@@ -101,11 +97,7 @@ class Runner:
         self._production.record_fact(start.ended(dollars))
 
     def _go_on_without(self, start: NextStep, error: SessionError) -> None:
-        """Go on without a line that cannot be had, if the scene may go on, or if a cue waits for such a thing.
-
-        Raises:
-            SessionError: Neither is so, or it is the cue's own line.
-        """
+        """Go on without a line, if the scene may, or a cue waits for such a thing; else raise the error."""
         player = error.player or getattr(start.step, "player", "")
         is_lost = self._plan.on_lost_player == "continue" and player in self._production.presence.lost
         branch = self._production.state.branches[start.branch]

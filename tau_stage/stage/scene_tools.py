@@ -126,11 +126,7 @@ def _program(command: tuple[str, ...], folder: Path, named: tuple[str, ...], tim
 
 
 async def _start(command: tuple[str, ...], folder: Path, named: tuple[str, ...]) -> Process:
-    """Start a program, the first of a group of its own. It is not cancelled halfway: then nobody would end the group.
-
-    Raises:
-        ToolFailed: It cannot be started.
-    """
+    """Start a program as the first of a group of its own; shielded: nobody would end a group that is half started."""
     try:
         with anyio.CancelScope(shield=True):
             process = await anyio.open_process(

@@ -263,11 +263,7 @@ def speakers_of(step: scene.Step) -> tuple[str, ...]:
 
 
 def apply(plan: scene.Plan, state: ScheduleState, fact: record.Record) -> ScheduleState:
-    """Fold a record of the journal into the state; most change nothing.
-
-    Raises:
-        LimitReached: Cues have started too often, or a search of the scene's has no end.
-    """
+    """Fold a record of the journal into the state; most change nothing. ``LimitReached`` ends what has no end."""
     match fact:
         case record.StepBegan():
             return _begun(state, fact)

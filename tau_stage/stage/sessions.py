@@ -145,11 +145,9 @@ def provider_for(
 ) -> Provider:
     """Choose who plays a player; the understudy is refused where it has to be ``live``.
 
-    It is the wish, else the scene's endpoint, ``TAU_STAGE_ENDPOINT``, OpenAI if there is a key, else the understudy.
-
-    Raises:
-        UsageError: The endpoint is unknown, cannot be dialled, or wants a key or a resource that is not there; its
-            proxy cannot be used; or nobody is left.
+    It is the wish, else the scene's endpoint, ``TAU_STAGE_ENDPOINT``, OpenAI if there is a key, else the understudy. A
+    ``UsageError`` says that the endpoint is unknown, cannot be dialled, or wants a key or a resource that is not there;
+    its proxy cannot be used; or nobody is left.
     """
     place = endpoint_for(player, environment, wished)
     if place.name == UNDERSTUDY:
@@ -258,11 +256,7 @@ async def _understudy(plans: list[Plan], remedy: str) -> AsyncIterator[str]:
 
 
 def read_sounds(plan: Plan) -> dict[tuple[str, float], Playable]:
-    """Read every sound file of a scene by its name and its gain in dB, before anybody is paid.
-
-    Raises:
-        UsageError: One cannot be read.
-    """
+    """Read all sound files of a scene, by name and gain in dB, before anybody is paid; or raise a ``UsageError``."""
     given = (step for steps in plan.step_lists for step in steps if isinstance(step, ItemPlan))
     wanted = {(file, 0.0): False for item in given for _, file in item.sounds}
     wanted |= {(sound.file, sound.gain_db): plan.deliver.stereo for sound in plan.sounds}

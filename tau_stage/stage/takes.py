@@ -56,11 +56,9 @@ class LineRunner:
     async def takes(self, line: LinePlan, at: int | None) -> list[LineTake]:
         """Perform all takes of a line, as many as the scene wants and the budget has room for.
 
-        ``at`` is the sample of the timeline it begins at, where that is known.
-
-        Raises:
-            SessionError: The line cannot be had.
-            BudgetExceeded: It could only be had at a further attempt, and there is no money for that.
+        ``at`` is the sample of the timeline it begins at, where that is known. A ``SessionError`` says that the line
+        cannot be had, a ``BudgetExceeded`` that it could only be had at a further attempt, and there is no money for
+        that.
         """
         tries = [self._former(line, fact) for fact in self._production.ended_takes.pop(line.id, ())]
         before = len(tries)
@@ -227,11 +225,7 @@ class _LineAttempts:
         self._note_retry(trouble, problem, wait_s)
 
     def lost(self, trouble: Trouble, why: SessionError, wait_s: float) -> None:
-        """Note that the line is asked for once more, as its player was lost in it.
-
-        Raises:
-            BudgetExceeded: There is no money for it.
-        """
+        """Note that the line is asked for once more, as its player was lost in it; or raise ``BudgetExceeded``."""
         self._note_retry(trouble, why.what_happened(), wait_s)
         self.afford()
         self.tally.attempts += 1
@@ -258,11 +252,7 @@ class _LineAttempts:
         return self.recording.again()
 
     def afford(self, besides: protocol.Usage = NOTHING) -> None:
-        """See to it that there is money for one more attempt, on top of what is to be paid.
-
-        Raises:
-            BudgetExceeded: There is not.
-        """
+        """Raise ``BudgetExceeded`` where there is no money for one more attempt, on top of what is to be paid."""
         budget = self._production.budget
         if budget.limit is not None and not budget.affords(self.line.id, self.line.player, besides):
             raise BudgetExceeded(budget.limit, budget.spent, self.line.id)
@@ -582,11 +572,7 @@ def pick_take(asked: str, options: Sequence[TakeOption], pick: Literal["closest"
 
 
 async def wait_until_idle(session: Session) -> None:
-    """Wait until a player has answered whoever it listens to, and its answer was heard.
-
-    Raises:
-        Timeout: It does not come to an end.
-    """
+    """Wait until a player has answered whoever it listens to, and was heard; a ``Timeout`` says that it goes on."""
     limit = session.deadlines.response_s
     with anyio.move_on_after(limit) as patience:
         async with session.responses() as watch:

@@ -112,11 +112,7 @@ class LineFile:
         self._attempt = 1
 
     def sounded(self, audio: Pcm) -> None:
-        """Write a piece of sound.
-
-        Raises:
-            TakeError: The disk is full or gone.
-        """
+        """Write a piece of sound; a ``TakeError`` says that the disk is full or gone."""
         try:
             if self._writer is None:
                 self._writer = WavWriter(self.path.with_suffix(f".take-{self._take}.part.wav"), header_lag=HEADER_LAG)
