@@ -86,7 +86,7 @@ class Budget:
         for fact in journal:
             self.apply(fact)
         told = any(OF_THE_BUDGET in fact.text for fact in record.of_type(journal, record.Warned))
-        self._has_warned = told and self.limit is not None and self.spent >= self.limit * NEARLY_ALL
+        self._has_warned = told and self._is_near
 
     def _cost(self, fact: PAID) -> Decimal:
         """Price a response; one whose cost is not known costs what it was likely to, but at least what is known."""
@@ -143,9 +143,13 @@ class Budget:
     @property
     def near_limit(self) -> bool:
         """Whether it is time to warn; true once."""
-        nearly = not self._has_warned and self.limit is not None and self.spent >= self.limit * NEARLY_ALL
-        self._has_warned |= nearly
-        return nearly
+        is_news = self._is_near and not self._has_warned
+        self._has_warned |= is_news
+        return is_news
+
+    @property
+    def _is_near(self) -> bool:
+        return self.limit is not None and self.spent >= self.limit * NEARLY_ALL
 
     # ---- what may be spent
 

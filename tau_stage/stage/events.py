@@ -145,11 +145,14 @@ class EventLog:
     Args:
         journal: The truth.
         watch: An observer, if there is one.
+
+    Attributes:
+        disk: Waits for the disk; a line's file is on it before the line is.
     """
 
     def __init__(self, journal: Journal, watch: EventStream | None = None) -> None:
-        self._journal = journal
-        self._disk = DiskThread(journal)
+        self.journal = journal
+        self.disk = DiskThread(journal)
         self._watch = watch
         before = journal.records
         self._began = anyio.current_time() - (before[-1].at_s if before else 0.0)
@@ -158,12 +161,7 @@ class EventLog:
     @property
     def records(self) -> list[Record]:
         """All that was written down."""
-        return self._journal.records
-
-    @property
-    def torn_bytes(self) -> int:
-        """How much was cut off of a journal that goes on."""
-        return self._journal.torn_bytes
+        return self.journal.records
 
     @property
     def is_watched(self) -> bool:
@@ -178,32 +176,20 @@ class EventLog:
     def append(self, record: Record) -> None:
         """Write a record down; a ``TakeError`` says that the disk is full or gone."""
         record = record.model_copy(update={"at_s": self.now_s})
-        self._disk.check()
-        self._journal.write(record)
+        self.disk.check()
+        self.journal.write(record)
         if isinstance(record, DURABLE):
-            self._disk.start()
+            self.disk.start()
         log_event("stage", *_logged(record))
         self.publish(record)
-
-    def sync_before(self, sync: Callable[[], None]) -> None:
-        """Bring a file to the disk before the records that are appended from now on: a line's sound, then the line."""
-        self._disk.add(sync)
-
-    def wait_for_disk(self) -> None:
-        """Wait until all that was written down is on the disk; a ``TakeError`` says that it cannot be."""
-        self._disk.wait()
-
-    def forget_failure(self) -> None:
-        """Let records be written again, though some could not be; they end the take."""
-        self._disk.forget()
 
     def close(self) -> None:
         """Wait until all is on the disk, and close the journal; a ``TakeError`` says that it cannot be."""
         try:
-            self._disk.wait()
+            self.disk.wait()
         finally:
-            self._disk.close()
-            self._journal.close()
+            self.disk.close()
+            self.journal.close()
 
     def warn_once(self, text: str, player: str = "", line: str = "") -> None:
         """Write down a warning, unless the take says so already."""

@@ -19,7 +19,6 @@ from tau_stage.protocol import UNDERSTUDY
 from tau_stage.scene import Plan, PlayerPlan, lines_of, plan_json, sound_warnings
 from tau_stage.session import Session
 from tau_stage.stage.budget import Budget
-from tau_stage.stage.context import restore_context
 from tau_stage.stage.events import EventLog, EventStream
 from tau_stage.stage.people import Person, people_of
 from tau_stage.stage.production import Production
@@ -177,10 +176,7 @@ async def _restore_contexts(participants: Participants, production: Production) 
 
     async def one(player: str, session: Session) -> None:
         try:
-            production.presence.record_heard(
-                player,
-                await restore_context(session, production.history, participants.forms[player], participants.sounds),
-            )
+            production.presence.record_heard(player, await participants.restore(session, production.history))
         except (errors.SessionClosed, errors.Timeout) as error:
             production.presence.mark_lost(player, error)
 
@@ -219,9 +215,9 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], production: Produc
     finally:
         try:
             try:
-                log.wait_for_disk()
+                log.disk.wait()
             finally:
-                log.forget_failure()
+                log.disk.forget()
                 production.timeline.close()
         except errors.TakeError as error:  # the stems are laid anew when the take is resumed
             ended, problem = "failed", str(error)

@@ -11,7 +11,6 @@ from anyio.abc import TaskGroup, TaskStatus
 from tau_stage.errors import SessionClosed, SessionError, Timeout
 from tau_stage.scene import LinePlan
 from tau_stage.session import Session, Tally, Trouble, loss_trouble
-from tau_stage.stage.context import restore_context
 from tau_stage.stage.production import Production
 from tau_stage.stage.sessions import Participants
 from tau_stage.take import records as record
@@ -76,7 +75,7 @@ class Reconnector:
         production, participants = self._production, self._participants
         session: Session = await self._group.start(self._keep, player)
         try:
-            heard = await restore_context(session, production.history, participants.forms[player], participants.sounds)
+            heard = await participants.restore(session, production.history)
         except SessionError:
             await session.close()
             raise

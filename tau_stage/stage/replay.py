@@ -172,7 +172,7 @@ def resume_record(plan: Plan, began: record.TakeBegan, log: EventLog) -> record.
         tau_stage=__version__,
         started=began.started,
         resolved="" if is_same else began.resolved,
-        torn_bytes=log.torn_bytes,
+        torn_bytes=log.journal.torn_bytes,
         **now,
     )
 

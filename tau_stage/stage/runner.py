@@ -14,7 +14,7 @@ from tau_stage import scene
 from tau_stage.audio import Pcm
 from tau_stage.errors import SessionClosed, SessionError, Stopped, Timeout, unwrapped
 from tau_stage.stage import schedule
-from tau_stage.stage.context import PutItem, add_item, add_line, replace_last_answer
+from tau_stage.stage.context import PutItem, add_line, replace_last_answer
 from tau_stage.stage.fan_out import FanOut, open_fan_out
 from tau_stage.stage.line import LineResult, LineTake
 from tau_stage.stage.open_mic import OpenMicrophone
@@ -163,9 +163,7 @@ class Runner:
         if player in self._production.presence.lost:
             return
         try:
-            await add_item(
-                self._participants.sessions[player], item, self._participants.forms[player], self._participants.sounds
-            )
+            await self._participants.tell(player, item)
         except (SessionClosed, Timeout) as error:
             self._production.presence.mark_lost(player, error)
 
@@ -269,7 +267,7 @@ class Runner:
         recording = LineFile(production.folder, line, production.log)
         if given.audio:
             recording.sounded(given.audio)
-        at = production.timeline.start_of(line) if at is None else at
+        at = production.timeline.start_of(line, at)
         if not person.is_live:
             production.playback.play(given.audio, at)
         production.commit_line(line, given.audio, given.words, at, recording.finish())
@@ -296,7 +294,7 @@ class Runner:
         if not line.apart:
             await self._remember(line, tries[-1], chosen)
         delivery, audio = chosen.delivery, chosen.delivery.response.audio
-        start = production.timeline.start_of(line) if at is None else at
+        start = production.timeline.start_of(line, at)
         if at is not None or len(tries) > 1:
             production.playback.play(audio, start)
         said = delivery.response.transcript
@@ -322,7 +320,7 @@ class Runner:
         if kept := chosen.recording.again():
             problem = with_clause(delivery.problem, f"it is kept in {kept}")
             chosen = replace(chosen, delivery=replace(delivery, problem=problem))
-        start = production.timeline.start_of(line) if at is None else at
+        start = production.timeline.start_of(line, at)
         production.commit_line(line, Pcm(), "", start, None, chosen)
         return Decimal(0)
 
@@ -330,7 +328,8 @@ class Runner:
         tries = [each for each in tries if not each.delivery.problem] or tries[-1:]
         if len(tries) == 1:
             return tries[0]
-        options = [*map(_option, tries)]
+        given = [each.delivery.response for each in tries]
+        options = [TakeOption(one.transcript, one.audio.duration_s, one.status == "completed") for one in given]
         if line.pick == "ask" and self._ask and not self._production.stop.is_set():
             return tries[await self._ask(line, options)]
         return tries[pick_take(line.words, options, line.pick)]
@@ -342,7 +341,7 @@ class Runner:
         audio = self._former.sound(former)
         if (session := self._participants.sessions.get(line.player)) and not line.apart:
             await add_line(session, line, former.said)
-        start = production.timeline.start_of(line) if at is None else at
+        start = production.timeline.start_of(line, at)
         production.playback.play(audio, start)
         file = self._former.copy(former, line, production.folder)
         for other in former.takes:
@@ -362,8 +361,3 @@ class Runner:
         if self._plan.pace == "realtime" and response.audio:
             with anyio.move_on_after(max(0.0, (response.first_audio_s or 0.0) + response.audio.duration_s - took_s)):
                 await self._production.stop.wait()
-
-
-def _option(each: LineTake) -> TakeOption:
-    response = each.delivery.response
-    return TakeOption(response.transcript, response.audio.duration_s, response.status == "completed")

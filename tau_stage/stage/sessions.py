@@ -32,7 +32,7 @@ from tau_stage.scene import (
     voice_at,
 )
 from tau_stage.session import RULES, Deadlines, Rule, Session, Tally, Tool, Trouble, open_session, opening_trouble
-from tau_stage.stage.context import Sounds, put_words
+from tau_stage.stage.context import HistoryItem, Sounds, add_item, put_words, restore_context
 from tau_stage.stage.events import EventLog
 from tau_stage.stage.fan_out import ClipForm, StreamRefused
 from tau_stage.stage.people import Person, known_words
@@ -308,6 +308,14 @@ class Participants:
         for player in plan.models:
             self.forms[player.name] = self._form(player)
         self.sessions.update((player.name, sessions[player.name]) for player in plan.models if player.name in sessions)
+
+    async def tell(self, player: str, item: HistoryItem) -> None:
+        """Tell a player's conversation of something."""
+        await add_item(self.sessions[player], item, self.forms[player], self.sounds)
+
+    async def restore(self, session: Session, history: Sequence[HistoryItem]) -> dict[str, float]:
+        """Tell a new conversation everything so far; return the lines and effects that were heard, and the seconds."""
+        return await restore_context(session, history, self.forms[session.name], self.sounds)
 
     def _form(self, player: PlayerPlan) -> ClipForm:
         """Return how a player hears."""

@@ -161,6 +161,7 @@ class _LineAttempts:
         keeps: Whether what the model says about its work is part of the line.
         tally: What has gone wrong with it so far.
         deadline: When it takes too long, with all its responses, its tools, and what is tried again.
+        owed: What a response used that is written down nowhere yet.
     """
 
     def __init__(
@@ -182,18 +183,14 @@ class _LineAttempts:
         self.keeps = (line.commentary or player.commentary) == "keep"
         self.tally = Tally()
         self.deadline = math.inf
-        self._production = production
+        self.production = production
         self._cap = line.max_output_tokens or player.max_output_tokens
-        self._owed = NOTHING
+        self.owed = NOTHING
 
     @property
     def is_heard_by_stream(self) -> bool:
         """Whether somebody hears it while it is spoken, piece by piece."""
         return self.stream is not None and self.stream.is_heard
-
-    def asked(self) -> None:
-        """Note that a response is asked for: until its usage is told, nobody knows what it costs."""
-        self._owed = protocol.Usage(untold=1)
 
     def sounded(self, audio: Pcm) -> None:
         """Let a piece of sound be heard."""
@@ -202,19 +199,10 @@ class _LineAttempts:
         if self.stream:
             self.stream.append(audio)
 
-    def worded(self, chunk: protocol.TextChunk) -> None:
-        """Show a few words."""
-        self._production.log.publish(WordsProgress(self.line.player, self.line.id, chunk.words, chunk.spoken))
-
     def ended(self, response: protocol.Response, session: Session) -> None:
         """Note that a response has ended, before anything else is done about it."""
-        self._owed = response.usage
-        self._production.answered_by(self.line.player, session.answered_by)
-
-    def called(self, response: protocol.Response) -> None:
-        """Note that a response has called tools."""
-        self._owed = NOTHING
-        self._production.tool_turn(self.line, response)
+        self.owed = response.usage
+        self.production.answered_by(self.line.player, session.answered_by)
 
     def again(self, response: protocol.Response, trouble: Trouble, wait_s: float) -> None:
         """Note that the line is asked for once more."""
@@ -232,16 +220,16 @@ class _LineAttempts:
 
     def _note_retry(self, trouble: Trouble, problem: str, wait_s: float) -> None:
         facts = {"problem": problem, "wait_s": wait_s, "reason": trouble, **self._cost_and_sound()}
-        self._production.append(record.LineAgain(line=self.line.id, player=self.line.player, **facts))
+        self.production.append(record.LineAgain(line=self.line.id, player=self.line.player, **facts))
 
     def failed(self, problem: str) -> None:
         """Note that the line is not asked for any more: pay what it has cost, keep what sounded."""
         facts = {"problem": problem, **self._cost_and_sound()}
-        self._production.append(record.LineFailed(line=self.line.id, player=self.line.player, **facts))
+        self.production.append(record.LineFailed(line=self.line.id, player=self.line.player, **facts))
 
     def _cost_and_sound(self) -> dict[str, Any]:
         """Return what an attempt used that is written down nowhere yet, and where its sound is kept."""
-        usage, self._owed = self._owed, NOTHING
+        usage, self.owed = self.owed, NOTHING
         return {"file": self.start_over(), "usage": usage}
 
     def start_over(self) -> str | None:
@@ -253,14 +241,14 @@ class _LineAttempts:
 
     def afford(self, besides: protocol.Usage = NOTHING) -> None:
         """Raise ``BudgetExceeded`` where there is no money for one more attempt, on top of what is to be paid."""
-        budget = self._production.budget
+        budget = self.production.budget
         if budget.limit is not None and not budget.affords(self.line.id, self.line.player, besides):
             raise BudgetExceeded(budget.limit, budget.spent, self.line.id)
 
     def most_tokens(self) -> int | None:
         """Tell how many tokens the next response may have; None is as many as it likes."""
         output = "audio" if self.sounds else "text"
-        most = self._production.budget.most_tokens(self.line.id, self.line.player, output)
+        most = self.production.budget.most_tokens(self.line.id, self.line.player, output)
         return most if most is None or self._cap is None else min(most, self._cap)
 
 
@@ -271,6 +259,7 @@ class _LineRequest:
         self._session = session
         self._line = line
         self._attempts = attempts
+        self._production = attempts.production
         self._commentary: list[protocol.Commentary] = []
         self._is_put = not line.prompt or line.apart
         self._options = _options(line, attempts.tools, str(session.session.get("instructions") or ""))
@@ -303,7 +292,8 @@ class _LineRequest:
                 texts.append(response.text)
                 if self._reason or turns == MOST_ROUNDS or not await self._session.serve(response, self._left_s):
                     break
-                self._attempts.called(response)
+                self._attempts.owed = NOTHING
+                self._production.tool_turn(self._attempts.line, response)
                 turns += 1
                 if self._left_s <= 0:
                     response = self._too_late()
@@ -320,13 +310,15 @@ class _LineRequest:
             whole = replace(whole, status="cancelled", transcript=self._words_heard())
         elif self._reason == "timeout" and whole.status == "failed":
             whole = replace(whole, status="cancelled")
+        told = _joined([comment.transcript or comment.text for comment in self._commentary])
         delivery = LineResult(
-            whole, self._attempts.tally.attempts, self._reason or response.reason, self._first_words_s
+            whole,
+            self._attempts.tally.attempts,
+            self._reason or response.reason,
+            self._first_words_s,
+            commentary=told,
+            commentary_s=round(sum((comment.audio.duration_s for comment in self._commentary), 0.0), 6),
         )
-        if self._commentary:
-            told = _joined([comment.transcript or comment.text for comment in self._commentary])
-            seconds = sum(comment.audio.duration_s for comment in self._commentary)
-            delivery = replace(delivery, commentary=told, commentary_s=round(seconds, 6))
         if not self._has_failed(whole):
             return delivery
         await delete_response(self._session, response)
@@ -340,7 +332,6 @@ class _LineRequest:
 
     async def _attempt(self) -> protocol.Response:
         """Ask once; what is refused is a response that has failed."""
-        refused: ModelRefused | None = None
         response = protocol.Response(id="", status="failed")
         try:
             asked, speaking = await self._ask()
@@ -348,15 +339,13 @@ class _LineRequest:
                 response = await self._follow(speaking)
                 self._attempts.ended(response, self._session)
             except ModelRefused as error:
-                refused = error
+                response = _refused(response, error)
             if asked:
                 await self._session.wire.answer(asked)
             self._is_put = True
         except ModelRefused as error:
-            refused = error
-        if refused:
-            response = replace(response, status="failed", reason=refused.code, message=refused.message)
-            self._attempts.ended(response, self._session)
+            response = _refused(response, error)
+        self._attempts.ended(response, self._session)
         return response
 
     async def _ask(self) -> tuple[Receipt | None, ResponseStream]:
@@ -365,7 +354,7 @@ class _LineRequest:
         options = self._options
         if (most := self._attempts.most_tokens()) is not None:
             options = {**options, "max_output_tokens": most}
-        self._attempts.asked()
+        self._attempts.owed = protocol.Usage(untold=1)  # nobody knows yet what it costs
         async with wire.send_lock:
             if not self._is_put:
                 item = protocol.ConversationItemCreate(event_id=f"say_{self._line.number}", item=_item(self._line))
@@ -425,11 +414,7 @@ class _LineRequest:
         began = anyio.current_time()
         with anyio.move_on_after(self._left_s) as patience:
             async for change in speaking:
-                if (
-                    isinstance(change, protocol.AudioChunk | protocol.TextChunk)
-                    and change.commentary
-                    and not self._attempts.keeps
-                ):
+                if not self._attempts.keeps and getattr(change, "commentary", False):
                     continue
                 if isinstance(change, protocol.AudioChunk):
                     is_counted = self._left is not None or self._attempts.is_heard_by_stream
@@ -439,7 +424,8 @@ class _LineRequest:
                 if isinstance(change, protocol.TextChunk):
                     self._words.append(change.words)
                     self._first_words_s = self._first_words_s or anyio.current_time() - began
-                    self._attempts.worded(change)
+                    progress = WordsProgress(self._line.player, self._line.id, change.words, change.spoken)
+                    self._production.log.publish(progress)
         response = await (self._stopped(speaking) if patience.cancelled_caught else self._ended(speaking))
         if self._first_audio_s is None:
             self._first_audio_s = response.first_audio_s
@@ -488,6 +474,10 @@ class _LineRequest:
         """Cut in with another line: the player stops, and knows how much of it was heard."""
         self._reason = "cut_in"
         await self._stop(self._session.interrupt(sum(map(len, self._heard))))
+
+
+def _refused(response: protocol.Response, error: ModelRefused) -> protocol.Response:
+    return replace(response, status="failed", reason=error.code, message=error.message)
 
 
 def one_of(pieces: Sequence[Pcm], whole: Pcm) -> Pcm:

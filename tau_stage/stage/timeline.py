@@ -48,8 +48,10 @@ class Timeline:
         """Silence before the next step, added to what there is."""
         self._gap += round(seconds * RATE)
 
-    def start_of(self, line: LinePlan) -> int:
-        """Tell where a line begins: after what was, or over the line that it cuts into."""
+    def start_of(self, line: LinePlan, at: int | None = None) -> int:
+        """Tell where a line begins: there, where that is known; after what was, or over the line that it cuts into."""
+        if at is not None:
+            return at
         start, heard = self._began.get(line.cuts or "", (self.next, 0))
         return start + heard
 
@@ -149,11 +151,11 @@ class LineFile:
         if there is None:
             return None
         if self._writer is None and os.name == "nt":
-            self._log.wait_for_disk()  # what is on its way to the disk is open, and cannot be renamed there
+            self._log.disk.wait()  # what is on its way to the disk is open, and cannot be renamed there
         with guarded(final, FULL_DISK):
             if self._writer:
                 self._writer.leave()
             there.replace(final)
-        self._log.sync_before(sync_later(final, FULL_DISK))
+        self._log.disk.add(sync_later(final, FULL_DISK))
         self._writer = self._aside = None
         return final.relative_to(self._folder.path).as_posix()
