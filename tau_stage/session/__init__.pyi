@@ -1,4 +1,5 @@
 from .arguments import split_audio as split_audio
+from .arguments import value_at as value_at
 from .opening import create_session as create_session
 from .opening import open_session as open_session
 from .retrying import RULES as RULES

@@ -35,22 +35,14 @@ import pybase64
 from anyio.abc import TaskGroup, TaskStatus
 from pydantic import SecretStr
 
+from tau_stage import protocol
 from tau_stage.audio import PCM16, RATE, Format
 from tau_stage.environment import environment, log_event
 from tau_stage.errors import SessionClosed, SessionError, Timeout, UsageError, unwrapped
-from tau_stage.protocol import (
-    ClientItem,
-    ConversationItemCreate,
-    Entry,
-    SessionConfig,
-    check_key,
-    client_events,
-    endpoints,
-    items,
-)
+from tau_stage.protocol import client_events, endpoints, items
 from tau_stage.scene import default_transcription, default_voice, misspelt, voice_warning, voices_of
 from tau_stage.session.arguments import asked_session
-from tau_stage.session.retrying import RULES
+from tau_stage.session.retrying import Tally
 from tau_stage.session.session import Comments, Session
 from tau_stage.session.tools import Tool, ToolLike
 from tau_stage.session.waiting import Deadlines
@@ -251,10 +243,10 @@ async def headers_for(place: endpoints.Endpoint, key: Key = None) -> dict[str, s
     """Return what the upgrade carries, with the key given or in the environment; a ``UsageError`` tells of none."""
     if callable(key):
         token = key()
-        bearer = check_key(_plain(await token if isawaitable(token) else token), "what api_key gives")
+        bearer = protocol.check_key(_plain(await token if isawaitable(token) else token), "what api_key gives")
         return place.extra_headers | {"Authorization": f"Bearer {bearer}"}
     secret = _plain(key)
-    found = check_key(secret, "api_key") if secret else place.key_in(environment())
+    found = protocol.check_key(secret, "api_key") if secret else place.key_in(environment())
     if found is None and place.wants_key:
         raise UsageError(f"{place.name} wants a key, and {place.key_env[0]} is not set")
     return place.headers(found)
@@ -283,15 +275,11 @@ class ReconnectPolicy:
     """What a session does to live on.
 
     Attributes:
-        recover: Whether it comes back after a drop.
-        attempts: How often it tries, in a row.
-        first_wait_s: Wait before the second attempt; it doubles.
+        recover: Whether it comes back after a drop, by the rule of a player that is ``lost``.
         renew_after_s: Age at which it moves to a new socket, between two turns.
     """
 
     recover: bool = False
-    attempts: int = RULES["lost"].attempts
-    first_wait_s: float = RULES["lost"].first_wait_s
     renew_after_s: float = float("inf")
 
     @property
@@ -307,7 +295,12 @@ class Lifecycle:
     """
 
     def __init__(
-        self, session: Session, connect: Connect, wanted: SessionConfig, policy: ReconnectPolicy, group: TaskGroup
+        self,
+        session: Session,
+        connect: Connect,
+        wanted: protocol.SessionConfig,
+        policy: ReconnectPolicy,
+        group: TaskGroup,
     ) -> None:
         self._session = session
         self._connect = connect
@@ -361,12 +354,12 @@ class Lifecycle:
             await self._session.begin(self._wanted, wire)
             for entry in list(self._session.conversation.items.values()):
                 if item := self._item(entry):
-                    await wire.answer(await wire.send(ConversationItemCreate(item=item)))
+                    await wire.answer(await wire.send(protocol.ConversationItemCreate(item=item)))
             failing.pop_all()
         if former := self._session.swap(wire):
             await former.close()
 
-    def _item(self, entry: Entry) -> ClientItem | None:
+    def _item(self, entry: protocol.Entry) -> protocol.ClientItem | None:
         """Make an entry for a new conversation: a user's sound as sound, what the model said as its words."""
         if entry.role != "user" or entry.audio is None:
             return _in_words(entry)
@@ -374,22 +367,20 @@ class Lifecycle:
         return items.UserMessage(id=entry.id, content=(items.InputAudio(audio=sound, transcript=entry.transcript),))
 
     async def _reconnect(self) -> anyio.Event | None:
-        why = self._session.wire.closed or SessionClosed(code=ABNORMAL)
-        for attempt in range(self._policy.attempts):
+        session, tally = self._session, Tally()
+        why = session.wire.closed or SessionClosed(code=ABNORMAL)
+        wait_s: float | None = 0.0
+        while wait_s is not None and not session.is_closing:
+            await anyio.sleep(wait_s)
             try:
                 over = await self._open()
             except SessionError as error:
-                log_event(
-                    "session", logging.WARNING, f"{self._session.name}: it did not open again: {error.what_happened()}"
-                )
-                await anyio.sleep(self._policy.first_wait_s * 2**attempt)
+                failure = f"{session.name}: it did not open again: {error.what_happened()}"
+                log_event("session", logging.WARNING, failure)
+                wait_s = tally.wait_s("lost")
             else:
-                self._session.warn(
-                    with_clause(why.what_happened(), "it was opened again and told what was said before")
-                )
+                session.warn(with_clause(why.what_happened(), "it was opened again and told what was said before"))
                 return over
-            if self._session.is_closing:
-                break
         return None
 
     async def _renew(self, old: anyio.Event) -> anyio.Event:
@@ -405,7 +396,7 @@ class Lifecycle:
         return over
 
 
-def _in_words(entry: Entry) -> ClientItem | None:
+def _in_words(entry: protocol.Entry) -> protocol.ClientItem | None:
     words = entry.text or entry.transcript
     if entry.call:
         call = entry.call

@@ -20,28 +20,12 @@ from tau_stage.audio import is_audible
 from tau_stage.errors import ConnectFailed, SessionClosed, SessionError, Timeout
 from tau_stage.protocol import Response
 
-Trouble = Literal[
-    "busy",
-    "unwell",
-    "cut short",
-    "unanswered",
-    "rate limit",
-    "server error",
-    "still speaking",
-    "damaged",
-    "no voice",
-    "content filter",
-    "incomplete",
-    "truncated",
-    "empty",
-    "in writing",
-    "inaudible",
-    "dropped",
-    "silent",
-    "lost",
-    "refused",
-]
-"""What goes wrong: with an opening (the first four), with a response, or with a whole player (``lost``)."""
+OpeningTrouble = Literal["busy", "unwell", "cut short", "unanswered"]
+ErrorTrouble = Literal["rate limit", "server error", "still speaking", "damaged", "no voice", "refused"]
+AnswerTrouble = Literal["content filter", "incomplete", "truncated", "empty", "in writing", "inaudible"]
+LossTrouble = Literal["dropped", "silent", "lost"]
+Trouble = OpeningTrouble | ErrorTrouble | AnswerTrouble | LossTrouble
+"""What goes wrong: with an opening, by an error's code, with an answer, in a line or with a whole player (``lost``)."""
 
 Cost = Literal["nothing", "as told", "as foreseen"]
 """What an attempt that failed has cost: nothing, what its usage says, or, where none was told, what was forecast."""
@@ -102,12 +86,12 @@ class Tally:
 
     def __init__(self, rules: Mapping[Trouble, Rule] = RULES) -> None:
         self._rules = rules
-        self._seen: Counter[Trouble] = Counter()
+        self._seen: Counter[Trouble | None] = Counter()
         self.attempts = 1
 
-    def wait_s(self, trouble: Trouble, wished_s: float | None = None) -> float | None:
+    def wait_s(self, trouble: Trouble | None, wished_s: float | None = None) -> float | None:
         """Return seconds until it is tried once more, at least those that a provider wishes; None where it is not."""
-        rule = self._rules[trouble]
+        rule = self._rules[trouble or "refused"]
         self._seen[trouble] += 1
         if self._seen[trouble] >= rule.attempts or (wished_s or 0.0) > rule.longest_wait_s:
             return None

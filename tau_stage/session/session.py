@@ -15,35 +15,12 @@ from typing import Literal, cast, get_args
 import anyio
 import pybase64
 
+from tau_stage import protocol
 from tau_stage.audio import PCM16, RATE, Format, Pcm
 from tau_stage.cost import Cost, price, prices
 from tau_stage.environment import log_event
 from tau_stage.errors import ModelRefused, SessionClosed, SessionError, Timeout, UsageError
-from tau_stage.protocol import (
-    CLIENT_EVENTS,
-    EVENT_KEY,
-    GA,
-    MAX_ID,
-    USUAL_OPENING,
-    AudioChunk,
-    ClientEvent,
-    ClientItem,
-    Conversation,
-    Dialect,
-    Entry,
-    Item,
-    JsonObject,
-    Opening,
-    Response,
-    ResponseChange,
-    ResponseEnded,
-    ServerEvent,
-    TextChunk,
-    client_events,
-    ignore,
-    items,
-    server_events,
-)
+from tau_stage.protocol import client_events, items, server_events
 from tau_stage.session.arguments import (
     Sound,
     asked_response,
@@ -124,8 +101,8 @@ class Session:
         *,
         name: str = "session",
         deadlines: Deadlines | None = None,
-        dialect: Dialect = GA,
-        opening: Opening = USUAL_OPENING,
+        dialect: protocol.Dialect = protocol.GA,
+        opening: protocol.Opening = protocol.USUAL_OPENING,
         heard_as: Format = PCM16,
         spoken_as: Format = PCM16,
         tools: Sequence[Tool] = (),
@@ -133,12 +110,12 @@ class Session:
         prices: str = "openai",
         keeps_audio: bool = True,
         commentary: Comments = "drop",
-        on_warning: Callable[[str], None] = ignore,
-        on_oddity: Callable[[str], None] = ignore,
+        on_warning: Callable[[str], None] = protocol.ignore,
+        on_oddity: Callable[[str], None] = protocol.ignore,
     ) -> None:
         self.name = name
-        self.conversation = Conversation(spoken_as, keeps_audio=keeps_audio)
-        self.session: JsonObject = {}
+        self.conversation = protocol.Conversation(spoken_as, keeps_audio=keeps_audio)
+        self.session: protocol.JsonObject = {}
         self.warnings: list[str] = []
         self._on_warning = on_warning
         self._on_oddity = on_oddity
@@ -208,7 +185,7 @@ class Session:
 
     # ---- the conversation
 
-    async def system(self, text: str) -> Item:
+    async def system(self, text: str) -> protocol.Item:
         """Make a whisper to the model: a system message.
 
         Raises:
@@ -217,16 +194,16 @@ class Session:
         """
         return await self.create(items.SystemMessage(id=self.fresh("item"), content=(text_content(text),)))
 
-    async def user(self, text: str) -> Item:
+    async def user(self, text: str) -> protocol.Item:
         """Say something to the model: a user message of words."""
         return await self.create(items.UserMessage(id=self.fresh("item"), content=(text_content(text),)))
 
-    async def assistant(self, text: str) -> Item:
+    async def assistant(self, text: str) -> protocol.Item:
         """Make the model believe that it said something."""
         said = items.OutputText(text=text_content(text).text)
         return await self.create(items.AssistantMessage(id=self.fresh("item"), content=(said,)))
 
-    async def create_audio(self, audio: Sound, transcript: str | None = None) -> Item:
+    async def create_audio(self, audio: Sound, transcript: str | None = None) -> protocol.Item:
         """Let the model hear something of any length: a user message of sound; several, where one event cannot hold it.
 
         The transcript is kept with each; the model does not read it. Returns the last item.
@@ -243,7 +220,7 @@ class Session:
     def _coded(self, sound: Pcm) -> str:
         return pybase64.b64encode(self.heard_as.encode(sound)).decode("ascii")
 
-    async def create(self, item: ClientItem, previous_item_id: str | None = None) -> Item:
+    async def create(self, item: protocol.ClientItem, previous_item_id: str | None = None) -> protocol.Item:
         """Put any item into the conversation.
 
         Args:
@@ -259,18 +236,18 @@ class Session:
         """
         if item.id is None:
             item = item.model_copy(update={"id": self.fresh("item")})
-        elif len(item.id) > MAX_ID and not self.conversation.knows(item.id):
-            raise ValueError(f"the item id {item.id!r} has {len(item.id)} characters; the API takes {MAX_ID}")
+        elif len(item.id) > protocol.MAX_ID and not self.conversation.knows(item.id):
+            raise ValueError(f"the item id {item.id!r} has {len(item.id)} characters; the API takes {protocol.MAX_ID}")
         where = {} if previous_item_id is None else {"previous_item_id": previous_item_id}
         answer = await self.request(client_events.ConversationItemCreate(item=item, **where))
         made = cast("server_events.PlacedItemEvent", answer).item
         return made if made.id else made.model_copy(update={"id": item.id})
 
-    async def retrieve(self, item_id: str) -> Entry:
+    async def retrieve(self, item_id: str) -> protocol.Entry:
         """Fetch an item as the server has it, with its sound."""
         answer = await self.request(client_events.ConversationItemRetrieve(item_id=item_id))
         item = cast("server_events.ConversationItemRetrieved", answer).item
-        return Entry.with_sound(item, self.conversation.form if item.role == "assistant" else self.heard_as)
+        return protocol.Entry.with_sound(item, self.conversation.form if item.role == "assistant" else self.heard_as)
 
     async def delete_conversation_item(self, item_id: str) -> None:
         """Take an item out of the conversation."""
@@ -281,7 +258,7 @@ class Session:
         place = {"content_index": content_index, "audio_end_ms": audio_end_ms}
         await self.request(client_events.ConversationItemTruncate(item_id=item_id, **place))
 
-    async def update(self, **wishes: object) -> JsonObject:
+    async def update(self, **wishes: object) -> protocol.JsonObject:
         """Change the session; takes what ``create_session`` takes. Only what is named changes.
 
         Returns:
@@ -327,7 +304,9 @@ class Session:
 
     # ---- responses
 
-    async def response(self, *, commentary: Comments | None = None, max_tries: int = 1, **options: object) -> Response:
+    async def response(
+        self, *, commentary: Comments | None = None, max_tries: int = 1, **options: object
+    ) -> protocol.Response:
         """Let the model speak and wait until it has; tools it calls are run, and it speaks on with their outputs.
 
         Args:
@@ -345,13 +324,13 @@ class Session:
         answer = None
         async with aclosing(self.stream_response(commentary=commentary, max_tries=max_tries, **options)) as changes:
             async for change in changes:
-                answer = change.response if isinstance(change, ResponseEnded) else answer
+                answer = change.response if isinstance(change, protocol.ResponseEnded) else answer
         assert answer is not None  # noqa: S101 - each response has an end
         return answer
 
     async def stream_response(
         self, *, commentary: Comments | None = None, max_tries: int = 1, **options: object
-    ) -> AsyncGenerator[AudioChunk | TextChunk | ResponseEnded, None]:
+    ) -> AsyncGenerator[protocol.AudioChunk | protocol.TextChunk | protocol.ResponseEnded, None]:
         """Let the model speak, as ``response`` does: its sound and words while they come, and the end of each response.
 
         There is one ``ResponseEnded`` for each response: those that call tools, those that failed and are asked for
@@ -362,13 +341,13 @@ class Session:
         while True:
             stream = await self.speak(**options)
             async for change in stream:
-                if isinstance(change, AudioChunk | TextChunk) and (keeps or not change.commentary):
+                if isinstance(change, protocol.AudioChunk | protocol.TextChunk) and (keeps or not change.commentary):
                     yield change
             response = await stream.finished()
             response = response.with_commentary() if keeps else response
             response = replace(response, attempts=tally.attempts, compute_s=before_s + (response.compute_s or 0.0))
             wait_s = _wait_s(response, tally) if tally.attempts < max_tries else None
-            yield ResponseEnded(response.id, response)
+            yield protocol.ResponseEnded(response.id, response)
             if wait_s is not None:
                 log_event("session", logging.INFO, f"{self.name}: asked again in {wait_s:.1f} s: {response.message}")
                 await anyio.sleep(wait_s)
@@ -383,15 +362,15 @@ class Session:
         """Let the model speak and follow it while it does; options as for ``response``. Tools are the caller's."""
         event_id = self.fresh("evt")
         given = options.pop("metadata", None) or {}
-        metadata = {**given, EVENT_KEY: event_id} if isinstance(given, Mapping) else given
+        metadata = {**given, protocol.EVENT_KEY: event_id} if isinstance(given, Mapping) else given
         wanted = asked_response(**options, metadata=metadata)
         return await self.wire.speak(client_events.ResponseCreate(event_id=event_id, response=wanted))
 
-    async def tool_output(self, call_id: str, output: str) -> Item:
+    async def tool_output(self, call_id: str, output: str) -> protocol.Item:
         """Answer a tool call by hand; let the model speak when all calls of its turn are answered."""
         return await self.create(items.FunctionCallOutput(id=self.fresh("item"), call_id=call_id, output=output))
 
-    async def serve(self, response: Response, within_s: float = inf) -> bool:
+    async def serve(self, response: protocol.Response, within_s: float = inf) -> bool:
         """Run the tools that a response calls, in ``within_s`` at most, and tell the model what came of them.
 
         Returns:
@@ -404,14 +383,14 @@ class Session:
             await self.tool_output(call.call_id, output)
         return True
 
-    async def _follow_up(self, response: Response) -> None:
+    async def _follow_up(self, response: protocol.Response) -> None:
         """Run the tools that a response calls, and let the model speak on with their outputs; again, if need be."""
         rounds = 0
         while rounds < MOST_ROUNDS and await self.serve(response):
             rounds += 1
             response = await (await self.speak(tool_choice=choice_after(rounds))).finished()
 
-    async def cancel_response(self, response_id: str | None = None) -> Response | None:
+    async def cancel_response(self, response_id: str | None = None) -> protocol.Response | None:
         """Stop the model. The response, as far as it came; None if it was not speaking.
 
         Raises:
@@ -426,12 +405,12 @@ class Session:
             await self.wire.send(client_events.ResponseCancel(response_id=target))
             with anyio.move_on_after(limit):
                 async for response in ended:
-                    if isinstance(response, Response) and response.id == target:
+                    if isinstance(response, protocol.Response) and response.id == target:
                         return response
                 raise (self.wire.closed or SessionClosed(code=ABNORMAL)).about(player=self.name)
         raise Timeout(what="end of the cancelled response", waited_s=limit, player=self.name)
 
-    async def interrupt(self, samples_heard: int | None = None) -> Response | None:
+    async def interrupt(self, samples_heard: int | None = None) -> protocol.Response | None:
         """Cut the model short: cancel what it is saying, and let it know how much of it was heard.
 
         Args:
@@ -466,18 +445,18 @@ class Session:
 
     # ---- watching
 
-    def events(self) -> AbstractAsyncContextManager[Subscription[ServerEvent]]:
+    def events(self) -> AbstractAsyncContextManager[Subscription[protocol.ServerEvent]]:
         """Watch every server event from now on: ``async with session.events() as events``."""
         return self.state.events.subscribe()
 
-    def sent_events(self) -> AbstractAsyncContextManager[Subscription[ClientEvent]]:
+    def sent_events(self) -> AbstractAsyncContextManager[Subscription[protocol.ClientEvent]]:
         """Watch every event that is sent from now on, as ``events`` shows those that come; no key is in any."""
         return self.state.sent.subscribe()
 
     def has_sent(self, frame: bytes) -> None:
         """Show an event that went out to whoever watches."""
         if self.state.sent.has_subscribers:
-            self.state.sent.publish(CLIENT_EVENTS.validate_json(frame))
+            self.state.sent.publish(protocol.CLIENT_EVENTS.validate_json(frame))
 
     async def playback_finished(self) -> None:
         """Wait until a listener has heard all that the model says, or it was cut short, or the session is closed."""
@@ -491,11 +470,11 @@ class Session:
                 else:
                     return
 
-    def responses(self) -> AbstractAsyncContextManager[Subscription[Response]]:
+    def responses(self) -> AbstractAsyncContextManager[Subscription[protocol.Response]]:
         """Watch every finished response from now on, turn-detected ones included."""
         return self.state.responses.subscribe()
 
-    async def wait_for(self, kind: str, timeout_s: float | None = None) -> ServerEvent:
+    async def wait_for(self, kind: str, timeout_s: float | None = None) -> protocol.ServerEvent:
         """Wait for the next event of a type, also if it came just before this was called.
 
         Raises:
@@ -510,7 +489,7 @@ class Session:
 
     # ---- requests
 
-    async def request(self, event: ClientEvent) -> ServerEvent:
+    async def request(self, event: protocol.ClientEvent) -> protocol.ServerEvent:
         """Send an event and wait for its answer.
 
         Raises:
@@ -548,7 +527,7 @@ class Session:
         self.opened.notify()
         return former
 
-    def take_in(self, event: ServerEvent) -> ResponseChange | None:
+    def take_in(self, event: protocol.ServerEvent) -> protocol.ResponseChange | None:
         """Take in one event of the server and say what changed for whoever listens to a response."""
         now = anyio.current_time()
         match event:
@@ -565,19 +544,19 @@ class Session:
         self._note(change)
         return change
 
-    def take_sound(self, data: bytes, decoded: Callable[[], ServerEvent]) -> ResponseChange | None:
+    def take_sound(self, data: bytes, decoded: Callable[[], protocol.ServerEvent]) -> protocol.ResponseChange | None:
         """Take in another delta of the sound that came last, without its event: ``decoded`` makes that."""
         change = self.conversation.add_sound(data)
         self.state.apply_sound(change, decoded)
         self._note(change)
         return change
 
-    def take_end(self, change: ResponseEnded) -> None:
+    def take_end(self, change: protocol.ResponseEnded) -> None:
         """Take in the end of a response that no event told."""
         self.state.apply_change(change, anyio.current_time())
         self._note(change)
 
-    def assume(self, event: ServerEvent, oddity: str) -> None:
+    def assume(self, event: protocol.ServerEvent, oddity: str) -> None:
         """Take in an answer that the server owes, and tell that it does."""
         self.conversation.odd[oddity] += 1
         self._note(self.conversation.apply(event))
@@ -595,9 +574,13 @@ class Session:
             log_event("session", logging.WARNING, f"{self.name}: {problem}")
             self._on_warning(problem)
 
-    def _note(self, change: ResponseChange | None) -> None:
+    def _note(self, change: protocol.ResponseChange | None) -> None:
         """Call the tools that a response wants which nobody follows, and tell of what is odd."""
-        if isinstance(change, ResponseEnded) and change.response.calls and not self.wire.follows(change.response_id):
+        if (
+            isinstance(change, protocol.ResponseEnded)
+            and change.response.calls
+            and not self.wire.follows(change.response_id)
+        ):
             self.background.add(partial(self._follow_up, change.response))
         odd = self.conversation.odd
         for oddity in list(odd)[self._odd_told :] if len(odd) > self._odd_told else ():
@@ -617,12 +600,11 @@ class Session:
         self.over()
 
 
-def _wait_s(response: Response, tally: Tally) -> float | None:
+def _wait_s(response: protocol.Response, tally: Tally) -> float | None:
     """Return seconds until a response that has failed is asked for again; None where it stands."""
     trouble = trouble_with(response, may_be_empty=True) if response.status == "failed" else None
-    if trouble is None or RULES[trouble].stands:
-        return None
-    return tally.wait_s(trouble, wished_wait_s(response.message))
+    may_pass = trouble is not None and not RULES[trouble].stands
+    return tally.wait_s(trouble, wished_wait_s(response.message)) if may_pass else None
 
 
 def named_otherwise(asked: str, named: object) -> str:

@@ -148,7 +148,6 @@ class Wire:
         self._remark = ""
         self._sending = anyio.Lock()
         self._greeting = Greeting()
-        self._last_error: ServerError | None = None
         self._is_closing = False
 
     # ---- out
@@ -280,7 +279,7 @@ class Wire:
     def _refused(self, closed: SessionClosed | None) -> ConnectFailed:
         """Tell why the session did not open: the server's own words, and the close code where a close followed."""
         reason = closed.reason if closed else ""
-        error = self._last_error or ServerError(message=reason)
+        error = self._greeting.error or ServerError(message=reason)
         return ConnectFailed(
             reason=error.message or reason,
             code=error.code,
@@ -381,9 +380,7 @@ class Wire:
         self._heard += 1
         is_new_item = isinstance(event, PlacedItemEvent) and not self._conversation.knows(event.item.id)
         self._greeting.notice(event)
-        if isinstance(event, ErrorEvent):
-            self._last_error = event.error
-        elif isinstance(event, ResponseDone):
+        if isinstance(event, ResponseDone):
             self._sink.answers[END] = True
         change = self._sink.take_in(event)
         if request := self._requests.answered_by(event, is_new_item=is_new_item):
@@ -534,11 +531,11 @@ class Refused(Exception):
 
 
 class Greeting:
-    """What a server has said since the connection opened."""
+    """What a server has said since the connection opened; the last ``error`` is what it gave as a reason."""
 
     def __init__(self) -> None:
         self._types: dict[str, None] = {}
-        self._error: ServerError | None = None
+        self.error: ServerError | None = None
         self._changed = Signal()
         self._closed: SessionClosed | None = None
 
@@ -547,7 +544,7 @@ class Greeting:
         said = f' ("{event.words}")' if isinstance(event, UnusableEvent) and event.words else ""
         self._types.setdefault(event.type or f"what is no event{said}")
         if isinstance(event, ErrorEvent):
-            self._error = event.error
+            self.error = event.error
         self._changed.notify()
 
     def end(self, why: SessionClosed) -> None:
@@ -563,7 +560,7 @@ class Greeting:
     @property
     def has_failed(self) -> bool:
         """Whether the server has reported an error."""
-        return self._error is not None
+        return self.error is not None
 
     async def wait(self, opening: Opening, limit_s: float) -> None:
         """Wait until the server has greeted, or where it is not known to greet, until it may be asked all the same.
@@ -599,7 +596,7 @@ class Greeting:
         >>> Greeting().summary()
         'the server sent nothing'
         """
-        words = self._error.message if self._error else ""
+        words = self.error.message if self.error else ""
         names = [kind if " " in kind else kind[:SHOWN_CHARACTERS] for kind in self._types]
         names = [f'{name} ("{words}")' if words and name == "error" else name for name in names]
         if len(names) > SHOWN_TYPES:

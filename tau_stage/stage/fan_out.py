@@ -32,21 +32,9 @@ from itertools import count
 import anyio
 from pybase64 import b64encode
 
+from tau_stage import protocol
 from tau_stage.audio import PCM16, RATE, Format, Pcm
 from tau_stage.errors import ModelRefused, SessionError, Timeout
-from tau_stage.protocol import (
-    OURS,
-    ConversationItemCreate,
-    InputAudio,
-    InputAudioBufferAppend,
-    InputAudioBufferClear,
-    InputAudioBufferCommit,
-    InputText,
-    Request,
-    ServerEvent,
-    UserMessage,
-    request_of,
-)
 from tau_stage.session import SLOWEST_UPLINK, Receipt, Session, Wire, split_audio
 from tau_stage.signals import Signal
 from tau_stage.take import records as record
@@ -61,7 +49,7 @@ SHORTEST_COMMIT = RATE // 10
 PIECE = RATE // 5
 """Samples that are sent at once of a line that is being spoken: an event for each hearer."""
 
-PIECES = f"{OURS}hear_"
+PIECES = f"{protocol.OURS}hear_"
 """How the ids of events begin that append to an input buffer."""
 
 HEAD_START_S = 2.0
@@ -94,7 +82,7 @@ class HeardClip:
     speaker: str
     audio: Pcm
     words: str
-    _frames: dict[tuple[ClipForm, Format], tuple[tuple[bytes, Request], ...]] = field(
+    _frames: dict[tuple[ClipForm, Format], tuple[tuple[bytes, protocol.Request], ...]] = field(
         default_factory=dict, compare=False
     )
 
@@ -103,7 +91,7 @@ class HeardClip:
         """Hash of the samples."""
         return self.audio.sha256
 
-    def frames(self, form: ClipForm, heard_as: Format = PCM16) -> tuple[tuple[bytes, Request], ...]:
+    def frames(self, form: ClipForm, heard_as: Format = PCM16) -> tuple[tuple[bytes, protocol.Request], ...]:
         """Make a frame per item, and the request of each; split on a sample boundary where one event is too small.
 
         ``heard_as`` is how sound travels to the server.
@@ -117,25 +105,25 @@ class HeardClip:
         """Tell who speaks, for those who are told; empty for the others, and where nobody speaks."""
         return self.speaker if form.labelled else ""
 
-    def _built(self, form: ClipForm, heard_as: Format) -> Iterator[tuple[bytes, Request]]:
+    def _built(self, form: ClipForm, heard_as: Format) -> Iterator[tuple[bytes, protocol.Request]]:
         label = self.label(form)
         if form.as_text or not self.audio:
             text = f"{label}: {self.words}" if label else self.words
-            yield _framed(self.name, (InputText(text=text),))
+            yield _framed(self.name, (protocol.InputText(text=text),))
             return
         for part, piece in enumerate(split_audio(self.audio, heard_as), 1):
-            said = (InputText(text=f"{label} says:"),) if label and part == 1 else ()
-            sound = InputAudio(audio="", transcript=self.words)
+            said = (protocol.InputText(text=f"{label} says:"),) if label and part == 1 else ()
+            sound = protocol.InputAudio(audio="", transcript=self.words)
             frame, request = _framed(f"{self.name}_{part}", (*said, sound))
             before, slot, after = frame.partition(b'"audio":"')
             yield b"".join((before, slot, b64encode(heard_as.encode(piece)), after)), request
 
 
-def _framed(name: str, content: tuple[InputText | InputAudio, ...]) -> tuple[bytes, Request]:
+def _framed(name: str, content: tuple[protocol.InputText | protocol.InputAudio, ...]) -> tuple[bytes, protocol.Request]:
     """Frame a user's message; its sound is spliced in afterwards, so that no JSON writer ever sees it."""
-    item = UserMessage(id=f"heard_{name}", content=content)
-    event = ConversationItemCreate(event_id=f"hear_{name}", item=item)
-    request = request_of(event)
+    item = protocol.UserMessage(id=f"heard_{name}", content=content)
+    event = protocol.ConversationItemCreate(event_id=f"hear_{name}", item=item)
+    request = protocol.request_of(event)
     assert request  # noqa: S101 - an item's creation is answered
     return event.encode(), request
 
@@ -244,7 +232,7 @@ class LineStream:
     def _flush(self) -> None:
         for piece in split_audio(Pcm.join(self._waiting)):
             event_id = f"{self._event_id}_{next(self._numbers)}"
-            frame = InputAudioBufferAppend(event_id=event_id, audio=piece.base64.decode()).encode()
+            frame = protocol.InputAudioBufferAppend(event_id=event_id, audio=piece.base64.decode()).encode()
             start = self._attempt.samples
             self._attempt.append(piece)
             for listener in self._listeners:
@@ -444,7 +432,7 @@ class Listener:
         if refused := buffer.wire.end_pieces(buffer.attempt.event_id):
             self._refuse_stream(refused.what_happened())
         if buffer.wire is session.wire:
-            await session.wire.send(InputAudioBufferClear())
+            await session.wire.send(protocol.InputAudioBufferClear())
 
     async def _send_clip(self, delivery: _Delivery) -> None:
         session, delivery.at = delivery.session, anyio.current_time()
@@ -515,7 +503,7 @@ class Listener:
         for delivery in self._to_confirm:
             delivery.is_spoiled = delivery is not refused and delivery.by == "stream"
         self._buffer = None
-        await session.wire.send(InputAudioBufferClear())
+        await session.wire.send(protocol.InputAudioBufferClear())
 
     def _refuse_stream(self, why: str) -> None:
         if not self._streams:
@@ -552,12 +540,14 @@ async def commit_clip(session: Session, clip: HeardClip, form: ClipForm) -> list
     wire, receipts = session.wire, []
     async with wire.send_lock:
         if label := clip.label(form):
-            receipts.append(await wire.send_frame(*_framed(f"{clip.name}_label", (InputText(text=f"{label} says:"),))))
-        receipts.append(await wire.send(InputAudioBufferCommit(event_id=f"hear_{clip.name}")))
+            receipts.append(
+                await wire.send_frame(*_framed(f"{clip.name}_label", (protocol.InputText(text=f"{label} says:"),)))
+            )
+        receipts.append(await wire.send(protocol.InputAudioBufferCommit(event_id=f"hear_{clip.name}")))
     return receipts
 
 
-async def confirm(session: Session, receipts: Iterable[Receipt]) -> list[ServerEvent]:
+async def confirm(session: Session, receipts: Iterable[Receipt]) -> list[protocol.ServerEvent]:
     """Wait for the server's answers to what was sent; a ``SessionError`` tells of a refusal, or of none in time."""
     return [await session.wire.answer(receipt) for receipt in receipts]
 

@@ -23,26 +23,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import inf
 from typing import Any
 
 import anyio
 import pybase64
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from tau_stage import protocol
 from tau_stage.audio import RATE, Decoder, Pcm
 from tau_stage.devices import Playback, Voice, key_pressed
 from tau_stage.errors import SessionClosed, SessionError
-from tau_stage.protocol import (
-    Response,
-    ResponseCreate,
-    TranscriptionCompleted,
-    TranscriptionFailed,
-    Usage,
-    server_events,
-    usage_of,
-)
+from tau_stage.protocol import server_events
 from tau_stage.scene import OFF, LinePlan, ListenPlan, unwritten_line
-from tau_stage.session import Session, Subscription
+from tau_stage.session import Session, Subscription, value_at
 from tau_stage.signals import Signal
 from tau_stage.stage import schedule
 from tau_stage.stage.events import PlayerState, WordsProgress
@@ -188,6 +182,8 @@ class OpenMicrophone:
         self._player = player = production.plan.player(step.player)
         self._person = participants.people[step.person]
         self._origin = production.timeline.next
+        self._for_s = inf if step.for_s is None else step.for_s
+        self._wanted_answers = inf if step.turns is None else step.turns
         self._feed = InputFeed(session)
         self._voices = _AnswerVoices(production.playback, session)
         self._lines: dict[str, LinePlan] = {}
@@ -241,7 +237,7 @@ class OpenMicrophone:
             await self._typing()
             return
         session = self._session
-        done, finished = anyio.create_memory_object_stream[Response](64)  # answers that may wait to be heard
+        done, finished = anyio.create_memory_object_stream[protocol.Response](64)  # answers that may wait to be heard
         async with (
             done,
             finished,
@@ -285,7 +281,7 @@ class OpenMicrophone:
 
     async def _typing(self) -> None:
         """Hold a conversation in writing."""
-        until = float("inf") if self._step.for_s is None else anyio.current_time() + self._step.for_s
+        until = anyio.current_time() + self._for_s
         if self._is_unanswered and not self._over.is_set():
             await self._reply()
         while not self._over.is_set():
@@ -307,19 +303,20 @@ class OpenMicrophone:
         if not self._is_unanswered or self._over.is_set():
             return
         answers, self._stopped_at = self._answers, anyio.current_time()
-        await self._session.wire.send(ResponseCreate(event_id=self._session.fresh("evt")))
+        await self._session.wire.send(protocol.ResponseCreate(event_id=self._session.fresh("evt")))
+        await self._wait_for_an_answer(lambda: self._answers > answers or self._lost > 0)
+
+    async def _wait_for_an_answer(self, is_answered: Callable[[], bool]) -> None:
+        """Wait until somebody is answered and nobody speaks, but not for ever."""
         with anyio.move_on_after(self._session.deadlines.response_s):
-            while self._is_busy or (self._answers == answers and not self._lost):
-                await self._changed.wait()
+            await self._changed.until(lambda: not self._is_busy and is_answered())
 
     async def _live(self) -> None:
         """Feed what is said while it is said; silence follows the end of a file."""
-        for_s = self._step.for_s
         passed = 0
         if self._before:
             passed = self._before[-1].offset_samples + self._before[-1].samples - self._before[0].offset_samples
-        left_s = None if for_s is None else max(0.0, for_s - passed / RATE)
-        with anyio.move_on_after(left_s):
+        with anyio.move_on_after(max(0.0, self._for_s - passed / RATE)):
             async with self._person.blocks() as blocks:
                 async for block in blocks:
                     await self._give(block)
@@ -336,7 +333,7 @@ class OpenMicrophone:
             await self._feed_all(Pcm.silence(PAUSE))
         for take in self._person.takes()[said:]:
             spoken_s = sum(fact.samples for fact in self._said) / RATE
-            if self._over.is_set() or (self._step.for_s is not None and spoken_s >= self._step.for_s):
+            if self._over.is_set() or spoken_s >= self._for_s:
                 return
             await self._wait_for_cues()
             await self._hear(take)
@@ -347,9 +344,7 @@ class OpenMicrophone:
         await self._play(take)
         await self._feed_all(Pcm.join([take, Pcm.silence(PAUSE)]))
         await self._session.update()  # its answer comes after everything the sound has led to
-        with anyio.move_on_after(self._session.deadlines.response_s):
-            while self._is_busy or (self._turns > turns and self._answers == answers and not self._lost):
-                await self._changed.wait()
+        await self._wait_for_an_answer(lambda: self._turns == turns or self._answers > answers or self._lost > 0)
         self._leave_unsaid()
 
     async def _feed_all(self, sound: Pcm) -> None:
@@ -366,20 +361,22 @@ class OpenMicrophone:
     async def _watch(
         self,
         events: Subscription[server_events.ServerEvent],
-        responses: Subscription[Response],
-        done: MemoryObjectSendStream[Response],
+        responses: Subscription[protocol.Response],
+        done: MemoryObjectSendStream[protocol.Response],
     ) -> None:
         async for event in events:
             self._follow_person(event)
             self._follow_answer(event)
             if isinstance(event, server_events.ResponseDone):
                 response = await anext(responses)
-                if isinstance(response, Response) and "line" not in (response.metadata or {}):
+                if isinstance(response, protocol.Response) and "line" not in (response.metadata or {}):
                     await done.send(response)
             self._changed.notify()
         why = self._closed()
         for answer in self._answer.values():  # nobody knows what they have cost
-            broken = Response(id="", status="failed", message=why.what_happened(), usage=Usage(untold=1))
+            broken = protocol.Response(
+                id="", status="failed", message=why.what_happened(), usage=protocol.Usage(untold=1)
+            )
             self._fail(answer.line, broken)
         raise why
 
@@ -408,9 +405,9 @@ class OpenMicrophone:
                 self._unsaid.append(heard)
             case server_events.TranscriptionDelta():
                 self._publish_words(heard.line, event.delta)
-            case TranscriptionCompleted(status="in_progress"):
+            case protocol.TranscriptionCompleted(status="in_progress"):
                 pass  # the words so far; the end of them is yet to come
-            case TranscriptionCompleted() | TranscriptionFailed():
+            case protocol.TranscriptionCompleted() | protocol.TranscriptionFailed():
                 self._written(self._heard.pop(event.item_id), event)
 
     def _follow_answer(self, event: object) -> None:
@@ -435,10 +432,12 @@ class OpenMicrophone:
         self._numbered(line)
         self._publish_state("thinking")
 
-    def _written(self, heard: PersonSpeech, event: TranscriptionCompleted | TranscriptionFailed) -> None:
+    def _written(
+        self, heard: PersonSpeech, event: protocol.TranscriptionCompleted | protocol.TranscriptionFailed
+    ) -> None:
         production, listener, line = self._production, self._player.name, heard.line.id
-        if isinstance(event, TranscriptionCompleted):
-            heard.words, usage = event.transcript.strip(), usage_of(event)
+        if isinstance(event, protocol.TranscriptionCompleted):
+            heard.words, usage = event.transcript.strip(), protocol.usage_of(event)
             if not (usage.untold and production.budget.bills_time(listener)):  # else time is all that is paid for
                 production.append(record.Transcribed(line=line, player=listener, model=self._writer, usage=usage))
         else:
@@ -450,7 +449,7 @@ class OpenMicrophone:
 
     # ---- what is left of it
 
-    async def _collect(self, finished: MemoryObjectReceiveStream[Response]) -> None:
+    async def _collect(self, finished: MemoryObjectReceiveStream[protocol.Response]) -> None:
         """Leave each answer when it was heard, or interrupted."""
         async for response in finished:
             answer = self._answer.pop(response.id, None)
@@ -478,7 +477,7 @@ class OpenMicrophone:
         self._heard = {name: heard for name, heard in self._heard.items() if heard not in self._unsaid}
         self._unsaid.clear()
 
-    async def _leave_answer(self, answer: ModelAnswer, response: Response) -> None:
+    async def _leave_answer(self, answer: ModelAnswer, response: protocol.Response) -> None:
         if response.status == "failed":
             self._lost += 1
             self._fail(answer.line, response)
@@ -486,10 +485,10 @@ class OpenMicrophone:
             return
         if response.calls:
             self._production.tool_turn(self._numbered(answer.line), response)
-            self._carried = None if response.audio or response.text else answer.line
-            if self._carried:
+            if not (response.audio or response.text):
+                self._carried = answer.line
                 return
-            response = replace(response, usage=Usage())
+            response = replace(response, usage=protocol.Usage())
         heard = await self._heard_of(response)
         audio = response.audio[:heard]
         if not audio and (response.audio or response.status == "cancelled"):  # nobody has heard of it
@@ -515,7 +514,7 @@ class OpenMicrophone:
             self._publish_state("idle")
             self._set_silence(anyio.current_time())
 
-    async def _heard_of(self, response: Response) -> int:
+    async def _heard_of(self, response: protocol.Response) -> int:
         """Return samples of an answer that were heard, when it was heard to its end or somebody spoke into it."""
         if not self._person.is_live:
             self._session.state.finish_playing()
@@ -541,14 +540,13 @@ class OpenMicrophone:
 
     def _look_for_the_end(self, words: str, *, answered: bool = True) -> None:
         said = self._step.until and is_found(self._step.until, words, line=self._step.source_line)
-        if said or (answered and self._step.turns is not None and self._answers >= self._step.turns):
+        if said or (answered and self._answers >= self._wanted_answers):
             self._over.set()
 
     async def _settle(self) -> None:
         """Wait for the answers under way; what the person was saying is kept as far as it came."""
         with anyio.move_on_after(self._session.deadlines.response_s):
-            while self._is_answering:
-                await self._changed.wait()
+            await self._changed.until(lambda: not self._is_answering)
         await self._words_of_the_person()
         self._unsaid += [heard for heard in self._heard.values() if heard.end is None]
 
@@ -580,8 +578,8 @@ class OpenMicrophone:
     def _writer(self) -> str:
         """The model that writes down words, as it was asked for or as the server has it."""
         asked = dict(self._step.transcription or ()).get("model")
-        heard = ((self._session.session.get("audio") or {}).get("input") or {}).get("transcription") or {}
-        return asked or str(heard.get("model") or "")
+        heard = value_at(self._session.session, "audio", "input", "transcription", "model")
+        return asked or str(heard or "")
 
     def _publish_state(self, state: str) -> None:
         self._production.log.publish(PlayerState(self._player.name, state))
@@ -623,7 +621,7 @@ class OpenMicrophone:
         tried = LineTake(1, result, file, took_s) if result else None
         production.commit_line(line, audio, words, at, file.finish(), tried)
 
-    def _fail(self, line: LinePlan, response: Response) -> None:
+    def _fail(self, line: LinePlan, response: protocol.Response) -> None:
         """Go on without an answer that could not be had."""
         self._voices.finish(line)
         problem = response.message or response.reason or "the response failed"

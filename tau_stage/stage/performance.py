@@ -45,8 +45,6 @@ from tau_stage.take import (
 from tau_stage.take import records as record
 from tau_stage.version import __version__
 
-_STOPPED: tuple[record.Ending, str] = "interrupted", "stopped from outside"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PerformanceOptions:
@@ -197,7 +195,8 @@ _ENDINGS: Mapping[type[errors.StageError], record.Ending] = {
 async def _to_the_end(playing: Callable[[], Awaitable[None]], production: Production) -> Take:
     """Play, and leave the take however it ends."""
     folder, log = production.folder, production.log
-    ended, problem = _STOPPED
+    ended: record.Ending = "interrupted"
+    problem = "stopped from outside"
     try:
         with errors.unwrapped():
             await playing()
@@ -294,9 +293,9 @@ def ending(plan: Plan, journal: Sequence[record.Record]) -> tuple[record.Ending,
     if not any(line.said or line.samples or line.line in calling for line in lines):
         return "incomplete", NOBODY
     models = [line for line in lines if not line.human]
-    if any(line.samples for line in lines) or any(line.line in calling or _is_written(plan, line) for line in models):
-        return "complete", ""
-    return ("incomplete", NO_SOUND) if models else ("complete", "")
+    answered = (line.line in calling or _is_written(plan, line) for line in models)
+    is_whole = not models or any(line.samples for line in lines) or any(answered)
+    return ("complete", "") if is_whole else ("incomplete", NO_SOUND)
 
 
 def _failures(lines: Sequence[record.LineSpoken]) -> str:

@@ -24,10 +24,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from tau_stage import scene
 from tau_stage.audio import read_wav
 from tau_stage.errors import TakeError
 from tau_stage.protocol import Usage
-from tau_stage.scene import LinePlan, ListenPlan, PausePlan, Plan, SoundPlan, TogetherPlan, plan_json
 from tau_stage.stage import schedule
 from tau_stage.stage.context import PutItem, ToolExchange
 from tau_stage.stage.events import EventLog, ResumeSummary
@@ -102,27 +102,27 @@ class JournalReplay:
             return
         step = production.state.branches[found[0]].step
         match fact, found[1]:
-            case record.LineSpoken(), LinePlan() as line:
+            case record.LineSpoken(), scene.LinePlan() as line:
                 self._found.add(fact.line)
                 self._restore_line(fact, line, step, finished)
-            case record.SoundPlayed(), SoundPlan() as sound:
+            case record.SoundPlayed(), scene.SoundPlan() as sound:
                 self._found.add(fact.sound)
                 production.lay_sound(sound, self._sounds[sound.file, sound.gain_db], fact.offset_samples)
             case record.ItemGiven(), _:
                 words = "" if fact.sound else fact.words
                 production.history.append(PutItem(fact.player, fact.role, words, fact.sound))
-            case record.ListenEnded(), ListenPlan() as listen if not self._people[listen.person].is_live:
+            case record.ListenEnded(), scene.ListenPlan() as listen if not self._people[listen.person].is_live:
                 self._people[listen.person].takes()
-            case record.StepEnded(), PausePlan() as pause:
+            case record.StepEnded(), scene.PausePlan() as pause:
                 production.timeline.pause(pause.seconds)
-            case record.StepEnded(), TogetherPlan() as together:
+            case record.StepEnded(), scene.TogetherPlan() as together:
                 production.timeline.go_on(together.pause_s)
 
-    def _restore_line(self, fact: record.LineSpoken, line: LinePlan, step: object, finished: ReusedLines) -> None:
+    def _restore_line(self, fact: record.LineSpoken, line: scene.LinePlan, step: object, finished: ReusedLines) -> None:
         said, person = finished.lines[fact.line], self._people.get(fact.player)
-        if person and (person.is_live or not isinstance(step, ListenPlan)):
+        if person and (person.is_live or not isinstance(step, scene.ListenPlan)):
             person.skip(fact.line)
-        self._production.presence.listening = {step.person: step.player} if isinstance(step, ListenPlan) else {}
+        self._production.presence.listening = {step.person: step.player} if isinstance(step, scene.ListenPlan) else {}
         calls = (ToolExchange(call.tool, call.arguments, call.output) for call in said.calls)
         self._production.restore_line(fact, line, finished.sound(said), calls)
 
@@ -143,12 +143,12 @@ _NOT_TOLD = {"sha256", "source_line", "path", "endpoint"}
 """What may differ though the scene is the same; it is played where it was played before."""
 
 
-def scene_changes(journal: Sequence[record.Record], plan: Plan) -> list[str]:
+def scene_changes(journal: Sequence[record.Record], plan: scene.Plan) -> list[str]:
     """List what has changed in a scene since its take was performed, as lines of a difference; none: nothing has."""
     began = beginning(journal)
     if not began.resolved:
         return [] if began.sha256 == plan.sha256 else ["the file is another"]
-    before, now = map(_facts, (began.resolved, plan_json(plan)))
+    before, now = map(_facts, (began.resolved, scene.plan_json(plan)))
     lines = list(difflib.unified_diff(before, now, "as performed", "as it is", n=2, lineterm=""))
     more = len(lines) - MOST_CHANGES
     return lines if more <= 0 else [*lines[:MOST_CHANGES], f"... and {more} lines more"]
@@ -164,7 +164,7 @@ def _told(part: object) -> object:
     return [*map(_told, part)] if isinstance(part, list) else part
 
 
-def resume_record(plan: Plan, began: record.TakeBegan, log: EventLog) -> record.TakeResumed:
+def resume_record(plan: scene.Plan, began: record.TakeBegan, log: EventLog) -> record.TakeResumed:
     """Make the record that says so; ``began`` is how the take would begin now."""
     now = {name: getattr(began, name) for name in ("sha256", "spent", "deliver", "budget", "roles")}
     is_same = not scene_changes(log.records, plan)
@@ -226,8 +226,6 @@ def _cut(journal: Sequence[record.Record]) -> list[record.LineBegan]:
                 found[fact.line] = fact
             case record.LineSpoken() | record.LineLost() | record.LineDropped() | record.LineAgain(interrupted=True):
                 found.pop(fact.line, None)
-            case _:
-                pass
     return list(found.values())
 
 

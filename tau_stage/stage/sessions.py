@@ -15,22 +15,11 @@ from typing import Any, TypeVar
 import anyio
 from pydantic import SecretStr
 
+from tau_stage import scene
 from tau_stage.audio import Format, Playable, read_playable
 from tau_stage.environment import known_keys
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionError, UsageError
 from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, Endpoint, FunctionTool, Secrets, conducted, endpoint, proxy_for
-from tau_stage.scene import (
-    ItemPlan,
-    LineKey,
-    Plan,
-    PlayerPlan,
-    Timeouts,
-    TogetherPlan,
-    line_keys,
-    resolve_path,
-    sounds_of,
-    voice_at,
-)
 from tau_stage.session import RULES, Deadlines, Rule, Session, Tally, Tool, Trouble, open_session, opening_trouble
 from tau_stage.stage.context import HistoryItem, Sounds, add_item, put_words, restore_context
 from tau_stage.stage.events import EventLog
@@ -41,7 +30,7 @@ from tau_stage.take import records as record
 from tau_stage.text import STRUCK, keys_of, redact_url
 from tau_stage.transport import Transport, dial
 
-Connect = Callable[[PlayerPlan], AbstractAsyncContextManager[Transport]]
+Connect = Callable[[scene.PlayerPlan], AbstractAsyncContextManager[Transport]]
 """Opens the connection of one player."""
 
 
@@ -85,8 +74,7 @@ class OpeningLimiter:
                 return await opening()
             except SessionError as error:
                 wished_s = error.retry_after_s if isinstance(error, ConnectFailed) else None
-                trouble = opening_trouble(error)
-                wait_s = tally.wait_s(trouble, wished_s) if trouble else None
+                wait_s = tally.wait_s(opening_trouble(error), wished_s)
                 if wait_s is None:
                     raise
                 wait_s *= 1 + self._dice.random() / 4  # so that clients part
@@ -125,23 +113,23 @@ class Stage:
     """
 
     connect: Connect
-    provider_of: Callable[[PlayerPlan], Endpoint] = lambda _player: endpoint(UNDERSTUDY)
+    provider_of: Callable[[scene.PlayerPlan], Endpoint] = lambda _player: endpoint(UNDERSTUDY)
     limiter: OpeningLimiter = field(default_factory=OpeningLimiter)
     deadlines: Deadlines = field(default_factory=Deadlines)
     recording: str = ""
 
-    def voice_of(self, player: PlayerPlan) -> str:
+    def voice_of(self, player: scene.PlayerPlan) -> str:
         """Return the voice to ask for; where the scene names none, it is the default of whoever plays."""
-        return voice_at(player.voice, player.endpoint, self.provider_of(player).name)
+        return scene.voice_at(player.voice, player.endpoint, self.provider_of(player).name)
 
-    def secrets(self, plan: Plan) -> Secrets:
+    def secrets(self, plan: scene.Plan) -> Secrets:
         """Return what no tool may answer: the keys of this process, and those of the addresses that are dialled."""
         addresses = {self.provider_of(player).url for player in plan.models}
         return Secrets([*known_keys(), *(key for address in addresses for key in keys_of(address))])
 
 
 def provider_for(
-    player: PlayerPlan, environment: Mapping[str, str], *, wished: str | None = None, live: bool = False
+    player: scene.PlayerPlan, environment: Mapping[str, str], *, wished: str | None = None, live: bool = False
 ) -> Provider:
     """Choose who plays a player; the understudy is refused where it has to be ``live``.
 
@@ -165,7 +153,7 @@ def provider_for(
     return Provider(place, SecretStr(key) if key else None, resource)
 
 
-def endpoint_for(player: PlayerPlan, environment: Mapping[str, str], wished: str | None = None) -> Endpoint:
+def endpoint_for(player: scene.PlayerPlan, environment: Mapping[str, str], wished: str | None = None) -> Endpoint:
     """Choose the endpoint that plays a player, whether it can be dialled or not.
 
     Raises:
@@ -183,22 +171,22 @@ def endpoint_for(player: PlayerPlan, environment: Mapping[str, str], wished: str
         raise UsageError(problem, f"use {', '.join(ENDPOINTS)}, or a ws:// URL") from None
 
 
-def keys_at(plan: Plan, endpoint_of: Callable[[PlayerPlan], Endpoint]) -> dict[str, LineKey]:
+def keys_at(plan: scene.Plan, endpoint_of: Callable[[scene.PlayerPlan], Endpoint]) -> dict[str, scene.LineKey]:
     """Make the keys of a plan's lines, where each player is played at an endpoint."""
 
-    def played(player: PlayerPlan) -> PlayerPlan:
+    def played(player: scene.PlayerPlan) -> scene.PlayerPlan:
         if player.human is not None:
             return player
         place = endpoint_of(player).name
-        return replace(player, endpoint=place, voice=voice_at(player.voice, player.endpoint, place))
+        return replace(player, endpoint=place, voice=scene.voice_at(player.voice, player.endpoint, place))
 
-    sounds = {file: sha256(file.read_bytes()).hexdigest() for file in sounds_of(plan) if file.is_file()}
-    return line_keys(replace(plan, players=tuple(map(played, plan.players))), sounds)
+    sounds = {file: sha256(file.read_bytes()).hexdigest() for file in scene.sounds_of(plan) if file.is_file()}
+    return scene.line_keys(replace(plan, players=tuple(map(played, plan.players))), sounds)
 
 
 @asynccontextmanager
 async def open_stage(
-    plans: list[Plan],
+    plans: list[scene.Plan],
     environment: Mapping[str, str],
     *,
     wished: str | None = None,
@@ -224,7 +212,7 @@ async def open_stage(
         player: provider_for(player, environment, wished=wished, live=live) for plan in plans for player in plan.models
     }
 
-    def connect(player: PlayerPlan) -> AbstractAsyncContextManager[Transport]:
+    def connect(player: scene.PlayerPlan) -> AbstractAsyncContextManager[Transport]:
         """Dial for a player; wait as long as the most patient scene with this player."""
         wished = [_deadlines(plan.waits, waits) for plan in plans if player in plan.models] or [waits]
         opening_s, closing_s = max(one.opening_s for one in wished), max(one.closing_s for one in wished)
@@ -242,7 +230,7 @@ async def open_stage(
 
 
 @asynccontextmanager
-async def _understudy(plans: list[Plan], remedy: str) -> AsyncIterator[str]:
+async def _understudy(plans: list[scene.Plan], remedy: str) -> AsyncIterator[str]:
     """Open an understudy that knows what people say in these plans; its URL."""
     from tau_stage.understudy import Ensemble, SoundCache, Understudy, open_understudy, require_voice
 
@@ -255,13 +243,13 @@ async def _understudy(plans: list[Plan], remedy: str) -> AsyncIterator[str]:
         yield url
 
 
-def read_sounds(plan: Plan) -> dict[tuple[str, float], Playable]:
+def read_sounds(plan: scene.Plan) -> dict[tuple[str, float], Playable]:
     """Read all sound files of a scene, by name and gain in dB, before anybody is paid; or raise a ``UsageError``."""
-    given = (step for steps in plan.step_lists for step in steps if isinstance(step, ItemPlan))
+    given = (step for steps in plan.step_lists for step in steps if isinstance(step, scene.ItemPlan))
     wanted = {(file, 0.0): False for item in given for _, file in item.sounds}
     wanted |= {(sound.file, sound.gain_db): plan.deliver.stereo for sound in plan.sounds}
     return {
-        (name, gain_db): read_playable(resolve_path(plan.path, name), gain_db, stereo=stereo)
+        (name, gain_db): read_playable(scene.resolve_path(plan.path, name), gain_db, stereo=stereo)
         for (name, gain_db), stereo in wanted.items()
     }
 
@@ -278,7 +266,7 @@ class Participants:
         speaking_locks: Held by whoever makes a model speak, by player: it says one thing at a time.
     """
 
-    plan: Plan
+    plan: scene.Plan
     stage: Stage
     log: EventLog
     people: Mapping[str, Person]
@@ -317,7 +305,7 @@ class Participants:
         """Tell a new conversation everything so far; return the lines and effects that were heard, and the seconds."""
         return await restore_context(session, history, self.forms[session.name], self.sounds)
 
-    def _form(self, player: PlayerPlan) -> ClipForm:
+    def _form(self, player: scene.PlayerPlan) -> ClipForm:
         """Return how a player hears."""
         place, streams = self.stage.provider_of(player), player.hearing == "stream"
         if streams and place.answers_commits:
@@ -345,7 +333,7 @@ class Participants:
             await put_words(session, role, words)
         return session
 
-    async def _open(self, player: PlayerPlan, opened: AsyncExitStack) -> Session:
+    async def _open(self, player: scene.PlayerPlan, opened: AsyncExitStack) -> Session:
         log, place, tools = self.log, self.stage.provider_of(player), [*self.tools[player.name].values()]
         wanted = conducted(
             voice=self.stage.voice_of(player),
@@ -391,7 +379,7 @@ async def _close_together(sessions: Sequence[Session]) -> None:
                 group.start_soon(session.close)
 
 
-def _deadlines(waits: Timeouts, otherwise: Deadlines) -> Deadlines:
+def _deadlines(waits: scene.Timeouts, otherwise: Deadlines) -> Deadlines:
     return Deadlines(
         opening_s=waits.opening_s or otherwise.opening_s,
         request_s=waits.hearing_s or otherwise.request_s,
@@ -417,14 +405,14 @@ PER_MODEL = 2
 """A socket; and its other end, where the understudy plays in this process."""
 
 
-def _descriptors(plan: Plan) -> int:
+def _descriptors(plan: scene.Plan) -> int:
     stems = len(plan.players) + len({sound.stem for sound in plan.sounds})
     steps = (step for branch in plan.step_lists for step in branch)
-    at_once = max((len(step.parts) for step in steps if isinstance(step, TogetherPlan)), default=1)
+    at_once = max((len(step.parts) for step in steps if isinstance(step, scene.TogetherPlan)), default=1)
     return PER_MODEL * len(plan.models) + stems + at_once
 
 
-def raise_descriptor_limit(plans: Sequence[Plan], jobs: int) -> None:
+def raise_descriptor_limit(plans: Sequence[scene.Plan], jobs: int) -> None:
     """See to it that as many can be open as ``jobs`` performances need at once; where the limit can be raised, it is.
 
     Raises:
