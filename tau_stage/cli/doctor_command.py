@@ -43,9 +43,10 @@ FEWEST_DESCRIPTORS = 64
 LIBRARIES = ("anyio", "websockets", "pydantic", "numpy", "soundfile", "soxr")
 VOICE = "hibari-tts"
 DISTRIBUTION = "tau-stage"
-_REQUIREMENT = re.compile(r"([\w.-]+)[^;]*;.*extra == ['\"]([\w-]+)['\"]")
+_REQUIREMENT = re.compile(r"^([\w.-]+)[^;\n]*;.*extra == ['\"](?!test)([\w-]+)['\"]", re.MULTILINE)
 
 MARKS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "wrong": ("✗", "bold red")}
+DIMMED, REMEDIES = {"absent": "dim"}, {"wrong": "yellow"}
 CANNOT = 2
 
 
@@ -69,7 +70,7 @@ def doctor(
     Of keys it only tells whether they are there; nothing is dialled.
     """
     found = examine(os.environ, out)
-    can_perform = all(finding.state != "wrong" for finding in found)
+    can_perform = _can_perform(found)
     if as_json:
         from json import dumps
 
@@ -80,6 +81,10 @@ def doctor(
     else:
         say("\n".join(_plain(found)))
     raise typer.Exit(0 if can_perform else CANNOT)
+
+
+def _can_perform(found: Sequence[Finding]) -> bool:
+    return "wrong" not in {finding.state for finding in found}
 
 
 def verdict(found: Sequence[Finding]) -> str:
@@ -100,23 +105,20 @@ def _plain(found: Sequence[Finding]) -> Iterator[str]:
 
 def _sheet(found: Sequence[Finding]) -> RenderableType:
     from rich.console import Group
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    sheet = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    sheet.add_column()
-    sheet.add_column(no_wrap=True)
-    sheet.add_column(overflow="fold")
+    columns = (Column(), Column(no_wrap=True), Column(overflow="fold"))
+    sheet = Table(*columns, box=None, show_header=False, pad_edge=False, padding=(0, 1))
     for section, findings in groupby(found, lambda finding: finding.section):
         sheet.add_row("", Text(section, "bold"), "")
         for finding in findings:
             mark, style = MARKS[finding.state]
-            told = Text(finding.told, "dim" if finding.state == "absent" else "")
+            told = Text(finding.told, DIMMED.get(finding.state, ""))
             if finding.remedy:
-                told.append(f"\n{finding.remedy}", "yellow" if finding.state == "wrong" else "dim italic")
+                told.append(f"\n{finding.remedy}", REMEDIES.get(finding.state, "dim italic"))
             sheet.add_row(Text(mark, style), Text(finding.name), told)
-    ready = all(finding.state != "wrong" for finding in found)
-    return Group(sheet, Text(""), Text(verdict(found), "bold green" if ready else "bold red"))
+    return Group(sheet, Text(""), Text(verdict(found), "bold green" if _can_perform(found) else "bold red"))
 
 
 # ---- what is looked at
@@ -167,10 +169,9 @@ def _place(place: protocol.Endpoint, environment: Mapping[str, str]) -> Finding:
         missing.append(place.key_env[0])
     else:
         told.append(f"{place.key_env[0]} is not set, and need not be")
-    if not missing:
-        return Finding("endpoints", place.name, "; ".join(told))
-    told.append(" and ".join(missing) + (" are not set" if len(missing) > 1 else " is not set"))
-    return Finding("endpoints", place.name, "; ".join(told), "absent")
+    if missing:
+        told.append(" and ".join(missing) + (" are not set" if len(missing) > 1 else " is not set"))
+    return Finding("endpoints", place.name, "; ".join(told), "absent" if missing else "ok")
 
 
 def _address_of(place: protocol.Endpoint, environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
@@ -223,10 +224,11 @@ def _models(environment: Mapping[str, str], today: date) -> Iterator[Finding]:
         ("a scene that names no model", scene.DEFAULT_MODEL),
         ("a person's words", scene.DEFAULT_TRANSCRIPTION),
     ):
-        end = cost.retirement_of(model)
-        told = f"{model} {end.describe(today)}" if end else f"{model}, whose end is not announced"
-        remedy = f"name another: {end.successor}" if end else ""
-        yield Finding("models", name, told, "absent" if end else "ok", remedy)
+        if end := cost.retirement_of(model):
+            told, remedy = f"{model} {end.describe(today)}", f"name another: {end.successor}"
+            yield Finding("models", name, told, "absent", remedy)
+        else:
+            yield Finding("models", name, f"{model}, whose end is not announced")
     providers = ["openai", *(["azure"] if environment.get("AZURE_OPENAI_ENDPOINT") else [])]
     for provider in providers:
         for models, told in cost.coming_retirements(today, provider):
@@ -250,9 +252,8 @@ def _devices() -> Iterator[Finding]:
 def _extras() -> Iterator[Finding]:
     """Yield what pyproject calls extras, and whether all of each is installed; those of developers are left out."""
     wanted: dict[str, dict[str, str]] = defaultdict(dict)
-    for found in map(_REQUIREMENT.match, metadata.requires(DISTRIBUTION) or ()):
-        if found and not found[2].startswith("test"):
-            wanted[found[2]][found[1]] = _version(found[1])
+    for name, extra in _REQUIREMENT.findall("\n".join(metadata.requires(DISTRIBUTION) or ())):
+        wanted[extra][name] = _version(name)
     for extra, versions in wanted.items():
         told = ", ".join(f"{name} {version or 'is not installed'}" for name, version in versions.items())
         lacks: tuple[State, str] = ("absent", f"pip install '{DISTRIBUTION}[{extra}]'")
@@ -289,10 +290,10 @@ def _descriptors() -> Finding:
     except ImportError:  # Windows has no such limit
         return Finding("limits", "file descriptors", "any number", "ok")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    soft, hard = (sys.maxsize if limit == resource.RLIM_INFINITY else limit for limit in limits)
-    told = " of at most ".join(f"{limit:,}" if limit < sys.maxsize else "any number" for limit in (soft, hard))
-    lacks: tuple[State, str] = ("wrong", "raise the limit: ulimit -n 1024")
-    return Finding("limits", "file descriptors", told, *(lacks if hard < FEWEST_DESCRIPTORS else ()))
+    told = " of at most ".join("any number" if limit == resource.RLIM_INFINITY else f"{limit:,}" for limit in limits)
+    if limits[1] in range(FEWEST_DESCRIPTORS):
+        return Finding("limits", "file descriptors", told, "wrong", "raise the limit: ulimit -n 1024")
+    return Finding("limits", "file descriptors", told)
 
 
 def _writable(out: Path, near: Path) -> Finding:
@@ -314,7 +315,6 @@ def _settings(environment: Mapping[str, str]) -> Finding:
     except UsageError as error:
         return Finding("settings", "settings.toml", error.problem, "wrong", error.hint)
     file = settings_file(environment)
-    told = f"there is no {file or 'home folder'}: all by default"
     if file and file.exists():
-        told = f"{file}: allow_tools = {str(allowed).lower()}"
-    return Finding("settings", "settings.toml", told)
+        return Finding("settings", "settings.toml", f"{file}: allow_tools = {str(allowed).lower()}")
+    return Finding("settings", "settings.toml", f"there is no {file or 'home folder'}: all by default")

@@ -21,14 +21,14 @@ def fmt(
     from tau_stage.cli.scene_files import changes, rewrite
 
     write = scene.as_script if notation == "script" else scene.as_lines
-    changed = False
-    for path, old, new in changes(scenes, lambda document, loaded: write(document, tuple(loaded.players))):
+    changed = changes(scenes, lambda document, loaded: write(document, tuple(loaded.players)))
+    for path, old, new in changed:
         if old == new:
             say(f"unchanged {path}")
-            continue
-        changed = True
-        if not check:
+        elif check:
+            say(f"would change {path}: to {notation}")
+        else:
             rewrite(path, new)
-        say(f"{'would change' if check else 'changed'} {path}: to {notation}")
-    if check and changed:
+            say(f"changed {path}: to {notation}")
+    if check and any(old != new for _, old, new in changed):
         raise typer.Exit(1)

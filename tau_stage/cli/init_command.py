@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +34,7 @@ def init(
     """
     files = {folder / name: file.read_bytes() for name, file in _files().items()}
     files[folder / SCHEMA] = scene.scene_schema().encode()
-    there = [path for path in files if path.exists() or path.is_symlink()]
+    there = [*filter(os.path.lexists, files)]
     if there:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise UsageError(f"{there[0]}{more} would be overwritten", "choose a new folder: tau-stage init DIR")
@@ -48,6 +49,5 @@ def init(
 
 def _files() -> dict[str, Path]:
     """Return the template's files, by their paths in a project."""
-    found = sorted(path for path in TEMPLATE.rglob("*") if path.is_file())
-    names = {path.relative_to(TEMPLATE).as_posix(): path for path in found}
+    names = {path.relative_to(TEMPLATE).as_posix(): path for path in sorted(filter(Path.is_file, TEMPLATE.rglob("*")))}
     return {NAMED.get(name, name): path for name, path in names.items()}

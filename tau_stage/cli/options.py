@@ -22,7 +22,14 @@ from tau_stage.errors import UsageError
 Live = Annotated[bool, typer.Option("--live", help="Never fall back to the understudy.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print each take as one line of JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the path of each take only.")]
-AllowTools = Annotated[bool, typer.Option("--allow-tools", help="Let the scene's tools run the programs they name.")]
+AllowTools = Annotated[
+    bool,
+    typer.Option(
+        "--allow-tools",
+        callback=lambda wanted: wanted or read_settings().allow_tools,
+        help="Let the scene's tools run the programs they name.",
+    ),
+]
 StandIn = Annotated[bool, typer.Option("--stand-in", help="Play the recordings of people, though they may be there.")]
 Aloud = Annotated[
     bool | None,
@@ -60,14 +67,11 @@ class Verb(TyperCommand):
     """Takes no option for the value of another (``--record --quiet`` names no folder), and shows its usage plainly."""
 
     def parse_args(self, ctx: object, args: list[str]) -> list[str]:
-        """Parse the words after the verb.
-
-        Raises:
-            BadParameter: An option stands where the value of another is due.
-        """
+        """Parse the words after the verb."""
         options = {name: option for option in self.params for name in option.opts if name.startswith("-")}
+        wanting = {name for name, option in options.items() if not getattr(option, "is_flag", False)}
         for name, following in pairwise(args):
-            if name in options and following in options and not getattr(options[name], "is_flag", False):
+            if name in wanting and following in options:
                 raise typer.BadParameter(f"{name} needs a value, and {following} is an option.")
         return super().parse_args(ctx, args)  # type: ignore[arg-type]
 
@@ -78,18 +82,14 @@ class Verb(TyperCommand):
 
 
 def _usage(piece: re.Match[str]) -> str:
-    opened, name, inside, _, behind = (part or "" for part in piece.groups())
+    opened, name, inside, _, behind = piece.groups("")
     several = inside or behind
     return f"[{name}{several}]" if opened == "[" else f"{name}{several}"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a user has settled once and for all.
-
-    Attributes:
-        allow_tools: Whether the tools of scenes that are named on the command line may run programs.
-    """
+    """What a user has settled once and for all: whether the tools of scenes of the command line may run programs."""
 
     allow_tools: bool = False
 
@@ -121,20 +121,14 @@ def _home_of_the_account() -> Path:
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the user's settings; where there is no file, the defaults.
-
-    Raises:
-        UsageError: The file holds something else.
-    """
+    """Read the user's settings; where there is no file, the defaults."""
     import tomllib
 
     from tau_stage.scene import did_you_mean
 
     file = settings_file(os.environ if environment is None else environment)
-    if file is None:
-        return Settings()
     try:
-        found = tomllib.loads(file.read_text("utf-8"))
+        found = tomllib.loads(file.read_text("utf-8")) if file else {}
     except FileNotFoundError:
         return Settings()
     except (OSError, ValueError) as error:
@@ -142,18 +136,15 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     known = tuple(Settings.__dataclass_fields__)
     for name, value in found.items():
         if name not in known:
-            raise UsageError(f"{file}: there is no setting '{name}'", did_you_mean(name, known, "it knows allow_tools"))
+            hint = did_you_mean(name, known, "it knows allow_tools")
+            raise UsageError(f"{file}: there is no setting '{name}'", hint)
         if not isinstance(value, bool):
             raise UsageError(f"{file}: {name} is true or false", f"write {name} = true")
     return Settings(**found)
 
 
 def dollars(budget: str | None) -> Decimal | None:
-    """Read what the command line says that something may cost.
-
-    Raises:
-        UsageError: It is no sum of money.
-    """
+    """Read what the command line says that something may cost."""
     from tau_stage.runs import dollars as read_dollars
 
     try:

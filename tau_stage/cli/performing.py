@@ -99,11 +99,10 @@ async def ask_which(line: LinePlan, options: Sequence[TakeOption]) -> int:
 
 def print_take(delivered: runs.DeliveredTake, *, quiet: bool, as_json: bool, to: TextIO | None = None) -> None:
     """Print what came of a performance, and the command that makes a whole take of one that is not."""
-    to = to or sys.stdout
     warn_of(delivered.problems)
-    _print_take(delivered, to, quiet=quiet, as_json=as_json)
+    _print_take(delivered, to or sys.stdout, quiet=quiet, as_json=as_json)
     take, folder = delivered.take, shlex.quote(str(delivered.folder.path))
-    if any(line.problem for line in take.lines) and take.ended == "incomplete":
+    if take.ended == "incomplete" and any(line.problem for line in take.lines):
         warn(f"perform what failed again: tau-stage retake {folder}")
     if take.ended in runs.STOPPED:
         more = " --budget '$...'" if take.ended == "budget" else ""

@@ -55,8 +55,8 @@ def _chosen(folder: takes.TakeFolder, name: str, number: int) -> takes.Performed
         raise UsageError(f"{folder.path}: there is no line {name!r}", f"lines with several takes: {known}")
     numbers = [other.take for other in line.takes if other.file]
     if number not in numbers:
-        there = ", ".join(map(str, numbers))
-        hint = f"its takes are {there}" if there else f"retake it: tau-stage retake {folder.path} {name} --takes 3"
+        hint = f"retake it: tau-stage retake {folder.path} {name} --takes 3"
+        hint = f"its takes are {', '.join(map(str, numbers))}" if numbers else hint
         raise UsageError(f"{folder.path}: line {name} has no take {number} that can be heard", hint)
     return line
 

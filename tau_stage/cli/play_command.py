@@ -41,11 +41,13 @@ def play(
 
 def _chosen(folder: takes.TakeFolder, told: takes.Take, line: str | None) -> list[takes.Performed]:
     """Return the lines that are wanted; without a name, all that sound."""
+    lines = {each.id: each for each in told.lines}
+    if line in lines:
+        return [lines[line]]
     if line is not None:
-        if found := [each for each in told.lines if each.id == line]:
-            return found
-        known = ", ".join(each.id for each in told.lines) or "none at all"
-        raise UsageError(f"{folder.path}: there is no line {line!r}", f"its lines are {known}")
+        raise UsageError(
+            f"{folder.path}: there is no line {line!r}", f"its lines are {', '.join(lines) or 'none at all'}"
+        )
     if found := [each for each in told.lines if each.file is not None]:
         return found
     raise UsageError(f"{folder.path}: no line of this take sounds", f"it ended as {told.ended}: {told.problem}")

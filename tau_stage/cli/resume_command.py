@@ -34,7 +34,7 @@ def resume(
 
     Lines that are finished are neither performed nor paid again; a line that was cut is performed again.
     """
-    from tau_stage.cli.options import dollars, read_settings
+    from tau_stage.cli.options import dollars
     from tau_stage.cli.performing import perform_jobs
 
     folder, journal = runs.open_take(take)
@@ -43,7 +43,7 @@ def resume(
     options = runs.RunOptions(
         endpoint=endpoint,
         live=live,
-        allow_tools=allow_tools or read_settings().allow_tools,
+        allow_tools=allow_tools,
         stand_in=stand_in,
         aloud=False if aloud is None and stand_in else aloud,
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tau_stage import runs
-from tau_stage.cli.options import AllowTools, Anyway, AsJson, Elsewhere, Live, Quiet, TakePath, read_settings
+from tau_stage.cli.options import AllowTools, Anyway, AsJson, Elsewhere, Live, Quiet, TakePath
 
 
 def retake(
@@ -41,5 +41,5 @@ def retake(
 
     wanted = Retake(lines=tuple(lines or ()), direction=direction, takes=takes, through=through)
     job = runs.retake_job(take, wanted, anyway=anyway)
-    options = runs.RunOptions(endpoint=endpoint, live=live, allow_tools=allow_tools or read_settings().allow_tools)
+    options = runs.RunOptions(endpoint=endpoint, live=live, allow_tools=allow_tools)
     perform_jobs([job], options, out=out or runs.former_home(job), quiet=quiet, as_json=as_json)

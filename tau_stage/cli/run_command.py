@@ -63,7 +63,7 @@ def run(
 
     A take is a folder with lines, stems, take.json, cost.json and a journal; its path is printed last.
     """
-    from tau_stage.cli.options import dollars, read_settings
+    from tau_stage.cli.options import dollars
     from tau_stage.cli.performing import perform_jobs
     from tau_stage.cli.resume_command import finish_take
     from tau_stage.cli.scene_files import load_plans
@@ -72,7 +72,7 @@ def run(
     options = runs.RunOptions(
         endpoint=endpoint,
         live=live,
-        allow_tools=allow_tools or read_settings().allow_tools,
+        allow_tools=allow_tools,
         stand_in=stand_in or replay is not None,
         record=record,
         replay=replay,
@@ -84,8 +84,8 @@ def run(
         finished, wanted = _changed(out, plans, endpoint, through=through)
     elif resume:
         finished, wanted = runs.find_takes(out, plans, endpoint=endpoint, live=live)
-    if aloud is None and any((stand_in, replay, len(wanted) > 1, jobs > 1)):
-        options = replace(options, aloud=False)
+    if any((options.stand_in, len(wanted) > 1, jobs > 1)):
+        options = replace(options, aloud=bool(aloud))
     runs.check_options([job.plan for job in wanted], options, at_once=jobs)
     before = [finish_take(folder, quiet=quiet, as_json=as_json) for folder in finished]
     if not wanted:

@@ -6,8 +6,10 @@ Only sound ones are rewritten, only where something changes, and never halfway.
 from __future__ import annotations
 
 import shutil
+from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,11 +20,7 @@ Made = TypeVar("Made")
 
 
 def each_scene(paths: Sequence[str], make: Callable[[str], Made]) -> list[Made]:
-    """Make something of each scene file.
-
-    Raises:
-        SceneError: At least one is not sound; the errors of all are in it.
-    """
+    """Make something of each scene file; the errors of all are in the one ``SceneError`` that is raised."""
     made: list[Made] = []
     errors: list[SceneError] = []
     for path in paths:
@@ -45,10 +43,6 @@ def load_plans(
     """Load the plans of scene files, with variables as ``name=value``: of one with a matrix, all its variants.
 
     ``loaded`` is told of each plan, before the next file is read.
-
-    Raises:
-        SceneError: At least one cannot be performed; the errors of all are in it.
-        UsageError: A variable has no name.
     """
     given = named_values(variables)
 
@@ -58,36 +52,23 @@ def load_plans(
             loaded(plan)
         return plans
 
-    return [plan for plans in each_scene(paths, load) for plan in plans]
+    return [*chain.from_iterable(each_scene(paths, load))]
 
 
 def named_values(variables: Sequence[str] | None) -> dict[str, str]:
-    """Read variables as the command line gives them.
-
-    Raises:
-        UsageError: One has no name.
-    """
-    given: dict[str, str] = {}
+    """Read variables as the command line gives them."""
     for text in variables or ():
-        name, equals, value = text.partition("=")
-        if not (name and equals):
+        if text.find("=") < 1:
             raise UsageError(f"--var wants a name and a value, not '{text}'", "write it like --var city=Oslo")
-        given[name] = value
-    return given
+    return dict(text.split("=", 1) for text in variables or ())
 
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Change = tuple[str, str, str]
 """What a file is called, what it holds, and what it is to hold."""
 
 
 def changes(paths: Sequence[str], change: Callable[[Document, Scene], str]) -> list[Change]:
-    """Return what scene files are to hold, as ``change`` makes it of their documents; nothing is written yet.
-
-    Raises:
-        SceneError: At least one is no sound scene; the errors of all are in it.
-    """
+    """Return what scene files are to hold, as ``change`` makes it of their documents; nothing is written yet."""
 
     def rewritten(path: str) -> Change:
         scene = load_scene(path)
@@ -98,19 +79,15 @@ def changes(paths: Sequence[str], change: Callable[[Document, Scene], str]) -> l
 
 
 def rewrite(path: str, text: str) -> None:
-    """Replace a scene file's text: beside it first, then renamed; its mode stays, and so does a byte order mark.
-
-    Raises:
-        TakeError: It cannot be written; then it is as it was.
-    """
+    """Replace a scene file's text: beside it first, then renamed; its mode stays, and so does a byte order mark."""
     from tau_stage.take import clear_drafts, draft_beside, guarded
 
     file = Path(path).resolve()
     with guarded(file, "make room, or make it a file that you may write"):
-        mark = _BYTE_ORDER_MARK if file.read_bytes().startswith(_BYTE_ORDER_MARK) else b""
+        has_mark = file.read_bytes().startswith(BOM_UTF8)
         clear_drafts(file.parent)
         with draft_beside(file) as (number, draft):
             with open(number, "wb", closefd=False) as text_file:
-                text_file.write(mark + text.encode("utf-8"))
+                text_file.write(text.encode("utf-8-sig" if has_mark else "utf-8"))
             shutil.copymode(file, draft)
             draft.replace(file)

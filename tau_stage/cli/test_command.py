@@ -97,7 +97,7 @@ def check_scenes(
     import shutil
     from itertools import chain
 
-    from tau_stage.cli.options import dollars, read_settings
+    from tau_stage.cli.options import dollars
     from tau_stage.cli.scene_files import named_values
 
     live = live or endpoint is not None
@@ -110,7 +110,7 @@ def check_scenes(
         repeat=repeat,
         update=update,
         recognise=check,
-        allow_tools=allow_tools or read_settings().allow_tools,
+        allow_tools=allow_tools,
         keep=out is not None,
         out=out or suite.TAKES,
     )
