@@ -15,28 +15,8 @@ import pybase64
 from pydantic_core import from_json
 
 from tau_stage.audio import RATE
-from tau_stage.cassette.clips import (
-    DELTAS,
-    FOLDER,
-    RECORD_AGAIN,
-    ClipBuilder,
-    ClipWriter,
-    Event,
-    replace_audio,
-)
-from tau_stage.cassette.format import (
-    MANIFEST,
-    REFUSAL,
-    CassetteEvent,
-    Kind,
-    Manifest,
-    PlayerTrack,
-    format_manifest,
-    load_cassette,
-    spare_files,
-    verify_cassette,
-    write_events,
-)
+from tau_stage.cassette import clips
+from tau_stage.cassette import format as layout
 from tau_stage.cassette.redaction import Redactor
 from tau_stage.errors import CassetteError, ConnectFailed, SessionClosed, SessionError, TakeError, Timeout, os_reason
 from tau_stage.protocol import parse_object
@@ -65,10 +45,10 @@ class Recorder:
         self._final = final
         self._folder = folder
         self.redactors = {player.name: Redactor(slug(player.name), secrets) for player in plan.models}
-        self._entries: list[CassetteEvent] = []
+        self._entries: list[layout.CassetteEvent] = []
         self._began: float | None = None
         self._sockets: dict[str, int] = {}
-        self.scratch = ClipWriter(folder)
+        self.scratch = clips.ClipWriter(folder)
         self.is_complete = self.is_whole = False
 
     @property
@@ -111,43 +91,44 @@ class Recorder:
             finally:
                 recorded.end()
 
-    def _refusal(self, player: str, error: SessionError) -> Event:
+    def _refusal(self, player: str, error: SessionError) -> clips.Event:
         if isinstance(error, Timeout):
             return {"what": error.what, "waited_s": error.waited_s}
         strike = self.redactors[player].text
         if not isinstance(error, ConnectFailed):
             return {"reason": strike(error.what_happened())}
-        facts = {name: fact for name in REFUSAL if (fact := getattr(error, name)) is not None}
+        facts = {name: fact for name in layout.REFUSAL if (fact := getattr(error, name)) is not None}
         return facts | {"reason": strike(error.reason)}
 
-    def note(self, player: str, socket: int, kind: Kind, body: Event) -> CassetteEvent:
+    def note(self, player: str, socket: int, kind: layout.Kind, body: clips.Event) -> layout.CassetteEvent:
         """Note that something happened."""
         now = anyio.current_time()
         self._began = now if self._began is None else self._began
-        entry = CassetteEvent(len(self._entries) + 1, round((now - self._began) * 1000), player, socket, kind, body)
+        at_ms = round((now - self._began) * 1000)
+        entry = layout.CassetteEvent(len(self._entries) + 1, at_ms, player, socket, kind, body)
         self._entries.append(entry)
         return entry
 
-    def forget(self, entry: CassetteEvent) -> None:
+    def forget(self, entry: layout.CassetteEvent) -> None:
         """Forget it: it did not happen after all, as nothing was sent."""
         self._entries.remove(entry)
 
     def _write(self, take: Take) -> None:
         for number, entry in enumerate(self._entries, 1):
             entry.number = number
-        (self._folder / FOLDER).mkdir()
-        self.scratch.deliver(self._folder / FOLDER)
+        (self._folder / clips.FOLDER).mkdir()
+        self.scratch.deliver(self._folder / clips.FOLDER)
         tracks = {}
         for player in self._plan.models:
             place, file = self._inner.provider_of(player), f"{slug(player.name)}.jsonl"
             own = (entry for entry in self._entries if entry.player == player.name)
-            events, hashed = write_events(self._folder, file, own)
+            events, hashed = layout.write_events(self._folder, file, own)
             facts = {"endpoint": _public(place.name), "dialect": place.dialect.name, "events": events}
-            tracks[player.name] = PlayerTrack.model_validate({"file": file, **facts, "sha256": hashed})
+            tracks[player.name] = layout.PlayerTrack.model_validate({"file": file, **facts, "sha256": hashed})
         lines = {str(line.number): line.id for line in take.lines}
         facts = {"title": self._plan.title, "slug": self._plan.slug, "recording": _id_of(self._folder), "lines": lines}
-        manifest = Manifest(tau_stage=__version__, players=tracks, **facts)
-        (self._folder / MANIFEST).write_text(format_manifest(manifest), "utf-8")
+        manifest = layout.Manifest(tau_stage=__version__, players=tracks, **facts)
+        (self._folder / layout.MANIFEST).write_text(layout.format_manifest(manifest), "utf-8")
 
 
 class RecordedTransport:
@@ -160,12 +141,12 @@ class RecordedTransport:
         self._heard_rate = heard_rate
         self._redactor = recorder.redactors[player]
         self._hung_up = False
-        self._fed = ClipBuilder()
-        self._spoken: dict[tuple[str, ...], ClipBuilder] = {}
+        self._fed = clips.ClipBuilder()
+        self._spoken: dict[tuple[str, ...], clips.ClipBuilder] = {}
 
     async def send(self, frame: bytes) -> None:
         """Send one frame."""
-        event: Event = from_json(frame)
+        event: clips.Event = from_json(frame)
         entry = self._note("ask", self._redactor.redact_sent(self._sent(event)))
         try:
             await self._inner.send(frame)
@@ -205,28 +186,28 @@ class RecordedTransport:
         for place in list(self._spoken):
             self._recorder.scratch.keep_clip(self._spoken.pop(place), RATE)
 
-    def _sent(self, event: Event) -> Event:
+    def _sent(self, event: clips.Event) -> clips.Event:
         if event.get("type") != "input_audio_buffer.append":
             self._end_fed()
-            return replace_audio(event, lambda coded: self._recorder.scratch.keep_whole(coded, self._heard_rate), str)
+            return clips.replace_audio(event, partial(self._recorder.scratch.keep_whole, rate=self._heard_rate), str)
         if len(self._fed.data) > LONGEST_CLIP:
             self._end_fed()
-        return replace_audio(event, lambda coded: self._fed.add(pybase64.b64decode(coded)), str)
+        return clips.replace_audio(event, lambda coded: self._fed.add(pybase64.b64decode(coded)), str)
 
     def _end_fed(self) -> None:
         if self._fed.refs:
             self._recorder.scratch.keep_clip(self._fed, self._heard_rate)
-            self._fed = ClipBuilder()
+            self._fed = clips.ClipBuilder()
 
-    def _received(self, event: Event) -> Event:
+    def _received(self, event: clips.Event) -> clips.Event:
         kind = str(event.get("type"))
         place = tuple(str(event.get(key, "")) for key in ("response_id", "item_id", "content_index"))
-        if kind in DELTAS:
-            clip = self._spoken.setdefault(place, ClipBuilder())
-            return replace_audio(event, lambda coded: clip.add(pybase64.b64decode(coded)), str)
+        if kind in clips.DELTAS:
+            clip = self._spoken.setdefault(place, clips.ClipBuilder())
+            return clips.replace_audio(event, lambda coded: clip.add(pybase64.b64decode(coded)), str)
         if kind.endswith("audio.done") and place in self._spoken:
             self._recorder.scratch.keep_clip(self._spoken.pop(place), RATE)
-        return replace_audio(event, lambda coded: self._recorder.scratch.keep_whole(coded, RATE), str)
+        return clips.replace_audio(event, lambda coded: self._recorder.scratch.keep_whole(coded, RATE), str)
 
 
 @contextmanager
@@ -285,18 +266,18 @@ def _id_of(recording: Path) -> str:
 def _is_of(cassette: Path, recording: Path) -> bool:
     """Tell whether a cassette is there, and came of a recording."""
     try:
-        return load_cassette(cassette).manifest.recording == _id_of(recording)
+        return layout.load_cassette(cassette).manifest.recording == _id_of(recording)
     except CassetteError:
         return False
 
 
 def _written_at(cassette: Path) -> int:
-    manifest = cassette / MANIFEST
+    manifest = cassette / layout.MANIFEST
     return manifest.stat().st_mtime_ns if manifest.exists() else 0
 
 
 def _refuse_other(final: Path) -> None:
-    if final.is_symlink() or (final.exists() and not (final / MANIFEST).is_file()):
+    if final.is_symlink() or (final.exists() and not (final / layout.MANIFEST).is_file()):
         raise CassetteError(str(final), "something else lies where the cassette would go", "choose another --record")
 
 
@@ -309,7 +290,7 @@ def unfinished_in(folder: Path) -> list[Path]:
 def is_whole(path: Path) -> bool:
     """Tell whether a cassette can be replayed to its end."""
     try:
-        verify_cassette(path)
+        layout.verify_cassette(path)
     except CassetteError:
         return False
     return True
@@ -333,32 +314,35 @@ def put_in_place(new: Path, final: Path) -> None:
         problem = f"the new cassette cannot take this place: {reason}"
         raise CassetteError(str(final), problem, f"it is whole: move {new} to {final}") from None
     with suppress(OSError):  # the new one stands; what is left over does no harm
-        for file in (*spare_files(load_cassette(final)), *final.glob(f"{PREFIX}*")):
+        for file in (*layout.spare_files(layout.load_cassette(final)), *final.glob(f"{PREFIX}*")):
             file.unlink()
     shutil.rmtree(new, ignore_errors=True)
 
 
 def _bring(new: Path, final: Path) -> None:
-    manifest = load_cassette(new).manifest
-    (final / FOLDER).mkdir(exist_ok=True)
-    for clip in sorted((new / FOLDER).iterdir()):
-        _copy(clip, final / FOLDER / clip.name)
+    manifest = layout.load_cassette(new).manifest
+    (final / clips.FOLDER).mkdir(exist_ok=True)
+    for clip in sorted((new / clips.FOLDER).iterdir()):
+        _copy(clip, final / clips.FOLDER / clip.name)
     aside = {
         name: track.model_copy(update={"file": f"{Path(track.file).stem}-{track.sha256[:12]}.jsonl"})
         for name, track in manifest.players.items()
     }
     for name, track in manifest.players.items():
         _copy(new / track.file, final / aside[name].file)
-    write_whole({final / MANIFEST: format_manifest(manifest.model_copy(update={"players": aside}))}, RECORD_AGAIN)
+    write_whole(
+        {final / layout.MANIFEST: layout.format_manifest(manifest.model_copy(update={"players": aside}))},
+        clips.RECORD_AGAIN,
+    )
     for track in manifest.players.values():
         _copy(new / track.file, final / track.file)
-    write_whole({final / MANIFEST: format_manifest(manifest)}, RECORD_AGAIN)
+    write_whole({final / layout.MANIFEST: layout.format_manifest(manifest)}, clips.RECORD_AGAIN)
 
 
 def _copy(file: Path, to: Path) -> None:
     data = file.read_bytes()
     if not (to.is_file() and to.read_bytes() == data):
-        write_whole({to: data}, RECORD_AGAIN)
+        write_whole({to: data}, clips.RECORD_AGAIN)
 
 
 def _public(name: str) -> str:

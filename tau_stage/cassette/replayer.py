@@ -28,16 +28,8 @@ import anyio.lowlevel
 import pybase64
 from pydantic_core import from_json, to_json
 
+from tau_stage.cassette import event_diff
 from tau_stage.cassette.clips import RECORD_AGAIN, Event, replace_audio
-from tau_stage.cassette.event_diff import (
-    SentAudio,
-    changed_ids,
-    describe_event,
-    first_difference,
-    is_counterpart,
-    line_of,
-    replace_ids,
-)
 from tau_stage.cassette.format import MANIFEST, REFUSAL, Cassette, CassetteEvent, load_cassette
 from tau_stage.errors import CassetteDiffers, CassetteError, ConnectFailed, SessionClosed, Timeout
 from tau_stage.protocol import Endpoint, endpoint
@@ -160,18 +152,19 @@ class Replay:
     def differing(self, player: str, asked: list[CassetteEvent], now: Event) -> CassetteDiffers:
         """Tell how an event differs from what was recorded."""
         lines = self.cassette.manifest.lines
-        akin = next((entry.body for entry in asked if is_counterpart(entry.body, now)), None)
-        found = first_difference(akin, now, self.cassette.clips.is_same) if akin else None
+        akin = next((entry.body for entry in asked if event_diff.is_counterpart(entry.body, now)), None)
+        found = event_diff.first_difference(akin, now, self.cassette.clips.is_same) if akin else None
         if akin and found:
-            return self._difference(player, line_of(akin, lines), found.field, *found.shown())
+            return self._difference(player, event_diff.line_of(akin, lines), found.field, *found.shown())
         first = asked[0].body if asked else None
-        line = line_of(first, lines) if first else ""
-        return self._difference(player, line, "conversation", describe_event(first, lines), describe_event(now, {}))
+        line = event_diff.line_of(first, lines) if first else ""
+        recorded, sent = event_diff.describe_event(first, lines), event_diff.describe_event(now, {})
+        return self._difference(player, line, "conversation", recorded, sent)
 
     def _missing(self, entry: CassetteEvent) -> CassetteDiffers:
         lines = self.cassette.manifest.lines
-        told = "that it opens" if entry.kind == "dial" else describe_event(entry.body, lines)
-        return self._difference(entry.player, line_of(entry.body, lines), "conversation", told, "nothing")
+        told = "that it opens" if entry.kind == "dial" else event_diff.describe_event(entry.body, lines)
+        return self._difference(entry.player, event_diff.line_of(entry.body, lines), "conversation", told, "nothing")
 
     def _difference(self, player: str, line: str, field: str, recorded: str, now: str) -> CassetteDiffers:
         return CassetteDiffers(str(self.cassette.path), player, line, field, recorded, now)
@@ -187,7 +180,7 @@ class Replay:
         if not entries or entries[0].kind != "dial":
             await self.diverge(self._difference(player.name, "", "opening", f"{number - 1}", f"{number}"))
         dialled, *rest = entries
-        if found := first_difference(dialled.body, {"model": player.model}, self.cassette.clips.is_same):
+        if found := event_diff.first_difference(dialled.body, {"model": player.model}, self.cassette.clips.is_same):
             await self.diverge(self._difference(player.name, "", "model", *found.shown()))
         await self.wait_turn(dialled)
         self.happened(dialled)
@@ -238,8 +231,12 @@ class ReplayedTransport:
     async def send(self, frame: bytes) -> None:
         """Send one frame; a ``CassetteDiffers`` tells that it is not what was sent when it was recorded."""
         self.check()
-        now = replace_audio(from_json(frame), lambda coded: SentAudio(pybase64.b64decode(coded)), str)
-        same = (entry for entry in self._to_send if first_difference(entry.body, now, self._clips.is_same) is None)
+        now = replace_audio(from_json(frame), lambda coded: event_diff.SentAudio(pybase64.b64decode(coded)), str)
+        same = (
+            entry
+            for entry in self._to_send
+            if event_diff.first_difference(entry.body, now, self._clips.is_same) is None
+        )
         entry = next(same, None)
         if entry is None:
             await self._replay.diverge(self._replay.differing(self._player, self._to_send, now))
@@ -248,7 +245,7 @@ class ReplayedTransport:
         if not is_next:
             self._hasty.add(entry.number)
         self._to_send.remove(entry)
-        self._names.update(changed_ids(entry.body, now))
+        self._names.update(event_diff.changed_ids(entry.body, now))
         try:
             if is_next:
                 await self._replay.wait_turn(entry, self)
@@ -274,7 +271,7 @@ class ReplayedTransport:
             self.check()
         if entry.kind == "raw":
             return str(entry.body.get("frame")).encode()
-        event = replace_ids(entry.body, self._names) if self._names else entry.body
+        event = event_diff.replace_ids(entry.body, self._names) if self._names else entry.body
         return to_json(replace_audio(event, lambda ref: pybase64.b64encode(self._clips.bytes_of(ref)).decode(), dict))
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:

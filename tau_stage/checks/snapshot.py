@@ -16,23 +16,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from tau_stage import take as takes
 from tau_stage.checks.metrics import COMPARED, Metrics, TakeMetrics, measure
 from tau_stage.checks.voice_print import VoicePrint, average_print
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, is_lfs_pointer, os_reason
 from tau_stage.protocol import UNDERSTUDY
 from tau_stage.scene import SOUNDS, Deliver, did_you_mean, identity, listed, resolve_path
-from tau_stage.take import (
-    Asked,
-    Performed,
-    Playing,
-    Take,
-    TakeFolder,
-    audio_of,
-    guarded,
-    heard_by,
-    parse_document,
-    read_beginning,
-)
 
 MISSING = "missing"
 DELIVERED: Mapping[str, Any] = Deliver().model_dump(mode="json") | {"pan": {}}
@@ -59,7 +48,7 @@ class CallSnapshot(_Part):
     arguments: Any
 
 
-class LineSnapshot(Asked):
+class LineSnapshot(takes.Asked):
     """A line; see ``Metrics`` for what is measured."""
 
     said: str
@@ -110,7 +99,7 @@ class Snapshot(_Part):
         return {name: found for name in prints if (found := average_print(prints[name]))}
 
 
-def take_snapshot(take: Take, measures: TakeMetrics, resolved: str, files: Mapping[str, str]) -> Snapshot:
+def take_snapshot(take: takes.Take, measures: TakeMetrics, resolved: str, files: Mapping[str, str]) -> Snapshot:
     """Make a snapshot of a take.
 
     A retake tells neither who would hear its lines nor what they would cost, as only some were performed: who hears
@@ -144,7 +133,7 @@ def take_snapshot(take: Take, measures: TakeMetrics, resolved: str, files: Mappi
     )
 
 
-def _cast(player: Playing, planned: Mapping[str, object]) -> PlayerSnapshot:
+def _cast(player: takes.Playing, planned: Mapping[str, object]) -> PlayerSnapshot:
     facts = {"voice": player.voice, "model": player.model, "speed": planned["speed"], "told": planned["instructions"]}
     return PlayerSnapshot.model_validate(facts)
 
@@ -187,13 +176,14 @@ def _json(value: object, indent: str = "", *, levels: int) -> str:
 
 def parse_snapshot(text: str, path: Path) -> Snapshot:
     """Read a snapshot from the text of its file; a ``TakeError`` tells that it is none, or a newer tau-stage's."""
-    return parse_document(Snapshot, text, path, "snapshot", "restore it from version control, or accept a take again")
+    remedy = "restore it from version control, or accept a take again"
+    return takes.parse_document(Snapshot, text, path, "snapshot", remedy)
 
 
 def _line_snapshot(
-    line: Performed, metrics: Metrics, planned: Mapping[str, Any], *, is_retake: bool, is_understudied: bool
+    line: takes.Performed, metrics: Metrics, planned: Mapping[str, Any], *, is_retake: bool, is_understudied: bool
 ) -> LineSnapshot:
-    heard: Sequence[str] = heard_by(line.hearers)
+    heard: Sequence[str] = takes.heard_by(line.hearers)
     if is_retake:
         metrics, heard = replace(metrics, cost=None), heard or planned.get("hearers", ())
     if is_retake or is_understudied:
@@ -217,7 +207,7 @@ def _arguments(text: str) -> object:
         return text
 
 
-def _effects(take: Take) -> Iterator[tuple[str, SoundSnapshot]]:
+def _effects(take: takes.Take) -> Iterator[tuple[str, SoundSnapshot]]:
     """Yield sounds by their file, and which time it is played: numbers of their own would change with every new one."""
     played = Counter[str]()
     written = [line for line in take.lines if not of_cue(line.id)]
@@ -228,7 +218,7 @@ def _effects(take: Take) -> Iterator[tuple[str, SoundSnapshot]]:
         name = sound.source if played[sound.source] == 1 else f"{sound.source} {played[sound.source]}"
         before = bisect_right(begins, (sound.offset_samples, len(written)))
         after = written[latest[before - 1]].id if before else ""
-        heard = heard_by(sound.hearers)
+        heard = takes.heard_by(sound.hearers)
         yield name, SoundSnapshot(file=sound.source, gain_db=sound.gain_db, after=after, heard_by=heard)
 
 
@@ -242,7 +232,7 @@ def of_cue(name: str) -> str:
     return found[1] if found else ""
 
 
-def sound_ids(take: Take) -> dict[str, str]:
+def sound_ids(take: takes.Take) -> dict[str, str]:
     """Return the ids that the scene knows sounds by, by the names that snapshots know them by."""
     return dict(zip(dict(_effects(take)), (sound.id for sound in take.sounds), strict=True))
 
@@ -285,11 +275,11 @@ def read_snapshot(path: Path) -> Snapshot | None:
 def write_snapshot(path: Path, snapshot: Snapshot) -> bool:
     """Write a snapshot, whole or not at all, and tell whether it changed; a ``TakeError`` tells that it cannot be."""
     text = format_snapshot(snapshot)
-    with guarded(path, "choose a scene in a folder that can be written to"):
+    with takes.guarded(path, "choose a scene in a folder that can be written to"):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.read_bytes() == text.encode():
             return False
-    TakeFolder(path.parent).write(path.name, text)
+    takes.TakeFolder(path.parent).write(path.name, text)
     return True
 
 
@@ -320,12 +310,12 @@ def _own_files(scene: str, part: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"{folder.rstrip('/')}/{name}" for name in found)
 
 
-def measure_folder(folder: TakeFolder, take: Take) -> TakeMetrics:
+def measure_folder(folder: takes.TakeFolder, take: takes.Take) -> TakeMetrics:
     """Measure a take in its folder; a sound that is missing or broken is told with its line."""
-    return measure(take, lambda line: audio_of(folder, line))
+    return measure(take, lambda line: takes.audio_of(folder, line))
 
 
-def snapshot_of(folder: TakeFolder, take: Take) -> Snapshot:
+def snapshot_of(folder: takes.TakeFolder, take: takes.Take) -> Snapshot:
     """Make a snapshot of a take in its folder, of the plan that it was performed from.
 
     Raises:
@@ -340,6 +330,6 @@ def snapshot_of(folder: TakeFolder, take: Take) -> Snapshot:
         raise TakeError(str(folder.journal), "is missing", "accept a take that has its journal")
     scene = take.scene
     cassette = Path(scene.path).parent / "cassettes" / identity(scene.path, scene.variant)
-    resolved = read_beginning(folder.journal).resolved
+    resolved = takes.read_beginning(folder.journal).resolved
     snapshot = take_snapshot(take, measures, resolved, sound_files(scene.path, resolved))
     return snapshot.model_copy(update={"cassette": cassette.exists()})

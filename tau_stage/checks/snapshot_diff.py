@@ -9,18 +9,9 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 
+from tau_stage.checks import snapshot as snapshots
 from tau_stage.checks.expectations import names_or_nobody
 from tau_stage.checks.metrics import COMPARED, FROM_SOUND, LIMITS, Limit, TakeMetrics
-from tau_stage.checks.snapshot import (
-    DELIVERED,
-    MISSING,
-    LineSnapshot,
-    PlayerSnapshot,
-    Snapshot,
-    SoundSnapshot,
-    of_cue,
-    sound_ids,
-)
 from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.checks.voice_print import voice_distance
 from tau_stage.scene import LinePlan, Location, Plan, automatic_id, locate
@@ -44,18 +35,18 @@ Pairs = dict[str, str]
 
 
 def compare_snapshot(
-    snapshot: Snapshot, plan: Plan, take: Take, measures: TakeMetrics, now: Snapshot
+    snapshot: snapshots.Snapshot, plan: Plan, take: Take, measures: TakeMetrics, now: snapshots.Snapshot
 ) -> Iterator[Verdict]:
     """Yield a verdict for each fact of a snapshot, and for each line, sound and cue that it lacks."""
-    return _SnapshotPair(snapshot, now, plan, measures, sound_ids(take)).verdicts()
+    return _SnapshotPair(snapshot, now, plan, measures, snapshots.sound_ids(take)).verdicts()
 
 
 @dataclass(frozen=True)
 class _SnapshotPair:
     """Compares a snapshot with one of now, each thing at its place in the plan's scene."""
 
-    old: Snapshot
-    new: Snapshot
+    old: snapshots.Snapshot
+    new: snapshots.Snapshot
     plan: Plan
     measures: TakeMetrics
     sound_ids: Mapping[str, str]
@@ -81,7 +72,9 @@ class _SnapshotPair:
         yield from map(self.file, {**old.files, **new.files})
         yield from map(self.delivered, {**old.deliver, **new.deliver})
 
-    def player(self, name: str, old: PlayerSnapshot | None, new: PlayerSnapshot | None) -> Iterator[Verdict]:
+    def player(
+        self, name: str, old: snapshots.PlayerSnapshot | None, new: snapshots.PlayerSnapshot | None
+    ) -> Iterator[Verdict]:
         lines = (self.new if new else self.old).lines
         own = tuple(each for each, line in lines.items() if line.player == name)
         subject = VerdictSubject("player", name, own, "snapshot")
@@ -117,7 +110,7 @@ class _SnapshotPair:
     def missing(self, name: str) -> Verdict:
         """Place a line that is gone where it was: after the last one before it that is still there."""
         line, names = self.old.lines[name], list(self.old.lines)
-        beside = [other for other in names[: names.index(name)] if of_cue(other) == of_cue(name)]
+        beside = [other for other in names[: names.index(name)] if snapshots.of_cue(other) == snapshots.of_cue(name)]
         last = next((self.pairs[other] for other in reversed(beside) if other in self.pairs), None)
         written = self.planned.get(_written(name))
         told = f": “{line.asked or line.said}”"
@@ -146,7 +139,7 @@ class _SnapshotPair:
             place = self.at("sound", self.sound_ids[name])
             yield _presence(_sound_subject(name, new[name].after), place, there=True)
 
-    def sound(self, name: str, was: SoundSnapshot, new_name: str, after: str) -> Iterator[Verdict]:
+    def sound(self, name: str, was: snapshots.SoundSnapshot, new_name: str, after: str) -> Iterator[Verdict]:
         now = self.new.sounds[new_name]
         facts = {
             "gain": (f"{was.gain_db:g} dB", f"{now.gain_db:g} dB"),
@@ -168,13 +161,13 @@ class _SnapshotPair:
         """Compare what is in a sound file, whatever it is called and whoever hears it."""
         old, new = (each.files.get(name, "none") for each in (self.old, self.new))
         ids = {sound.file: ("sound", sound.id) for sound in self.plan.sounds}
-        how = "is missing" if new in ("none", MISSING) else "is new" if old == "none" else "has changed"
+        how = "is missing" if new in ("none", snapshots.MISSING) else "is new" if old == "none" else "has changed"
         told = f"the sound file {name} {how} since the scene was accepted"
         subject = VerdictSubject("sound", name, (), "snapshot")
         return subject.compare(self.at(*ids.get(name, ())), "file", old, new, told=told)
 
     def delivered(self, name: str) -> Verdict:
-        pair = [each.deliver.get(name, DELIVERED.get(name)) for each in (self.old, self.new)]
+        pair = [each.deliver.get(name, snapshots.DELIVERED.get(name)) for each in (self.old, self.new)]
         old, new = (json.dumps(value, ensure_ascii=False, sort_keys=True) for value in pair)
         told = f"deliver: {name} is {new}, was {old}"
         return VerdictSubject("scene", "", (), "snapshot").compare(self.at(), "deliver", old, new, told=told)
@@ -191,8 +184,8 @@ class _LineSnapshots:
 
     plan: Plan
     name: str
-    old: LineSnapshot
-    new: LineSnapshot
+    old: snapshots.LineSnapshot
+    new: snapshots.LineSnapshot
     wanted: LinePlan | None
     problem: str
 
@@ -294,7 +287,7 @@ def _quoted(text: str) -> str:
     return f"“{text}”" if text else "nothing"
 
 
-def _calls(line: LineSnapshot) -> str:
+def _calls(line: snapshots.LineSnapshot) -> str:
     made = (f"{call.tool}({json.dumps(call.arguments, ensure_ascii=False)})" for call in line.calls)
     return ", ".join(made) or "no tool"
 
@@ -302,13 +295,13 @@ def _calls(line: LineSnapshot) -> str:
 # ---- which lines changed
 
 
-def changed_lines(old: Snapshot | None, new: Snapshot) -> list[str]:
+def changed_lines(old: snapshots.Snapshot | None, new: snapshots.Snapshot) -> list[str]:
     """Return the lines of two snapshots that are not as they were; figures within the tolerance are no change."""
     before = old.lines if old else {}
     return [name for name in {**before, **new.lines} if not _is_alike(before.get(name), new.lines.get(name))]
 
 
-def _is_alike(old: LineSnapshot | None, new: LineSnapshot | None) -> bool:
+def _is_alike(old: snapshots.LineSnapshot | None, new: snapshots.LineSnapshot | None) -> bool:
     measured = {*COMPARED, "voice"}
     if old is None or new is None or old.model_dump(exclude=measured) != new.model_dump(exclude=measured):
         return False
@@ -324,7 +317,7 @@ def _is_alike(old: LineSnapshot | None, new: LineSnapshot | None) -> bool:
 # ---- which line is which
 
 
-def pair_lines(old: Mapping[str, LineSnapshot], new: Mapping[str, LineSnapshot]) -> Pairs:
+def pair_lines(old: Mapping[str, snapshots.LineSnapshot], new: Mapping[str, snapshots.LineSnapshot]) -> Pairs:
     """Return the lines that both have: by the ids that authors gave them; of others, each player's by their words.
 
     Those are lines of the same words in the same order, then of the same words, then those in the same place.
@@ -351,7 +344,7 @@ def _pair_words(mine: Mapping[str, str], theirs: Mapping[str, str]) -> Pairs:
     return _matched(blocks["equal"], (mine, theirs), blocks["replace"])
 
 
-def _is_made(name: str, lines: Mapping[str, LineSnapshot]) -> bool:
+def _is_made(name: str, lines: Mapping[str, snapshots.LineSnapshot]) -> bool:
     """Tell whether the stage gave a line its id."""
     ordinal = name.rpartition("-")[2]
     return ordinal.isascii() and ordinal.isdigit() and name == automatic_id(lines[name].player, int(ordinal))
@@ -370,7 +363,7 @@ def _matched(*likenesses: tuple[Mapping[str, Hashable], Mapping[str, Hashable]])
     return pairs
 
 
-def moved(pairs: Pairs, new: Mapping[str, LineSnapshot]) -> list[str]:
+def moved(pairs: Pairs, new: Mapping[str, snapshots.LineSnapshot]) -> list[str]:
     """Return ids of the take's lines that stand in another place than the snapshot has them: as few as tell it."""
     before = list(pairs.values())
     after = [name for name in new if name in before]

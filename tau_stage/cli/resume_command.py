@@ -8,33 +8,32 @@ import typer
 
 from tau_stage import runs
 from tau_stage import take as takes
-from tau_stage.cli.options import AllowTools, Aloud, Anyway, AsJson, Live, Quiet, StandIn, StreamTo, TakePath
+from tau_stage.cli import options as shared
 from tau_stage.cli.printing import say, warn
 from tau_stage.errors import StageError, TakeError
 
 
 def resume(
-    take: TakePath,
-    anyway: Anyway = False,
+    take: shared.TakePath,
+    anyway: shared.Anyway = False,
     budget: Annotated[
         str | None, typer.Option(help="What the take may cost in all, like '$2'. Default: as before.")
     ] = None,
     endpoint: Annotated[
         str | None, typer.Option(help="Play here: a name or a URL. Default: where it was played before.")
     ] = None,
-    live: Live = False,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
-    allow_tools: AllowTools = False,
-    stand_in: StandIn = False,
-    aloud: Aloud = None,
-    stream: StreamTo = None,
+    live: shared.Live = False,
+    quiet: shared.Quiet = False,
+    as_json: shared.AsJson = False,
+    allow_tools: shared.AllowTools = False,
+    stand_in: shared.StandIn = False,
+    aloud: shared.Aloud = None,
+    stream: shared.StreamTo = None,
 ) -> None:
     """Go on with a take that was stopped, in its own folder.
 
     Lines that are finished are neither performed nor paid again; a line that was cut is performed again.
     """
-    from tau_stage.cli.options import dollars
     from tau_stage.cli.performing import perform_jobs
 
     folder, journal = runs.open_take(take)
@@ -51,7 +50,7 @@ def resume(
         [runs.resume_job(folder, journal, anyway=anyway)],
         options,
         out=folder.path.parent,
-        budget=dollars(budget),
+        budget=shared.dollars(budget),
         quiet=quiet,
         as_json=as_json,
         stream=stream,

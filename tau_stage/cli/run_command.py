@@ -11,21 +11,7 @@ from typing import Annotated
 import typer
 
 from tau_stage import runs, scene, take
-from tau_stage.cli.options import (
-    AllowTools,
-    Aloud,
-    AsJson,
-    Changed,
-    Elsewhere,
-    Live,
-    Only,
-    Quiet,
-    Scenes,
-    StandIn,
-    StreamTo,
-    Through,
-    Var,
-)
+from tau_stage.cli import options as shared
 from tau_stage.cli.printing import warn
 
 Record = Annotated[
@@ -39,31 +25,30 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with what was stop
 
 
 def run(
-    scenes: Scenes,
+    scenes: shared.Scenes,
     out: Annotated[Path, typer.Option(help="Where the takes go.")] = Path("takes"),
     jobs: Annotated[int, typer.Option(min=1, help="Scenes performed at once.")] = 1,
-    endpoint: Elsewhere = None,
-    live: Live = False,
+    endpoint: shared.Elsewhere = None,
+    live: shared.Live = False,
     budget: Annotated[str | None, typer.Option(help="What each scene may cost, like '$0.50'.")] = None,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
-    var: Var = None,
-    only: Only = None,
-    allow_tools: AllowTools = False,
-    stand_in: StandIn = False,
-    aloud: Aloud = None,
-    stream: StreamTo = None,
+    quiet: shared.Quiet = False,
+    as_json: shared.AsJson = False,
+    var: shared.Var = None,
+    only: shared.Only = None,
+    allow_tools: shared.AllowTools = False,
+    stand_in: shared.StandIn = False,
+    aloud: shared.Aloud = None,
+    stream: shared.StreamTo = None,
     record: Record = None,
     replay: Replay = None,
     resume: Resume = False,
-    changed: Changed = False,
-    through: Through = False,
+    changed: shared.Changed = False,
+    through: shared.Through = False,
 ) -> None:
     """Perform scenes; each leaves a take.
 
     A take is a folder with lines, stems, take.json, cost.json and a journal; its path is printed last.
     """
-    from tau_stage.cli.options import dollars
     from tau_stage.cli.performing import perform_jobs
     from tau_stage.cli.resume_command import finish_take
     from tau_stage.cli.scene_files import load_plans
@@ -90,8 +75,8 @@ def run(
     before = [finish_take(folder, quiet=quiet, as_json=as_json) for folder in finished]
     if not wanted:
         raise typer.Exit(max(before))
-    perform = partial(perform_jobs, wanted, options, out=out, budget=dollars(budget), at_once=jobs, before=before)
-    perform(quiet=quiet, as_json=as_json, stream=stream)
+    perform = partial(perform_jobs, out=out, budget=shared.dollars(budget), at_once=jobs, before=before)
+    perform(wanted, options, quiet=quiet, as_json=as_json, stream=stream)
 
 
 def _changed(

@@ -24,22 +24,13 @@ import anyio
 import anyio.lowlevel
 
 from tau_stage import checks, errors
+from tau_stage import stage as stages
 from tau_stage.audio import RATE, Pcm
 from tau_stage.cassette import Replay
 from tau_stage.clock import VIRTUAL
 from tau_stage.environment import environment
 from tau_stage.report import deliver
 from tau_stage.scene import ImprovisePlan, ListenPlan, Plan, PlayerPlan, locate, plan_json
-from tau_stage.stage import (
-    PerformanceOptions,
-    Stage,
-    check_tool_permission,
-    find_tools,
-    known_words,
-    open_stage,
-    people_of,
-    perform,
-)
 from tau_stage.suite.discovery import CASSETTES, PLACE, Case, scene_error
 from tau_stage.suite.result import OVER_BUDGET, CaseError, Result, Source, rows, unreached
 from tau_stage.take import CHECKS, Take, TakeFolder, audio_of, leave_latest
@@ -144,8 +135,8 @@ class _CaseRun:
         self.refuse_lost_cassette()
         if self.source == "nothing":
             return result
-        check_tool_permission(self.plan, allowed=self.options.allow_tools)
-        find_tools(self.plan)
+        stages.check_tool_permission(self.plan, allowed=self.options.allow_tools)
+        stages.find_tools(self.plan)
         return self.judged(result, self.runs())
 
     def judged(self, result: Result, runs: Sequence[Run]) -> Result:
@@ -239,19 +230,19 @@ class _CaseRun:
         """Perform the scene with its providers, or with the understudy."""
         if not self.options.live:
             return await self.perform(in_memory_stage(self.plan), folder, started, budget)
-        async with open_stage([self.plan], environment(), wished=self.options.endpoint, live=True) as stage:
+        async with stages.open_stage([self.plan], environment(), wished=self.options.endpoint, live=True) as stage:
             return await self.perform(stage, folder, started, budget)
 
-    async def perform(self, stage: Stage, folder: TakeFolder, started: datetime, budget: Decimal | None) -> Take:
+    async def perform(self, stage: stages.Stage, folder: TakeFolder, started: datetime, budget: Decimal | None) -> Take:
         """Perform the scene on a stage."""
         budgets = [each for each in (self.plan.budget, budget) if each is not None and self.options.live]
-        how = PerformanceOptions(
+        how = stages.PerformanceOptions(
             started=started,
             allow_tools=self.options.allow_tools,
-            people=people_of(self.plan, stand_in=True),
+            people=stages.people_of(self.plan, stand_in=True),
             budget=min(budgets, default=self.plan.budget),
         )
-        return await perform(self.plan, stage, folder, how)
+        return await stages.perform(self.plan, stage, folder, how)
 
     # ---- what came of it
 
@@ -329,10 +320,10 @@ class InstantActor:
         return SpokenLine(speech.transcript, self.sound(speech, request.voice) if request.wants_audio else None)
 
 
-def in_memory_stage(plan: Plan, understudy: Understudy | None = None) -> Stage:
+def in_memory_stage(plan: Plan, understudy: Understudy | None = None) -> stages.Stage:
     """Return a stage on which an understudy plays everybody, whatever endpoint the scene names, without a socket."""
     playing = understudy or Understudy(InstantActor(Voices().speak))
-    for audio, words in known_words(plan):
+    for audio, words in stages.known_words(plan):
         playing.known_speech.teach(audio, words)
 
     @asynccontextmanager
@@ -350,7 +341,7 @@ def in_memory_stage(plan: Plan, understudy: Understudy | None = None) -> Stage:
                     ours.drop()
                     group.cancel_scope.cancel()
 
-    return Stage(connect)
+    return stages.Stage(connect)
 
 
 OWN = frozenset({"asked", "direction", "player", "place", "line", "pause", "heard_by"})
@@ -412,4 +403,5 @@ def _walked_through(plan: Plan, snapshot: checks.Snapshot) -> list[checks.Verdic
 
 async def _perform(plan: Plan, folder: TakeFolder) -> Take:
     stage = in_memory_stage(plan, Understudy(InstantActor(hum)))
-    return await perform(plan, stage, folder, PerformanceOptions(people=people_of(plan, stand_in=True)))
+    how = stages.PerformanceOptions(people=stages.people_of(plan, stand_in=True))
+    return await stages.perform(plan, stage, folder, how)
