@@ -8,11 +8,7 @@ YOUNG_OBJECTS = 20_000
 
 
 def main() -> None:
-    """Run ``tau-stage`` by the command line of the process.
-
-    Raises:
-        SystemExit: Always, with an exit code of the README.
-    """
+    """Run ``tau-stage`` by the command line of the process, and leave with an exit code of the README."""
     gc.set_threshold(YOUNG_OBJECTS)
     try:
         from tau_stage.cli.main import main as run

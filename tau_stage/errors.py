@@ -27,8 +27,17 @@ from decimal import Decimal
 from typing import ClassVar, Literal, Self
 
 
+def format_if(form: str, fact: object) -> str:
+    """Write a fact into a piece of a sentence; of no fact, no piece.
+
+    >>> "refused" + format_if(" ({})", "busy") + format_if(": {}", "")
+    'refused (busy)'
+    """
+    return form.format(fact) if fact else ""
+
+
 def _with_hint(text: str, hint: str) -> str:
-    return f"{text}\n  hint: {hint}" if hint else text
+    return text + format_if("\n  hint: {}", hint)
 
 
 class StageError(Exception):
@@ -125,7 +134,7 @@ class SessionError(StageError):
     def __str__(self) -> str:
         known = (("line", self.line), ("player", self.player), ("at", self.endpoint))
         place = ", ".join(f"{word} {name}" for word, name in known if name)
-        return f"{place}: {self.what_happened()}" if place else self.what_happened()
+        return format_if("{}: ", place) + self.what_happened()
 
 
 @dataclass(eq=False, kw_only=True)
@@ -158,7 +167,7 @@ class ConnectFailed(SessionError):
             ("retry after {:g} s", self.retry_after_s),
         )
         facts = ", ".join(form.format(fact) for form, fact in known if fact is not None)
-        return f"could not open the session{f' ({facts})' if facts else ''}: {self.reason}"
+        return f"could not open the session{format_if(' ({})', facts)}: {self.reason}"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -174,7 +183,7 @@ class SessionClosed(SessionError):
 
     def what_happened(self) -> str:
         """Tell the close code and the server's own words."""
-        return f"the session was closed ({self.code}{': ' + self.reason if self.reason else ''})"
+        return f"the session was closed ({self.code}{format_if(': {}', self.reason)})"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -211,7 +220,7 @@ class Timeout(SessionError):
 
     def what_happened(self) -> str:
         """Tell what was missed, how long it was waited for, and what came instead."""
-        return f"no {self.what} within {self.waited_s:g} s" + (f"; {self.instead}" if self.instead else "")
+        return f"no {self.what} within {self.waited_s:g} s{format_if('; {}', self.instead)}"
 
 
 @dataclass(eq=False)
@@ -327,7 +336,7 @@ class CassetteDiffers(StageError):
     now: str
 
     def __str__(self) -> str:
-        place = (f"line {self.line}, " if self.line else "") + f"player {self.player}"
+        place = f"{format_if('line {}, ', self.line)}player {self.player}"
         verb = "differ" if self.field.endswith("s") else "differs"
         said = f"{place}: {self.field} {verb}: recorded {self.recorded}, now {self.now}"
         return _with_hint(said, f"if the scene is right, record the cassette {self.path} again with --record")

@@ -44,7 +44,7 @@ from websockets.protocol import Event, State
 from websockets.typing import Subprotocol
 
 from tau_stage.environment import environment, known_keys
-from tau_stage.errors import ConnectFailed, SessionClosed, Timeout, UsageError
+from tau_stage.errors import ConnectFailed, SessionClosed, Timeout, UsageError, format_if
 from tau_stage.protocol import NO_SECRETS, UNPRINTABLE, Proxy, Secrets, Striker, check_address, origin, proxy_for
 from tau_stage.signals import Signal
 from tau_stage.text import redact_url
@@ -214,13 +214,7 @@ class _Connection(Connection):
 
 
 class WebSocketTransport:
-    """A websocket as a ``Transport``.
-
-    Args:
-        connection: Open.
-        secrets: Struck out of all that comes in.
-        closing_s: Seconds that closing in order may take; then the connection is cut.
-    """
+    """An open websocket as a ``Transport``; secrets are struck out of all that comes in."""
 
     def __init__(
         self, connection: _Connection, secrets: Secrets = NO_SECRETS, closing_s: float = CLOSE_TIMEOUT_S
@@ -412,7 +406,7 @@ async def _upgraded(
     except _Moved as moved:
         raise _moved(url, place, moved.response, secrets) from None
     except TimeoutError:
-        what = "answer to the websocket upgrade" + (f" through {proxy}" if proxy else "")
+        what = "answer to the websocket upgrade" + format_if(" through {}", proxy)
         raise Timeout(what=what, waited_s=open_timeout_s, endpoint=place) from None
     except (WebSocketException, OSError, EOFError, ValueError, RuntimeError) as error:
         raise ConnectFailed(reason=secrets.strike(_why(error, url, proxy)), endpoint=place) from None
@@ -429,7 +423,7 @@ async def _tunnel(url: str, proxy: Proxy) -> socket.socket:
     """
     there, parts = urlsplit(proxy.url), urlsplit(url)
     host = (parts.hostname or "").encode("idna").decode()
-    server = f"{f'[{host}]' if ':' in host else host}:{origin(parts)[2]}"
+    server = f"{_bracketed(host)}:{origin(parts)[2]}"
     request = f"CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n"
     if there.username is not None:
         user = f"{unquote(there.username)}:{unquote(there.password or '')}".encode()
@@ -450,6 +444,11 @@ async def _tunnel(url: str, proxy: Proxy) -> socket.socket:
         writer.transport.abort()
 
 
+def _bracketed(host: str) -> str:
+    """Write a host as in an address: an IPv6 address has brackets (RFC 3986, section 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
 def _why(error: Exception, url: str, proxy: Proxy | None) -> str:
     """Tell why there is no connection, in one sentence, with what to do and the proxy that may be to blame."""
     if isinstance(error, InvalidProxyStatus) and proxy:
@@ -457,9 +456,8 @@ def _why(error: Exception, url: str, proxy: Proxy | None) -> str:
     elif isinstance(error, _ProxyRefused):
         said = f"{proxy} refused: {error}"
     else:
-        said = _plainly(error, url)
-        said += f", through {proxy}" if proxy else ""
-    return f"{said}; name the host in no_proxy, if it is reached without" if proxy else said
+        said = _plainly(error, url) + format_if(", through {}", proxy)
+    return said + format_if("; name the host in no_proxy, if it is reached without", proxy)
 
 
 def _plainly(error: Exception, url: str) -> str:
@@ -486,7 +484,7 @@ def _plainly(error: Exception, url: str) -> str:
 
 
 def _refused(place: str, response: Response, secrets: Secrets) -> ConnectFailed:
-    said = secrets.strike(response.body.decode(errors="replace")).strip() if response.body else ""
+    said = secrets.strike(bytes(response.body or b"").decode(errors="replace"))
     return ConnectFailed(
         reason=" ".join(said.split())[:300] or secrets.strike(response.reason_phrase),
         status=response.status_code,
@@ -579,7 +577,7 @@ async def serve(
     ) as server:
         bound = next(iter(server.sockets)).getsockname()[1]
         try:
-            yield f"ws://[{host}]:{bound}" if ":" in host else f"ws://{host}:{bound}"
+            yield f"ws://{_bracketed(host)}:{bound}"
         finally:
             for visit in visits:
                 visit.cancel()
@@ -628,12 +626,11 @@ class _HttpAware(_Connection, ServerConnection):
 
 def _not_understood(data: bytes) -> bytes:
     """Make a plain answer of one sentence."""
-    is_http = re.match(rb"[A-Z]+ \S+ HTTP/1", data) is not None
-    status = "405 Method Not Allowed" if is_http else "400 Bad Request"
+    is_http = re.match(rb"[A-Z]+ \S+ HTTP/1", data)
+    status = "405 Method Not Allowed\r\nAllow: GET" if is_http else "400 Bad Request"
     body = f"{WEBSOCKETS_ONLY}\n"
-    allow = "Allow: GET\r\n" if is_http else ""
     length = f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
-    return f"HTTP/1.1 {status}\r\n{allow}{length}\r\n{'' if data.startswith(b'HEAD ') else body}".encode()
+    return f"HTTP/1.1 {status}\r\n{length}\r\n{'' if data.startswith(b'HEAD ') else body}".encode()
 
 
 def handshake_of(request: Request) -> Handshake:

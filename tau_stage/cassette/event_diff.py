@@ -10,6 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from tau_stage.cassette.clips import Event, map_strings
+from tau_stage.errors import format_if
 
 COUNTED = re.compile(r"tau_(evt|item)_\d+")
 """Ids that only count what a session has sent."""
@@ -84,7 +85,7 @@ class EventDifference:
 
 def _cut(text: str, start: int = 0) -> str:
     shown = text[start : start + SHOWN]
-    return repr(("..." if start else "") + shown + ("..." if start + SHOWN < len(text) else ""))
+    return repr(format_if("...", start) + shown + format_if("...", start + SHOWN < len(text)))
 
 
 def _brief(value: object) -> str:

@@ -34,9 +34,7 @@ UNFINISHED = ".recording-"
 class Recorder:
     """A recording under way: writes down what passes between players and providers.
 
-    Attributes:
-        is_complete: Whether the take came to its end, so that there is something to keep.
-        is_whole: Whether the cassette is whole, wherever it is.
+    It ``is_complete`` when the take came to its end, and ``is_whole`` when the cassette is, wherever it is.
     """
 
     def __init__(self, plan: Plan, inner: Stage, final: Path, folder: Path, secrets: Collection[str]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tau_stage.checks.metrics import COMPARED, FROM_SOUND, LIMITS, Metrics, TakeMetrics
 from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.checks.voice_print import VoicePrint, average_print, voice_distance
-from tau_stage.errors import LimitReached
+from tau_stage.errors import LimitReached, format_if
 from tau_stage.scene import CallWanted, Expect, Key, LinePlan, Location, Plan, Range, lines_of, locate
 from tau_stage.take import Called, Performed, Take, heard_by
 from tau_stage.text import holds, is_found, same_words, word_error_rate
@@ -72,15 +72,15 @@ def is_line(line: Performed, wanted: LinePlan) -> bool:
 def _absent(plan: Plan, wanted: LinePlan, take: Take) -> Verdict:
     broken = take.ended != "complete"
     subject = VerdictSubject("line", wanted.id, (wanted.id,), "expect")
-    told = f"it was not performed, as the take ended {take.ended}" if broken else "it was not performed"
+    told = "it was not performed" + format_if(f", as the take ended {take.ended}", broken)
     place = locate(plan.locations, "line", wanted.id, "expect")
     return subject.verdict(place, "performed", "to be performed", "not", "error" if broken else "failed", told)
 
 
 def _voice(line: Performed, take: Take, measures: TakeMetrics, own: Mapping[str, VoicePrint]) -> float | None:
     mine = measures.lines[line.id].print
-    others = [other for other in take.lines if other.player == line.player and other.id != line.id]
-    prints = [found for other in others if (found := measures.lines[other.id].print)]
+    others = (other for other in take.lines if other.player == line.player and other.id != line.id)
+    prints = [*filter(None, (measures.lines[other.id].print for other in others))]
     known = own.get(line.player) or average_print(prints)
     return voice_distance(mine, known) if mine and known else None
 
@@ -114,7 +114,7 @@ class _Expectations:
             yield self.heard_by(self.expect.heard_by)
 
     def words(self, what: str, expected: str, *, holds: bool) -> Verdict:
-        said = f"“{self.seen.said}”" if self.seen.said else "nothing"
+        said = format_if("“{}”", self.seen.said) or "nothing"
         place = self.at(what)
         return self.subject.compare(place, what, expected, said, holds=holds, told=f"said {said}, expected {expected}")
 
@@ -146,7 +146,7 @@ class _Expectations:
         if not wanted:
             yield self.subject.compare(place, "calls", "no tool", made, holds=not calls)
         for call in wanted:
-            told = call.tool + (f"({json.dumps(call.arguments, ensure_ascii=False)})" if call.arguments else "")
+            told = call.tool + format_if("({})", call.arguments and json.dumps(call.arguments, ensure_ascii=False))
             found = any(_is_call(each, call) for each in calls)
             yield self.subject.compare(place, "calls", told, made, holds=found)
 

@@ -10,7 +10,7 @@ import soxr
 
 from tau_stage.audio import Pcm
 from tau_stage.checks.verdict import Verdict, VerdictSubject
-from tau_stage.errors import UsageError
+from tau_stage.errors import UsageError, format_if
 from tau_stage.scene import Plan, locate
 from tau_stage.take import Performed, Take
 from tau_stage.text import letters_apart
@@ -27,8 +27,8 @@ def check_recognition(plan: Plan, take: Take, heard: Mapping[str, str]) -> Itera
         nearest = min(apart, key=lambda other: apart[other])
         is_own = apart[name] <= min(apart[nearest], FURTHEST)
         subject = VerdictSubject("line", name, (name,), "expect")
-        what = f"“{heard[name]}”" if heard[name] else "nothing"
-        other = "" if apart[name] <= apart[nearest] else f", which is nearer to {nearest}"
+        what = format_if("“{}”", heard[name]) or "nothing"
+        other = format_if(f", which is nearer to {nearest}", apart[name] > apart[nearest])
         told = f"a recogniser heard {what}{other}, expected “{words}”"
         place = locate(plan.locations, "line", name)
         yield subject.compare(place, "recognised", f"“{words}”", what, holds=is_own, told=told)

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from tau_stage import take as takes
 from tau_stage.checks.metrics import COMPARED, Metrics, TakeMetrics, measure
 from tau_stage.checks.voice_print import VoicePrint, average_print
-from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, is_lfs_pointer, os_reason
+from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, format_if, is_lfs_pointer, os_reason
 from tau_stage.protocol import UNDERSTUDY
 from tau_stage.scene import SOUNDS, Deliver, did_you_mean, identity, listed, resolve_path
 
@@ -152,8 +152,9 @@ def accept_snapshot(new: Snapshot, old: Snapshot | None, only: Sequence[str] = (
     old = old or new.model_copy(update={"lines": {}})
     names = [name for name in old.lines if name not in only or name in new.lines]
     place = 0  # after the last line that comes before in the take
+    added = {*only} - {*names}
     for name in new.lines:
-        if name in only and name not in names:
+        if name in added:
             names.insert(place, name)
         place = names.index(name) + 1 if name in names else place
     lines = {name: (new if name in only else old).lines[name] for name in names}
@@ -189,7 +190,7 @@ def _line_snapshot(
     if is_retake or is_understudied:
         metrics = replace(metrics, first_audio=None)
     facts = {
-        "ended": line.ended + (f" ({line.reason})" if line.reason else ""),
+        "ended": line.ended + format_if(" ({})", line.reason),
         "pause": planned.get("pause_s"),
         "heard_by": heard,
         "calls": [{"tool": call.tool, "arguments": _arguments(call.arguments)} for call in line.calls],

@@ -14,6 +14,7 @@ from tau_stage.checks.expectations import names_or_nobody
 from tau_stage.checks.metrics import COMPARED, FROM_SOUND, LIMITS, Limit, TakeMetrics
 from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.checks.voice_print import voice_distance
+from tau_stage.errors import format_if
 from tau_stage.scene import LinePlan, Location, Plan, automatic_id, locate
 from tau_stage.take import Take
 from tau_stage.text import counted, word_error_rate
@@ -175,12 +176,7 @@ class _SnapshotPair:
 
 @dataclass(frozen=True)
 class _LineSnapshots:
-    """Compares a line with itself as it was.
-
-    Attributes:
-        wanted: As it is written now.
-        problem: Why its sound could not be measured, or empty.
-    """
+    """Compares a line with itself as it was: ``wanted`` is as it is written now, ``problem`` why it has no figures."""
 
     plan: Plan
     name: str
@@ -284,7 +280,7 @@ def _told(what: str, value: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    return f"“{text}”" if text else "nothing"
+    return format_if("“{}”", text) or "nothing"
 
 
 def _calls(line: snapshots.LineSnapshot) -> str:

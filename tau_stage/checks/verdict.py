@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from tau_stage.errors import format_if
 from tau_stage.scene import Location
 from tau_stage.text import counted
 
@@ -86,4 +87,4 @@ def summary(verdicts: Iterable[Verdict]) -> str:
     if not outcomes:
         return "no expectations"
     told = f"{counted(outcomes.total(), 'expectation')}, {outcomes['failed']} failed"
-    return told + (f", {outcomes['error']} could not be measured" if outcomes["error"] else "")
+    return told + format_if(", {} could not be measured", outcomes["error"])

@@ -133,13 +133,9 @@ def _parser() -> Callable[..., Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``tau-stage`` and leave with its exit code; no traceback ever reaches the user.
+    """Run ``tau-stage`` and leave with an exit code of the README; no traceback ever reaches the user.
 
-    Args:
-        arguments: The command line without the program's name; None takes the process's own.
-
-    Raises:
-        SystemExit: Always, with an exit code of the README.
+    ``arguments`` are the command line without the program's name; None takes the process's own.
     """
     open_missing_streams()
     for stream in (sys.stdout, sys.stderr):

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from tau_stage.errors import UsageError
+from tau_stage.errors import UsageError, format_if
 
 Live = Annotated[bool, typer.Option("--live", help="Never fall back to the understudy.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print each take as one line of JSON.")]
@@ -163,7 +163,7 @@ def _taken_by_shell(budget: str) -> str:
     """
     if name := re.fullmatch(r"[^\d.].*[A-Za-z]\w*(\.\d+)?|[A-Za-z/].*?(\.\d+)", budget):
         cents = name[1] or name[2] or ""
-        return f"quote it: --budget $0{cents}" if cents else ""
+        return format_if("quote it: --budget $0{}", cents)
     if re.fullmatch(r"0\d+|", budget):
         return f"quote it: --budget $2{budget}"
     return ""

@@ -21,7 +21,7 @@ from tau_stage.cli.progress import EventStream, ProgressView, open_progress, ope
 from tau_stage.cli.stopping import stoppable
 from tau_stage.devices import typed_line
 from tau_stage.environment import keep_freed_memory, spared_by_collector
-from tau_stage.errors import TakeError
+from tau_stage.errors import TakeError, format_if
 from tau_stage.protocol import ignore
 from tau_stage.scene import LinePlan
 from tau_stage.stage import TakeOption, pick_take
@@ -43,11 +43,7 @@ def perform_jobs(
     stream: str | None = None,
     before: Sequence[int] = (),
 ) -> NoReturn:
-    """Perform scenes, print what came of them, and leave with the exit code.
-
-    Raises:
-        Exit: Always.
-    """
+    """Perform scenes, print what came of them, and leave with the exit code."""
     keep_freed_memory()
     plans = [job.plan for job in jobs]
     aside = stream == "-" and sys.stdout.isatty()
@@ -105,7 +101,7 @@ def print_take(delivered: runs.DeliveredTake, *, quiet: bool, as_json: bool, to:
     if take.ended == "incomplete" and any(line.problem for line in take.lines):
         warn(f"perform what failed again: tau-stage retake {folder}")
     if take.ended in runs.STOPPED:
-        more = " --budget '$...'" if take.ended == "budget" else ""
+        more = format_if(" --budget '$...'", take.ended == "budget")
         warn(f"go on with: tau-stage resume {folder}{more}")
 
 

@@ -27,7 +27,7 @@ from tau_stage import stage
 from tau_stage.audio import SILENCE_DBFS
 from tau_stage.cli.printing import console, is_plain, silence, warn
 from tau_stage.cost import expected_usage, price
-from tau_stage.errors import UsageError, os_reason
+from tau_stage.errors import UsageError, format_if, os_reason
 from tau_stage.protocol import Usage, ignore
 from tau_stage.report import Note
 from tau_stage.runs import RunObserver
@@ -83,11 +83,9 @@ class TakeProgress:
         said: Who says what now, as far as it is known.
         prompt: What a person is asked to say, or empty.
         making: What is being made of the take after its last line, or empty.
-        begun: Whether the performance is under way.
         over: Whether all is made of it.
         done: Lines that are finished.
-        dollars: So far, as far as it is known; an estimate.
-        is_known: Whether that is all of it.
+        dollars: So far, as far as it is known, which ``is_known`` tells; an estimate.
     """
 
     plan: Plan
@@ -212,7 +210,7 @@ def prompt(event: stage.PersonPrompted) -> str:
     'guest, in 2: (tired) Good evening.'
     """
     when = f", in {event.in_s}" if event.in_s else ", type" if event.typed else ", speak now"
-    how = f"({event.direction}) " if event.direction else ""
+    how = format_if("({}) ", event.direction)
     return f"{event.player}{when}: {how}{event.words or '...'}"
 
 
@@ -235,8 +233,7 @@ class ProgressLines(ProgressView):
 
     def show(self, plan: Plan, event: stage.Event) -> None:
         """Print it, if it is worth a line."""
-        text = describe(plan, event)
-        if text:
+        if text := describe(plan, event):
             warn(one_line(f"{plan.slug}: {text}" if self._many else text))
 
 
@@ -297,17 +294,13 @@ NAMES = 16
 
 
 class LiveProgress(ProgressView):
-    """Draws the performances that are under way, and prints above them what is finished.
-
-    Attributes:
-        refresh: Draws the view at once, before the next turn of the clock.
-    """
+    """Draws the performances that are under way, and prints above them what is finished."""
 
     def __init__(self, plans: Sequence[Plan], out: Console) -> None:
         self._progress = {id(plan): TakeProgress(plan) for plan in plans}
         self._totals: dict[int, int] = {}
         self._out = out
-        self.refresh: Callable[[], None] = lambda: None
+        self.refresh: Callable[[], None] = lambda: None  # draws at once, before the next turn of the clock
 
     def show(self, plan: Plan, event: stage.Event) -> None:
         """Take it in: a finished line, or what else is worth one, is printed; all else is seen in the next view."""
@@ -344,10 +337,9 @@ class LiveProgress(ProgressView):
     def _drawn(self, progress: TakeProgress, width: int) -> RenderResult:
         total = max(self._total(progress.plan), progress.done)
         about = "/" if is_written(progress.plan) else " of about "
-        spent = "" if progress.spent else "(nothing is spent)"
-        figures = (
-            f"{progress.done}{about}{total}  {'' if progress.is_known else 'at least '}${progress.dollars:.4f} estimate"
-        )
+        spent = format_if("(nothing is spent)", not progress.spent)
+        known = format_if("at least ", not progress.is_known)
+        figures = f"{progress.done}{about}{total}  {known}${progress.dollars:.4f} estimate"
         yield _text_line(one_line(progress.plan.title), style="bold")
         yield _bar(total if progress.making else progress.done, total, (figures, spent), width)
         if progress.making:
@@ -426,11 +418,8 @@ def meter(row: PlayerRow) -> str:
 class EventStream(ProgressView):
     """Writes a JSON object a line, as soon as there is something to tell, and shows everything in another view too.
 
-    Where it cannot be written any more, that is said once, and the performance goes on without it.
-
-    Attributes:
-        ended: Whether nothing more is written, as it cannot be.
-        lost: Whether somebody misses something: a reader who left does not.
+    Where it cannot be written any more, that is said once, and the performance goes on without it: it has
+    ``ended``, and is ``lost`` where somebody misses something, as a reader who left does not.
     """
 
     def __init__(self, out: TextIO, view: ProgressView, name: str) -> None:
@@ -522,11 +511,7 @@ def open_status(*, quiet: bool) -> Iterator[Note]:
 
 @contextmanager
 def open_stream(wanted: str | None, view: ProgressView) -> Iterator[ProgressView]:
-    """Open a view that streams, too, where that is wanted: to a file, or with ``-`` to the standard output.
-
-    Raises:
-        UsageError: The file cannot be written.
-    """
+    """Open a view that streams, too, where that is wanted: to a file, or with ``-`` to the standard output."""
     if wanted is None:
         yield view
     elif wanted == "-":

@@ -64,11 +64,7 @@ def finish_take(folder: takes.TakeFolder, *, anyway: bool = False, quiet: bool, 
 
 
 def deliver_take(folder: takes.TakeFolder, *, anyway: bool, quiet: bool, as_json: bool) -> runs.DeliveredTake | None:
-    """Print a take as it is; what was not made of it, or not judged, is made and judged now.
-
-    Returns:
-        It; None where something cannot be made, which is told.
-    """
+    """Print a take as it is, made and judged; return it, or None where something cannot be made, which is told."""
     from tau_stage.cli.performing import print_take
     from tau_stage.cli.progress import open_status
 

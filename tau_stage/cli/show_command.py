@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import starmap
 from typing import TYPE_CHECKING, Annotated, assert_never
 
 import typer
@@ -11,6 +12,7 @@ from tau_stage import report
 from tau_stage import scene as scenes
 from tau_stage.cli.options import OneScene, Only, Var
 from tau_stage.cli.printing import console, is_plain, say, say_json, show_report
+from tau_stage.errors import format_if
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,14 +47,16 @@ def show(
 
 def _player(player: scenes.PlayerPlan) -> tuple[str, ...]:
     if player.human:
-        told = f"recordings in {player.stand_in}, where nobody is there" if player.stand_in else ""
+        told = format_if("recordings in {}, where nobody is there", player.stand_in)
         return (player.name, "-", "-", f"human: {player.human}", "-", "-", _pan(player), told)
     setup = (f"{role}: {words}" for role, words in player.setup)
-    names = " with names" if player.label_speakers else ""
     as_text = player.hears_as == "text"
-    heard = f"hears {player.hears_as}{names}" if names or as_text else ""
-    streamed = "hears by stream" if player.hearing == "stream" and not as_text else ""
-    further = _known(("may call {}", ", ".join(player.tools)), ("{}", heard), ("{}", streamed))
+    names = format_if(" with names", player.label_speakers)
+    further = _known(
+        ("may call {}", ", ".join(player.tools)),
+        (f"hears {player.hears_as}{names}", names or as_text),
+        ("hears by stream", player.hearing == "stream" and not as_text),
+    )
     return (
         player.name,
         player.voice,
@@ -67,11 +71,11 @@ def _player(player: scenes.PlayerPlan) -> tuple[str, ...]:
 
 def _known(*facts: tuple[str, object]) -> list[str]:
     """Write those of some facts that there are, each by its format."""
-    return [form.format(value) for form, value in facts if value]
+    return [*filter(None, starmap(format_if, facts))]
 
 
 def _pan(player: scenes.PlayerPlan) -> str:
-    return f"{player.pan:g}" if player.pan else "-"
+    return format_if("{:g}", player.pan) or "-"
 
 
 def _step(step: scenes.Step) -> Iterator[Row]:
@@ -113,7 +117,7 @@ def _microphone(step: scenes.ListenPlan) -> str:
     """Tell whose voice it is, and who writes down what it says."""
     asked = dict(step.transcription or ())
     writer = "nobody" if step.transcription == () else asked.pop("model", "the server's own model")
-    further = f" ({', '.join(f'{key} {value}' for key, value in asked.items())})" if asked else ""
+    further = format_if(" ({})", ", ".join(f"{key} {value}" for key, value in asked.items()))
     return f"an open microphone for {step.person}, written down by {writer}{further}"
 
 
@@ -144,7 +148,7 @@ def _ends(step: scenes.ImprovisePlan | scenes.ListenPlan) -> str:
         ("'{}' is said", step.until),
         *((form, getattr(step, name, None)) for form, name in own.items()),
     )
-    return "until " + " or ".join(ends) if ends else "until it ends"
+    return "until " + (" or ".join(ends) or "it ends")
 
 
 def _summary(plan: scenes.Plan) -> str:
@@ -158,10 +162,9 @@ def _delivered(plan: scenes.Plan) -> str:
     wanted = plan.deliver
     mix = wanted.mix
     made = [f"{mix.file} at {mix.loudness:g} LUFS, {mix.peak:g} dBTP at most" if mix else "no mix"]
-    made += [f"{mix.bitrate} kbps"] if mix and mix.bitrate else []
-    made += ["packed stems"] if wanted.stems == "packed" else []
+    made += _known(("{} kbps", mix and mix.bitrate), ("packed stems", wanted.stems == "packed"))
     if wanted.lines:
-        made.append(f"{'trimmed ' if wanted.lines.trim else ''}lines as {wanted.lines.names}")
+        made.append(f"{format_if('trimmed ', wanted.lines.trim)}lines as {wanted.lines.names}")
     return f"delivers {', '.join(made)}; {wanted.rate // 1000} kHz, {'stereo' if wanted.stereo else 'mono'}"
 
 
@@ -187,7 +190,7 @@ def _strands(plan: scenes.Plan) -> Iterator[tuple[tuple[scenes.Step, ...], str]]
     yield plan.steps, ""
     for cue in plan.cues:
         facts = ", ".join(f"{name} {value}" for name, value in cue.event.model_dump(exclude_none=True).items())
-        times = f", {cue.times} times at most" if cue.times else ""
+        times = format_if(", {} times at most", cue.times)
         yield cue.steps, f"{cue.id}: on {words[type(cue.event)]} {facts or 'of any kind'}{times}"
 
 

@@ -10,7 +10,7 @@ import typer
 from tau_stage import cost, report, scene
 from tau_stage.cli.options import Only, Scenes, Var
 from tau_stage.cli.printing import say, say_commands, say_json, warn
-from tau_stage.errors import SceneError
+from tau_stage.errors import SceneError, format_if
 from tau_stage.text import counted
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _found(
 
 def _praise(plan: scene.Plan) -> None:
     players, lines = counted(len(plan.players), "player"), counted(len(plan.lines), "line")
-    variant = f" ({plan.variant})" if plan.variant else ""
+    variant = format_if(" ({})", plan.variant)
     say(f"ok {plan.path}: {plan.title}{variant}, {players}, {lines}")
     for remark in plan.warnings:
         warn(f"warning: {remark.location.path}:{remark.location.line}:{remark.location.column}: {remark}")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import filterfalse
 from pathlib import Path
 
 import yaml
@@ -16,7 +17,7 @@ from pydantic_core import from_json
 
 from tau_stage.cassette import MANIFEST
 from tau_stage.environment import environment
-from tau_stage.errors import SceneError, UsageError, os_reason
+from tau_stage.errors import SceneError, UsageError, format_if, os_reason
 from tau_stage.scene import NO_VARIABLES, Plan, identity, load_variants, make_plan
 from tau_stage.suite.result import CaseError, Result
 from tau_stage.take import write_whole
@@ -111,22 +112,23 @@ def _keys(text: str) -> tuple[list[str], tuple[str, ...]]:
     return [key for key, _ in pairs], tuple(item.value for item in nodes if isinstance(item, yaml.ScalarNode))
 
 
+def _is_yaml(file: str | Path) -> bool:
+    return Path(file).suffix.lower() in SUFFIXES
+
+
 def sort_files(place: Path, names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     """Sort out the scenes among the files of one folder, and why other YAML files are none.
 
     Beside a scene every YAML file is one, but for what a scene includes and what says that it is another program's.
     """
-    files = sorted(name for name in names if Path(name).suffix.lower() in SUFFIXES)
-    left = {name: "its name begins with a dot" for name in files if name.startswith(".")}
-    looks = {name: inspect_file(place / name) for name in files if name not in left}
-    used = {
-        os.path.normpath(include): name for name, look in looks.items() if look.is_scene for include in look.included
-    }
-    among_scenes = any(look.is_scene for look in looks.values())
+    files = sorted(filter(_is_yaml, names))
+    reasons = {name: "its name begins with a dot" for name in files if name.startswith(".")}
+    looks = {name: inspect_file(place / name) for name in files if name not in reasons}
+    scenes = {name: look for name, look in looks.items() if look.is_scene}
+    used = {os.path.normpath(include): name for name, look in scenes.items() for include in look.included}
     for name, look in looks.items():
-        if reason := _why_no_scene(place / name, look, used, among_scenes=among_scenes):
-            left[name] = reason
-    return [name for name in looks if name not in left], left
+        reasons[name] = _why_no_scene(place / name, look, used, among_scenes=bool(scenes))
+    return [*filterfalse(reasons.get, files)], {name: reasons[name] for name in filter(reasons.get, files)}
 
 
 def _why_no_scene(file: Path, look: FileLook, used: Mapping[str, str], *, among_scenes: bool) -> str:
@@ -135,14 +137,14 @@ def _why_no_scene(file: Path, look: FileLook, used: Mapping[str, str], *, among_
     scene = used.get(file.name, "") if not look.said else ""
     if not (scene or look.is_scene):
         scene = _included_below(file.parent, file.name)
-    return f"{scene} includes it" if scene else ""
+    return format_if("{} includes it", scene)
 
 
 def _included_below(place: Path, name: str) -> str:
     """Find the scene in a folder further down that includes a file."""
     for folder, folders, files in os.walk(place):
         folders[:] = sorted(filter(_is_entered, folders))
-        for file in sorted(each for each in files if Path(each).suffix.lower() in SUFFIXES):
+        for file in sorted(filter(_is_yaml, files)):
             includes = inspect_file(Path(folder, file)).included
             if any(os.path.normpath(Path(folder, each)) == os.path.normpath(place / name) for each in includes):
                 return Path(folder, file).relative_to(place).as_posix()
@@ -154,7 +156,7 @@ def is_scene_file(file: Path, top: Path) -> bool:
 
     What lies above the folder that is looked through does not matter.
     """
-    if file.suffix.lower() not in SUFFIXES:
+    if not _is_yaml(file):
         return False
     above = file.parent.relative_to(top).parts if file.is_relative_to(top) else file.parent.parts
     if "scenes" in above or top.name == "scenes":
@@ -173,12 +175,12 @@ def find_scenes(paths: Sequence[str]) -> FoundScenes:
         path = Path(name)
         if path.is_dir():
             _walk(name, found)
-        elif path.exists() or path.is_symlink():
+        elif os.path.lexists(path):
             found.scenes.append(name)
         else:
             raise UsageError(f"{name}: there is neither a scene nor a folder", "name one: tau-stage test scenes/")
     found.scenes = list(dict.fromkeys(found.scenes))
-    if not found.scenes and not found.errors:
+    if not (found.scenes or found.errors):
         left = "".join(f"\n  left out: {path}: {reason}" for path, reason in found.left_out.items())
         hint = "a scene is a YAML file with players: and lines:; tau-stage init DIR makes a first one"
         raise UsageError(f"no scene was found in {', '.join(paths)}, so nothing was tested{left}", hint)
@@ -192,8 +194,8 @@ def _walk(top: str, found: FoundScenes) -> None:
 
     for name, folders, files in os.walk(top, onerror=refused):
         place = Path(name)
-        reasons = {str(place / folder): _why_not_entered(place / folder) for folder in folders}
-        found.left_out |= {path: reason for path, reason in reasons.items() if reason}
+        inside = [place / folder for folder in folders]
+        found.left_out |= {str(path): reason for path in inside if (reason := _why_not_entered(path))}
         folders[:] = sorted(filter(_is_entered, folders))
         scenes, left = sort_files(place, files)
         left |= {each: "a link to what does not exist" for each in files if _leads_nowhere(place / each)}
@@ -204,7 +206,7 @@ def _walk(top: str, found: FoundScenes) -> None:
 
 def _leads_nowhere(path: Path) -> bool:
     """Tell whether this may have been a link to a folder of scenes: a link to nothing, that is no YAML file."""
-    return path.suffix.lower() not in SUFFIXES and path.is_symlink() and not path.exists()
+    return path.is_symlink() and not (_is_yaml(path) or path.exists())
 
 
 def _why_not_entered(folder: Path) -> str:
@@ -213,14 +215,14 @@ def _why_not_entered(folder: Path) -> str:
     if folder.name in NOT_ENTERED:
         return "a folder of this name is not looked into"
     if folder.name.startswith("."):
-        return "its name begins with a dot" if _has_scenes(folder) else ""
-    return "a link to a folder; name it to test what is in it" if folder.is_symlink() else ""
+        return format_if("its name begins with a dot", _has_scenes(folder))
+    return format_if("a link to a folder; name it to test what is in it", folder.is_symlink())
 
 
 def _has_scenes(folder: Path) -> bool:
     """Tell whether a YAML file right in a folder looks like a scene."""
     with suppress(OSError):
-        return any(file.suffix.lower() in SUFFIXES and inspect_file(file).is_scene for file in folder.iterdir())
+        return any(inspect_file(file).is_scene for file in filter(_is_yaml, folder.iterdir()))
     return False
 
 
@@ -254,7 +256,7 @@ def _visible(folder: Path) -> list[Path]:
 
 def orphans_in(place: Path, scenes: Sequence[str], only: str | None = None) -> Iterator[CaseError]:
     """Yield cassettes and snapshots in a folder that belong to none of its scenes; or only what may be of one file."""
-    files = [file for file in place.iterdir() if file.suffix.lower() in SUFFIXES] if place.is_dir() else []
+    files = [*filter(_is_yaml, _visible(place))]
     own = {identity(str(file)) for file in files}
     wanted = (each for each in belongings(place) if only is None or (_may_be_of(only, each[1]) and each[1] not in own))
     yield from _orphans(wanted, [path for path in scenes if Path(path).parent == place], files)
@@ -280,11 +282,11 @@ def _orphan(path: Path, name: str, owners: Mapping[str, str], files: Iterable[Pa
     kind = "snapshot" if path.parent.name == SNAPSHOTS else "cassette"
     told, hint = "", "delete it, or bring the scene back"
     if probably := _probably(path, name, owners):
-        alike = ", which is written with other characters" if probably == composed(name) != name else ""
+        alike = format_if(", which is written with other characters", probably == composed(name) != name)
         told, hint = f"{probably}{alike}", f"rename it to {probably}{_ending(path)}, or delete it"
     elif scene := next((file.name for file in sorted(files) if _may_be_of(str(file), name)), ""):
         told = f"a variant that {scene} has no longer"
-    told = told and f"; it probably was of {told}"
+    told = format_if("; it probably was of {}", told)
     return CaseError(f"the {kind} belongs to no scene{told}\nhint: {hint}", str(path), code=2)
 
 
@@ -318,7 +320,7 @@ def _probably(path: Path, name: str, owners: Mapping[str, str]) -> str:
 
 
 def _ending(path: Path) -> str:
-    return path.suffix if path.parent.name == SNAPSHOTS else ""
+    return format_if(path.suffix, path.parent.name == SNAPSHOTS)
 
 
 def twins(scenes: Sequence[str]) -> Iterator[CaseError]:

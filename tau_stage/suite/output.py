@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from shlex import quote
 from typing import Literal
 from xml.etree import ElementTree as Xml
 
 from tau_stage.checks import Verdict
+from tau_stage.errors import format_if
 from tau_stage.report import Annotation, as_github
 from tau_stage.suite.result import OVER_BUDGET, SAID_OF, CaseError, Result, Row, State, exit_code, total
 from tau_stage.text import counted, diff_speech, has_changes, one_line, printable
@@ -65,10 +67,11 @@ def _failures(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[
 
 
 def _failure(verdict: Verdict, sources: Mapping[str, Sequence[str]]) -> Iterator[StyledLine]:
-    error: StyledLine = (("bad", UNMEASURED),) if verdict.outcome == "error" else ()
+    error = format_if(UNMEASURED, verdict.outcome == "error")
     pieces = _diff(verdict)
     message = f"{verdict.of or 'the scene'}: {verdict.what.replace('_', ' ')}" if pieces else verdict.message
-    yield (("strong", f"  {verdict.path}:{verdict.line}:{verdict.column}: "), *error, ("plain", message))
+    place = f"  {verdict.path}:{verdict.line}:{verdict.column}: "
+    yield (("strong", place), ("bad", error), ("plain", message))
     yield from _pointed(verdict, sources)
     if pieces:
         yield (("plain", f"    {'asked' if verdict.source == 'expect' else 'was'}: "), *pieces)
@@ -86,7 +89,7 @@ def _remedy(result: Result) -> str:
 
 
 def _facts(result: Result) -> str:
-    checks = f" ({', '.join(CHECKED[each] for each in result.checks)})" if result.checks else ""
+    checks = format_if(" ({})", ", ".join(map(CHECKED.__getitem__, result.checks)))
     facts = {
         counted(result.lines, "line"): result.lines,
         counted(result.checked, "expectation"): result.checked,
@@ -95,7 +98,7 @@ def _facts(result: Result) -> str:
         SAID_OF[result.source] + checks: True,
         f"{result.took_s:.1f} s": result.source != "nothing",
     }
-    return ", ".join(fact for fact, holds in facts.items() if holds)
+    return ", ".join(compress(facts, facts.values()))
 
 
 def _pointed(verdict: Verdict, sources: Mapping[str, Sequence[str]]) -> Iterator[StyledLine]:
@@ -145,6 +148,9 @@ MOST_FAILURES, MOST_SCENES, WIDEST_CELL = 20, 30, 160
 COUNTS = {"tests": "testcase", "failures": "failure", "errors": "error", "skipped": "skipped"}
 """What JUnit counts, by the element that stands for it."""
 
+KINDS: Mapping[State, str] = {"failed": "failure", "error": "error"}
+"""JUnit's elements, by states that are not well."""
+
 EMOJI = {"passed": "✅", "failed": "❌", "error": "⚠️", "unchecked": "➖"}
 
 
@@ -159,8 +165,7 @@ def _findings(result: Result) -> Iterator[Annotation]:
     for missing in result.lacks:
         yield Annotation(result.path, 1, 1, "error", missing)
     for verdict in result.failures:
-        told = f"{verdict.message} ({result.variant})" if result.variant else verdict.message
-        told = UNMEASURED + told if verdict.outcome == "error" else told
+        told = format_if(UNMEASURED, verdict.outcome == "error") + verdict.message + format_if(" ({})", result.variant)
         yield Annotation(verdict.path, verdict.line, verdict.column, "error", told)
 
 
@@ -258,13 +263,12 @@ def _row(case: Xml.Element, result: Result, row: Row) -> None:
         is_over = result.error and result.error.code == OVER_BUDGET
         why = "the test has stopped at its budget" if is_over else "the scene has parted from its cassette"
         Xml.SubElement(case, "skipped", message=f"not reached: {why}")
-    elif row.state != "passed":
-        kind = "error" if row.state == "error" else "failure"
-        shown = [verdict for verdict in row.failures if kind == "failure" or verdict.outcome == "error"]
-        more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
-        rate = [row.rate] if row.rate else []
+    elif row.state in KINDS:
+        first, *others = (verdict for verdict in row.failures if verdict.outcome == row.state)
+        more = format_if(" (and {} more)", len(others))
         _place(case, row.failures[0])
-        _told(case, kind, shown[0].what, shown[0].message + more, "\n".join([*rate, *map(str, row.failures)]))
+        text = "\n".join(filter(None, [row.rate, *map(str, row.failures)]))
+        _told(case, KINDS[row.state], first.what, first.message + more, text)
 
 
 def _place(case: Xml.Element, place: Verdict | CaseError) -> None:

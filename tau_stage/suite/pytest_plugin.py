@@ -101,11 +101,7 @@ class SceneItem(pytest.Item):
         self.case = case
 
     def runtest(self) -> None:
-        """Perform it.
-
-        Raises:
-            NotWell: Something is not as expected, or the scene is broken.
-        """
+        """Perform it; a ``SceneFailed`` tells that something is not as expected, or that the scene is broken."""
         from tau_stage.suite.discovery import PLACE, is_strict, own_place
         from tau_stage.suite.execution import SuiteOptions, run_case
 

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Literal
 
 from tau_stage.checks import Verdict
+from tau_stage.errors import format_if
 from tau_stage.scene import Plan
 from tau_stage.text import counted
 
@@ -142,7 +143,7 @@ class Result:
 
 def case_id(path: str, variant: str) -> str:
     """Name a scene, or a variant, from one test to the next."""
-    return f"{path}[{variant}]" if variant else path
+    return path + format_if("[{}]", variant)
 
 
 def rows(plan: Plan, runs: Sequence[Sequence[Verdict]], lengths: Mapping[str, float]) -> tuple[Row, ...]:
