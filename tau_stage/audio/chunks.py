@@ -139,11 +139,7 @@ def ixml_chunk(slate: Slate, origin: Origin) -> bytes:
 
 
 def plain(text: str) -> str:
-    r"""Write a text as a line of printable 7-bit ASCII: accents go, quotes and dashes become simple, the rest is ``?``.
-
-    >>> plain("“Zoë”, said Æneas – in\nWrocław, 幽霊")
-    '"Zoe", said AEneas - in Wroclaw, ??'
-    """
+    """Write a text as a line of printable 7-bit ASCII: accents go, quotes and dashes become simple, others ``?``."""
     known = unicodedata.normalize("NFKD", text.translate(_PLAIN)).translate(_PLAIN)
     letters = "".join(letter for letter in known if not unicodedata.combining(letter))
     return re.sub(r"[\x00-\x1f\x7f]+", " ", letters.encode("ascii", "replace").decode("ascii"))

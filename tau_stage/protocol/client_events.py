@@ -246,11 +246,7 @@ class ClientMessage(Strict):
     event_id: str | None = None
 
     def encode(self) -> bytes:
-        """Write the event as one text frame; fields nobody set are left out.
-
-        >>> InputAudioBufferClear(event_id="evt_1").encode()
-        b'{"event_id":"evt_1","type":"input_audio_buffer.clear"}'
-        """
+        """Write the event as one text frame; fields nobody set are left out."""
         return self.__pydantic_serializer__.to_json(self, exclude_unset=True)
 
 

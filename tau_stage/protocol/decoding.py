@@ -196,11 +196,7 @@ def _not_json(frame: bytes | str, note: Note) -> ServerEvent:
 
 
 def excerpt(words: object) -> str:
-    r"""Return a server's words as a message shows them: safe, on one line, and not too long.
-
-    >>> excerpt({"status": "ok\x1b"}), excerpt("No. " * 99)[-12:]
-    ('{"status":"ok\\u001b"}', 'No. No. N...')
-    """
+    """Return a server's words as a message shows them: safe, on one line, and not too long."""
     text = words if isinstance(words, str) else to_json(words).decode()
     text = one_line(text[: MOST_SHOWN * 4])
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 3]}..."
@@ -273,11 +269,7 @@ def _unusable(event: JsonObject, problem: str) -> UnusableEvent:
 
 
 def ended(event: JsonObject) -> JsonObject:
-    """Turn the end of a response into that of ``response.done``: its status, and the error it failed of.
-
-    >>> ended({"type": "response.done", "spelt": "response.failed", "message": "no GPU"})["response"]
-    {'status': 'failed', 'error': {'message': 'no GPU'}}
-    """
+    """Turn the end of a response into that of ``response.done``: its status, and the error it failed of."""
     spelt = str(event.get("spelt", ""))
     beside = ("status", "status_details", "output", "metadata") if spelt else ()
     response = {key: event[key] for key in beside if key in event} | _object(event.get("response"))
@@ -344,11 +336,6 @@ def odd_value(event: JsonObject, loc: Path, *, is_missing: bool) -> tuple[Path, 
     """Find where the value stands that an error of pydantic is about, and say what is odd of it.
 
     The place is empty where the whole cannot be used; of a missing value, it is its object's.
-
-    >>> odd_value({"response": {"usage": "none"}}, ("response", "usage"), is_missing=False)
-    (('response', 'usage'), 'response.usage is a text')
-    >>> odd_value({"response": {"output": [{}]}}, ("response", "output", 0, "id"), is_missing=True)
-    (('response', 'output', 0), 'response.output has no id')
     """
     path, value = json_path(event, loc)
     place = ".".join(step for step in path if isinstance(step, str)) or "the event"
@@ -372,13 +359,7 @@ def json_path(value: Any, loc: Path) -> tuple[Path, Any]:
 
 
 def remove(event: JsonObject, paths: Iterable[Path]) -> None:
-    """Take values out of JSON, in place.
-
-    >>> event = {"output": [1, 2, 3], "usage": 4}
-    >>> remove(event, [("output", 0), ("output", 1), ("usage",)])
-    >>> event
-    {'output': [3]}
-    """
+    """Take values out of JSON, in place."""
     for *way, last in sorted(set(paths), reverse=True):  # from behind, so that indexes hold
         place: Any = reduce(getitem, way, event)  # type: ignore[arg-type]
         del place[last]

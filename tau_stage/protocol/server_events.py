@@ -32,20 +32,12 @@ STATUSES = {name: status for status, names in ENDINGS.items() for name in names.
 
 
 def status_of(told: object) -> Status | None:
-    """Return a status as a server tells it; None where that is none.
-
-    >>> status_of("Completed"), status_of("error"), status_of("odd"), status_of(None)
-    ('completed', 'failed', None, None)
-    """
+    """Return a status as a server tells it; None where that is none."""
     return STATUSES.get(told.casefold()) if isinstance(told, str) else None
 
 
 def text_in(value: object) -> str:
-    """Return what is said by a text, or by the texts in a list or an object.
-
-    >>> text_in([{"msg": "too long", "loc": ["body"]}, "too loud"])
-    'too long; body; too loud'
-    """
+    """Return what is said by a text, or by the texts in a list or an object."""
     if isinstance(value, dict | list):
         inner = value.values() if isinstance(value, dict) else value
         return "; ".join(words for each in inner if (words := text_in(each)))

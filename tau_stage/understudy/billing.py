@@ -42,11 +42,7 @@ def assistant_tokens(samples: int, rate: int) -> int:
 
 
 def reasoning_tokens(words: str) -> int:
-    """Count the tokens of the reasoning before some words are spoken: 15 to 30, the same for the same words.
-
-    >>> 15 <= reasoning_tokens("Hello.") <= 30
-    True
-    """
+    """Count the tokens of the reasoning before some words are spoken: 15 to 30, the same for the same words."""
     return LEAST_REASONING + zlib.crc32(words.encode()) % (MOST_REASONING - LEAST_REASONING + 1)
 
 

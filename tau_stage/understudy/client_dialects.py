@@ -75,11 +75,7 @@ class BetaCodec:
         return map(to_json, self.from_ga(from_json(event.encode())))
 
     def temperature_error(self, event: JsonObject) -> ServerError | None:
-        """Say what is wrong with a temperature, if one is told and something is.
-
-        >>> BetaCodec().temperature_error({"type": "session.update", "session": {"temperature": 7}}).code
-        'decimal_above_max_value'
-        """
+        """Say what is wrong with a temperature, if one is told and something is."""
         for part in ("session", "response"):
             told = event.get(part)
             heat = told.get("temperature") if isinstance(told, dict) else None
@@ -89,12 +85,7 @@ class BetaCodec:
         return None
 
     def to_ga(self, event: JsonObject) -> JsonObject:
-        """Turn a client's event into GA.
-
-        >>> event = {"type": "response.create", "response": {"modalities": ["text"], "temperature": 0.8}}
-        >>> BetaCodec().to_ga(event)["response"]
-        {'output_modalities': ['text']}
-        """
+        """Turn a client's event into GA."""
         self._asked = None
         for part in ("session", "response"):
             if isinstance(told := event.get(part), dict):
@@ -195,12 +186,7 @@ class XaiCodec:
         return map(to_json, self.from_ga(from_json(event.encode())))
 
     def to_ga(self, event: JsonObject) -> JsonObject:
-        """Turn a client's event into GA: voice and turn detection stand at the session's top.
-
-        >>> dialect = XaiCodec(Profile("grok"), lambda: 0.0)
-        >>> dialect.to_ga({"type": "session.update", "session": {"voice": "eve"}})["session"]["audio"]
-        {'output': {'voice': 'eve'}}
-        """
+        """Turn a client's event into GA: voice and turn detection stand at the session's top."""
         event = self._named(event, {theirs: ours for ours, theirs in self._ids.items()})
         asked = event.get("session")
         if not isinstance(asked, dict):

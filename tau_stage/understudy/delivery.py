@@ -154,23 +154,13 @@ class RequestedLine:
 
 
 def quoted_line(text: str) -> RequestedLine | None:
-    """Find the line that a text asks for: in quotes, after the first colon.
-
-    >>> quoted_line('Perform this line, slowly: "No."')
-    RequestedLine(words='No.', how='Perform this line, slowly')
-    >>> quoted_line("No.") is None
-    True
-    """
+    """Find the line that a text asks for: in quotes, after the first colon."""
     found = LINE.match(text.strip())
     return RequestedLine(found["words"], found["how"]) if found else None
 
 
 def last_quoted_line(text: str) -> RequestedLine | None:
-    r"""Find the line at the end of a longer text: that of its last paragraph, if it has one of its own.
-
-    >>> last_quoted_line('You often say: "Ahoy".\nPerform this line: "No."').words
-    'No.'
-    """
+    """Find the line at the end of a longer text: that of its last paragraph, if it has one of its own."""
     return quoted_line(text.strip().rpartition("\n")[2]) or quoted_line(text)
 
 
@@ -188,11 +178,7 @@ def requested_line(request: SpeechRequest) -> RequestedLine | None:
 
 
 def line_to_repeat(text: str) -> RequestedLine | None:
-    """Find what a text wants to be repeated, without a direction.
-
-    >>> line_to_repeat("Please repeat after me: No, never.")
-    RequestedLine(words='No, never.', how='')
-    """
+    """Find what a text wants to be repeated, without a direction."""
     found = REPEAT.match(text) or SAY.match(text)
     return RequestedLine(found["words"].strip()) if found else None
 
@@ -204,10 +190,6 @@ def direction_before_line(text: str) -> str:
 
 
 def wants_silence(request: SpeechRequest) -> bool:
-    """Tell whether the last whisper wants silence: ``Say nothing``, and no line after it.
-
-    >>> wants_silence(SpeechRequest("", (), "", (), "ash", whisper="Not your turn. Say nothing."))
-    True
-    """
+    """Tell whether the last whisper wants silence: ``Say nothing``, and no line after it."""
     is_wanted = request.output is None and SILENCE.search(request.whisper)
     return bool(is_wanted) and last_quoted_line(request.whisper) is None

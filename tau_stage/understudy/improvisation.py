@@ -66,11 +66,7 @@ class Topic(NamedTuple):
 
 
 def kind_of(words: str) -> Kind:
-    """Tell what kind of thing was said; the last sentence counts, if it is not for politeness alone.
-
-    >>> [kind_of(words) for words in ("Oh, thank you very much.", "Thank you. Who are you?", "Hello there.")]
-    ['thanks', 'question', 'greeting']
-    """
+    """Tell what kind of thing was said; the last sentence counts, if it is not for politeness alone."""
     *_, last = SENTENCE.findall(words) or [words]
     if GOODBYE.search(last):
         return "goodbye"
@@ -89,13 +85,7 @@ def _says_more(greeting: str) -> bool:
 
 
 def topic_of(words: str, names: Iterable[str] = ()) -> Topic | None:
-    """Find what was talked about last; ``names`` are who plays, and no topics.
-
-    >>> topic_of("I'm afraid we're down to the last umbrella.")
-    Topic(words='the last umbrella', is_thing=True)
-    >>> topic_of("Is your boat in Oslo?"), topic_of("I am tired.").words, topic_of("Who are you?")
-    (Topic(words='Oslo', is_thing=True), 'tired', None)
-    """
+    """Find what was talked about last; ``names`` are who plays, and no topics."""
     known = {word for name in names for word in WORD.findall(name.lower())}
     for sentence in reversed(SENTENCE.findall(words)):
         pieces = PIECE.findall(sentence)
@@ -175,11 +165,7 @@ class Briefing(NamedTuple):
 
 
 class Seed(NamedTuple):
-    """What decides: the words that were heard and how many turns were taken, and the voice.
-
-    >>> Seed("Hello.|0", "ash") == Seed("Hello.|0", "ash"), Seed("Hello.|0", "ash").place == Seed("", "ash").place
-    (True, False)
-    """
+    """What decides: the words that were heard and how many turns were taken, and the voice."""
 
     words: str
     voice: str
@@ -200,12 +186,7 @@ def _number(text: str) -> int:
 
 
 def improvise(request: SpeechRequest) -> str:
-    """Say something short and sensible to whatever was said or heard last.
-
-    >>> heard = (Utterance("Is this the last umbrella?", "tourist"),)
-    >>> improvise(SpeechRequest(instructions="", system=(), user="", heard=heard, voice="marin"))
-    'That depends on the last umbrella, I should think.'
-    """
+    """Say something short and sensible to whatever was said or heard last."""
     if request.output is not None:
         return say_result(request.output)
     told = read_briefing((request.instructions, *request.system))
@@ -231,11 +212,7 @@ def _without_words(told: Briefing, heard: Sequence[Utterance]) -> tuple[str, Top
 
 
 def read_briefing(texts: Sequence[str]) -> Briefing:
-    """Find what instructions and whispers tell of the play; what is told last counts.
-
-    >>> read_briefing(["You are Marlow. With you play: keeper, Marlow and the stranger. It is about: the last boat."])
-    Briefing(others=('keeper', 'the stranger'), subject='the last boat', interprets=False)
-    """
+    """Find what instructions and whispers tell of the play; what is told last counts."""
     whole = "\n".join(texts)
     selves = {name for found in SELF.finditer(whole) for name in _beginnings(found["told"].lower().split())}
     listed = re.split(r" ?[,;&] ?(?:and )?| and ", " ".join(_last(PLAYERS, whole).split()))
@@ -248,11 +225,7 @@ def read_briefing(texts: Sequence[str]) -> Briefing:
 
 
 def say_result(output: str) -> str:
-    """Say a tool's result in words.
-
-    >>> say_result('{"ok": true}'), say_result('{"weather": "sunny", "degrees": 21}'), say_result('{"error": "no"}')
-    ('Done.', 'Weather: sunny, degrees: 21.', 'That did not work: no.')
-    """
+    """Say a tool's result in words."""
     try:
         found = from_json(output)
     except ValueError:

@@ -35,11 +35,7 @@ class Profile:
     limits_every: int = 0
 
     def is_meant_by(self, model: str) -> bool:
-        """Tell whether a name means this model: its own, with any date behind it; at xAI any of Grok's.
-
-        >>> CURRENT.is_meant_by("gpt-realtime-2.1-2026-05-01"), CURRENT.is_meant_by("gpt-realtime-2.1-mini")
-        (True, False)
-        """
+        """Tell whether a name means this model: its own, with any date behind it; at xAI any of Grok's."""
         if self.provider == "xai":
             return model.startswith("grok-")
         return model == self.model or model.startswith(f"{self.model}-20")
@@ -82,9 +78,5 @@ def profile_named(name: str) -> Profile:
 
 
 def profile_of(model: str) -> Profile | None:
-    """Find the profile of a model, dated or not; None where nobody knows it.
-
-    >>> profile_of("gpt-realtime-2025-08-28").model, profile_of("my-deployment")
-    ('gpt-realtime', None)
-    """
+    """Find the profile of a model, dated or not; None where nobody knows it."""
     return next((profile for profile in MODELS.values() if profile.is_meant_by(model)), None)

@@ -35,13 +35,7 @@ def _server_vad(profile: Profile) -> Settings:
 
 
 def update_session(session: Settings, wanted: SessionConfig, profile: Profile = CURRENT) -> Settings:
-    """Update a session: only what is present changes, null clears, ``audio`` is merged.
-
-    >>> session = new_session("sess_1", "gpt-realtime", 0)
-    >>> wanted = SessionConfig.model_validate({"type": "realtime", "audio": {"output": {"voice": "ash"}}})
-    >>> update_session(session, wanted)["audio"]["output"]
-    {'format': {'type': 'audio/pcm', 'rate': 24000}, 'voice': 'ash', 'speed': 1.0}
-    """
+    """Update a session: only what is present changes, null clears, ``audio`` is merged."""
     told = wanted.model_dump(mode="json", exclude_unset=True)
     heard = told.get("audio", {}).get("input", {})
     if turns := heard.get("turn_detection"):
@@ -59,11 +53,7 @@ def format_of(session: Settings, side: str) -> Format:
 
 
 def voice_name(voice: str | dict[str, str]) -> str:
-    """Write a voice in one word; a custom voice is told as an object.
-
-    >>> voice_name("ash"), voice_name({"id": "voice_1"})
-    ('ash', 'voice_1')
-    """
+    """Write a voice in one word; a custom voice is told as an object."""
     return voice if isinstance(voice, str) else voice["id"]
 
 
@@ -71,11 +61,7 @@ CLEARED_BY_NULL = frozenset({"turn_detection", "noise_reduction", "transcription
 
 
 def forbidden_null(told: Settings, place: str = "session") -> str | None:
-    """Find the path of the first null in an update where null means nothing; turned off are only a few fields.
-
-    >>> forbidden_null({"audio": {"input": {"turn_detection": None, "format": None}}})
-    'session.audio.input.format'
-    """
+    """Find the path of the first null in an update where null means nothing; turned off are only a few fields."""
     for key, value in told.items():
         if value is None and key not in CLEARED_BY_NULL:
             return f"{place}.{key}"

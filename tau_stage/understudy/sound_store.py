@@ -32,12 +32,7 @@ class BlobStore:
     _end: int = 0
 
     def put(self, audio: Pcm) -> BlobRef:
-        """Keep a sound.
-
-        >>> blobs = BlobStore()
-        >>> blobs.put(Pcm.silence(100))[:40].pcm == Pcm.silence(40)
-        True
-        """
+        """Keep a sound."""
         if known := self._known.get((hashlib.sha256(audio.data).digest(), audio.rate)):
             return known
         entry = self.entry(len(audio), audio.rate)
@@ -140,11 +135,7 @@ class BlobRef:
 
 
 def read_bytes(audio: Pcm | BlobRef, at: int, size: int) -> bytes:
-    """Read some bytes of a sound, wherever it is kept.
-
-    >>> len(read_bytes(BlobStore().put(Pcm.silence(100)), 190, 40)), len(read_bytes(Pcm.silence(100), 0, 40))
-    (10, 40)
-    """
+    """Read some bytes of a sound, wherever it is kept."""
     if isinstance(audio, Pcm):
         return audio.data[at : at + size]
     return audio.blobs.read(audio.place + at, max(0, min(size, 2 * audio.samples - at)))

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import unquote
@@ -71,28 +72,27 @@ def choose_calls(tools: Sequence[Tool], choice: Any, words: str) -> list[tuple[s
     []
     """
     known = [tool for tool in tools if tool.get("type") == "function"]
-    if choice == "none":
-        return []
-    if isinstance(choice, dict):
-        chosen = [tool for tool in known if tool["name"] == choice.get("name")][:1]
-    else:
-        chosen = _chosen(known, words) or known[: choice == "required"]
-    return [_call(tool, words) for tool in chosen]
+    match choice:
+        case "none":
+            chosen = []
+        case {"name": name}:
+            chosen = [tool for tool in known if tool["name"] == name][:1]
+        case _:
+            chosen = _chosen(known, words) or known[: choice == "required"]
+    return [(tool["name"], _arguments(tool, words)) for tool in chosen]
 
 
 def _chosen(known: Sequence[Tool], words: str) -> list[Tool]:
     """Choose the tools that are asked for, in the order given; the surest where the same words ask for several."""
     requests = " ".join(filter(_is_request, SENTENCE.findall(words)))
-    asked = [(tool, _match(tool, words, requests)) for tool in known]
-    ranked = sorted(asked, key=lambda pair: (-pair[1].rank, -len(pair[1].told - WEAK)))
+    asked = [(_match(tool, words, requests), number) for number, tool in enumerate(known)]
     taken: set[str] = set()
-    chosen = set()
-    for tool, found in ranked:
-        told = found.told - WEAK or found.told
-        if found.rank and not told & taken:
-            chosen.add(id(tool))
+    chosen = []
+    for found, number in sorted(asked, key=lambda pair: (-pair[0].rank, -len(pair[0].told - WEAK))):
+        if found.rank and taken.isdisjoint(found.told - WEAK or found.told):
+            chosen.append(number)
             taken |= found.told
-    return [tool for tool in known if id(tool) in chosen]
+    return [known[number] for number in sorted(chosen)]
 
 
 def _is_request(sentence: str) -> bool:
@@ -133,37 +133,28 @@ def _needs_number(tool: Tool) -> bool:
     )
 
 
-def _call(tool: Tool, words: str) -> tuple[str, str]:
-    return tool["name"], json.dumps(make_arguments(tool.get("parameters"), words), ensure_ascii=False)
+def _arguments(tool: Tool, words: str) -> str:
+    return json.dumps(make_arguments(tool.get("parameters"), words), ensure_ascii=False)
 
 
 IDENTIFIERS = {"number", "id", "code"}
 
 
 def identifier_words(name: str) -> str:
-    """Write a name of code in words.
-
-    >>> identifier_words("get_order_status"), identifier_words("orderNumber")
-    ('get order status', 'order Number')
-    """
+    """Write a name of code in words."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|_|-", " ", name)
 
 
 def word_stems(words: str) -> set[str]:
-    """List the words of a text, without case and plural.
-
-    >>> sorted(word_stems("The lights, thanks!"))
-    ['light', 'thank', 'the', 'you']
-    """
+    """List the words of a text, without case and plural."""
     found = re.findall(r"[^\W\d_]+", re.sub(r"\bthanks\b", "thank you", words.lower()))
     return set(map(_stem, found))
 
 
 def is_identifier(name: str, schema: JsonObject) -> bool:
     """Tell whether an argument is a text that stands for a thing: an order's number, an id, a code."""
-    told = schema.get("type", "string")
-    is_text = told == "string" or (isinstance(told, list) and "string" in told)
-    return is_text and not schema.get("enum") and bool(word_stems(identifier_words(name)) & IDENTIFIERS)
+    is_text = "string" in (_types(schema) or ["string"])
+    return is_text and not schema.get("enum") and not IDENTIFIERS.isdisjoint(word_stems(identifier_words(name)))
 
 
 def _stem(word: str) -> str:
@@ -218,12 +209,7 @@ class ValuePlace:
 
 
 def make_arguments(schema: Any, words: str) -> JsonObject:
-    """Make the arguments of a call of words, by the tool's ``parameters``.
-
-    >>> schema = {"properties": {"town": {"type": ["string", "null"]}, "days": {"type": "integer"}}}
-    >>> make_arguments(schema, "Oslo, 3 days")
-    {'town': 'Oslo, 3 days', 'days': 3}
-    """
+    """Make the arguments of a call of words, by the tool's ``parameters``."""
     made = _made(_table(schema) | {"type": "object"}, ValuePlace(schema, SpokenValues(words)))
     return made if isinstance(made, dict) else {}
 
@@ -276,13 +262,16 @@ def _resolved(schema: Any, place: ValuePlace) -> tuple[JsonObject, ValuePlace]:
 def _branch(options: list[Any], place: ValuePlace) -> JsonObject:
     """Choose the alternative to take: one that the words name, else the first; null only where a schema comes back."""
     possible = [_table(option) for option in options if option is not False]
-    nulls = [option for option in possible if option.get("type") == "null" or option.get("const", 0) is None]
-    if place.bare and nulls:
-        return nulls[0]
-    better = [option for option in possible if option not in nulls] or possible
+    if place.bare and (null := next(filter(_is_null, possible), None)):
+        return null
+    better = [*filterfalse(_is_null, possible)] or possible or [{}]
     said = place.said.words.lower()
-    named = (option for option in better if str(option.get("const", "")).lower() in said and option.get("const"))
-    return next(named, better[0] if better else {})
+    named = (option for option in better if (const := option.get("const")) and str(const).lower() in said)
+    return next(named, better[0])
+
+
+def _is_null(schema: JsonObject) -> bool:
+    return schema.get("type") == "null" or schema.get("const", 0) is None
 
 
 def _merged(one: JsonObject, other: JsonObject) -> JsonObject:
@@ -331,11 +320,9 @@ def _found(root: Any, ref: str) -> Any:
     at = root
     for step in filter(None, unquote(ref[1:]).split("/")):
         key = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(at, dict) and key in at:
-            at = at[key]
-        elif isinstance(at, list) and key.isascii() and key.isdigit() and int(key) < len(at):
-            at = at[int(key)]
-        else:
+        try:
+            at = at[int(key)] if isinstance(at, list) else at[key]
+        except (LookupError, TypeError, ValueError):
             return True
     return at
 
@@ -353,13 +340,9 @@ def _needed(told: JsonObject, *, bare: bool) -> list[tuple[str, Any]]:
 
 def _schema_of(told: JsonObject, name: str) -> Any:
     """Find the schema of a property, whether it has one of its own, one by its name, or one for the rest."""
-    known = _table(told.get("properties"))
-    if name in known:
-        return known[name]
-    for pattern, schema in _table(told.get("patternProperties")).items():
-        if _matches(pattern, name):
-            return schema
-    return told.get("additionalProperties", True)
+    patterns = _table(told.get("patternProperties")).items()
+    fitting = (schema for pattern, schema in patterns if _matches(pattern, name))
+    return _table(told.get("properties")).get(name, next(fitting, told.get("additionalProperties", True)))
 
 
 def _object(told: JsonObject, place: ValuePlace) -> JsonObject:
@@ -400,31 +383,31 @@ def _array(told: JsonObject, place: ValuePlace) -> list[Any]:
     while len(made) < min(least, most):
         value = _made(every, place.under(place.name))
         if told.get("uniqueItems") is True and value in made:
-            value = _another(part, value, made)
+            value = next((other for other in _others(part, value) if other not in made), value)
         made.append(value)
     return made
 
 
-def _another(part: JsonObject, value: Any, made: list[Any]) -> Any:
-    """Make a value that is not there yet."""
-    if options := [one for one in _list(part.get("enum")) if one not in made]:
-        return options[0]
-    if _is_number(value):
-        told = part.get("multipleOf")
-        step = told if _is_number(told) else 1
-        return next((value + n * step for n in range(1, MOST_ITEMS) if value + n * step not in made), value)
-    if isinstance(value, str):
-        longest = _count(part.get("maxLength"), len(value) + 4)
-        return next((v for n in range(MOST_ITEMS) if (v := (value[: longest - 2] + f"{n}")) not in made), value)
-    return not value if isinstance(value, bool) else value
+def _others(part: JsonObject, value: Any) -> Iterator[Any]:
+    """Make values beside one."""
+    yield from _list(part.get("enum"))
+    match value:
+        case bool():
+            yield not value
+        case int() | float():
+            step = told if _is_number(told := part.get("multipleOf")) else 1
+            yield from (value + number * step for number in range(1, MOST_ITEMS))
+        case str():
+            longest = _count(part.get("maxLength"), len(value) + 4)
+            yield from (f"{value[: longest - 2]}{number}" for number in range(MOST_ITEMS))
 
 
 def _option(options: Sequence[Any], said: SpokenValues) -> Any:
     """Choose the option that was named, by the longest name; else the first that is something."""
-    named: list[Any] = [one for one in options if isinstance(one, str) and one and one.lower() in said.words.lower()]
-    named += [one for one in options if _is_number(one) and str(one) in said.numbers]
-    something = [one for one in options if one is not None]
-    return max(named, key=lambda one: len(str(one))) if named else (something or list(options))[0]
+    words = said.words.lower()
+    named: list[Any] = [one for one in options if isinstance(one, str) and one and one.lower() in words]
+    named += [one for one in options if str(one) in said.numbers]
+    return max(named, key=lambda one: len(str(one)), default=next((one for one in options if one is not None), None))
 
 
 def _number(told: JsonObject, place: ValuePlace, *, is_whole: bool = False) -> float:
@@ -457,11 +440,10 @@ def _text(told: JsonObject, place: ValuePlace) -> str:
     if isinstance(default, str) and not said.names:
         candidates.insert(0, [default])
     candidates.append(_texts(told.get("examples")))
-    fitting = [(found, one) for found in candidates for one in found if _fits(told, one)]
-    if fitting:
-        found, value = fitting[0]
-        found.remove(value)
-        return value
+    for found in candidates:
+        if (value := next((one for one in found if _fits(told, one)), None)) is not None:
+            found.remove(value)
+            return value
     return _stretched(told, said.words)
 
 

@@ -176,13 +176,7 @@ TIMBRES = {
 
 
 def timbre(voice: str) -> Timbre:
-    """Look up a voice's timbre; make one from the name of a voice that is not known.
-
-    >>> timbre("ash")
-    Timbre(pitch=0.52, tract=0.84)
-    >>> timbre("voice_of_mine") == timbre("voice_of_mine") != timbre("voice_of_yours")
-    True
-    """
+    """Look up a voice's timbre; make one from the name of a voice that is not known."""
     if voice in TIMBRES:
         return TIMBRES[voice]
     dice = zlib.crc32(voice.encode())
@@ -190,11 +184,7 @@ def timbre(voice: str) -> Timbre:
 
 
 def split_phonemes(phonemes: str) -> list[str]:
-    """Split a sentence into pieces of at most ``LONGEST_PIECE`` phonemes: cut after a clause, else between words.
-
-    >>> [len(piece) for piece in split_phonemes("a, b " * 100)]
-    [157, 159, 159, 21]
-    """
+    """Split a sentence into pieces of at most ``LONGEST_PIECE`` phonemes: cut after a clause, else between words."""
     if len(phonemes) <= LONGEST_PIECE:
         return [phonemes]
     pieces, rest = [], phonemes.strip()
@@ -213,11 +203,7 @@ VOICED = ("LATIN", "GREEK", "CYRILLIC", "FULLWIDTH LATIN")
 
 
 def script_of(words: str) -> str:
-    """Name the script that most letters of some words belong to.
-
-    >>> script_of("こんにちは、世界。"), script_of("مرحبا"), script_of("🎭")
-    ('Japanese', 'Arabic', 'no letters')
-    """
+    """Name the script that most letters of some words belong to."""
     names = [unicodedata.name(letter, "").split()[:1] for letter in words if letter.isalpha()]
     scripts = Counter(SCRIPTS.get(name[0], name[0].capitalize()) for name in names if name)
     if not scripts:

@@ -1,0 +1,25 @@
+"""Examples of what the functions within the sounds do."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tau_stage.audio.chunks import plain
+from tau_stage.audio.formats import decode_g711, encode_g711
+from tau_stage.audio.wav import header
+
+
+def test_plain() -> None:
+    assert plain("“Zoë”, said Æneas – in\nWrocław, 幽霊") == '"Zoe", said AEneas - in Wroclaw, ??'
+
+
+def test_encode_g711() -> None:
+    assert encode_g711(np.array([0, 1000, -1000], dtype=np.int16), "ulaw").hex() == "ffce4e"
+
+
+def test_decode_g711() -> None:
+    assert decode_g711(bytes.fromhex("ffce4e"), "ulaw").tolist() == [0, 988, -988]
+
+
+def test_header() -> None:
+    assert len(header(0, 24_000)) == 44
