@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from tau_stage.errors import UsageError
-from tau_stage.protocol import ServerError, is_loopback
+from tau_stage.protocol import is_loopback
 from tau_stage.transport import Handshake, Refusal
 from tau_stage.understudy.client_dialects import wants_beta
+from tau_stage.understudy.faults import RefuseInBand
 from tau_stage.understudy.profiles import profile_of
 
 AZURE_PATHS = frozenset({"/openai/v1/realtime", "/openai/realtime", "/voice-live/realtime"})
@@ -21,36 +21,22 @@ ANY_ORIGIN = "*"
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A refusal inside an open connection: an error, then a close whose reason is ``<type>.<code>``."""
-
-    error: ServerError
-    close_code: int
-
-    @property
-    def reason(self) -> str:
-        """The close frame's reason."""
-        return f"{self.error.type}.{self.error.code}"
-
-
 def reject_reason(
     handshake: Handshake, key: str | None, *, refuses_beta: bool = False, any_model: bool = False
-) -> Rejection | None:
+) -> RefuseInBand | None:
     """Say why a client that got through the upgrade cannot stay; None where it can. No ``key`` takes any, or none."""
     if key is not None and _key_of(handshake) != key:
-        return _reject("invalid_api_key", 3000, "Incorrect API key provided.")
+        return RefuseInBand("invalid_api_key", 3000, message="Incorrect API key provided.")
     if refuses_beta and wants_beta(handshake):
         message = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
-        return _reject("beta_api_shape_disabled", 4000, message)
+        return RefuseInBand("beta_api_shape_disabled", 4000, message=message)
     model = asked_model(handshake)
     if not model:
-        return _reject("missing_model", 4000, "You must provide a model parameter.", "model")
-    if handshake.path in AZURE_PATHS:
-        return None  # a deployment has any name
-    if not any_model and profile_of(model) is None:
-        return _reject("invalid_model", 4000, f"Model '{model}' is not supported in realtime mode.", "model")
-    return None
+        return RefuseInBand("missing_model", 4000, message="You must provide a model parameter.", param="model")
+    if any_model or handshake.path in AZURE_PATHS or profile_of(model):  # a deployment has any name
+        return None
+    message = f"Model '{model}' is not supported in realtime mode."
+    return RefuseInBand("invalid_model", 4000, message=message, param="model")
 
 
 def asked_model(handshake: Handshake) -> str:
@@ -88,10 +74,6 @@ def parse_origin(origin: str) -> str:
 
 def _shown(text: str) -> str:
     return re.sub(r"[^\x21-\x7e]", "?", text)[:200]
-
-
-def _reject(code: str, close_code: int, message: str, param: str | None = None) -> Rejection:
-    return Rejection(ServerError(type="invalid_request_error", code=code, message=message, param=param), close_code)
 
 
 def _key_of(handshake: Handshake) -> str | None:

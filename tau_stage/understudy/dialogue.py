@@ -7,7 +7,7 @@ the session, keeps the items, and decides which response may begin; ``response.p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,8 +38,8 @@ from tau_stage.protocol import (
 from tau_stage.understudy.billing import Read, transcription_usage
 from tau_stage.understudy.listening import TimedOut, TurnDetector, TurnEnded, TurnStarted
 from tau_stage.understudy.profiles import CURRENT, Profile
-from tau_stage.understudy.run import ResponseRun
 from tau_stage.understudy.settings import (
+    ResponseRun,
     Settings,
     forbidden_null,
     format_of,
@@ -295,11 +295,16 @@ class Dialogue:
         """Tell that an item of the client's is whole."""
         return server_events.ConversationItemDone(previous_item_id=self.before(item.id), item=item)
 
-    def output_done(self, item: Item) -> server_events.ServerEvent:
-        """Tell that an item of the model's is whole. OpenAI leaves out the item before it where that is the first."""
-        before = self.before(item.id)
-        previous = before if before and self.before(before) else None
-        return server_events.ConversationItemDone(previous_item_id=previous, item=item)
+    def finished(self, item: Item, audio: Pcm | BlobRef | None = None) -> Iterator[server_events.ServerEvent]:
+        """Keep an item of the model's, and tell that it is whole, unless it has been deleted meanwhile.
+
+        OpenAI leaves out the item before it where that is the first.
+        """
+        if item.id in self.items:
+            self.keep(item, audio)
+            before = self.before(item.id)
+            previous = before if before and self.before(before) else None
+            yield server_events.ConversationItemDone(previous_item_id=previous, item=item)
 
     def before(self, item_id: str) -> str | None:
         """Find the id of the item before another."""

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Literal, cast, get_args
 
 from tau_stage.errors import UsageError
+from tau_stage.protocol import ServerError
 from tau_stage.scene import did_you_mean
 
 
@@ -25,7 +26,18 @@ class RefuseInBand:
     code: str
     close_code: int
     type: str = "invalid_request_error"
-    message: str = ""
+    message: str = "The session is refused."
+    param: str | None = None
+
+    @property
+    def error(self) -> ServerError:
+        """What is told before the close."""
+        return ServerError(type=self.type, code=self.code, message=self.message, param=self.param)
+
+    @property
+    def reason(self) -> str:
+        """The close frame's reason."""
+        return f"{self.type}.{self.code}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from tau_stage.audio import RATE, Pcm, rms_dbfs
 from tau_stage.protocol import Item, JsonObject
 from tau_stage.understudy.actor import SpeechRequest, Utterance
 from tau_stage.understudy.delivery import quoted_line, requested_line
-from tau_stage.understudy.run import ResponseRun
+from tau_stage.understudy.settings import ResponseRun
 from tau_stage.understudy.sound_store import INAUDIBLE, KnownSpeech
 from tau_stage.understudy.stored_items import StoredItem
 from tau_stage.understudy.tool_choice import choose_calls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -16,7 +16,7 @@ from tau_stage.cost import ASSISTANT_PER_S, text_tokens
 from tau_stage.protocol import ContentPart, Item, JsonObject, RateLimit, StatusDetails, server_events
 from tau_stage.understudy.billing import assistant_tokens, reasoning_tokens, response_usage
 from tau_stage.understudy.dialogue import Dialogue
-from tau_stage.understudy.run import ResponseRun
+from tau_stage.understudy.settings import ResponseRun
 from tau_stage.understudy.sound_store import BlobRef, load_pcm, read_bytes
 
 DELTA_SAMPLES = 4800
@@ -115,9 +115,7 @@ class MessageStream:
             yield from self._part_done()
         if self.has_item:
             item = self.item
-            if item.id in self.dialogue.items:  # it may have been deleted meanwhile
-                self.dialogue.keep(item, self.sent)
-                yield self.dialogue.output_done(item)
+            yield from self.dialogue.finished(item, self.sent)
             yield server_events.OutputItemDone(response_id=self.run.id, output_index=0, item=item)
 
     def _part_done(self) -> Iterator[server_events.ServerEvent]:
@@ -167,7 +165,7 @@ def end_response(
     run: ResponseRun,
     details: StatusDetails | None,
     *,
-    output: tuple[Item, ...] = (),
+    output: Sequence[Item] = (),
     spent: JsonObject | None = None,
 ) -> Iterator[server_events.ServerEvent]:
     """End a response: ``response.done``, then at times what is left of the limits."""
@@ -184,71 +182,47 @@ def end_response(
     yield server_events.RateLimitsUpdated(rate_limits=(limit,))
 
 
-@dataclass(slots=True)
-class CallStream:
-    """Sends one call of a tool, one of the outputs of a response: ``begin`` it, then ``finish``."""
-
-    dialogue: Dialogue
-    run: ResponseRun
-    index: int
-    arguments: str
-    item: Item
-
-    @classmethod
-    def of(cls, dialogue: Dialogue, run: ResponseRun, index: int, name: str, arguments: str) -> CallStream:
-        """Make a call with ids of its own."""
-        item = Item(
-            id=dialogue.fresh("item") if index else run.item_id,
-            type="function_call",
-            status="in_progress",
-            name=name,
-            call_id=dialogue.fresh("call"),
-            arguments="",
-        )
-        return cls(dialogue, run, index, arguments, item)
-
-    def begin(self) -> Iterator[server_events.ServerEvent]:
-        """Send the call and its arguments."""
-        dialogue, run = self.dialogue, self.run
-        yield server_events.OutputItemAdded(response_id=run.id, output_index=self.index, item=self.item)
-        if run.conversational:
-            yield from dialogue.place(self.item)
-        for piece in re.findall(r"\w+|\W+", self.arguments):
-            yield server_events.FunctionArgumentsDelta(**self._place, delta=piece)
-
-    def finish(self) -> Iterator[server_events.ServerEvent]:
-        """End the call."""
-        dialogue, run = self.dialogue, self.run
-        yield server_events.FunctionArgumentsDone(**self._place, arguments=self.arguments, name=self.item.name or "")
-        self.item = item = self.item.model_copy(update={"status": "completed", "arguments": self.arguments})
-        if item.id in dialogue.items:
-            dialogue.keep(item)
-            yield dialogue.output_done(item)
-        yield server_events.OutputItemDone(response_id=run.id, output_index=self.index, item=item)
-
-    @property
-    def _place(self) -> dict[str, Any]:
-        call_id = self.item.call_id
-        return {"response_id": self.run.id, "item_id": self.item.id, "output_index": self.index, "call_id": call_id}
-
-
 def call_tools(
     dialogue: Dialogue, run: ResponseRun, calls: Sequence[tuple[str, str]], comment: MessageStream | None = None
 ) -> Iterator[server_events.ServerEvent]:
     """Call tools, by names and arguments; ``comment`` is the message before them, as far as its last delta."""
-    made = [CallStream.of(dialogue, run, number, *call) for number, call in enumerate(calls, 1 if comment else 0)]
+    made: list[Item] = []
     rest = comment.finishing() if comment else iter(())
-    for call in made:
+    for number, (name, arguments) in enumerate(calls, 1 if comment else 0):
         if not dialogue.profile.interleaves:
             yield from rest
-        yield from call.begin()
-        yield from rest
-        yield from call.finish()
-    output: tuple[Item, ...] = tuple(call.item for call in made)
+        made.append((yield from _call_tool(dialogue, run, number, name, arguments, rest)))
     words, sound = "".join(name + arguments for name, arguments in calls), None
     if comment:
-        output, words, sound = (comment.item, *output), comment.sent_words + words, comment.sent
-    yield from end_response(dialogue, run, None, output=output, spent=_spent(dialogue, run, words, sound, output))
+        made, words, sound = [comment.item, *made], comment.sent_words + words, comment.sent
+    yield from end_response(dialogue, run, None, output=made, spent=_spent(dialogue, run, words, sound, made))
+
+
+def _call_tool(
+    dialogue: Dialogue,
+    run: ResponseRun,
+    index: int,
+    name: str,
+    arguments: str,
+    between: Iterable[server_events.ServerEvent],
+) -> Generator[server_events.ServerEvent, None, Item]:
+    """Send one call and its arguments, then what comes before its end; return it."""
+    facts = {"type": "function_call", "name": name, "call_id": dialogue.fresh("call")}
+    item_id = dialogue.fresh("item") if index else run.item_id
+    item = Item(id=item_id, status="in_progress", arguments="", **facts)
+    at = {"response_id": run.id, "output_index": index}
+    place = at | {"item_id": item.id, "call_id": item.call_id}
+    yield server_events.OutputItemAdded(**at, item=item)
+    if run.conversational:
+        yield from dialogue.place(item)
+    for piece in re.findall(r"\w+|\W+", arguments):
+        yield server_events.FunctionArgumentsDelta(**place, delta=piece)
+    yield from between
+    yield server_events.FunctionArgumentsDone(**place, arguments=arguments, name=name)
+    item = item.model_copy(update={"status": "completed", "arguments": arguments})
+    yield from dialogue.finished(item)
+    yield server_events.OutputItemDone(**at, item=item)
+    return item
 
 
 def stay_silent(dialogue: Dialogue, run: ResponseRun) -> Iterator[server_events.ServerEvent]:

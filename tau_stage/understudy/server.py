@@ -18,7 +18,7 @@ from tau_stage.errors import SessionClosed, UsageError
 from tau_stage.protocol import JsonObject, ServerError, StatusDetails, server_events, with_part, without
 from tau_stage.transport import Handshake, Refusal, Transport, serve
 from tau_stage.understudy.actor import Actor, SpeechRequest, UnsupportedScript
-from tau_stage.understudy.admission import AZURE_PATHS, PATHS, Rejection, asked_model, reject_origin, reject_reason
+from tau_stage.understudy.admission import AZURE_PATHS, PATHS, asked_model, reject_origin, reject_reason
 from tau_stage.understudy.client_dialects import ClientCodec, codec_for
 from tau_stage.understudy.delivery import wants_silence
 from tau_stage.understudy.dialogue import Dialogue, Reply, error_event
@@ -40,8 +40,7 @@ from tau_stage.understudy.faults import (
 from tau_stage.understudy.listening import asked_with, comment_request, request_for, take_named, wanted_calls
 from tau_stage.understudy.profiles import CURRENT, Profile, profile_of
 from tau_stage.understudy.response import MessageStream, call_tools, end_response, stay_silent
-from tau_stage.understudy.run import ResponseRun
-from tau_stage.understudy.settings import new_session
+from tau_stage.understudy.settings import ResponseRun, new_session
 from tau_stage.understudy.sound_store import KnownSpeech
 from tau_stage.understudy.stored_items import ItemStore
 
@@ -121,7 +120,7 @@ class Understudy:
         visit = Visit(self._opened, handshake, anyio.current_time())
         if self.keeps_visits:
             self.visits.append(visit)
-        rejection = self._ordered_rejection() or reject_reason(
+        rejection = self.ordered_fault(RefuseInBand) or reject_reason(
             handshake, self.key, refuses_beta=self.refuses_beta, any_model=self.profile is not None
         )
         asked = asked_model(handshake)
@@ -156,13 +155,6 @@ class Understudy:
     def _use(self, order: Strike | Passing) -> bool:
         self._used[order] += 1
         return self._used[order] <= order.times
-
-    def _ordered_rejection(self) -> Rejection | None:
-        order = self.ordered_fault(RefuseInBand)
-        if order is None:
-            return None
-        message = order.message or "The session is refused."
-        return Rejection(ServerError(type=order.type, code=order.code, message=message, param=None), order.close_code)
 
 
 @asynccontextmanager
@@ -244,7 +236,7 @@ class Connection:
         self._takes = 0
         self._is_damaged = False
 
-    async def refuse(self, rejection: Rejection) -> None:
+    async def refuse(self, rejection: RefuseInBand) -> None:
         """Send the error, then close."""
         await self._tell(rejection.error)
         await self._transport.aclose(rejection.close_code, rejection.reason)
