@@ -23,15 +23,11 @@ from tau_stage.audio.loudness import AUDIBLE_DBFS, dbfs
 from tau_stage.audio.pcm import FULL_SCALE, RATE, Pcm, Stereo
 from tau_stage.errors import LFS_HINT, LFS_LARGEST, LFS_PROBLEM, UsageError, is_lfs_pointer
 
-LONGEST_S = 3600
-"""An hour at 24 kHz is 173 MB in memory."""
-
+LONGEST_S = 3600  # an hour at 24 kHz is 173 MB in memory
 SLOWEST_HZ = 1000
 READABLE = "sound files may be WAV, FLAC, OGG or MP3, of any sample rate, width and number of channels"
 BLOCK_SAMPLES = 1 << 20
-CANCELLED_DB = 20.0
-"""A mix of channels that is so much softer than they are is not what they sound like."""
-
+CANCELLED_DB = 20.0  # a mix of channels that is so much softer than they are is not what they sound like
 _CHATTER = (b"[src/libmpg123/", b"Note:", b"Warning:")
 _NO_REASON = (
     "",

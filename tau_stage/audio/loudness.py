@@ -18,15 +18,9 @@ from pyebur128 import MeasurementMode, R128State, get_loudness_global, get_previ
 
 from tau_stage.audio.pcm import Pcm, SoundT
 
-GATING_BLOCK_S = 0.4
-"""What BS.1770 measures at once; a shorter sound is measured with silence after it."""
-
-CELL = 1 << 9
-"""Samples of which the highest says whether the values between them are looked at."""
-
-BEFORE = 64
-"""Samples before a cell that the meter's filter is filled with; it reaches over 25 at most."""
-
+GATING_BLOCK_S = 0.4  # what BS.1770 measures at once; a shorter sound is measured with silence after it
+CELL = 1 << 9  # samples of which the highest says whether the values between them are looked at
+BEFORE = 64  # samples before a cell that the meter's filter is filled with; it reaches over 25 at most
 OVERSHOOT = 0.94
 """A value between two samples is higher than one of them by so many times the largest step near them, at most: the sum
 of what the steps weigh in the meter's filter (0.933, and a thousandth of the sample)."""
@@ -131,10 +125,8 @@ def gain_for(found: Loudness, target_lufs: float) -> float:
 
 
 SILENCE_DBFS = -120.0
-AUDIBLE_DBFS = -70.0
-"""What never gets louder than this cannot be heard."""
-AUDIBLE_S = 0.01
-"""Nor can what is shorter than this."""
+AUDIBLE_DBFS = -70.0  # what never gets louder than this cannot be heard
+AUDIBLE_S = 0.01  # nor can what is shorter than this
 
 
 def rms_dbfs(audio: Pcm) -> float:
@@ -184,22 +176,13 @@ Samples = NDArray[np.float64]
 
 LOOK_AHEAD_S = 0.005
 RELEASE_S = 0.05
-OVERSAMPLING = 4
-"""As in ITU-R BS.1770-4, Annex 2."""
-
-REACH = 24
-"""Samples on either side from which a value between two samples is made."""
-
-PIECE = 1 << 13
-"""Samples worked on at once: what is quiet for so long costs nothing."""
-
-STEPS = 1.42
-"""As ``OVERSHOOT``, for the limiter's filters."""
-
+OVERSAMPLING = 4  # as in ITU-R BS.1770-4, Annex 2
+REACH = 24  # samples on either side from which a value between two samples is made
+PIECE = 1 << 13  # samples worked on at once: what is quiet for so long costs nothing
+STEPS = 1.42  # as `OVERSHOOT`, for the limiter's filters
 KAISER_BETA = 5.0
 
-LEAST_DB = 1e-3
-"""A reduction that is smaller is none, so that sound is itself again after a peak."""
+LEAST_DB = 1e-3  # a reduction that is smaller is none, so that sound is itself again after a peak
 
 
 class Limiter:

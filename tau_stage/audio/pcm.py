@@ -14,11 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-RATE = 24_000
-"""Samples per second of every stem, line and mix, and of the Realtime API's ``audio/pcm``."""
-
-FULL_SCALE = 32_768
-"""One more than the highest 16-bit sample."""
+RATE = 24_000  # samples per second of every stem, line and mix, and of the Realtime API's `audio/pcm`
+FULL_SCALE = 32_768  # one more than the highest 16-bit sample
 
 
 @dataclass(frozen=True, slots=True)

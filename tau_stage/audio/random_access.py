@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-BINARY = getattr(os, "O_BINARY", 0)
-"""Opens a file whose bytes come as they are."""
+BINARY = getattr(os, "O_BINARY", 0)  # opens a file whose bytes come as they are
 
 
 def read_at(file: int, size: int, at: int) -> bytes:

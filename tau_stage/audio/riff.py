@@ -16,11 +16,8 @@ from tau_stage.audio.chunks import chunk
 from tau_stage.audio.pcm import RATE
 from tau_stage.audio.random_access import BINARY, read_at, write_at
 
-LARGEST = 0xFFFFFFFF
-"""Bytes that a RIFF file can hold after its first eight: 4 GiB."""
-
-LONGEST_MP3_HEADER = 64
-"""Bytes of an MP3 up to what tells its size, and a little more."""
+LARGEST = 0xFFFFFFFF  # bytes that a RIFF file can hold after its first eight: 4 GiB
+LONGEST_MP3_HEADER = 64  # bytes of an MP3 up to what tells its size, and a little more
 
 
 @dataclass(frozen=True, slots=True)

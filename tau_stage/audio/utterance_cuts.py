@@ -14,33 +14,17 @@ from tau_stage.audio.pcm import Pcm
 Levels = NDArray[np.float64]
 
 FRAME_S = 0.02
-STARTING_FRAMES = 3
-"""Loud frames in a row that are speech; a click has fewer."""
-
+STARTING_FRAMES = 3  # loud frames in a row that are speech; a click has fewer
 PADDING_S = 0.2
-HIGH_PASS_S = 0.01
-"""A running mean of this length is taken off, twice: without DC, and with hum of 50 Hz 18 dB softer."""
-
-FLOOR_PERCENT = 8
-"""So many of all frames are noise, at least."""
-
+HIGH_PASS_S = 0.01  # a running mean of this length is taken off, twice: without DC, and with hum of 50 Hz 18 dB softer
+FLOOR_PERCENT = 8  # so many of all frames are noise, at least
 DIGITAL_SILENCE_DBFS = -80.0
 SOFTEST_DBFS = -72.0
-OVER_FLOOR_DB = 8.0
-"""Speech begins so much over the noise floor."""
-
-HYSTERESIS_DB = 3.0
-"""It ends so much below that."""
-
-BELOW_LOUDEST_DB = 40.0
-"""What is softer than the loudest by more than this is no speech."""
-
-STEADY_DBFS = -45.0
-"""A sound that is equally loud throughout is speech above this."""
-
-OF_A_CLICK_DB = 12.0
-"""What is left and right of a click is softer than it by more than this."""
-
+OVER_FLOOR_DB = 8.0  # speech begins so much over the noise floor
+HYSTERESIS_DB = 3.0  # it ends so much below that
+BELOW_LOUDEST_DB = 40.0  # what is softer than the loudest by more than this is no speech
+STEADY_DBFS = -45.0  # a sound that is equally loud throughout is speech above this
+OF_A_CLICK_DB = 12.0  # what is left and right of a click is softer than it by more than this
 CHUNK_FRAMES = 3000
 
 

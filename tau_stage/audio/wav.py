@@ -18,11 +18,8 @@ from tau_stage.audio.random_access import BINARY, read_at, write_at
 
 HEADER_BYTES = 44
 
-LONGEST_SAMPLES = (0xFFFFFFFF - 36) // 2
-"""Samples of the longest WAV file, of all its channels: its sizes have 32 bits."""
-
-NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-"""Where a link stands, nothing is written through it."""
+LONGEST_SAMPLES = (0xFFFFFFFF - 36) // 2  # samples of the longest WAV file, of all its channels: its sizes have 32 bits
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # where a link stands, nothing is written through it
 
 
 def header(samples: int, rate: int, channels: int = 1) -> bytes:

@@ -335,8 +335,7 @@ ClientEvent = Annotated[
     Field(discriminator="type"),
 ]
 
-CLIENT_EVENTS: TypeAdapter[ClientEvent] = TypeAdapter(ClientEvent)
-"""Validates a parsed client event, strictly."""
+CLIENT_EVENTS: TypeAdapter[ClientEvent] = TypeAdapter(ClientEvent)  # validates a parsed client event, strictly
 
 
 def with_ids(event: ClientEvent, id_of: Callable[[str], str]) -> ClientEvent:

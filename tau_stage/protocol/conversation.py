@@ -73,23 +73,12 @@ from tau_stage.protocol.server_events import (
 )
 from tau_stage.protocol.usage import Usage
 
-UNUSABLE = "unusable_event"
-"""Reason of a response that failed because something of it could not be used."""
-
-MOST_WORDINGS = 3
-"""How many of a server's sentences are told of one kind of frame that is no event."""
-
-PieceEnd = AudioDone | ContentPartDone | TextDone | FunctionArgumentsDone
-"""With these a piece of an item is whole."""
-
-MayFollowEnd = TranscriptDone | ContentPartAdded
-"""These leave a whole item whole."""
-
-SOUND = AudioDelta.model_fields["type"].default
-"""The type of events with sound."""
-
-SOUNDING_PARTS = frozenset({"audio", "output_audio"})
-"""Types of content parts that sound."""
+UNUSABLE = "unusable_event"  # reason of a response that failed because something of it could not be used
+MOST_WORDINGS = 3  # how many of a server's sentences are told of one kind of frame that is no event
+PieceEnd = AudioDone | ContentPartDone | TextDone | FunctionArgumentsDone  # with these a piece of an item is whole
+MayFollowEnd = TranscriptDone | ContentPartAdded  # these leave a whole item whole
+SOUND = AudioDelta.model_fields["type"].default  # the type of events with sound
+SOUNDING_PARTS = frozenset({"audio", "output_audio"})  # types of content parts that sound
 
 
 _is_over = attrgetter("is_over")

@@ -36,23 +36,12 @@ from tau_stage.protocol.server_events import (
 )
 from tau_stage.text import one_line
 
-Note = Callable[[str], None]
-"""Is told of what is not as the protocol has it, with a sentence."""
-
-Path = tuple[str | int, ...]
-"""Keys and indexes that lead to a value in JSON."""
-
-MOST_SHOWN = 160
-"""Characters of a server's words that a message shows."""
-
-FEWEST_IDS = 3
-"""How many ids of events a server has given before it may be taken to give each once."""
-
-MOST_IDS = 256
-"""How many of them are remembered."""
-
-LONG_FRAME, EACH = 1024, 16
-"""Of a frame of so many bytes, which is sound, each 16th tells it from others."""
+Note = Callable[[str], None]  # is told of what is not as the protocol has it, with a sentence
+Path = tuple[str | int, ...]  # keys and indexes that lead to a value in JSON
+MOST_SHOWN = 160  # characters of a server's words that a message shows
+FEWEST_IDS = 3  # how many ids of events a server has given before it may be taken to give each once
+MOST_IDS = 256  # how many of them are remembered
+LONG_FRAME, EACH = 1024, 16  # of a frame of so many bytes, which is sound, each 16th tells it from others
 
 ENDS: dict[str, Status] = {f"response.{name}": status for name, status in STATUSES.items() if name != "done"}
 """Other names of ``response.done``, and the status that each tells."""

@@ -45,8 +45,7 @@ AZURE_VOICE = re.compile(r"[a-z]{2,3}-[\w:-]+")
 """How Azure names its own voices: ``en-US-AvaNeural``, ``en-US-Ava:DragonHDLatestNeural``."""
 
 
-NOTHING = object()
-"""What a field has to say that is left out."""
+NOTHING = object()  # what a field has to say that is left out
 
 
 def ignore(_oddity: str) -> None:
@@ -149,9 +148,7 @@ FLAT_FIELDS = (
     FlatField("input_audio_format", ("audio", "input", "format"), _flat_format, _nested_format),
     FlatField("output_audio_format", ("audio", "output", "format"), _flat_format, _nested_format),
 )
-ONLY_FLAT = {field.name for field in FLAT_FIELDS} | {"temperature"}
-"""Fields that only a flat session has."""
-
+ONLY_FLAT = {field.name for field in FLAT_FIELDS} | {"temperature"}  # fields that only a flat session has
 ONLY_NESTED = {field.path[0] for field in FLAT_FIELDS} | {
     "type", "truncation", "prompt", "include", "reasoning", "parallel_tool_calls",
 }  # fmt: skip

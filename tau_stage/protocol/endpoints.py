@@ -140,8 +140,7 @@ def _read(name: str, facts: dict[str, Any]) -> Endpoint:
 
 
 _TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
-ENDPOINTS = {name: _read(name, facts) for name, facts in _TABLES.items()}
-"""Every endpoint a scene can name."""
+ENDPOINTS = {name: _read(name, facts) for name, facts in _TABLES.items()}  # every endpoint a scene can name
 
 
 def endpoint(name: str, dialect: str | None = None) -> Endpoint:

@@ -15,8 +15,7 @@ from tau_stage.protocol import server_events
 from tau_stage.protocol.items import Item
 from tau_stage.protocol.server_events import ServerEvent
 
-KEPT_S = 5.0
-"""Sound kept while nobody speaks: more than any prefix that turn detection reaches back for."""
+KEPT_S = 5.0  # sound kept while nobody speaks: more than any prefix that turn detection reaches back for
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json
 
-JsonObject = dict[str, Any]
-"""JSON as it came: what it holds is known when it is validated."""
+JsonObject = dict[str, Any]  # JSON as it came: what it holds is known when it is validated
 
 ItemStatus = Literal["completed", "incomplete", "in_progress"]
 
-MAX_ID = 32
-"""Longest item id that a client may choose, in characters. A server's own ids may be longer."""
+MAX_ID = 32  # longest item id that a client may choose, in characters. A server's own ids may be longer
 
 
 def parse_object(frame: bytes) -> JsonObject | None:

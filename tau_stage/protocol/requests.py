@@ -21,16 +21,11 @@ from tau_stage.protocol.server_events import (
     UnusableEvent,
 )
 
-EVENT_KEY = "tau_event"
-"""Metadata key that ties a response to the ``response.create`` that asked for it."""
+EVENT_KEY = "tau_event"  # metadata key that ties a response to the `response.create` that asked for it
 
 
-OURS = "tau_"
-"""How the ids begin that a session makes: an error that names one of them is about nothing else."""
-
-NOBODY = ""
-"""What an error is about that answers no request: a cancellation that came too late is no harm."""
-
+OURS = "tau_"  # how the ids begin that a session makes: an error that names one of them is about nothing else
+NOBODY = ""  # what an error is about that answers no request: a cancellation that came too late is no harm
 TOPICS = (
     ("conversation.item.truncated", r"truncat|audio_end_ms|audio content of"),
     ("conversation.item.deleted", r"item_delete|delet"),
@@ -75,8 +70,7 @@ ANSWERS = {
 }
 """What answers a request; appended sound and a cancellation are not answered."""
 
-NEVER_ASSUMED = ("conversation.item.retrieved", "response.created")
-"""Answers that hold what only the server knows."""
+NEVER_ASSUMED = ("conversation.item.retrieved", "response.created")  # answers that hold what only the server knows
 
 
 def request_of(event: ClientEvent) -> Request | None:

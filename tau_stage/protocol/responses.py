@@ -16,15 +16,11 @@ from tau_stage.protocol.items import ContentPart, Item
 from tau_stage.protocol.server_events import Status
 from tau_stage.protocol.usage import Usage
 
-COMMENTARY = "commentary"
-"""The phase of an item in which a model speaks about its work: no part of its answer."""
-
+COMMENTARY = "commentary"  # the phase of an item in which a model speaks about its work: no part of its answer
 SOUND_FILES = {b"RIFF": "WAV", b"OggS": "Ogg", b"fLaC": "FLAC", b"ID3\x03": "MP3", b"ID3\x04": "MP3", b"FORM": "AIFF"}
 """How sound files begin, and what they are."""
 
-LONGEST_HEADER = 4096
-"""Bytes before the samples of a WAV file, at most."""
-
+LONGEST_HEADER = 4096  # bytes before the samples of a WAV file, at most
 PCM, EXTENSIBLE = 1, 0xFFFE
 """Codes of the formats that have plain samples (Microsoft, "Multiple channel audio data and WAVE files")."""
 

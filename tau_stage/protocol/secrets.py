@@ -15,12 +15,8 @@ from tau_stage.errors import UsageError
 from tau_stage.protocol.items import JsonObject, parse_object
 from tau_stage.text import STRUCK, keys_of
 
-SHORTEST = 8
-"""Characters of the shortest key; what is shorter would be struck out of words that mean something else."""
-
-BEARERS = ("authorization", "api-key")
-"""Headers that hold a key, in lower case."""
-
+SHORTEST = 8  # characters of the shortest key; what is shorter would be struck out of words that mean something else
+BEARERS = ("authorization", "api-key")  # headers that hold a key, in lower case
 _HEX, _LEAD, _TAIL = "[0-9a-fA-F]", "[c-fC-F][0-9a-fA-F]", "%[89abAB][0-9a-fA-F]"
 _ESCAPED = re.compile(
     rf"(?<!\\)\\++(?:u([dD][89abAB]{_HEX}{{2}})\\++u([dD]{_LEAD}{_HEX})|u({_HEX}{{4}}))"
@@ -34,9 +30,7 @@ A run of slashes is read from its beginning only, and once."""
 _UNFINISHED = re.compile(
     rf"(?:\\+u[dD][89abAB]{_HEX}{{2}})?(?:\\+(?:u{_HEX}{{0,3}})?)?\Z|(?:%[89a-fA-F]{_HEX})*(?:%{_HEX}?)?\Z"
 )
-_WIDEST = 8
-"""Characters of one character of a key, as it may be escaped."""
-
+_WIDEST = 8  # characters of one character of a key, as it may be escaped
 _ENDS = (".done", ".completed", ".failed")
 
 
@@ -93,8 +87,7 @@ class Secrets:
         return begin + done
 
 
-NO_SECRETS = Secrets(())
-"""Of a connection in memory."""
+NO_SECRETS = Secrets(())  # of a connection in memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,8 +122,7 @@ class RateLimit(Lenient):
     reset_seconds: float = 0.0
 
 
-EVENT_TYPES: dict[str, type[ServerEvent]] = {}
-"""Every event that this version knows, by its type."""
+EVENT_TYPES: dict[str, type[ServerEvent]] = {}  # every event that this version knows, by its type
 
 
 class ServerEvent(Lenient):

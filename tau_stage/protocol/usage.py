@@ -110,11 +110,8 @@ TOKENS = (
 COUNTS = (*TOKENS, "reasoning_out", "text_messages", "untold")
 
 N = TypeVar("N", int, float)
-KINDS = ("text", "image", "audio")
-"""Kinds of input, the cheapest first."""
-
-MOST = 10**9
-"""No response holds so much: a larger number is no count."""
+KINDS = ("text", "image", "audio")  # kinds of input, the cheapest first
+MOST = 10**9  # no response holds so much: a larger number is no count
 
 
 @dataclass(slots=True)

@@ -8,8 +8,7 @@ from typing import Protocol
 from tau_stage.audio import Pcm
 from tau_stage.understudy.sound_store import BlobRef
 
-SHOWN = 60
-"""Characters of a line in a message."""
+SHOWN = 60  # characters of a line in a message
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,7 @@ from tau_stage.cost import ASSISTANT_PER_S, USER_PER_S, cacheable, text_tokens
 from tau_stage.protocol import JsonObject
 from tau_stage.understudy.sound_store import BlobRef
 
-LEAST_REASONING, MOST_REASONING = 15, 30
-"""Tokens of the reasoning before a line, as recorded."""
+LEAST_REASONING, MOST_REASONING = 15, 30  # tokens of the reasoning before a line, as recorded
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,7 @@ from tau_stage.understudy.settings import DEFAULTS
 BETA_OMITS = {"conversation.item.done", "conversation.item.input_audio_transcription.delta"}
 """The beta tells an item once, when it is created, and a transcript when it is whole."""
 
-COLDEST, HOTTEST = 0.6, 1.2
-"""Temperatures that the beta takes; GA has none."""
+COLDEST, HOTTEST = 0.6, 1.2  # temperatures that the beta takes; GA has none
 
 
 def wants_beta(handshake: Handshake) -> bool:
@@ -150,9 +149,7 @@ OWN_ID = re.compile(r"(?:event|item|resp|sess|call)_\d{12,}")
 
 ID_FIELDS = ("item_id", "response_id", "call_id", "previous_item_id", "id")
 XAI_OMITS = frozenset({"conversation.item.done", "rate_limits.updated", "response.function_call_arguments.delta"})
-TOKENS_PER_S = 50
-"""Tokens of a second of sound, heard or spoken."""
-
+TOKENS_PER_S = 50  # tokens of a second of sound, heard or spoken
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
 UNKNOWN = "unimplemented"
 

@@ -143,8 +143,7 @@ NOBODY_SPOKE = SystemMessage(
 )
 """What the model is told when the idle time is over."""
 
-LONGEST_APPEND = 15 * 1024 * 1024
-"""Of one append, in characters of base64."""
+LONGEST_APPEND = 15 * 1024 * 1024  # of one append, in characters of base64
 
 
 class EventRefused(Exception):

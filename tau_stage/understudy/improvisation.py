@@ -54,8 +54,7 @@ def _own_words() -> frozenset[str]:
     )
 
 
-OWN = _own_words()
-"""Words of our own sentences: they are no topics, or players would soon talk about nothing else."""
+OWN = _own_words()  # words of our own sentences: they are no topics, or players would soon talk about nothing else
 
 
 class Topic(NamedTuple):
@@ -145,9 +144,7 @@ def _word(pieces: list[str], known: set[str]) -> Topic | None:
     return Topic(found.lower(), is_thing=False) if found else None
 
 
-END = r"(?:(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bSt)\.(?:\s|$)|\n|$)"
-"""Where a sentence ends; not after a title."""
-
+END = r"(?:(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bSt)\.(?:\s|$)|\n|$)"  # where a sentence ends; not after a title
 SENTENCE_END = re.compile(END)
 PLAYERS = re.compile(r"\bWith you plays?:[^\S\n]*(?=\S)", re.IGNORECASE)
 SUBJECT = re.compile(r"\bIt is about:[^\S\n]*(?=\S)", re.IGNORECASE)

@@ -20,9 +20,7 @@ from tau_stage.understudy.sound_store import INAUDIBLE, KnownSpeech
 from tau_stage.understudy.stored_items import StoredItem
 from tau_stage.understudy.tool_choice import choose_calls
 
-NOTHING = StoredItem.of(Item())
-"""Stands for the last item of a conversation that has none."""
-
+NOTHING = StoredItem.of(Item())  # stands for the last item of a conversation that has none
 COMMENT = "One moment, I will look into that."
 SAYS = r"(?:says|said|asks|asked|answers|replies|adds|shouts|whispers)"
 LABEL = re.compile(rf"^\s*(?P<who>[^\s:\"]+(?: [^\s:\"]+){{0,3}}?)(?:\s+{SAYS}[^\n:\"]*)?:\s*$")
@@ -133,9 +131,7 @@ def _known(kept: StoredItem, known_speech: KnownSpeech) -> str:
 
 FRAME_MS = 20
 FRAME = RATE * FRAME_MS // 1000
-STARTING_FRAMES = 3
-"""Loud frames in a row that are speech; a click has fewer."""
-
+STARTING_FRAMES = 3  # loud frames in a row that are speech; a click has fewer
 PATIENCE_MS = {"low": 1600, "medium": 800, "auto": 800, "high": 400}
 
 

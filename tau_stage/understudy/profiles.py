@@ -62,8 +62,7 @@ MODELS = {
 }
 """Models of OpenAI's that the understudy stands in for, with any date behind them."""
 
-PROFILES = MODELS | {"xai": XAI}
-"""What ``--as`` takes."""
+PROFILES = MODELS | {"xai": XAI}  # what `--as` takes
 
 
 def profile_named(name: str) -> Profile:

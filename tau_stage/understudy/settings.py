@@ -16,9 +16,7 @@ from tau_stage.understudy.stored_items import StoredItem
 
 Settings = JsonObject
 
-WITHIN = ("audio", "input", "output")
-"""Parts of a session that are merged, not replaced."""
-
+WITHIN = ("audio", "input", "output")  # parts of a session that are merged, not replaced
 DEFAULTS: Mapping[str, Settings] = from_json(Path(__file__).with_suffix(".json").read_bytes())
 """What a session is where nothing is asked for, and what stands beside a setting that is asked for in part."""
 

@@ -18,8 +18,7 @@ from typing import NamedTuple
 from tau_stage.audio import RATE, Pcm, read_at, rms_dbfs, write_at
 from tau_stage.environment import cache_folder
 
-BLOCK = 2**20
-"""Bytes read at once."""
+BLOCK = 2**20  # bytes read at once
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -146,11 +145,8 @@ def load_pcm(audio: Pcm | BlobRef) -> Pcm:
     return audio if isinstance(audio, Pcm) else audio.pcm
 
 
-MOST_BYTES = 128 * 2**20
-"""Of all sounds of a cache: 45 minutes."""
-
-LONGEST_S = 60
-"""Of a sound that is cached: it is read and written whole."""
+MOST_BYTES = 128 * 2**20  # of all sounds of a cache: 45 minutes
+LONGEST_S = 60  # of a sound that is cached: it is read and written whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +214,7 @@ class SoundCache:
 
 _DIGEST = hashlib.sha256().digest_size
 
-KEPT = 256
-"""Lines remembered; the oldest go first."""
-
+KEPT = 256  # lines remembered; the oldest go first
 PROBE = RATE // 8
 INAUDIBLE = "[inaudible]"
 

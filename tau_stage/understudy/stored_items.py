@@ -81,8 +81,7 @@ class StoredItem:
         return StoredItem.of(item.model_copy(update={"content": parts}), audio, self.cost.version + 1)
 
 
-RECENT = 64
-"""Items that others may share which are kept at the same time."""
+RECENT = 64  # items that others may share which are kept at the same time
 
 
 class ItemStore:

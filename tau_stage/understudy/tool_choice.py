@@ -161,17 +161,11 @@ def _stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") else word
 
 
-DEEPEST = 24
-"""Levels of values; deeper ones are null."""
-
-MOST_VALUES = 2000
-"""Values of one call: a schema that refers to itself twice would else ask for too many."""
-
+DEEPEST = 24  # levels of values; deeper ones are null
+MOST_VALUES = 2000  # values of one call: a schema that refers to itself twice would else ask for too many
 MOST_ITEMS = 100
 
-NUMBERED = re.compile(r"\b(?=[\w-]*\d)\w[\w-]*\b")
-"""A token with a digit: 4711, A-12."""
-
+NUMBERED = re.compile(r"\b(?=[\w-]*\d)\w[\w-]*\b")  # a token with a digit: 4711, A-12
 NUMBER = re.compile(r"-?\b\d{1,15}(?:\.\d{1,15})?")
 QUOTED = re.compile(r"[\"“']([^\"”']+)[\"”']")
 PLACED = re.compile(r"\b(?:in|for|of|to|at|called|named)\s+([A-Z]\w*(?:\s+[A-Z]\w*)*)")

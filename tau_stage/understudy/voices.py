@@ -42,8 +42,7 @@ from tau_stage.understudy.actor import SpeechRequest, SpokenLine, UnsupportedScr
 from tau_stage.understudy.delivery import Kind, Moment, Phrase, SpeechPlan, SpeechStyle, plan_speech
 from tau_stage.understudy.sound_store import BlobRef, BlobStore, SoundCache
 
-KEPT_LINES = 1024
-"""Lines whose sound is kept to be said again; the oldest go first."""
+KEPT_LINES = 1024  # lines whose sound is kept to be said again; the oldest go first
 
 
 class Ensemble:
@@ -143,9 +142,7 @@ if TYPE_CHECKING:
 LONGEST_PIECE = 160
 """Phonemes, blanks among them, that the engine is given at once: the memory that it takes grows with their number."""
 
-LONG_S = 10
-"""Seconds of a line from which on memory is given back after each piece; shorter ones use it again."""
-
+LONG_S = 10  # seconds of a line from which on memory is given back after each piece; shorter ones use it again
 CLAUSE = re.compile(r"[,;:—] ")
 
 SCRIPTS = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
@@ -302,8 +299,7 @@ class Voices:
         return sound * np.float32(10 ** (phrase.gain_db / 20))
 
 
-ENGINE_TURN = threading.Lock()
-"""Whoever uses the engine holds it."""
+ENGINE_TURN = threading.Lock()  # whoever uses the engine holds it
 
 
 @cache
@@ -409,12 +405,8 @@ GATE_DBFS = -45.0
 EDGE_S = 0.06
 FADE_S = 0.01
 
-BLOCK = 2**17
-"""Samples that are brought to their level at once."""
-
-MEMORY_BYTES = 2**19
-"""Of a line that is made in memory; a longer one is made on disk."""
-
+BLOCK = 2**17  # samples that are brought to their level at once
+MEMORY_BYTES = 2**19  # of a line that is made in memory; a longer one is made on disk
 LENGTHS_S: dict[Kind, float] = {"breath": 0.35, "sigh": 0.6, "cough": 0.45, "laugh": 0.7, "pause": 0.4}
 BANDS_HZ: dict[Kind, tuple[float, float]] = {
     "breath": (800, 5000),
