@@ -11,38 +11,8 @@ from typing import Literal, Protocol
 
 import anyio
 
+from tau_stage import protocol
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionClosed, SessionError, Timeout
-from tau_stage.protocol import (
-    GA,
-    SOUND,
-    AudioDelta,
-    ClientEvent,
-    Conversation,
-    Dialect,
-    ErrorEvent,
-    Opening,
-    PlacedItemEvent,
-    Repeats,
-    Request,
-    Requests,
-    ResponseBegan,
-    ResponseChange,
-    ResponseCreate,
-    ResponseDone,
-    ResponseEnded,
-    ServerError,
-    ServerEvent,
-    SessionConfig,
-    SessionUpdate,
-    SessionUpdated,
-    SoundFrames,
-    UnusableEvent,
-    decode,
-    may_break_response,
-    request_of,
-    split_frame,
-    with_ids,
-)
 from tau_stage.session.state import SessionState
 from tau_stage.session.waiting import Deadlines, Receipt, ResponseStream, refusal, told
 from tau_stage.signals import Signal
@@ -83,21 +53,21 @@ SLOWEST_UPLINK = 200_000
 class EventSink(Protocol):
     """Whoever is told what comes in: the session."""
 
-    conversation: Conversation
+    conversation: protocol.Conversation
     state: SessionState
     answers: dict[str, bool]
     """Whether the server answers a kind of request, by the type of the answer, where that is known."""
 
-    def take_in(self, event: ServerEvent) -> ResponseChange | None:
+    def take_in(self, event: protocol.ServerEvent) -> protocol.ResponseChange | None:
         """Take in an event and say what changed for whoever listens to a response."""
 
-    def take_sound(self, data: bytes, decoded: Callable[[], ServerEvent]) -> ResponseChange | None:
+    def take_sound(self, data: bytes, decoded: Callable[[], protocol.ServerEvent]) -> protocol.ResponseChange | None:
         """Take in another delta of the sound that came last, without its event: ``decoded`` makes that."""
 
-    def take_end(self, change: ResponseEnded) -> None:
+    def take_end(self, change: protocol.ResponseEnded) -> None:
         """Take in the end of a response that no event told."""
 
-    def assume(self, event: ServerEvent, oddity: str) -> None:
+    def assume(self, event: protocol.ServerEvent, oddity: str) -> None:
         """Take in an answer that the server owes, and tell that it does."""
 
     def has_sent(self, frame: bytes) -> None:
@@ -120,7 +90,13 @@ class Wire:
     """
 
     def __init__(
-        self, transport: Transport, sink: EventSink, *, name: str, deadlines: Deadlines, dialect: Dialect = GA
+        self,
+        transport: Transport,
+        sink: EventSink,
+        *,
+        name: str,
+        deadlines: Deadlines,
+        dialect: protocol.Dialect = protocol.GA,
     ) -> None:
         self.transport = transport
         self.closed: SessionClosed | None = None
@@ -132,17 +108,17 @@ class Wire:
         self._name = name
         self._deadlines = deadlines
         self._dialect = dialect
-        self._requests = Requests()
+        self._requests = protocol.Requests()
         self._receipts: dict[str, Receipt] = {}
         self._streams: dict[str, ResponseStream] = {}
-        self._unclaimed: dict[str, list[ResponseChange]] = {}
-        self._suspected: dict[str, tuple[ErrorEvent, float]] = {}
-        self._probes: dict[str, Sequence[Request]] = {}
+        self._unclaimed: dict[str, list[protocol.ResponseChange]] = {}
+        self._suspected: dict[str, tuple[protocol.ErrorEvent, float]] = {}
+        self._probes: dict[str, Sequence[protocol.Request]] = {}
         self._pieces: dict[str, ModelRefused | None] = {}
         self._numbers = count(1)
         self._ends_at = inf
-        self._repeats = Repeats()
-        self._sound_frames = SoundFrames()
+        self._repeats = protocol.Repeats()
+        self._sound_frames = protocol.SoundFrames()
         self._noted = 0
         self._heard = 0
         self._remark = ""
@@ -152,17 +128,17 @@ class Wire:
 
     # ---- out
 
-    async def send(self, event: ClientEvent) -> Receipt:
+    async def send(self, event: protocol.ClientEvent) -> Receipt:
         """Send an event without waiting for its answer; the socket keeps the order. It gets an id where it has none."""
-        event = with_ids(event, self._conversation.entries.id_of)
+        event = protocol.with_ids(event, self._conversation.entries.id_of)
         event = event if event.event_id else event.model_copy(update={"event_id": self._sink.fresh("evt")})
-        request = request_of(event)
+        request = protocol.request_of(event)
         if request is None:
             await self.write(event.encode())
-            return Receipt(Request(event.event_id or "", ""))
+            return Receipt(protocol.Request(event.event_id or "", ""))
         return await self.send_frame(event.encode(), request)
 
-    async def send_frame(self, frame: bytes, request: Request) -> Receipt:
+    async def send_frame(self, frame: bytes, request: protocol.Request) -> Receipt:
         """Send a frame that was built elsewhere, once for many sessions."""
         receipt = Receipt(request, len(frame))
         self._requests.add(request)
@@ -170,7 +146,7 @@ class Wire:
         await self.write(frame)
         return receipt
 
-    async def speak(self, event: ResponseCreate) -> ResponseStream:
+    async def speak(self, event: protocol.ResponseCreate) -> ResponseStream:
         """Ask for a response and follow it."""
         before = self._requests.that_can_be_assumed()
         stream = self._streams[event.event_id or ""] = ResponseStream(self._deadlines.response_s, before)
@@ -189,7 +165,7 @@ class Wire:
                 return
         raise Timeout(what="reading by the server", waited_s=limit, player=self._name)
 
-    async def answer(self, receipt: Receipt) -> ServerEvent:
+    async def answer(self, receipt: Receipt) -> protocol.ServerEvent:
         """Wait for a request's answer, until the deadline of requests.
 
         A server that has never answered a request of this kind is asked for a sign of life meanwhile; what it does not
@@ -213,7 +189,7 @@ class Wire:
         instead = self._remark if is_alive else ""
         raise Timeout(what=request.answer, waited_s=limit, instead=instead, player=self._name)
 
-    async def _outcome(self, receipt: Receipt) -> ServerEvent:
+    async def _outcome(self, receipt: Receipt) -> protocol.ServerEvent:
         if self._sink.answers.get(receipt.request.answer) is False:
             self._take_as_done(receipt.request)
         try:
@@ -225,11 +201,13 @@ class Wire:
         """Ask for what the server is known to answer: the socket keeps the order, so all that is older is then done."""
         if not self._sink.answers.get("session.updated"):
             return
-        event = SessionUpdate(event_id=f"tau_probe_{next(self._numbers)}", session=SessionConfig(type="realtime"))
+        event = protocol.SessionUpdate(
+            event_id=f"tau_probe_{next(self._numbers)}", session=protocol.SessionConfig(type="realtime")
+        )
         self._probes[event.event_id or ""] = self._requests.that_can_be_assumed()
         await self.send(event)
 
-    def _take_as_done(self, *requests: Request) -> None:
+    def _take_as_done(self, *requests: protocol.Request) -> None:
         """Go on as if requests had been answered, where the server has answered a later one; refusals then warn."""
         for request in requests:
             receipt = self._receipts.get(request.event_id)
@@ -245,7 +223,9 @@ class Wire:
         self._requests.forget(receipt.request)
         self._receipts.pop(receipt.request.event_id, None)
 
-    async def begin(self, update: SessionUpdate, opening: Opening, warn: Callable[[str], None]) -> ServerEvent | None:
+    async def begin(
+        self, update: protocol.SessionUpdate, opening: protocol.Opening, warn: Callable[[str], None]
+    ) -> protocol.ServerEvent | None:
         """Wait until the server has greeted, and ask for the session that is wanted.
 
         Returns:
@@ -279,7 +259,7 @@ class Wire:
     def _refused(self, closed: SessionClosed | None) -> ConnectFailed:
         """Tell why the session did not open: the server's own words, and the close code where a close followed."""
         reason = closed.reason if closed else ""
-        error = self._greeting.error or ServerError(message=reason)
+        error = self._greeting.error or protocol.ServerError(message=reason)
         return ConnectFailed(
             reason=error.message or reason,
             code=error.code,
@@ -306,7 +286,7 @@ class Wire:
                     if frame is None:
                         self._settle_what_is_open()
                         continue
-                    parts = split_frame(frame)
+                    parts = protocol.split_frame(frame)
                     if len(parts) > 1:
                         self._note("several events came in one frame; taken one by one")
                     for part in parts:
@@ -343,8 +323,8 @@ class Wire:
             self._read_sound(frame, *sound)
             return
         noted = self._noted
-        event = decode(frame, self._dialect, self._note)
-        if isinstance(event, AudioDelta) and noted == self._noted:
+        event = protocol.decode(frame, self._dialect, self._note)
+        if isinstance(event, protocol.AudioDelta) and noted == self._noted:
             self._sound_frames.learn(frame)
         if not self._is_repeated(frame, event.event_id, event.type):
             self._read(event)
@@ -357,10 +337,10 @@ class Wire:
 
     def _read_sound(self, frame: bytes, event_id: str, data: bytes) -> None:
         """Read a frame as ``_read_frame`` does, where it is more of the sound that came last."""
-        if self._is_repeated(frame, event_id, SOUND):
+        if self._is_repeated(frame, event_id, protocol.SOUND):
             return
         self._heard += 1
-        if change := self._sink.take_sound(data, partial(decode, frame, self._dialect)):
+        if change := self._sink.take_sound(data, partial(protocol.decode, frame, self._dialect)):
             self._deliver(change)
 
     def _is_repeated(self, frame: bytes, event_id: str, kind: str) -> bool:
@@ -373,26 +353,26 @@ class Wire:
         self._noted += 1
         self._conversation.odd[oddity] += 1
 
-    def _read(self, event: ServerEvent) -> None:
-        if isinstance(event, SessionUpdated) and (older := self._probed()) is not None:
+    def _read(self, event: protocol.ServerEvent) -> None:
+        if isinstance(event, protocol.SessionUpdated) and (older := self._probed()) is not None:
             self._take_as_done(*older)
             return
         self._heard += 1
-        is_new_item = isinstance(event, PlacedItemEvent) and not self._conversation.knows(event.item.id)
+        is_new_item = isinstance(event, protocol.PlacedItemEvent) and not self._conversation.knows(event.item.id)
         self._greeting.notice(event)
-        if isinstance(event, ResponseDone):
+        if isinstance(event, protocol.ResponseDone):
             self._sink.answers[END] = True
         change = self._sink.take_in(event)
         if request := self._requests.answered_by(event, is_new_item=is_new_item):
             self._suspected.pop(request.event_id, None)
             self._settle(request, event, change)
-        elif isinstance(event, ErrorEvent) and not self._refuses_piece(event.error):
+        elif isinstance(event, protocol.ErrorEvent) and not self._refuses_piece(event.error):
             self._suspect(event)
-        if isinstance(event, UnusableEvent):
+        if isinstance(event, protocol.UnusableEvent):
             self._remark_on(event.words)
         if change:
             self._deliver(change)
-        self._await_end(is_news=change is not None or isinstance(event, ResponseDone | ErrorEvent))
+        self._await_end(is_news=change is not None or isinstance(event, protocol.ResponseDone | protocol.ErrorEvent))
 
     def _remark_on(self, words: str) -> None:
         """Tell whoever waits in vain what came instead, where it has words."""
@@ -413,7 +393,7 @@ class Wire:
         elif is_news or self._ends_at == inf:
             self._ends_at = anyio.current_time() + wait_s
 
-    def _probed(self) -> Sequence[Request] | None:
+    def _probed(self) -> Sequence[protocol.Request] | None:
         """Return what a probe is about that ``session.updated`` answers; None where it answers somebody's request."""
         request = self._requests.oldest("session.updated")
         if request is None or request.event_id not in self._probes:
@@ -422,8 +402,14 @@ class Wire:
         self._receipts.pop(request.event_id, None)
         return self._probes.pop(request.event_id)
 
-    def _settle(self, request: Request, event: ServerEvent, change: ResponseChange | None) -> None:
-        if isinstance(event, PlacedItemEvent) and request.item_id and event.item.id not in {"", request.item_id}:
+    def _settle(
+        self, request: protocol.Request, event: protocol.ServerEvent, change: protocol.ResponseChange | None
+    ) -> None:
+        if (
+            isinstance(event, protocol.PlacedItemEvent)
+            and request.item_id
+            and event.item.id not in {"", request.item_id}
+        ):
             self._conversation.entries.rename(request.item_id, event.item.id)
         receipt = self._receipts.pop(request.event_id, None)
         if receipt:
@@ -431,17 +417,17 @@ class Wire:
         if (older := self._probes.pop(request.event_id, None)) is not None:
             self._take_as_done(*older)
             return
-        if isinstance(event, ErrorEvent):
+        if isinstance(event, protocol.ErrorEvent):
             if stream := self._streams.pop(request.event_id, None):
                 stream.fail(refusal(event.error).about(player=self._name))
             elif receipt is None:
                 self._sink.warn(f"the server refused what was taken as done {told(event.error)}")
             return
         self._sink.answers[request.answer] = True
-        if isinstance(change, ResponseBegan):
+        if isinstance(change, protocol.ResponseBegan):
             self._claim(request, change.response_id, change.formerly)
 
-    def _claim(self, request: Request, response_id: str, formerly: str = "") -> None:
+    def _claim(self, request: protocol.Request, response_id: str, formerly: str = "") -> None:
         """Give a response to whoever asked for it, with what has come of it so far."""
         early = [*self._unclaimed.pop(formerly, ()), *self._unclaimed.pop(response_id, ())]
         if stream := self._streams.pop(request.event_id, None):
@@ -449,9 +435,9 @@ class Wire:
             for change in early:
                 stream.add(replace(change, response_id=response_id))
 
-    def _deliver(self, change: ResponseChange) -> None:
+    def _deliver(self, change: protocol.ResponseChange) -> None:
         response_id = change.response_id
-        if isinstance(change, ResponseEnded) and response_id not in self._streams:
+        if isinstance(change, protocol.ResponseEnded) and response_id not in self._streams:
             request = self._requests.asks_for_response(change.response.metadata)
             if request and request.event_id in self._streams:
                 self._requests.forget(request)
@@ -460,12 +446,12 @@ class Wire:
             stream.add(change)
         elif self._requests.asks_for_response(None):
             self._unclaimed.setdefault(response_id, []).append(change)
-        if isinstance(change, ResponseEnded):
+        if isinstance(change, protocol.ResponseEnded):
             self._streams.pop(response_id, None)
             self._unclaimed.pop(response_id, None)
             self._take_as_done(*(stream.before if stream else ()))
 
-    def _suspect(self, event: ErrorEvent) -> None:
+    def _suspect(self, event: protocol.ErrorEvent) -> None:
         """Find what an error can be about that names no request: a request, a response, or nothing."""
         request = self._requests.refused_by(event.error)
         if request and not self._requests.get(request.event_id):
@@ -473,7 +459,7 @@ class Wire:
             self._settle(request, event, None)
         elif request:
             self._suspected.setdefault(request.event_id, (event, anyio.current_time() + SETTLE_S))
-        elif self._greeting.has_come and may_break_response(event.error):
+        elif self._greeting.has_come and protocol.may_break_response(event.error):
             self._conversation.blame(event.error)
             self._sink.warn(f"the server reported an error {told(event.error)}")
 
@@ -489,7 +475,7 @@ class Wire:
         """Note that no more sound of a name is awaited; return the server's error, if it has refused a piece."""
         return self._pieces.pop(name, None)
 
-    def _refuses_piece(self, error: ServerError) -> bool:
+    def _refuses_piece(self, error: protocol.ServerError) -> bool:
         """Tell whether an error is about sound that was appended: it names an event of it, or can be about no other."""
         name = (error.event_id or "").rpartition("_")[0]
         if not (error.event_id or len(self._requests) or self._streams):
@@ -535,15 +521,15 @@ class Greeting:
 
     def __init__(self) -> None:
         self._types: dict[str, None] = {}
-        self.error: ServerError | None = None
+        self.error: protocol.ServerError | None = None
         self._changed = Signal()
         self._closed: SessionClosed | None = None
 
-    def notice(self, event: ServerEvent) -> None:
+    def notice(self, event: protocol.ServerEvent) -> None:
         """Take in an event."""
-        said = f' ("{event.words}")' if isinstance(event, UnusableEvent) and event.words else ""
+        said = f' ("{event.words}")' if isinstance(event, protocol.UnusableEvent) and event.words else ""
         self._types.setdefault(event.type or f"what is no event{said}")
-        if isinstance(event, ErrorEvent):
+        if isinstance(event, protocol.ErrorEvent):
             self.error = event.error
         self._changed.notify()
 
@@ -562,7 +548,7 @@ class Greeting:
         """Whether the server has reported an error."""
         return self.error is not None
 
-    async def wait(self, opening: Opening, limit_s: float) -> None:
+    async def wait(self, opening: protocol.Opening, limit_s: float) -> None:
         """Wait until the server has greeted, or where it is not known to greet, until it may be asked all the same.
 
         Raises:
@@ -583,7 +569,7 @@ class Greeting:
         if self._closed and not is_so():
             raise self._closed.about()
 
-    def missed(self, opening: Opening, waited_s: float, player: str) -> Timeout:
+    def missed(self, opening: protocol.Opening, waited_s: float, player: str) -> Timeout:
         """Say what did not come in time, and what came instead."""
         awaited: list[str] = [] if self.has_come else [opening.greeting]
         if self.has_come or not opening.is_known:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import anyio
 
@@ -15,18 +14,15 @@ from tau_stage.protocol import FunctionCall, Response
 from tau_stage.scene import LinePlan, SoundPlan
 from tau_stage.session import Session
 from tau_stage.stage.fan_out import ClipForm, HeardClip, confirm, send_clip
+from tau_stage.take import Called
+from tau_stage.take import records as record
 
 Sounds = Mapping[tuple[str, float], Playable]
 """A scene's sound files, by the name it gives them and their gain in dB."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolExchange:
-    """What a model called in a line, and what it was answered."""
-
-    tool: str
-    arguments: str
-    output: str
+Calls = Sequence[record.ToolCalled | Called]
+"""What a model called in a line, and what it was answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +33,10 @@ class LineItem:
     words: str
     file: Path | None
     hearers: frozenset[str]
-    calls: tuple[ToolExchange, ...] = ()
+    calls: Calls = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PutItem:
-    """An item that was put into one player's conversation: words, or a sound file of the scene."""
-
-    player: str
-    role: Literal["system", "user", "assistant"]
-    words: str = ""
-    sound: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SoundItem:
-    """An effect that was played."""
-
-    step: SoundPlan
-
-
-HistoryItem = LineItem | PutItem | SoundItem
+HistoryItem = LineItem | record.ItemGiven | SoundPlan
 
 
 async def restore_context(
@@ -91,8 +70,10 @@ async def add_item(session: Session, history: HistoryItem, form: ClipForm, sound
     """
     me = session.name
     match history:
-        case PutItem(player=player) if player == me:
-            await _give(session, history, sounds)
+        case record.ItemGiven(player=player, sound="") if player == me:
+            await put_words(session, history.role, history.words)
+        case record.ItemGiven(player=player, sound=sound) if player == me:
+            await session.create_audio(sounds[sound, 0.0].heard)
         case LineItem() if history.line.player == me and not history.line.apart:
             await add_line(session, history.line, history.words, history.calls)
         case LineItem() if me in history.hearers:
@@ -100,20 +81,14 @@ async def add_item(session: Session, history: HistoryItem, form: ClipForm, sound
             clip = HeardClip(line.id, str(line.number), line.player, _read(history.file), history.words)
             await confirm(session, await send_clip(session, clip, form))
             return line.id
-        case SoundItem(step=step) if me in step.hearers:
-            audio = sounds[step.file, step.gain_db].heard
-            await confirm(session, await send_clip(session, HeardClip(step.id, step.id, "", audio, ""), form))
-            return step.id
+        case SoundPlan() if me in history.hearers:
+            audio = sounds[history.file, history.gain_db].heard
+            clip = HeardClip(history.id, history.id, "", audio, "")
+            await confirm(session, await send_clip(session, clip, form))
+            return history.id
         case _:
             return None
     return ""
-
-
-async def _give(session: Session, given: PutItem, sounds: Sounds) -> None:
-    if given.sound:
-        await session.create_audio(sounds[given.sound, 0.0].heard)
-    else:
-        await put_words(session, given.role, given.words)
 
 
 async def put_words(session: Session, role: str, words: str) -> None:
@@ -130,7 +105,7 @@ def _read(file: Path | None) -> Pcm:
         raise TakeError(str(file), f"a player must hear the line again: {error}", "perform the scene again") from None
 
 
-async def add_line(session: Session, line: LinePlan, said: str, calls: Sequence[ToolExchange] = ()) -> None:
+async def add_line(session: Session, line: LinePlan, said: str, calls: Calls = ()) -> None:
     """Tell a new conversation of a line that its player said in a former one, and of what it called."""
     if line.prompt:
         await (session.system(line.prompt) if line.improvised else session.user(line.prompt))

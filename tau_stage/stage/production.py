@@ -21,7 +21,7 @@ from tau_stage.scene import LineKey, LinePlan, Plan, SoundPlan, key_name
 from tau_stage.signals import Signal
 from tau_stage.stage import schedule
 from tau_stage.stage.budget import NOTHING, OF_THE_BUDGET, Budget
-from tau_stage.stage.context import HistoryItem, LineItem, PutItem, SoundItem, ToolExchange
+from tau_stage.stage.context import Calls, HistoryItem, LineItem
 from tau_stage.stage.events import EventLog, HearingBegan
 from tau_stage.stage.fan_out import FanOut, Heard, HeardClip, HearingNews, LineStream, Sent, StreamRefused
 from tau_stage.stage.line import RESULT_FACTS, LineResult, LineTake
@@ -181,7 +181,7 @@ class Production:
         self._numbers: dict[str, int] = {}
         self._done: set[str] = set()
         self._speaking: dict[str, str] = {}
-        self._calls: dict[str, list[ToolExchange]] = {}
+        self._calls: dict[str, list[record.ToolCalled]] = {}
         self._has_called: set[str] = set()
 
     def append(self, fact: record.Record) -> None:
@@ -289,7 +289,7 @@ class Production:
         found = self.keys.get(key_name(line.id, self.keys))
         return {"key": found.own, "context_key": found.context} if found else {}
 
-    def _said(self, fact: record.LineSpoken, line: LinePlan, audio: Pcm, calls: Iterable[ToolExchange]) -> None:
+    def _said(self, fact: record.LineSpoken, line: LinePlan, audio: Pcm, calls: Calls) -> None:
         """Let a line be heard that is written down; beds end with it, and cues are told."""
         self._keep(fact, line, calls)
         clip = HeardClip(line.id, str(line.number), line.player, audio, fact.said)
@@ -297,14 +297,14 @@ class Production:
         self.end_beds()
         self.follow(fact)
 
-    def _keep(self, fact: record.LineSpoken, line: LinePlan, calls: Iterable[ToolExchange]) -> None:
+    def _keep(self, fact: record.LineSpoken, line: LinePlan, calls: Calls) -> None:
         path = None if fact.file is None else self.folder.path / fact.file
         listening = self.presence.listening.get(line.player)
         told = frozenset((*fact.hearers, listening) if listening else fact.hearers)
-        self.history.append(LineItem(line, fact.said, path, told, tuple(calls)))
+        self.history.append(LineItem(line, fact.said, path, told, calls))
         self._done.add(line.id)
 
-    def restore_line(self, fact: record.LineSpoken, line: LinePlan, audio: Pcm, calls: Iterable[ToolExchange]) -> None:
+    def restore_line(self, fact: record.LineSpoken, line: LinePlan, audio: Pcm, calls: Calls) -> None:
         """Lay a line as it is written down already; nobody hears it."""
         self._number = max(self._number, fact.number)
         self.timeline.lay_line(line, audio, fact.offset_samples)
@@ -342,16 +342,9 @@ class Production:
         heard_as = take.heard_otherwise(former, frozenset(self._done))
         fact = taken_over(line, audio, at, file, former, hearers, heard_as)
         self.append(fact)
-        calls = (ToolExchange(call.tool, call.arguments, call.output) for call in former.calls)
-        self._said(fact, line, audio, calls)
+        self._said(fact, line, audio, former.calls)
 
     # ---- what is put into conversations, effects
-
-    def give(self, item: PutItem) -> None:
-        """Note that something was put into a player's conversation."""
-        words = item.words or f"[{item.sound}]"
-        self.record_fact(record.ItemGiven(player=item.player, role=item.role, words=words, sound=item.sound))
-        self.history.append(item)
 
     def end_beds(self) -> None:
         """End the beds that lie until a line which is done."""
@@ -380,7 +373,7 @@ class Production:
             self.beds[sound.id] = sound
         else:
             self.timeline.lay(sound.stem, audio.laid, at, sound.pause_s)
-        self.history.append(SoundItem(sound))
+        self.history.append(sound)
         return at
 
     # ---- tools
@@ -393,9 +386,9 @@ class Production:
             self.record_fact(record.ToolBegan(**facts))
             before = self.known_answers.get((player, line, tool, arguments))
             return before.pop(0) if before else None
-        self._calls.setdefault(line, []).append(ToolExchange(tool, arguments, output))
-        failed, took_s = has_failed(output), round(took_s, 6)
-        self.record_fact(record.ToolCalled(**facts, output=output, failed=failed, took_s=took_s))
+        fact = record.ToolCalled(**facts, output=output, failed=has_failed(output), took_s=round(took_s, 6))
+        self._calls.setdefault(line, []).append(fact)
+        self.record_fact(fact)
         return None
 
 

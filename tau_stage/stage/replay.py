@@ -29,7 +29,6 @@ from tau_stage.audio import read_wav
 from tau_stage.errors import TakeError
 from tau_stage.protocol import Usage
 from tau_stage.stage import schedule
-from tau_stage.stage.context import PutItem, ToolExchange
 from tau_stage.stage.events import EventLog, ResumeSummary
 from tau_stage.stage.production import Production
 from tau_stage.stage.sessions import Participants
@@ -109,8 +108,7 @@ class JournalReplay:
                 self._found.add(fact.sound)
                 production.lay_sound(sound, self._sounds[sound.file, sound.gain_db], fact.offset_samples)
             case record.ItemGiven(), _:
-                words = "" if fact.sound else fact.words
-                production.history.append(PutItem(fact.player, fact.role, words, fact.sound))
+                production.history.append(fact)
             case record.ListenEnded(), scene.ListenPlan() as listen if not self._people[listen.person].is_live:
                 self._people[listen.person].takes()
             case record.StepEnded(), scene.PausePlan() as pause:
@@ -123,8 +121,7 @@ class JournalReplay:
         if person and (person.is_live or not isinstance(step, scene.ListenPlan)):
             person.skip(fact.line)
         self._production.presence.listening = {step.person: step.player} if isinstance(step, scene.ListenPlan) else {}
-        calls = (ToolExchange(call.tool, call.arguments, call.output) for call in said.calls)
-        self._production.restore_line(fact, line, finished.sound(said), calls)
+        self._production.restore_line(fact, line, finished.sound(said), said.calls)
 
 
 def _lost_line(records: Sequence[record.Record]) -> str:

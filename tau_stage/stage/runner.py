@@ -14,7 +14,7 @@ from tau_stage import scene
 from tau_stage.audio import Pcm
 from tau_stage.errors import SessionClosed, SessionError, Stopped, Timeout, unwrapped
 from tau_stage.stage import schedule
-from tau_stage.stage.context import PutItem, add_line, replace_last_answer
+from tau_stage.stage.context import add_line, replace_last_answer
 from tau_stage.stage.fan_out import FanOut, open_fan_out
 from tau_stage.stage.line import LineResult, LineTake
 from tau_stage.stage.open_mic import OpenMicrophone
@@ -149,15 +149,17 @@ class Runner:
             await self._items(scene.ItemPlan("system", tuple(step.whispers.items()), step.source_line), start.came)
 
     async def _items(self, step: scene.ItemPlan, came: Mapping[str, record.Record]) -> None:
-        given = [PutItem(player, step.role, words) for player, words in step.words]
-        given += [PutItem(player, "user", sound=file) for player, file in step.sounds]
+        given = [record.ItemGiven(player=player, role=step.role, words=words) for player, words in step.words]
+        given += [
+            record.ItemGiven(player=name, role="user", words=f"[{file}]", sound=file) for name, file in step.sounds
+        ]
         for item in given:
-            name = schedule.item_name(item.role, item.player, item.sound or item.words)
-            if item.player in self._participants.sessions and name not in came:
+            if item.player in self._participants.sessions and schedule.key_of(item) not in came:
                 await self._give(item)
-                self._production.give(item)
+                self._production.record_fact(item)
+                self._production.history.append(item)
 
-    async def _give(self, item: PutItem) -> None:
+    async def _give(self, item: record.ItemGiven) -> None:
         """Put something into a player's conversation; one that is lost is told when it is opened again."""
         player = item.player
         if player in self._production.presence.lost:

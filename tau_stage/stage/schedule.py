@@ -305,7 +305,7 @@ def _outcome(plan: scene.Plan, state: ScheduleState, name: str, fact: record.Rec
     if isinstance(fact, record.StepEnded):
         return _ended(state, fact)
     if not isinstance(fact, record.ToolBegan | record.ToolCalled):
-        state = _with(state, name, replace(branch, came={**branch.came, _key(fact): fact}))
+        state = _with(state, name, replace(branch, came={**branch.came, key_of(fact): fact}))
     if isinstance(fact, record.LineSpoken):
         state = replace(state, last=Turn(fact.player, fact.said))
     return _react(plan, state, fact, *_triggers(fact))
@@ -323,7 +323,7 @@ def _triggers(fact: record.Record) -> Iterator[Trigger]:
             yield from [Trigger("error", fact.player)] if fact.problem else ()
 
 
-def _key(fact: record.Record) -> str:
+def key_of(fact: record.Record) -> str:
     """Return what a step's outcome is known by: the id of a part, or what was put into whose conversation."""
     if isinstance(fact, record.ItemGiven):
         return item_name(fact.role, fact.player, fact.sound or fact.words)
@@ -369,9 +369,9 @@ def _part(name: str, branch: Branch, step: scene.Step, fact: record.Record) -> s
     if isinstance(fact, record.ItemGiven):
         return step if isinstance(step, scene.ItemPlan) or branch.play is not None else None
     player = getattr(fact, "player", "")
-    if isinstance(step, scene.ListenPlan) and player in step.hearers and _key(fact).startswith(f"{step.id}-"):
-        return scene.unwritten_line(step, player, _key(fact))
-    return parts.get(_key(fact))
+    if isinstance(step, scene.ListenPlan) and player in step.hearers and key_of(fact).startswith(f"{step.id}-"):
+        return scene.unwritten_line(step, player, key_of(fact))
+    return parts.get(key_of(fact))
 
 
 def _ended(state: ScheduleState, fact: record.StepEnded) -> ScheduleState:

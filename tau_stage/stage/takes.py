@@ -11,7 +11,7 @@ import anyio
 
 from tau_stage import protocol
 from tau_stage.audio import RATE, Pcm, is_audible
-from tau_stage.devices import Playback, Voice
+from tau_stage.devices import Playback
 from tau_stage.errors import BudgetExceeded, ModelRefused, SessionClosed, SessionError, StageError, Timeout
 from tau_stage.scene import LinePlan
 from tau_stage.session import (
@@ -103,7 +103,8 @@ class LineRunner:
         """
         production = self._production
         began = anyio.current_time()
-        attempts = self._attempts(line, number, at)
+        own = self._participants.tools[line.player]
+        attempts = _LineAttempts(production, line, [own[name].definition for name in line.tools or ()], number, at)
         try:
             asked = line if is_first or line.apart else replace(line, prompt="")
             if number > 1:
@@ -122,16 +123,6 @@ class LineRunner:
         if line.takes > 1:
             production.take_ended(line, number, delivery, recording.aside(), took_s)
         return LineTake(number, delivery, recording, took_s)
-
-    def _attempts(self, line: LinePlan, number: int, at: int | None) -> _LineAttempts:
-        production = self._production
-        playback = production.playback if at is None and line.takes == 1 else Playback()  # else it is played at its end
-        voice = playback.voice(lambda: production.timeline.start_of(line))
-        tools = tuple(self._participants.tools[line.player][name].definition for name in line.tools or ())
-        recording = LineFile(production.folder, line, production.log, number)
-        streams = at is None and line.takes == 1  # else nobody knows yet what is heard, or another sounds beside it
-        stream = production.presence.begin_stream(line) if streams else None
-        return _LineAttempts(production, line, recording, voice, stream, tools)
 
     async def _insist(self, attempts: _LineAttempts, asked: LinePlan) -> LineResult:
         """Let a player speak, and once more where it is lost meanwhile; the line's time goes on."""
@@ -155,7 +146,7 @@ class _LineAttempts:
     Attributes:
         recording: Keeps its sound.
         voice: Lets it be heard as it comes.
-        stream: Sends it to those who hear it while it is spoken, where that can be.
+        stream: Sends it to those who hear it while it is spoken.
         tools: The line's own, where it has some.
         sounds: Whether it is to be spoken; else it is to be written.
         keeps: Whether what the model says about its work is part of the line.
@@ -168,17 +159,18 @@ class _LineAttempts:
         self,
         production: Production,
         line: LinePlan,
-        recording: LineFile,
-        voice: Voice,
-        stream: LineStream | None,
-        tools: tuple[protocol.FunctionTool, ...],
+        tools: Sequence[protocol.FunctionTool],
+        number: int,
+        at: int | None,
     ) -> None:
         player = production.plan.player(line.player)
+        is_heard_at_once = at is None and line.takes == 1  # else it is heard at its end, or another sounds beside it
+        playback = production.playback if is_heard_at_once else Playback()
         self.line = line
-        self.recording = recording
-        self.voice = voice
-        self.stream = stream
         self.tools = tools
+        self.recording = LineFile(production.folder, line, production.log, number)
+        self.voice = playback.voice(lambda: production.timeline.start_of(line))
+        self.stream = production.presence.begin_stream(line) if is_heard_at_once else LineStream("", ())
         self.sounds = (line.output or player.output) == "audio"
         self.keeps = (line.commentary or player.commentary) == "keep"
         self.tally = Tally()
@@ -187,17 +179,11 @@ class _LineAttempts:
         self._cap = line.max_output_tokens or player.max_output_tokens
         self.owed = NOTHING
 
-    @property
-    def is_heard_by_stream(self) -> bool:
-        """Whether somebody hears it while it is spoken, piece by piece."""
-        return self.stream is not None and self.stream.is_heard
-
     def sounded(self, audio: Pcm) -> None:
         """Let a piece of sound be heard."""
         self.recording.sounded(audio)
         self.voice.append(audio)
-        if self.stream:
-            self.stream.append(audio)
+        self.stream.append(audio)
 
     def ended(self, response: protocol.Response, session: Session) -> None:
         """Note that a response has ended, before anything else is done about it."""
@@ -235,8 +221,7 @@ class _LineAttempts:
     def start_over(self) -> str | None:
         """Keep what has sounded under a name of its own, and say which; nobody is to hear the rest of it."""
         self.voice.restart()
-        if self.stream:
-            self.stream.start_over()
+        self.stream.start_over()
         return self.recording.again()
 
     def afford(self, besides: protocol.Usage = NOTHING) -> None:
@@ -417,7 +402,7 @@ class _LineRequest:
                 if not self._attempts.keeps and getattr(change, "commentary", False):
                     continue
                 if isinstance(change, protocol.AudioChunk):
-                    is_counted = self._left is not None or self._attempts.is_heard_by_stream
+                    is_counted = self._left is not None or self._attempts.stream.is_heard
                     if self._take(change.audio if is_counted else speaking.with_waiting_sound(change)):
                         await self._cut()
                         break
@@ -511,7 +496,7 @@ def _item(line: LinePlan) -> protocol.SystemMessage | protocol.UserMessage:
     return protocol.UserMessage(id=f"line_{line.number}", content=content)
 
 
-def _options(line: LinePlan, tools: tuple[protocol.FunctionTool, ...], instructions: str) -> dict[str, Any]:
+def _options(line: LinePlan, tools: Sequence[protocol.FunctionTool], instructions: str) -> dict[str, Any]:
     """Return what the response is asked to be, other than the session.
 
     A line that is not remembered is no item of the conversation: it stands in the response's own instructions, which
