@@ -39,7 +39,7 @@ def test_a_clip_is_one_valid_event_with_the_very_samples() -> None:
         {"type": "input_audio", "audio": audio.base64.decode(), "transcript": 'A "line", said'}
     ]
     assert (request.event_id, request.item_id) == (told["event_id"], told["item"]["id"])
-    assert clip.sha256 == audio.sha256
+    assert clip.audio.sha256 == audio.sha256
 
 
 def test_a_clip_that_is_too_long_for_one_event_is_split_on_a_sample() -> None:
@@ -191,7 +191,7 @@ async def test_who_is_to_speak_after_all_is_held_back_no_longer() -> None:
             await anyio.wait_all_tasks_blocked()
             assert [(type(news), news.hearer) for news in hearers.news] == [(Sent, "bob")]
             fan_out.hurry(["cid"])
-            await fan_out.wait_until_confirmed("cid")
+            await fan_out.listeners["cid"].wait_until_confirmed()
             await anyio.wait_all_tasks_blocked()
             assert [(type(news), news.hearer) for news in hearers.news[1:]] == [(Sent, "cid"), (Heard, "cid")]
             group.cancel_scope.cancel()
@@ -224,7 +224,7 @@ async def test_a_clip_is_encoded_framed_and_hashed_once_for_all_hearers() -> Non
 
         def report(news: HearingNews) -> None:
             assert isinstance(news, Sent | Heard)
-            hashes.append(news.clip.sha256)
+            hashes.append(news.clip.audio.sha256)
 
         with counted_calls() as calls:
             async with open_fan_out(hearers.sessions, report, forms) as fan_out:

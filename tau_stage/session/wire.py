@@ -86,6 +86,8 @@ class Wire:
     Attributes:
         closed: Why it is closed, once it is.
         over: Set when it is.
+        pieces: How the ids of events begin that append sound, and the error of a server that has refused one: nothing
+            but an error answers them.
         send_lock: Held by whoever sends events that nothing may come between.
     """
 
@@ -114,7 +116,7 @@ class Wire:
         self._unclaimed: dict[str, list[protocol.ResponseChange]] = {}
         self._suspected: dict[str, tuple[protocol.ErrorEvent, float]] = {}
         self._probes: dict[str, Sequence[protocol.Request]] = {}
-        self._pieces: dict[str, ModelRefused | None] = {}
+        self.pieces: dict[str, ModelRefused | None] = {}
         self._numbers = count(1)
         self._ends_at = inf
         self._repeats = protocol.Repeats()
@@ -369,16 +371,12 @@ class Wire:
         elif isinstance(event, protocol.ErrorEvent) and not self._refuses_piece(event.error):
             self._suspect(event)
         if isinstance(event, protocol.UnusableEvent):
-            self._remark_on(event.words)
+            self._remark = f'the server sent what is no event: "{event.words}"' if event.words else self._remark
+            for stream in self._streams.values():  # whoever waits in vain is told what came instead
+                stream.instead = self._remark
         if change:
             self._deliver(change)
         self._await_end(is_news=change is not None or isinstance(event, protocol.ResponseDone | protocol.ErrorEvent))
-
-    def _remark_on(self, words: str) -> None:
-        """Tell whoever waits in vain what came instead, where it has words."""
-        self._remark = f'the server sent what is no event: "{words}"' if words else self._remark
-        for stream in self._streams.values():
-            stream.instead = self._remark
 
     def _await_end(self, *, is_news: bool) -> None:
         """Set the moment at which a response ends of which nothing more comes."""
@@ -463,26 +461,14 @@ class Wire:
             self._conversation.blame(event.error)
             self._sink.warn(f"the server reported an error {told(event.error)}")
 
-    def begin_pieces(self, name: str) -> None:
-        """Note that sound is appended, in events whose ids begin with a name; nothing but an error answers them."""
-        self._pieces[name] = None
-
-    def has_refused(self, name: str) -> bool:
-        """Tell whether the server has refused a piece so far."""
-        return self._pieces.get(name) is not None
-
-    def end_pieces(self, name: str) -> ModelRefused | None:
-        """Note that no more sound of a name is awaited; return the server's error, if it has refused a piece."""
-        return self._pieces.pop(name, None)
-
     def _refuses_piece(self, error: protocol.ServerError) -> bool:
         """Tell whether an error is about sound that was appended: it names an event of it, or can be about no other."""
         name = (error.event_id or "").rpartition("_")[0]
         if not (error.event_id or len(self._requests) or self._streams):
-            name = next(reversed(self._pieces), "")
-        if name not in self._pieces:
+            name = next(reversed(self.pieces), "")
+        if name not in self.pieces:
             return False
-        self._pieces[name] = self._pieces[name] or refusal(error)
+        self.pieces[name] = self.pieces[name] or refusal(error)
         return True
 
     def follows(self, response_id: str) -> bool:

@@ -36,6 +36,7 @@ class Budget:
         foreseen: Tokens that each line is likely to use, by its id.
 
     Attributes:
+        answering: The models that servers name, by player; their prices count.
         paid_takes: Dollars that were paid for takes of lines, by line and take, where several are wanted.
     """
 
@@ -46,7 +47,7 @@ class Budget:
         self.spent = ZERO
         self.paid_takes: dict[tuple[str, int], Decimal] = {}
         self._asked = dict(tariffs)
-        self._answering: dict[str, str] = {}
+        self.answering: dict[str, str] = {}
         self._foreseen = foreseen
         self._last: dict[str, Decimal] = {}
         self._paid: dict[str, Decimal] = defaultdict(Decimal)
@@ -62,10 +63,6 @@ class Budget:
         """Tell whether a player is billed by the time of its audio: then that is all."""
         return self._listed(player).per_minute is not None
 
-    def knows_model(self, player: str, model: str) -> bool:
-        """Tell whether this model is the one that a player's server named last."""
-        return self._answering.get(player) == model
-
     def goes_by_forecast(self, fact: PAID) -> bool:
         """Tell whether a budget has to go by the forecast, as it is not known what a response has cost."""
         if self.limit is None or fact.player not in self._asked or isinstance(fact, record.Transcribed):
@@ -75,7 +72,7 @@ class Budget:
     def apply(self, fact: record.Record) -> None:
         """Count what a record tells of: when it is written down, and once more when the take goes on."""
         if isinstance(fact, record.ModelNamed):
-            self._answering[fact.player] = fact.model
+            self.answering[fact.player] = fact.model
         elif isinstance(fact, PAID) and fact.player in self._asked:
             cost = self._cost(fact)
             self.spent += cost
@@ -208,7 +205,7 @@ class Budget:
 
     def _price(self, player: str, usage: Usage, model: str = "") -> Cost:
         asked, provider = self._asked[player]
-        return price(usage, model or self._answering.get(player, asked), provider)
+        return price(usage, model or self.answering.get(player, asked), provider)
 
     def _planned_price(self, player: str, usage: Usage) -> Cost:
         """Price what is foreseen as the model that was asked for, where the one that answers has no known price."""
@@ -216,7 +213,7 @@ class Budget:
 
     def _listed(self, player: str) -> PriceList:
         asked, provider = self._asked[player]
-        listed = prices(self._answering.get(player, asked), provider)
+        listed = prices(self.answering.get(player, asked), provider)
         return listed if listed.is_known else prices(asked, provider)
 
     def _owed(self, line: str, player: str, usage: Usage) -> Decimal:

@@ -153,7 +153,7 @@ class EventLog:
     def __init__(self, journal: Journal, watch: EventStream | None = None) -> None:
         self.journal = journal
         self.disk = DiskThread(journal)
-        self._watch = watch
+        self.watch = watch
         before = journal.records
         self._began = anyio.current_time() - (before[-1].at_s if before else 0.0)
         self._warned = {fact.text for fact in before if isinstance(fact, records.Warned)}
@@ -162,11 +162,6 @@ class EventLog:
     def records(self) -> list[Record]:
         """All that was written down."""
         return self.journal.records
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether there is an observer."""
-        return self._watch is not None
 
     @property
     def now_s(self) -> float:
@@ -199,10 +194,10 @@ class EventLog:
 
     def publish(self, news: Event) -> None:
         """Show something to the observer only."""
-        if self._watch is None:
+        if self.watch is None:
             return
         try:
-            self._watch.send_nowait(news)
+            self.watch.send_nowait(news)
         except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
             return
 

@@ -16,7 +16,7 @@ the clip is sent whole. So a take that is rejected, a hearer that came late, a l
 item. A server that refuses a piece or the commit is sent everything whole from then on.
 
 A listener whose queue is full, whose server does not answer in time, or whose session is closed is lost: it ignores
-what follows until `FanOut.open_again` gives it another session, which was told everything so far; what had waited is
+what follows until `Listener.open_again` gives it another session, which was told everything so far; what had waited is
 dropped then. Nobody waits for a listener here; the schedule does, as long as the next speaker was not sent everything.
 """
 
@@ -85,11 +85,6 @@ class HeardClip:
     _frames: dict[tuple[ClipForm, Format], tuple[tuple[bytes, protocol.Request], ...]] = field(
         default_factory=dict, compare=False
     )
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the samples."""
-        return self.audio.sha256
 
     def frames(self, form: ClipForm, heard_as: Format = PCM16) -> tuple[tuple[bytes, protocol.Request], ...]:
         """Make a frame per item, and the request of each; split on a sample boundary where one event is too small.
@@ -224,7 +219,7 @@ class LineStream:
     def finish(self, clip: HeardClip) -> _Attempt | None:
         """Send the rest; return what was sent, if it is the clip, sample for sample, and forget it where it is not."""
         self._flush()
-        if self._attempt.samples == len(clip.audio) and self._attempt.sha256 == clip.sha256:
+        if self._attempt.samples == len(clip.audio) and self._attempt.sha256 == clip.audio.sha256:
             return self._attempt
         self.start_over()
         return None
@@ -280,7 +275,7 @@ class _Buffer:
         """Tell whether it holds all of an attempt, and enough to be committed."""
         is_whole = self.attempt is attempt and self.samples == attempt.samples >= SHORTEST_COMMIT
         is_there = session.is_open and session.wire is self.wire
-        return is_whole and is_there and not self.wire.has_refused(self.attempt.event_id)
+        return is_whole and is_there and not self.wire.pieces.get(self.attempt.event_id)
 
 
 @dataclass(slots=True, eq=False)
@@ -322,12 +317,12 @@ class Listener:
     def enqueue(self, clip: HeardClip, head_start: HeadStart, attempt: _Attempt | None = None) -> None:
         """Line a clip up for this player; never wait. Nobody hears it once the performance is being left."""
         delivery = _Delivery(clip, head_start, self._session, attempt, is_hurried=attempt is not None)
+        self._clips += 1
         if self._lost:
-            head_start.end_for(self._session.name)
-        elif self._clips >= QUEUED_CLIPS:
-            self._report_end(delivery, Timeout(what="room for another clip", waited_s=0, player=self._session.name))
+            self._end(delivery)
+        elif self._clips > QUEUED_CLIPS:
+            self._end(delivery, Timeout(what="room for another clip", waited_s=0, player=self._session.name))
         else:
-            self._clips += 1
             self._to_send.append(delivery)
             self._changed.notify()
 
@@ -378,8 +373,7 @@ class Listener:
         while self._to_send:
             waiting = self._to_send.popleft()
             if isinstance(waiting, _Delivery):
-                self._clips -= 1
-                waiting.head_start.end_for(session.name)
+                self._end(waiting)
 
     async def _next_to_send(self) -> bool:
         """Wait until something is to be sent; tell whether it is, and not the end of all."""
@@ -397,8 +391,7 @@ class Listener:
         if isinstance(what, _Piece):
             await self._send_piece(what)
         elif self._lost:
-            self._clips -= 1
-            what.head_start.end_for(self._session.name)
+            self._end(what)
         else:
             await self._send_clip(what)
 
@@ -415,7 +408,7 @@ class Listener:
             if piece.start == 0:
                 await self._clear_buffer(session)
                 buffer = self._buffer = _Buffer(piece.attempt, session.wire)
-                session.wire.begin_pieces(piece.attempt.event_id)
+                session.wire.pieces[piece.attempt.event_id] = None
             if buffer is None or buffer.attempt is not piece.attempt or buffer.samples != piece.start:
                 return
             async with session.wire.send_lock:
@@ -429,7 +422,7 @@ class Listener:
         if self._buffer is None:
             return
         buffer, self._buffer = self._buffer, None
-        if refused := buffer.wire.end_pieces(buffer.attempt.event_id):
+        if refused := buffer.wire.pieces.pop(buffer.attempt.event_id, None):
             self._refuse_stream(refused.what_happened())
         if buffer.wire is session.wire:
             await session.wire.send(protocol.InputAudioBufferClear())
@@ -483,7 +476,7 @@ class Listener:
                 raise
             answers, refused = [], error
         if delivery.attempt and delivery.by == "stream":
-            refused = session.wire.end_pieces(delivery.attempt.event_id) or refused
+            refused = session.wire.pieces.pop(delivery.attempt.event_id, None) or refused
             if answers and answers[-1] is delivery.receipts[-1].request.assumed:  # nobody knows what is in the buffer
                 self._refuse_stream("its server does not confirm what is committed")
                 await self._forget_stream(session, delivery)
@@ -512,12 +505,8 @@ class Listener:
         self._report(StreamRefused(self._session.name, why))
 
     def _end(self, delivery: _Delivery, why: SessionError | None = None) -> None:
-        """Note that a clip that was sent is acknowledged, or will not be."""
-        self._clips -= 1
-        self._report_end(delivery, why)
-
-    def _report_end(self, delivery: _Delivery, why: SessionError | None) -> None:
         """Report what came of a clip; not for who is lost, or was told of it in another session."""
+        self._clips -= 1
         session, clip = self._session, delivery.clip
         delivery.head_start.end_for(session.name)
         if delivery.session is not session or self._lost:
@@ -556,14 +545,14 @@ class FanOut:
     """Sends clips to all listeners of a performance."""
 
     def __init__(self, listeners: dict[str, Listener], group: anyio.abc.TaskGroup) -> None:
-        self._listeners = listeners
+        self.listeners = listeners
         self._group = group
         self._streams: dict[str, tuple[LineStream, Sequence[str]]] = {}
 
     def begin_stream(self, line: str, name: str, hearers: Iterable[str]) -> LineStream:
         """Begin to send a line, while it is spoken, to those of its hearers who hear by stream."""
-        streaming = [hearer for hearer in hearers if self._listeners[hearer].may_stream()]
-        stream = LineStream(name, [self._listeners[hearer] for hearer in streaming])
+        streaming = [hearer for hearer in hearers if self.listeners[hearer].may_stream()]
+        stream = LineStream(name, [self.listeners[hearer] for hearer in streaming])
         self._streams[line] = stream, streaming
         return stream
 
@@ -573,22 +562,14 @@ class FanOut:
         stream, streaming = self._streams.pop(clip.line, (None, ()))
         attempt = stream.finish(clip) if stream else None
         for name in hearers:
-            self._listeners[name].enqueue(clip, head_start, attempt if name in streaming else None)
+            self.listeners[name].enqueue(clip, head_start, attempt if name in streaming else None)
         if not head_start.over.is_set():
             self._group.start_soon(self._end, head_start, clip, hearers)
 
     def hurry(self, players: Iterable[str]) -> None:
         """Send everything that waits for those who are to speak."""
         for name in players:
-            self._listeners[name].look_again(hurry=True)
-
-    async def wait_until_confirmed(self, player: str) -> None:
-        """Wait until all that a player was sent is acknowledged, or never will be."""
-        await self._listeners[player].wait_until_confirmed()
-
-    def open_again(self, name: str, session: Session) -> None:
-        """Let a player be back, in another session that was told of everything so far."""
-        self._listeners[name].open_again(session)
+            self.listeners[name].look_again(hurry=True)
 
     async def _end(self, head_start: HeadStart, clip: HeardClip, hearers: Sequence[str]) -> None:
         """Let all others hear, when those who speak next have, or have had time enough."""
@@ -596,7 +577,7 @@ class FanOut:
             await head_start.over.wait()
         head_start.over.set()
         for name in hearers:
-            self._listeners[name].look_again()
+            self.listeners[name].look_again()
 
 
 @asynccontextmanager

@@ -88,11 +88,6 @@ class ModelAnswer:
             self.at, self.first_audio_s = at, max(0.0, anyio.current_time() - self.asked_at)
         return is_first
 
-    def words_come(self) -> None:
-        """Note a piece of its words."""
-        if self.first_words_s is None:
-            self.first_words_s = max(0.0, anyio.current_time() - self.asked_at)
-
 
 class InputFeed:
     """The sound that goes into a session's input, counted from the opening of the microphone."""
@@ -328,6 +323,11 @@ class OpenMicrophone:
 
     async def _hurried(self) -> None:
         """Feed utterance by utterance, each when the one before was answered; nobody speaks into anything."""
+        production = self._production
+
+        def cues_are_through() -> bool:
+            return not schedule.cues_pending(production.state) or production.stop.is_set()
+
         self._session.state.finish_playing()
         if said := sum(fact.player == self._person.name for fact in self._before):
             await self._feed_all(Pcm.silence(PAUSE))
@@ -335,13 +335,16 @@ class OpenMicrophone:
             spoken_s = sum(fact.samples for fact in self._said) / RATE
             if self._over.is_set() or spoken_s >= self._for_s:
                 return
-            await self._wait_for_cues()
+            await production.changed.until(cues_are_through)
             await self._hear(take)
 
     async def _hear(self, take: Pcm) -> None:
         """Feed an utterance, and wait until it was answered."""
         turns, answers, self._lost = self._turns, self._answers, 0
-        await self._play(take)
+        playback = self._production.playback
+        await playback.wait_until_heard()
+        playback.play(take)
+        await playback.wait_until_heard()
         await self._feed_all(Pcm.join([take, Pcm.silence(PAUSE)]))
         await self._session.update()  # its answer comes after everything the sound has led to
         await self._wait_for_an_answer(lambda: self._turns == turns or self._answers > answers or self._lost > 0)
@@ -421,7 +424,8 @@ class OpenMicrophone:
                     self._publish_state("speaking")
                 self._voices.append(answer.line, event.delta)
             case server_events.TranscriptDelta() | server_events.TextDelta():
-                answer.words_come()
+                if answer.first_words_s is None:
+                    answer.first_words_s = max(0.0, anyio.current_time() - answer.asked_at)
                 self._publish_words(answer.line, event.delta)
 
     def _begin_answer(self, response_id: str) -> None:
@@ -637,18 +641,6 @@ class OpenMicrophone:
         if most is not None:
             self._has_cap = True
             await self._session.update(max_output_tokens=min(most, own or most))
-
-    async def _play(self, take: Pcm) -> None:
-        """Play what the person has recorded, before it is fed."""
-        playback = self._production.playback
-        await playback.wait_until_heard()
-        playback.play(take)
-        await playback.wait_until_heard()
-
-    async def _wait_for_cues(self) -> None:
-        """Wait until the cues that have started are through."""
-        production = self._production
-        await production.changed.until(lambda: not schedule.cues_pending(production.state) or production.stop.is_set())
 
     async def _typed(self, line: LinePlan) -> str:
         """Let a person type a line; what was typed, or nothing at the end."""

@@ -92,7 +92,7 @@ class Presence:
         self._behind[news.hearer].discard(clip.line)
         if isinstance(news, Heard):
             fact = record.LineHeard(
-                line=clip.line, hearer=news.hearer, sha256=clip.sha256, took_s=round(news.took_s, 6), by=news.by
+                line=clip.line, hearer=news.hearer, sha256=clip.audio.sha256, took_s=round(news.took_s, 6), by=news.by
             )
             self._log.append(fact)
             self._changed.notify()
@@ -146,6 +146,7 @@ class Production:
         stop: Set when somebody wants the performance to stop after the line under way.
         known_answers: What tools have answered in lines that were broken off, by player, line, tool and arguments.
         ended_takes: Takes of lines that were broken off, by line, which had ended and are not performed again.
+        calling: Lines under way that have called tools.
         beds: What lies beneath the scene now, by its id.
         keys: What each line depends on, by its id in the plan.
     """
@@ -182,7 +183,7 @@ class Production:
         self._done: set[str] = set()
         self._speaking: dict[str, str] = {}
         self._calls: dict[str, list[record.ToolCalled]] = {}
-        self._has_called: set[str] = set()
+        self.calling: set[str] = set()
 
     def append(self, fact: record.Record) -> None:
         """Write a record down, once its cost is counted; tell of a budget that is nearly used, or goes by forecasts."""
@@ -225,10 +226,6 @@ class Production:
 
     # ---- lines
 
-    def has_called(self, line: str) -> bool:
-        """Tell whether a line that is being spoken has called tools."""
-        return line in self._has_called
-
     def begin_line(self, line: LinePlan) -> LinePlan:
         """Begin a line: it gets its number in the take."""
         number = self._numbers.pop(line.id, 0) or self._number + 1
@@ -247,12 +244,12 @@ class Production:
 
     def answered_by(self, player: str, model: str) -> None:
         """Note that a player's server names another model than was asked for, if it does: that one's price counts."""
-        if model and not self.budget.knows_model(player, model):
+        if model and self.budget.answering.get(player) != model:
             self.append(record.ModelNamed(player=player, asked=self.plan.player(player).model, model=model))
 
     def tool_turn(self, line: LinePlan, response: Response) -> None:
         """Note that a response called tools: pay for it; the line goes on."""
-        self._has_called.add(line.id)
+        self.calling.add(line.id)
         self.append(record.ToolTurn(line=line.id, player=line.player, response=response.id, usage=response.usage))
 
     def skip_line(self, line: str, player: str, problem: str, usage: Usage = NOTHING) -> None:
@@ -278,7 +275,7 @@ class Production:
             delivered = {**_delivered(tried.delivery, tried.took_s), "human": False, "take": tried.number}
             if (line.id, tried.number) in self.budget.paid_takes:
                 delivered["usage"] = NOTHING
-        self._has_called.discard(line.id)
+        self.calling.discard(line.id)
         self.timeline.lay_line(line, audio, at)
         hearers = tuple(name for name in line.hearers if name in self.presence.present) if audio or said else ()
         fact = spoken(line, audio, said, at, file, hearers).model_copy(update={**delivered, **self._keys_of(line)})

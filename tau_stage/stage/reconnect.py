@@ -53,7 +53,7 @@ class Reconnector:
         """
         trouble = loss_trouble(why)
         self._production.presence.mark_lost(line.player, why)
-        may_reopen = self._plan.on_lost_player == "reopen" and not self._production.has_called(line.id)
+        may_reopen = self._plan.on_lost_player == "reopen" and line.id not in self._production.calling
         wait_s = tally.wait_s(trouble) if may_reopen else None
         if wait_s is None:
             raise why
@@ -80,7 +80,7 @@ class Reconnector:
             await session.close()
             raise
         participants.sessions[player] = session
-        production.presence.fan_out.open_again(player, session)
+        production.presence.fan_out.listeners[player].open_again(session)
         text = f"player {player} was opened again, and told what it knew and missed"
         production.log.append(record.Warned(player=player, text=text))
         production.presence.mark_reconnected(player, heard)

@@ -103,7 +103,12 @@ class JournalReplay:
         match fact, found[1]:
             case record.LineSpoken(), scene.LinePlan() as line:
                 self._found.add(fact.line)
-                self._restore_line(fact, line, step, finished)
+                said, person = finished.lines[fact.line], self._people.get(fact.player)
+                if person and (person.is_live or not isinstance(step, scene.ListenPlan)):
+                    person.skip(fact.line)
+                listening = {step.person: step.player} if isinstance(step, scene.ListenPlan) else {}
+                production.presence.listening = listening
+                production.restore_line(fact, line, finished.sound(said), said.calls)
             case record.SoundPlayed(), scene.SoundPlan() as sound:
                 self._found.add(fact.sound)
                 production.lay_sound(sound, self._sounds[sound.file, sound.gain_db], fact.offset_samples)
@@ -115,13 +120,6 @@ class JournalReplay:
                 production.timeline.pause(pause.seconds)
             case record.StepEnded(), scene.TogetherPlan() as together:
                 production.timeline.go_on(together.pause_s)
-
-    def _restore_line(self, fact: record.LineSpoken, line: scene.LinePlan, step: object, finished: ReusedLines) -> None:
-        said, person = finished.lines[fact.line], self._people.get(fact.player)
-        if person and (person.is_live or not isinstance(step, scene.ListenPlan)):
-            person.skip(fact.line)
-        self._production.presence.listening = {step.person: step.player} if isinstance(step, scene.ListenPlan) else {}
-        self._production.restore_line(fact, line, finished.sound(said), said.calls)
 
 
 def _lost_line(records: Sequence[record.Record]) -> str:

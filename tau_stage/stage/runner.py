@@ -290,7 +290,7 @@ class Runner:
         spent = production.budget.spent
         tries = await self._attempts.takes(line, at)
         chosen = await self._pick(line, tries)
-        await production.presence.fan_out.wait_until_confirmed(line.player)
+        await production.presence.fan_out.listeners[line.player].wait_until_confirmed()
         if chosen.delivery.problem:
             return self._failed_line(line, chosen, at)
         if not line.apart:

@@ -616,12 +616,8 @@ def called(players: tuple[str, ...], turn: Turn) -> str | None:
     for name in players:
         if name == turn.player:
             continue
-        for part in {name, *_calling(name)}:
+        words = {word for word in re.findall(r"\w+", name) if len(word) > 2 and word.casefold() not in NO_NAMES}
+        for part in {name, *words}:
             places = re.finditer(rf"(?<!\w){re.escape(part)}(?!\w)", turn.words, re.IGNORECASE)
             found += [(place.end(), part == name, len(part), name) for place in places]
     return max(found, key=lambda each: each[:3])[-1] if found else None
-
-
-def _calling(name: str) -> list[str]:
-    """Return the parts of a name by which its player may be called."""
-    return [word for word in re.findall(r"\w+", name) if len(word) > 2 and word.casefold() not in NO_NAMES]

@@ -121,7 +121,7 @@ class LineFile:
             self._writer.append(audio)
         except OSError as error:
             raise disk_failure(error, self.path, FULL_DISK) from error
-        if self._log.is_watched:
+        if self._log.watch is not None:
             seconds = self._writer.samples / self._writer.rate
             self._log.publish(AudioProgress(self._line.player, self._line.id, rms_dbfs(audio), seconds))
 
