@@ -345,13 +345,14 @@ class Session:
                     yield change
             response = await stream.finished()
             response = response.with_commentary() if keeps else response
-            response = replace(response, attempts=tally.attempts, compute_s=before_s + (response.compute_s or 0.0))
-            wait_s = _wait_s(response, tally) if tally.attempts < max_tries else None
+            compute_s = before_s + (response.compute_s or 0.0)
+            response = replace(response, attempts=tally.attempts, compute_s=compute_s)
+            wait_s = _wait_s(response, tally, max_tries)
             yield protocol.ResponseEnded(response.id, response)
             if wait_s is not None:
                 log_event("session", logging.INFO, f"{self.name}: asked again in {wait_s:.1f} s: {response.message}")
                 await anyio.sleep(wait_s)
-                tally.attempts, before_s = tally.attempts + 1, response.compute_s or 0.0
+                tally.attempts, before_s = tally.attempts + 1, compute_s
             elif rounds < MOST_ROUNDS and await self.serve(response):
                 rounds += 1
                 options, tally, before_s = {"tool_choice": choice_after(rounds)}, Tally(), 0.0
@@ -452,11 +453,6 @@ class Session:
     def sent_events(self) -> AbstractAsyncContextManager[Subscription[protocol.ClientEvent]]:
         """Watch every event that is sent from now on, as ``events`` shows those that come; no key is in any."""
         return self.state.sent.subscribe()
-
-    def has_sent(self, frame: bytes) -> None:
-        """Show an event that went out to whoever watches."""
-        if self.state.sent.has_subscribers:
-            self.state.sent.publish(protocol.CLIENT_EVENTS.validate_json(frame))
 
     async def playback_finished(self) -> None:
         """Wait until a listener has heard all that the model says, or it was cut short, or the session is closed."""
@@ -600,11 +596,12 @@ class Session:
         self.over()
 
 
-def _wait_s(response: protocol.Response, tally: Tally) -> float | None:
+def _wait_s(response: protocol.Response, tally: Tally, max_tries: int) -> float | None:
     """Return seconds until a response that has failed is asked for again; None where it stands."""
-    trouble = trouble_with(response, may_be_empty=True) if response.status == "failed" else None
-    may_pass = trouble is not None and not RULES[trouble].stands
-    return tally.wait_s(trouble, wished_wait_s(response.message)) if may_pass else None
+    if tally.attempts >= max_tries or response.status != "failed":
+        return None
+    trouble = trouble_with(response)
+    return tally.wait_s(trouble, wished_wait_s(response.message)) if trouble and not RULES[trouble].stands else None
 
 
 def named_otherwise(asked: str, named: object) -> str:

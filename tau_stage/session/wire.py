@@ -70,9 +70,6 @@ class EventSink(Protocol):
     def assume(self, event: protocol.ServerEvent, oddity: str) -> None:
         """Take in an answer that the server owes, and tell that it does."""
 
-    def has_sent(self, frame: bytes) -> None:
-        """Take note of an event that went out."""
-
     def fresh(self, kind: Literal["evt", "item"]) -> str:
         """Make an id for an event or an item of ours."""
 
@@ -163,7 +160,8 @@ class Wire:
         with anyio.move_on_after(limit):
             async with self._sending:
                 await self.transport.send(self._dialect.to_server(frame))
-                self._sink.has_sent(frame)
+                if (sent := self._sink.state.sent).has_subscribers:
+                    sent.publish(protocol.CLIENT_EVENTS.validate_json(frame))
                 return
         raise Timeout(what="reading by the server", waited_s=limit, player=self._name)
 

@@ -44,6 +44,7 @@ class Budget:
         self, limit: Decimal | None, tariffs: Mapping[str, tuple[str, str]], foreseen: Mapping[str, Usage]
     ) -> None:
         self.limit = limit
+        self._most = Decimal("inf") if limit is None else limit
         self.spent = ZERO
         self.paid_takes: dict[tuple[str, int], Decimal] = {}
         self._asked = dict(tariffs)
@@ -146,7 +147,7 @@ class Budget:
 
     @property
     def _is_near(self) -> bool:
-        return self.limit is not None and self.spent >= self.limit * NEARLY_ALL
+        return self.spent >= self._most * NEARLY_ALL
 
     # ---- what may be spent
 
@@ -195,13 +196,12 @@ class Budget:
     # ---- inside
 
     def _require(self, line: str, dollars: Decimal) -> None:
-        if self.limit is not None and not self._covers(dollars):
-            raise BudgetExceeded(self.limit, self.spent, line, dollars)
+        if not self._covers(dollars):
+            raise BudgetExceeded(self._most, self.spent, line, dollars)
 
     def _covers(self, more: Decimal) -> bool:
         """Tell whether the budget has room for so many dollars, on top of what was spent and what is kept for lines."""
-        kept = sum(self._promised.values(), ZERO)
-        return self.limit is None or self.spent + kept + more <= self.limit
+        return self.spent + sum(self._promised.values(), ZERO) + more <= self._most
 
     def _price(self, player: str, usage: Usage, model: str = "") -> Cost:
         asked, provider = self._asked[player]

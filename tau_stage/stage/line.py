@@ -83,8 +83,8 @@ def trouble_in_words(response: Response, reason: str, *, has_commentary: bool = 
         return f"the model refused ({reason}): {response.message}"
     if response.status != "completed":
         return f"{ending_in_words(response, reason)}, and nothing came with it"
-    problem = "the response is empty" + (", but for words that nobody spoke" if words else "")
-    return problem + (", but for commentary" if has_commentary and not words else "")
+    but = "words that nobody spoke" if words else "commentary" if has_commentary else ""
+    return "the response is empty" + (f", but for {but}" if but else "")
 
 
 def ending_in_words(response: Response, reason: str) -> str:

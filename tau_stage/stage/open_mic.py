@@ -186,6 +186,7 @@ class OpenMicrophone:
         self._has_spoken = False
         self._turns = 0
         self._before = self._said
+        self._is_unanswered = bool(self._before) and self._before[-1].player == self._person.name
         self._made = max((int(fact.line.removeprefix(f"{step.id}-")) for fact in self._before), default=0)
         self._lost = 0
         self._open = 0
@@ -562,11 +563,6 @@ class OpenMicrophone:
     @property
     def _answers(self) -> int:
         return sum(fact.player == self._player.name for fact in self._said)
-
-    @property
-    def _is_unanswered(self) -> bool:
-        """Whether the person was not answered when the performance was stopped."""
-        return bool(self._before) and self._before[-1].player == self._person.name
 
     @property
     def _is_busy(self) -> bool:

@@ -63,7 +63,7 @@ class Presence:
 
     def send(self, clip: HeardClip, hearers: tuple[str, ...]) -> None:
         """Send a clip to those of its hearers who are there, the next speaker first."""
-        present = [name for name in hearers if name in self.present and name not in self.lost]
+        present = self._there(hearers)
         for name in present:
             self._behind[name].add(clip.line)
             self._log.publish(HearingBegan(name, clip.line))
@@ -71,8 +71,11 @@ class Presence:
 
     def begin_stream(self, line: LinePlan) -> LineStream:
         """Begin to send a line to those who hear it while it is spoken."""
-        hearers = [name for name in line.hearers if name in self.present and name not in self.lost]
-        return self.fan_out.begin_stream(line.id, str(line.number), hearers)
+        return self.fan_out.begin_stream(line.id, str(line.number), self._there(line.hearers))
+
+    def _there(self, hearers: Iterable[str]) -> list[str]:
+        there = self.present - self.lost.keys()
+        return [name for name in hearers if name in there]
 
     def behind(self, players: Iterable[str]) -> list[str]:
         """Return who was not sent everything yet; or has not acknowledged it, where the scene waits for failures."""

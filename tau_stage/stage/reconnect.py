@@ -41,9 +41,15 @@ class Reconnector:
         if why is None:
             return session
         self._production.presence.mark_lost(player, why)
-        if self._plan.on_lost_player != "reopen":
-            raise replace(why, player=player, line=line)
-        return await self._bring_back(player, line, why)
+        tally, may_reopen = self._tallies.setdefault(player, Tally()), self._plan.on_lost_player == "reopen"
+        while may_reopen and (wait_s := tally.wait_s("lost")) is not None:
+            await self._participants.sessions[player].close()
+            await anyio.sleep(wait_s)
+            try:
+                return await self._one_more(player)
+            except (SessionClosed, Timeout) as error:
+                why = error
+        raise replace(why, player=player, line=line)
 
     def retry_after(self, line: LinePlan, why: SessionClosed | Timeout, tally: Tally) -> tuple[Trouble, float]:
         """Tell after how many seconds a line is asked for once more whose player was lost in it, and the trouble.
@@ -58,17 +64,6 @@ class Reconnector:
         if wait_s is None:
             raise why
         return trouble, wait_s
-
-    async def _bring_back(self, player: str, line: str, why: SessionError) -> Session:
-        tally = self._tallies.setdefault(player, Tally())
-        while (wait_s := tally.wait_s("lost")) is not None:
-            await self._participants.sessions[player].close()
-            await anyio.sleep(wait_s)
-            try:
-                return await self._one_more(player)
-            except (SessionClosed, Timeout) as error:
-                why = error
-        raise replace(why, player=player, line=line)
 
     async def _one_more(self, player: str) -> Session:
         """Open a session, and tell it everything so far, what is said meanwhile too; then it takes its place."""

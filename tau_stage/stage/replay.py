@@ -32,6 +32,7 @@ from tau_stage.stage import schedule
 from tau_stage.stage.events import EventLog, ResumeSummary
 from tau_stage.stage.production import Production
 from tau_stage.stage.sessions import Participants
+from tau_stage.stage.timeline import free_attempt
 from tau_stage.take import (
     FULL_DISK,
     ReusedLines,
@@ -282,20 +283,17 @@ def _used(
     found: list[tuple[str | None, Usage]] = []
     with guarded(folder.path / "lines", FULL_DISK):
         for path in sorted((folder.path / "lines").iterdir()):
-            match = re.fullmatch(rf"(\d+)-{name}(\.take-\d+)?(\.part)?\.wav", path.name)
+            match = re.fullmatch(rf"(\d+)-{name}((?:\.take-\d+)?(?:\.part)?)\.wav", path.name)
             file = path.relative_to(folder.path).as_posix()
             if match is None or file in known:
                 continue
             if not _sounds(path):
                 path.unlink()
                 continue
-            number = 1
-            while (kept := folder.line(int(match[1]), began.player, began.line, number)).exists():
-                number += 1
+            kept = free_attempt(folder, int(match[1]), began.player, began.line)
             path.rename(kept)
-            was_picked = told and not (match[2] or match[3])  # it has the line's name
-            is_paid = file in told or was_picked
-            found.append((kept.relative_to(folder.path).as_posix(), Usage() if is_paid else Usage(untold=1)))
+            is_paid = file in told or bool(told and not match[2])  # it was picked: it has the line's name
+            found.append((kept.relative_to(folder.path).as_posix(), Usage(untold=int(not is_paid))))
     if len(ended) < takes and not any(usage.untold for _, usage in found):
         found.append((None, Usage(untold=1)))  # a request was under way, or is about to be
     return found

@@ -43,7 +43,12 @@ def make_tools(
         UsageError: A function cannot be found, or its module cannot be loaded.
     """
     folder = Path(plan.path).parent
-    return {name: _reported(_tool(name, plan.tools[name], folder), report, secrets) for name in names}
+    tools = {name: _tool(name, plan.tools[name], folder) for name in names}
+    own = [field.name for field in fields(Tool)]
+    return {
+        name: _Reported(**{key: getattr(tool, key) for key in own}, report=report, secrets=secrets)
+        for name, tool in tools.items()
+    }
 
 
 def find_tools(plan: Plan) -> None:
@@ -211,11 +216,6 @@ class _Reported(Tool):
         output = known if known is not None else _short(self.secrets.strike(await Tool.call(self, arguments, within_s)))
         self.report(self.name, given, output, anyio.current_time() - began)
         return output
-
-
-def _reported(tool: Tool, report: ToolReport, secrets: Secrets) -> Tool:
-    own = {field.name: getattr(tool, field.name) for field in fields(tool)}
-    return _Reported(**own, report=report, secrets=secrets)
 
 
 def _compact(arguments: str) -> str:

@@ -12,7 +12,15 @@ import anyio
 from tau_stage import protocol
 from tau_stage.audio import RATE, Pcm, is_audible
 from tau_stage.devices import Playback
-from tau_stage.errors import BudgetExceeded, ModelRefused, SessionClosed, SessionError, StageError, Timeout
+from tau_stage.errors import (
+    BudgetExceeded,
+    ConnectFailed,
+    ModelRefused,
+    SessionClosed,
+    SessionError,
+    StageError,
+    Timeout,
+)
 from tau_stage.scene import LinePlan
 from tau_stage.session import (
     MOST_ROUNDS,
@@ -110,11 +118,11 @@ class LineRunner:
             if number > 1:
                 asked = replace(asked, metadata={**line.metadata, "take": str(number)})
             delivery = await self._insist(attempts, asked)
-        except StageError as error:
-            if isinstance(error, SessionError) and not isinstance(error, ModelRefused):
-                attempts.failed(error.what_happened())
-            else:
-                attempts.start_over()
+        except (ConnectFailed, SessionClosed, Timeout) as error:
+            attempts.failed(error.what_happened())
+            raise
+        except StageError:
+            attempts.start_over()
             raise
         finally:
             attempts.voice.finish()

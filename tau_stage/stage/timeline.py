@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 from tau_stage.audio import RATE, Pcm, Stereo, WavWriter, rms_dbfs
@@ -111,7 +112,6 @@ class LineFile:
         self._writer: WavWriter | None = None
         self._aside = aside
         self._take = take
-        self._attempt = 1
 
     def sounded(self, audio: Pcm) -> None:
         """Write a piece of sound; a ``TakeError`` says that the disk is full or gone."""
@@ -128,10 +128,7 @@ class LineFile:
     def again(self) -> str | None:
         """Keep what a failed attempt gave under a name of its own, and say which."""
         line = self._line
-        while (failed := self._folder.line(line.number, line.player, line.id, self._attempt)).exists():
-            self._attempt += 1
-        self._attempt += 1
-        return self._keep(failed)
+        return self._keep(free_attempt(self._folder, line.number, line.player, line.id))
 
     def aside(self) -> str | None:
         """Keep a take under a name of its own, and say which: others may follow."""
@@ -159,3 +156,9 @@ class LineFile:
         self._log.disk.add(sync_later(final, FULL_DISK))
         self._writer = self._aside = None
         return final.relative_to(self._folder.path).as_posix()
+
+
+def free_attempt(folder: TakeFolder, number: int, player: str, line: str) -> Path:
+    """Return where the sound of a failed attempt at a line can be kept."""
+    paths = (folder.line(number, player, line, attempt) for attempt in count(1))
+    return next(path for path in paths if not path.exists())
