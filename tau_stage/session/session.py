@@ -82,7 +82,6 @@ class Session:
         background: What it does unasked.
         opened: Told when it is opened: the first time, after a drop, or on a new socket.
         is_closing: Whether its end was asked for.
-        keeps_commentary: Whether what the model says about its work is part of its answers.
         answered_by: The model that the server names, where it is another than was asked for; else empty.
         answers: Whether the server answers a kind of request, by the type of the answer, where that is known.
 

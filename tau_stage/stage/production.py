@@ -143,8 +143,6 @@ class Production:
 
     Attributes:
         state: How far the performance has come.
-        changed: Notified when something has changed.
-        presence: Knows who is there, and sends them what they hear.
         history: What was said, played and given, so that a player that is opened again can be told.
         stop: Set when somebody wants the performance to stop after the line under way.
         known_answers: What tools have answered in lines that were broken off, by player, line, tool and arguments.

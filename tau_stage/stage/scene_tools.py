@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -134,15 +133,8 @@ async def _start(command: tuple[str, ...], folder: Path, named: tuple[str, ...])
     """Start a program as the first of a group of its own; shielded: nobody would end a group that is half started."""
     try:
         with anyio.CancelScope(shield=True):
-            process = await anyio.open_process(
-                command,
-                cwd=folder,
-                env=visible(environment(), named),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
+            variables = visible(environment(), named)
+            process = await anyio.open_process(command, cwd=folder, env=variables, start_new_session=True)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ToolFailed(f"{command[0]} cannot be started: {reason}") from None

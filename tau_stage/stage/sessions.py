@@ -380,12 +380,9 @@ async def _close_together(sessions: Sequence[Session]) -> None:
 
 
 def _deadlines(waits: scene.Timeouts, otherwise: Deadlines) -> Deadlines:
-    return Deadlines(
-        opening_s=waits.opening_s or otherwise.opening_s,
-        request_s=waits.hearing_s or otherwise.request_s,
-        response_s=waits.silence_s or otherwise.response_s,
-        closing_s=waits.closing_s or otherwise.closing_s,
-    )
+    given = {"opening_s": waits.opening_s, "request_s": waits.hearing_s}
+    given |= {"response_s": waits.silence_s, "closing_s": waits.closing_s}
+    return replace(otherwise, **{name: wait_s for name, wait_s in given.items() if wait_s})
 
 
 def wished_tools(reasoning: str | None, tools: Sequence[FunctionTool] | None, choice: str | None) -> dict[str, Any]:

@@ -152,9 +152,6 @@ class _LineAttempts:
     """Writes down and pays what happens to one take of a line, and lets it be heard as it comes.
 
     Attributes:
-        recording: Keeps its sound.
-        voice: Lets it be heard as it comes.
-        stream: Sends it to those who hear it while it is spoken.
         tools: The line's own, where it has some.
         sounds: Whether it is to be spoken; else it is to be written.
         keeps: Whether what the model says about its work is part of the line.
