@@ -1,6 +1,7 @@
 """Sockets: text frames in order, between a session and a server. The only module that knows websockets.
 
-Everything above speaks to a ``Transport``; a memory pair stands for a socket where no network is wanted.
+Everything above speaks to a ``Transport``; a memory pair stands for a socket where no network is wanted. It is one
+file because all that knows the inside of websockets changes with it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from websockets.exceptions import (
     ProxyError,
     WebSocketException,
 )
-from websockets.frames import DATA_OPCODES, Frame
+from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import Event, State
 from websockets.typing import Subprotocol
@@ -63,6 +64,9 @@ QUEUED_FRAMES = 16
 
 LARGEST_EVENT = 32 * 1024 * 1024
 """Bytes of an event, either way; the largest a client may send has 15 MiB of sound in base64."""
+
+LARGE = 65_536
+"""Bytes of a message from which on it is masked once for all who are sent it."""
 
 WHOLE_TEXT = 0x81
 """The first byte of a message of text in one frame."""
@@ -208,6 +212,10 @@ class _Connection(Connection):
         self.transport.resume_reading()
         return taken
 
+    async def send_text(self, frame: bytes) -> None:
+        """Send a message of text; wait while the peer does not read."""
+        await self.send(frame, text=True)
+
     def _wake(self) -> None:
         if self._reader and not self._reader.done():
             self._reader.set_result(None)
@@ -228,7 +236,7 @@ class WebSocketTransport:
     async def send(self, frame: bytes) -> None:
         """Send one text frame."""
         try:
-            await self._connection.send(frame, text=True)
+            await self._connection.send_text(frame)
         except (WebSocketException, OSError, EOFError) as error:
             raise self._ended(error) from None
 
@@ -321,9 +329,35 @@ class _StayingConnection(_Connection, ClientConnection):
             else:
                 self._theirs = found[1] - at
 
+    async def send_text(self, frame: bytes) -> None:
+        """Send a message of text; a large one that goes to many is masked once."""
+        if len(frame) < LARGE:
+            await super().send_text(frame)
+            return
+        async with self.send_context():
+            self.transport.write(memoryview(_masked(frame)))
+
     def _may_take(self, length: int) -> bool:
         """Tell whether a message may be taken that begins a frame, by the byte of its length."""
         return length < 128 and not self._is_parted and self.protocol.state is State.OPEN
+
+
+_last_masked: deque[tuple[bytes, bytes]] = deque(maxlen=2)
+
+
+def _masked(frame: bytes) -> bytes:
+    """Make a masked frame of a large message: one for all who are sent the same bytes, with one random mask.
+
+    A mask keeps what a client sends from looking like another protocol to what stands between (RFC 6455, section 10.3).
+    It must not be known before it is sent, and the next message has another one. Whoever has seen this one can tell
+    nothing but further copies of the same message, and what is so large is sound in base64.
+    """
+    for known, masked in tuple(_last_masked):
+        if known is frame:
+            return masked
+    masked = Frame(Opcode.TEXT, frame).serialize(mask=True)
+    _last_masked.append((frame, masked))
+    return masked
 
 
 def _frame_at(data: bytes, at: int) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""What arrives is the same messages however the network parts it; whole messages of text are parsed by nobody twice."""
+"""What arrives is the same messages however the network parts it; what goes to many is made once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from tau_stage.errors import SessionClosed
-from tau_stage.transport import QUEUED_FRAMES, WebSocketTransport, _StayingConnection
+from tau_stage.transport import LARGE, QUEUED_FRAMES, WebSocketTransport, _StayingConnection
 from tests.support.counted_calls import counted_calls
 
 
@@ -187,3 +187,35 @@ async def test_one_task_reads_and_may_be_cancelled_without_a_loss() -> None:
     client.data_received(Frame(Opcode.TEXT, b"there").serialize(mask=False))
     assert await transport.receive() == b"there"
     network.abort()
+
+
+async def test_a_large_message_is_masked_once_for_all_who_are_sent_it_and_read_by_each() -> None:
+    message, other = b'{"audio":"' + b"A" * LARGE + b'"}', b'{"audio":"' + b"B" * LARGE + b'"}'
+    hearers = [await connected() for _ in range(7)]
+    with counted_calls("Python") as calls:
+        for client, network, _server, upgrade in hearers:
+            client.data_received(upgrade)
+            network.written.clear()
+            transport = WebSocketTransport(client)
+            await transport.send(message)
+            await transport.send(b"small")
+    assert calls["serialize"] == 1 + len(hearers)
+    masks = set()
+    for client, network, server, _ in hearers:
+        await WebSocketTransport(client).send(other)
+        server.receive_data(b"".join(network.written))
+        assert [event.data for event in server.events_received()] == [message, b"small", other]
+        masks.add((network.written[0][10:14], network.written[2][10:14]))
+    ((first, second),) = masks
+    assert first != second
+
+
+async def test_a_large_message_is_not_sent_on_a_connection_that_is_over() -> None:
+    client, network, server, upgrade = await connected()
+    server.send_close(4002, "enough")
+    client.data_received(upgrade + b"".join(server.data_to_send()))
+    network.written.clear()
+    network.abort()
+    with pytest.raises(SessionClosed) as closed:
+        await WebSocketTransport(client).send(bytes(LARGE))
+    assert (closed.value.code, network.written) == (4002, [])
