@@ -1,7 +1,7 @@
 """Sockets: text frames in order, between a session and a server. The only module that knows websockets.
 
-Everything above speaks to a ``Transport``; a memory pair stands for a socket where no network is wanted. It is one
-file because all that knows the inside of websockets changes with it.
+Everything above speaks to a ``Transport``; a memory pair stands for a socket where no network is wanted.
+It is one file because all that knows the inside of websockets changes with it.
 """
 
 from __future__ import annotations
