@@ -204,7 +204,7 @@ async def test_a_large_message_is_masked_once_for_all_who_are_sent_it_and_read_b
     for client, network, server, _ in hearers:
         await WebSocketTransport(client).send(other)
         server.receive_data(b"".join(network.written))
-        assert [event.data for event in server.events_received()] == [message, b"small", other]
+        assert server.events_received() == [Frame(Opcode.TEXT, each) for each in (message, b"small", other)]
         masks.add((network.written[0][10:14], network.written[2][10:14]))
     ((first, second),) = masks
     assert first != second
