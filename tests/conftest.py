@@ -35,6 +35,8 @@ if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK):
     if memory.f_bavail * memory.f_frsize >= ROOM_BYTES and not memory.f_flag & os.ST_NOEXEC:
         os.environ["TMPDIR"], tempfile.tempdir = str(MEMORY), None
 
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # each core has a worker: more threads wait for one another, and busily
+
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the understudy says a line once in a run of the tests, whoever asks
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="tau-stage-tests-")
 
