@@ -82,7 +82,7 @@ class Hostile:
         kind = event["type"]
         if kind in ("response.output_audio_transcript.done", "response.function_call_arguments.done"):
             told = f" {SAID}" if "transcript" in kind else _arguments()
-            pieces = [told[at : at + 3] for at in range(0, len(told), 3)]
+            pieces = [told[at : at + 7] for at in range(0, len(told), 7)]
             names = ("response_id", "item_id", "output_index", "content_index", "call_id")
             place = {name: event[name] for name in names if name in event}
             for number, piece in enumerate(pieces):
