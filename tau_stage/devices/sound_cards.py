@@ -152,15 +152,9 @@ async def running(
 ) -> AsyncIterator[Opened]:
     """Run a device for as long as the context lasts; it is opened and stopped in a thread of its own.
 
-    Args:
-        side: Which of the two.
-        device: A part of its name, or its number; None is the machine's default.
-        make: Makes the other end of the stream, from its format, and what else it is opened with; what is to be undone
-            where it does not open goes onto the stack.
-        stop: Stops the stream.
-
-    Raises:
-        UsageError: There is none, or it cannot be opened, or not in time; the hint names what to do instead.
+    ``make`` makes the other end of the stream, from its format, and what else it is opened with; what is to be undone
+    where it does not open goes onto the stack. A ``UsageError`` says that there is no device, or that it cannot be
+    opened, or not in time; its hint names what to do instead.
     """
 
     def start() -> tuple[Opened, Any]:

@@ -55,9 +55,8 @@ class BackgroundTasks:
 async def run_in_thread(call: Callable[[], T]) -> T:
     """Run a function in a thread of its own. Where it is cancelled, the thread is left alone and ends with the process.
 
-    anyio's own workers are waited for when the interpreter ends; one that sleeps would hold the process. An
-    ``Exception`` says that as the function does, a ``SystemExit`` that it does, too; whatever else is no exception, a
-    RuntimeError tells.
+    anyio's own workers are waited for when the interpreter ends; one that sleeps would hold the process. What the
+    function raises is raised: as it is an ``Exception`` or ``SystemExit``, else as a ``RuntimeError`` that tells it.
     """
     done, token = anyio.Event(), anyio.lowlevel.current_token()
     results: list[T] = []

@@ -272,12 +272,7 @@ Connect = Callable[[], AbstractAsyncContextManager[Transport]]
 
 @dataclass(frozen=True, slots=True)
 class ReconnectPolicy:
-    """What a session does to live on.
-
-    Attributes:
-        recover: Whether it comes back after a drop, by the rule of a player that is ``lost``.
-        renew_after_s: Age at which it moves to a new socket, between two turns.
-    """
+    """Whether a session comes back after a drop, and the age at which it moves to a new socket, between two turns."""
 
     recover: bool = False
     renew_after_s: float = float("inf")

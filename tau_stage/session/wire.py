@@ -533,12 +533,7 @@ class Greeting:
         return self.error is not None
 
     async def wait(self, opening: protocol.Opening, limit_s: float) -> None:
-        """Wait until the server has greeted, or where it is not known to greet, until it may be asked all the same.
-
-        Raises:
-            Refused: It sent an error instead.
-            SessionClosed: It closed the connection.
-        """
+        """Wait until the server has greeted, or may be asked all the same; raise ``Refused`` where it sent an error."""
         patience = float("inf") if opening.is_known else min(ASK_AFTER_S, limit_s / 3)
         with anyio.move_on_after(patience):
             await self._until(lambda: self.has_come or self.has_failed)

@@ -181,10 +181,7 @@ class Budget:
         return self._covers(owed + again - self._promised.get(line, ZERO))
 
     def most_tokens(self, line: str, player: str, output: str) -> int | None:
-        """Tell how many tokens the next response of a line, ``audio`` or ``text``, may have to stay within the budget.
-
-        None where what is left is enough for the longest response.
-        """
+        """Tell how many tokens the next response of a line, ``audio`` or ``text``, may have; None: it has no cap."""
         per_token = self._per_token(player, output)
         if self.limit is None or not per_token:
             return None

@@ -42,14 +42,10 @@ HistoryItem = LineItem | record.ItemGiven | SoundPlan
 async def restore_context(
     session: Session, history: Sequence[HistoryItem], form: ClipForm, sounds: Sounds
 ) -> dict[str, float]:
-    """Tell a new conversation everything that its player said, heard and was given, in order; it may grow meanwhile.
+    """Tell a new conversation all that its player said, heard and was given, in order; it may grow meanwhile.
 
-    Returns:
-        The lines and effects that were heard, and how many seconds each took.
-
-    Raises:
-        SessionError: It cannot be told.
-        TakeError: A line's sound is not there any more.
+    Return the lines and effects that were heard, and how many seconds each took. A ``SessionError`` says that it
+    cannot be told, a ``TakeError`` that a line's sound is not there any more.
     """
     heard: dict[str, float] = {}
     at = 0

@@ -87,10 +87,7 @@ class HeardClip:
     )
 
     def frames(self, form: ClipForm, heard_as: Format = PCM16) -> tuple[tuple[bytes, protocol.Request], ...]:
-        """Make a frame per item, and the request of each; split on a sample boundary where one event is too small.
-
-        ``heard_as`` is how sound travels to the server.
-        """
+        """Make a frame per item, and its request, as sound travels to the server; split where an event is too small."""
         key = form, heard_as
         if key not in self._frames:
             self._frames[key] = tuple(self._built(form, heard_as))
@@ -584,10 +581,7 @@ class FanOut:
 async def open_fan_out(
     sessions: Mapping[str, Session], report: Callable[[HearingNews], None], forms: Mapping[str, ClipForm]
 ) -> AsyncIterator[FanOut]:
-    """Open a listener for every player; when the block ends, whatever was said is still delivered.
-
-    ``report`` is told of every clip sent, heard or missed; ``forms`` are how each player hears.
-    """
+    """Open a listener for every player, which reports every clip; whatever was said is still delivered at the end."""
     listeners = {name: Listener(session, report, forms[name]) for name, session in sessions.items()}
     async with anyio.create_task_group() as listening:
         for listener in listeners.values():

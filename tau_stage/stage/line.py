@@ -44,13 +44,7 @@ RESULT_FACTS = frozenset(field.name for field in fields(LineResult)) - {"respons
 
 @dataclass(frozen=True, slots=True)
 class LineTake:
-    """One take of a line.
-
-    Attributes:
-        recording: Its sound, on its way to the disk.
-        took_s: Seconds from the request to its end.
-        is_former: Whether it had ended before the performance was stopped.
-    """
+    """One take of a line, and the seconds from its request to its end; a former one ended before the stop."""
 
     number: int
     delivery: LineResult

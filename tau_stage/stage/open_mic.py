@@ -201,12 +201,7 @@ class OpenMicrophone:
             self._look_for_the_end(fact.said, answered=fact.player == player.name)
 
     async def run(self) -> None:
-        """Listen until the step's end.
-
-        Raises:
-            SessionError: The session failed.
-            Stopped: Somebody wanted to stop while a person was typing.
-        """
+        """Listen until the step's end; a ``Stopped`` says that somebody wanted to stop while a person was typing."""
         try:
             await self._run()
         except BaseExceptionGroup as failures:

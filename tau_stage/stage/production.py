@@ -437,10 +437,7 @@ def taken_over(
     hearers: tuple[str, ...],
     heard_as: Mapping[str, str],
 ) -> record.LineSpoken:
-    """Record a line as it was in a former take: nobody is paid.
-
-    ``heard_as`` is what its player had heard of lines that are other ones now: their hashes, by id.
-    """
+    """Record a line of a former take; ``heard_as`` are hashes of lines that its player had heard otherwise, by id."""
     told = {"asked", "direction", "scripted", "human", "take", "reason", "first_audio_s", "first_words_s", "took_s",
             "response", "attempts", "problem", "written", "commentary", "commentary_s", "key",
             "context_key"}  # fmt: skip

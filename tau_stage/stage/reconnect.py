@@ -17,10 +17,7 @@ from tau_stage.take import records as record
 
 
 class Reconnector:
-    """Knows who is there, and brings back who is not when it is needed: at its next line.
-
-    Sessions that are opened again live in ``group``.
-    """
+    """Knows who is there, and brings back who is not at its next line; what is opened again lives in ``group``."""
 
     def __init__(self, participants: Participants, production: Production, group: TaskGroup) -> None:
         self._plan = production.plan
@@ -32,9 +29,7 @@ class Reconnector:
     async def session(self, player: str, line: str) -> Session:
         """Return a player's session, open; open one again that was lost, if the scene has it so.
 
-        Raises:
-            SessionError: The player is lost.
-            TakeError: What was said is not on the disk any more.
+        A ``SessionError`` says that the player is lost, a ``TakeError`` that what was said is not on the disk any more.
         """
         session = self._participants.sessions[player]
         why = self._production.presence.lost.get(player) or session.wire.closed

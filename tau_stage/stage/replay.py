@@ -58,14 +58,10 @@ class JournalReplay:
         self._found: set[str] = set()
 
     def go_through(self, finished: ReusedLines) -> ReusedLines:
-        """Lay what is finished; afterwards the production stands where the performance has to go on.
+        """Lay what is finished; return the lines that have no place in the scene any more, or not yet.
 
-        Returns:
-            The lines that have no place in the scene any more, or not yet.
-
-        Raises:
-            LimitReached: The scene was ended by a limit of its own.
-            TakeError: A sound is gone, or the folder cannot be written.
+        Afterwards the production stands where the performance has to go on. A ``LimitReached`` says that the scene was
+        ended by a limit of its own, a ``TakeError`` that a sound is gone, or the folder cannot be written.
         """
         production = self._production
         journal = standing(production.log.records)

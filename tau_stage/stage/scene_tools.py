@@ -36,11 +36,7 @@ ToolReport = Callable[[str, str, str | None, float], str | None]
 def make_tools(
     plan: Plan, names: tuple[str, ...], report: ToolReport, secrets: Secrets = NO_SECRETS
 ) -> dict[str, Tool]:
-    """Make the tools of one player, by name; each call is reported, and secrets are struck out of what it answers.
-
-    Raises:
-        UsageError: A function cannot be found, or its module cannot be loaded.
-    """
+    """Make the tools of one player; calls are reported without secrets. A ``UsageError`` says what is not found."""
     folder = Path(plan.path).parent
     tools = {name: _tool(name, plan.tools[name], folder) for name in names}
     own = [field.name for field in fields(Tool)]

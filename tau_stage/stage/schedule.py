@@ -51,9 +51,7 @@ class Branch:
     """A list of steps on its way.
 
     Attributes:
-        steps: In order.
         at: Which is next, or under way.
-        running: Whether one is under way.
         step: As it was performed, where it is under way or was broken off; a turn of free play is a line.
         came: What has come of it, by the ids of its parts.
         suffix: Ends the ids of its lines: a cue may start more than once.
@@ -89,7 +87,6 @@ class ScheduleState:
 
     Attributes:
         branches: By name, in the order of their start; ``MAIN`` is the scene's own.
-        last: What was said last.
         met: Conditions of steps that have come true.
         pending: Cues that wait to be started, and the line that led to it, if one has.
         started: How often each cue has started.
@@ -113,15 +110,7 @@ class ScheduleState:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """A step that may start now.
-
-    Attributes:
-        branch: Whose it is.
-        at: Its place there.
-        step: What to perform; a turn of free play is a line.
-        skipped: Steps before it that are left out, as what they depend on has not come true.
-        came: What has come of it already, where it was broken off, by the ids of its parts.
-    """
+    """A step that may start now, what is left out before it, and what has come of it where it was broken off."""
 
     branch: str
     at: int
@@ -536,14 +525,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class ImproviseState:
-    """How far free play has come.
-
-    Attributes:
-        asked: Turns that were offered.
-        turns: Turns that were taken.
-        passes: Offers in a row that were passed.
-        last: The last turn that was offered.
-    """
+    """How far free play has come: turns that were offered, taken, and passed in a row; and what they came to."""
 
     asked: int = 0
     turns: int = 0

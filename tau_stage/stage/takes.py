@@ -105,10 +105,7 @@ class LineRunner:
         return False
 
     async def _try(self, line: LinePlan, number: int, at: int | None, *, is_first: bool) -> LineTake:
-        """Perform one take of a line; where several are wanted, pay it and write it down as soon as it has ended.
-
-        With the first, the line is put into the conversation.
-        """
+        """Perform one take of a line; where several are wanted, pay it and write it down as soon as it has ended."""
         production = self._production
         began = anyio.current_time()
         own = self._participants.tools[line.player]
@@ -359,9 +356,7 @@ class _LineRequest:
     def _again(self, response: protocol.Response) -> tuple[Trouble, float] | None:
         """Find what is wrong with a response, and the seconds until the line is asked for again; None where it stands.
 
-        Raises:
-            ModelRefused: It failed, and for good.
-            BudgetExceeded: It failed, and there is no money for another attempt.
+        A ``ModelRefused`` says that it failed for good, a ``BudgetExceeded`` that no other attempt can be paid.
         """
         sounds = self._attempts.sounds and not is_audible(Pcm.join(self._heard))
         trouble = None if self._reason else trouble_with(response, may_be_empty=self._line.improvised, sounds=sounds)
