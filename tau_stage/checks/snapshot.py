@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
-from itertools import accumulate
+from itertools import accumulate, filterfalse
 from pathlib import Path
 from typing import Any, Literal
 
@@ -143,22 +143,21 @@ def accept_snapshot(new: Snapshot, old: Snapshot | None, only: Sequence[str] = (
 
     Lines that are named, and that the new one lacks, go; that neither has such a line is a ``UsageError``.
     """
-    known = dict.fromkeys([*new.lines, *(old.lines if old else ())])
+    kept = old.lines if old else {}
+    lines = {**new.lines, **kept}
     for name in only:
-        if name not in known:
-            raise UsageError(f"there is no line '{name}'", did_you_mean(name, known, f"lines: {listed(known)}"))
+        if name not in lines:
+            raise UsageError(f"there is no line '{name}'", did_you_mean(name, lines, f"lines: {listed(lines)}"))
     if not only:
         return new
-    old = old or new.model_copy(update={"lines": {}})
-    names = [name for name in old.lines if name not in only or name in new.lines]
+    lines |= {name: line for name, line in new.lines.items() if name in only}
+    names = [*filterfalse({*only}.difference(new.lines).__contains__, kept)]
     place = 0  # after the last line that comes before in the take
-    added = {*only} - {*names}
     for name in new.lines:
-        if name in added:
+        if name in only and name not in names:
             names.insert(place, name)
         place = names.index(name) + 1 if name in names else place
-    lines = {name: (new if name in only else old).lines[name] for name in names}
-    return old.model_copy(update={"lines": lines})
+    return (old or new).model_copy(update={"lines": {name: lines[name] for name in names}})
 
 
 def format_snapshot(snapshot: Snapshot) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -47,8 +49,6 @@ def prune(folder: Folder) -> None:
 
     What recordings have left that were killed goes, too. A recording that is whole is never deleted.
     """
-    import shutil
-
     unfinished, deleted = cassettes.unfinished_in(folder), 0
     for path in cassettes.cassettes_in(folder):
         if path in unfinished:
@@ -76,13 +76,8 @@ for verb in (show, verify, prune):
 
 
 def _tell(tape: cassettes.Cassette) -> None:
-    from collections import Counter
-
     names = tape.wanted_clips
-    seconds, stored = 0.0, 0
-    for name in names:
-        length, size = tape.clips.measure(name)
-        seconds, stored = seconds + length, stored + size
+    seconds, stored = (sum(each) for each in zip((0.0, 0), *map(tape.clips.measure, names), strict=True))
     say(f"{tape.path}: {tape.manifest.title} ({len(tape.manifest.lines)} lines)")
     for player, reel in tape.manifest.players.items():
         kinds = Counter(entry.kind for entry in tape.entries if entry.player == player)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import singledispatchmethod
+from functools import cached_property, singledispatchmethod
 from typing import TextIO
 
 from rich.cells import cell_len
@@ -75,7 +75,7 @@ STATES: dict[type, str] = {
 """What a player does after an event of its own."""
 
 
-@dataclass(slots=True)
+@dataclass
 class TakeProgress:
     """One performance.
 
@@ -106,6 +106,11 @@ class TakeProgress:
     def __post_init__(self) -> None:
         self.rows = {player.name: PlayerRow() for player in self.plan.players}
         self._words = {line.id: line.words for line in self.plan.lines if not line.improvised}
+
+    @cached_property
+    def total(self) -> int:
+        """How many lines there will be; where nobody can know, how many are likely."""
+        return len(self.plan.lines) if is_written(self.plan) else len(expected_usage(self.plan))
 
     def apply(self, event: stage.Event) -> None:
         """Take in one event."""
@@ -298,7 +303,6 @@ class LiveProgress(ProgressView):
 
     def __init__(self, plans: Sequence[Plan], out: Console) -> None:
         self._progress = {id(plan): TakeProgress(plan) for plan in plans}
-        self._totals: dict[int, int] = {}
         self._out = out
         self.refresh: Callable[[], None] = lambda: None  # draws at once, before the next turn of the clock
 
@@ -325,17 +329,11 @@ class LiveProgress(ProgressView):
 
     def _counted(self, plan: Plan, number: int) -> str:
         """Write the number of a line, as wide as the last one's."""
-        total = str(self._total(plan))
+        total = str(self._progress[id(plan)].total)
         return f"{number:{len(total)}}" + (f"/{total}" if is_written(plan) else "")
 
-    def _total(self, plan: Plan) -> int:
-        """Tell how many lines there will be; where nobody can know, how many are likely."""
-        if id(plan) not in self._totals:
-            self._totals[id(plan)] = len(plan.lines) if is_written(plan) else len(expected_usage(plan))
-        return self._totals[id(plan)]
-
     def _drawn(self, progress: TakeProgress, width: int) -> RenderResult:
-        total = max(self._total(progress.plan), progress.done)
+        total = max(progress.total, progress.done)
         about = "/" if is_written(progress.plan) else " of about "
         spent = format_if("(nothing is spent)", not progress.spent)
         known = format_if("at least ", not progress.is_known)

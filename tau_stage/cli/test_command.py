@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
-from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -94,19 +97,15 @@ def check_scenes(
     needs a key, a network, or money. Exit code 0: all is well; 1: something is not as expected; 2: no scene was found,
     nothing is expected, or a file is wrong; 3: something broke, or could not be measured; 4: stopped at the budget.
     """
-    import shutil
-    from itertools import chain
-
     from tau_stage.cli.options import dollars
     from tau_stage.cli.scene_files import named_values
 
-    live = live or endpoint is not None
     options = suite.SuiteOptions(
         endpoint=endpoint,
         budget=dollars(budget),
         strict=suite.is_strict() if strict is None else strict,
         cassettes=replay,
-        live=live,
+        live=live or endpoint is not None,
         repeat=repeat,
         update=update,
         recognise=check,
@@ -115,8 +114,12 @@ def check_scenes(
         out=out or suite.TAKES,
     )
     _refuse(options)
-    with _told_everywhere(paths or ["scenes"], junit, summary, as_json=as_json) as named:
+    named = paths or ["scenes"]
+    try:
         found = suite.collect(named, named_values(var), options.cassettes if options.strict else None)
+    except UsageError as error:
+        _write([suite.nothing_found(named, error)], {}, junit, summary, as_json=as_json)
+        raise
     broken, cases = _failed(found) if failed else (found.broken, found.cases)
     cases = _variants(cases, only) if only else cases
     if not options.keep and not failed:
@@ -128,20 +131,7 @@ def check_scenes(
     _leave(results)
 
 
-@contextmanager
-def _told_everywhere(
-    named: Sequence[str], junit: Path | None, summary: Path | None, *, as_json: bool
-) -> Iterator[Sequence[str]]:
-    """Write into every report that nothing can be tested of what is named."""
-    try:
-        yield named
-    except UsageError as error:
-        _write([suite.nothing_found(named, error)], {}, junit, summary, as_json=as_json)
-        raise
-
-
 def _leave(results: Sequence[suite.Result]) -> NoReturn:
-
     if all(result.state == "unchecked" for result in results):
         hint = "write expect: into it, accept a take of it (--update), or record it: docs/ci.md"
         raise UsageError("nothing is expected of any scene, so nothing was tested", hint)
@@ -168,15 +158,11 @@ def _refuse(options: suite.SuiteOptions) -> None:
 
 def _results(cases: Sequence[suite.Case], options: suite.SuiteOptions, jobs: int | None) -> Iterator[suite.Result]:
     """Yield what each scene comes to, in order; several at a time, where there are several processors."""
-    import os
-
     at_once = 1 if options.live or len(cases) <= FEW else os.cpu_count() or 1
     processes = min(len(cases), jobs or at_once)
     if processes <= 1:
         yield from (suite.run_case(case, options) for case in cases)
         return
-    from functools import partial
-
     yield from suite.run_in_processes(partial(suite.run_case, options=options), cases, processes, suite.killed_case)
 
 

@@ -240,12 +240,8 @@ def is_strict() -> bool:
 
 def belongings(place: Path) -> Iterator[tuple[Path, str]]:
     """Yield cassettes and snapshots in a folder of scenes, with the names of those they belong to."""
-    for path in _visible(place / CASSETTES):
-        if path.is_dir() or path.is_symlink():
-            yield path, path.name
-    for path in _visible(place / SNAPSHOTS):
-        if path.suffix.lower() == ".json":
-            yield path, path.name[: -len(".json")]
+    yield from ((path, path.name) for path in _visible(place / CASSETTES) if path.is_dir() or path.is_symlink())
+    yield from ((path, path.stem) for path in _visible(place / SNAPSHOTS) if path.suffix.lower() == ".json")
 
 
 def _visible(folder: Path) -> list[Path]:
