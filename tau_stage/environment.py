@@ -26,6 +26,9 @@ ADDRESSES = frozenset(
 )
 """Every variable that may hold an endpoint's address."""
 
+_OURS = "PYDANTIC_DISABLE_PLUGINS"
+"""What ``tau_stage.__main__`` sets for this process alone."""
+
 _SECRET_NAME = re.compile(r"key|token|secret|passw|credential|bearer", re.IGNORECASE)
 
 _FIRST_FIELD, _ENV_START, _ENV_END = 3, 50, 51
@@ -83,7 +86,10 @@ def visible(whole: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, st
     hidden = {
         name
         for name, value in whole.items()
-        if _SECRET_NAME.search(name) or any(key in value for key in keys) or ("://" in value and bears_key(value))
+        if name == _OURS
+        or _SECRET_NAME.search(name)
+        or any(key in value for key in keys)
+        or ("://" in value and bears_key(value))
     }
     return {name: value for name, value in whole.items() if name not in hidden.difference(named)}
 

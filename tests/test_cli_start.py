@@ -16,7 +16,7 @@ NEVER = {"numpy", "soundfile", "websockets", "anyio", "onnxruntime", "hibari", "
 
 NEVER |= {"asyncio", "httpx2", "filelock", "tau_stage.audio", "tau_stage.take.records"}
 
-LISTED = NEVER | {"rich", "logging"}
+LISTED = NEVER | {"rich", "logging", "tau_stage.protocol.endpoints"}
 READ = LISTED | {"pydantic", "yaml", "importlib.metadata", "tomllib"}
 
 LOADED = """

@@ -196,3 +196,7 @@ print(kept, faults() < 256)
 def test_memory_that_was_freed_is_used_again_without_a_page_fault() -> None:
     told = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["True", "True"]
+
+
+def test_tools_do_not_see_what_the_program_sets_for_itself() -> None:
+    assert visible({"PYDANTIC_DISABLE_PLUGINS": "__all__", "PATH": "/bin"}) == {"PATH": "/bin"}

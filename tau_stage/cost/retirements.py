@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tau_stage.protocol import UNDERSTUDY, Endpoint, endpoint
+from tau_stage import protocol
 from tau_stage.scene import ListenPlan, Plan, PlayerPlan
 
 NOTICE = timedelta(days=90)
@@ -81,7 +81,7 @@ def undated(model: str) -> str:
 
 
 def retirement_warnings(
-    plan: Plan, today: date, provider_of: Callable[[PlayerPlan], Endpoint] | None = None
+    plan: Plan, today: date, provider_of: Callable[[PlayerPlan], protocol.Endpoint] | None = None
 ) -> tuple[str, ...]:
     r"""Warn a plan's author of the models it names, in one sentence for each model.
 
@@ -98,7 +98,10 @@ def retirement_warnings(
     """
     using: dict[str, list[str]] = {}
     for player, model in _used(plan):
-        place = provider_of(player) if provider_of else endpoint(player.endpoint or "openai")
+        ends = filter(None, (retirement_of(model, provider) for provider in RETIREMENTS))
+        if not any(end.is_worth_telling(today) for end in ends):
+            continue  # as of most models, so that no endpoint is looked for
+        place = provider_of(player) if provider_of else protocol.endpoint(player.endpoint or "openai")
         found = retirement_of(model, _provider(place))
         if found and found.is_worth_telling(today):
             names = using.setdefault(f"{model} {found.describe(today)}", [])
@@ -115,10 +118,10 @@ def _used(plan: Plan) -> Iterator[tuple[PlayerPlan, str]]:
         yield from ((plan.player(step.player), value) for key, value in step.transcription or () if key == "model")
 
 
-def _provider(place: Endpoint) -> str:
+def _provider(place: protocol.Endpoint) -> str:
     """Tell whose models an endpoint has; at an address of your own, a name of OpenAI's is taken for OpenAI's model."""
-    if place.name == UNDERSTUDY:
-        return UNDERSTUDY
+    if place.name == protocol.UNDERSTUDY:
+        return protocol.UNDERSTUDY
     host = urlsplit(place.url).hostname or ""
     return "azure" if place.name.startswith("azure") or host.endswith(".azure.com") else place.price_provider
 

@@ -20,7 +20,7 @@ WIDEST = 100  # characters of a source line that an error shows
 # YAML 1.1 breaks lines at these (section 5.4); our line numbers must be its line numbers.
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 # YAML's printable set (section 5.1), without a byte order mark in mid-text.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 class Position(NamedTuple):
