@@ -153,8 +153,6 @@ class Steps:
                 hint = f"did you mean '{step}'?"
             self.errors.add(here, f"there is no player '{key}'", hint, key=True)
 
-    # ---- lines
-
     def line(self, entries: Entries, speaker: str, path: Path) -> model.AnyStep | None:
         """Load a player's line."""
         here, errors = (*path, speaker), self.errors
@@ -191,8 +189,6 @@ class Steps:
             self.errors.remark(path, f"'{markup[0]}' is spoken", hint)
         values["words"] = speech.words
         return True
-
-    # ---- what is no line
 
     def own(
         self, word: str, entries: Entries, path: Path, kind: type[model.Step], owner: str, without: str = ""

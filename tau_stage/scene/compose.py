@@ -29,9 +29,6 @@ _NAME = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 Entries = dict[str, Node]
 
 
-# ---- include
-
-
 def include(entries: Entries, errors: Diagnostics) -> None:
     """Merge what a scene includes into its entries; what the scene says itself wins."""
     own: set[Path] = {(key,) for key in entries}
@@ -86,9 +83,6 @@ def _merge(entries: Entries, other: Document, own: set[Path], errors: Diagnostic
 
 def _mapping(node: Node | None) -> Entries:
     return node if isinstance(node, dict) else {}
-
-
-# ---- variables
 
 
 def variables(entries: Entries, given: Mapping[str, str], errors: Diagnostics) -> dict[str, str]:
@@ -165,19 +159,11 @@ class _Substitution:
         return value if self._left >= 0 else ""
 
 
-# ---- matrix
-
-
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One variant of a scene.
+    """One variant of a scene: its variables by name."""
 
-    Attributes:
-        name: Of its values, as a file name; empty where there is no matrix.
-        values: Variables by name.
-    """
-
-    name: str
+    name: str  # of its values, as a file name; empty where there is no matrix
     values: Mapping[str, str]
 
 
@@ -248,11 +234,7 @@ def is_script_file(script: str) -> bool:
 def read_script_file(
     scene: str, name: str, players: Sequence[str], warnings: list[SceneWarning] | None = None
 ) -> tuple[Source, list[ScriptSpeech | ScriptItem]]:
-    """Read the file of a script; ``warnings`` takes what may not be what its author meant.
-
-    Raises:
-        SceneError: The file cannot be read, or somebody speaks in it who is no player.
-    """
+    """Read the file of a script; ``warnings`` takes what may not be what its author meant."""
     screenplay = PurePath(name).suffix.lower() in SCREENPLAYS
     source = read_source(resolve_path(scene, name), f"the {'screenplay' if screenplay else 'script'} '{name}'")
     if screenplay:

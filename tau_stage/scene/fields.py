@@ -324,31 +324,18 @@ def option(
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a mapping of a scene file is written.
+    """How a mapping of a scene file is written."""
 
-    Attributes:
-        owner: What errors call it; ``<name>`` stands for the key it has.
-        hint: How to write it.
-        short: The option that is meant by a text in its place.
-        lists: Whether a list may be that option, too.
-        without: The word that stands for none of it.
-        anything: The word that stands for it without options.
-        texts: Whether its field reads a text itself.
-        empty: What is wrong where nothing stands in it; empty: nothing is.
-        several: What is wrong where it is neither a list of them nor a short form; empty: it is no list.
-        strays: Options that belong elsewhere, and where.
-    """
-
-    owner: str
-    hint: str = ""
-    short: str = ""
-    lists: bool = False
-    without: str | None = None
-    anything: str = ""
-    texts: bool = False
-    empty: str = ""
-    several: str = ""
-    strays: Mapping[str, str] = field(default_factory=dict)
+    owner: str  # what errors call it; "<name>" stands for the key it has
+    hint: str = ""  # how to write it
+    short: str = ""  # the option that is meant by a text in its place
+    lists: bool = False  # whether a list may be that option, too
+    without: str | None = None  # the word that stands for none of it
+    anything: str = ""  # the word that stands for it without options
+    texts: bool = False  # whether its field reads a text itself
+    empty: str = ""  # what is wrong where nothing stands in it; empty: nothing is
+    several: str = ""  # what is wrong where it is neither a list of them nor a short form; empty: it is no list
+    strays: Mapping[str, str] = field(default_factory=dict)  # options that belong elsewhere, and where
 
 
 class SceneModel(BaseModel):

@@ -134,13 +134,7 @@ def read_fountain(
 ) -> list[ScriptSpeech]:
     """Read the speeches of a Fountain screenplay; nothing else of it is performed.
 
-    Args:
-        source: The screenplay.
-        players: Who may speak.
-        warnings: Takes what reads as a speech of a player, and is none.
-
-    Raises:
-        SceneError: Somebody speaks who is no player; others are in its ``also``.
+    Refuse who is no player; ``warnings`` takes what reads as a speech of a player, and is none.
     """
     reader = _FountainReader(source, PlayerNames(source, players))
     speeches = reader.read()
@@ -151,20 +145,15 @@ def read_fountain(
 
 @dataclass(slots=True)
 class _Dialogue:
-    """What follows a cue.
-
-    Attributes:
-        asides: Lines of a parenthesis that is not closed yet.
-        depth: How many parentheses are open in them.
-    """
+    """What follows a cue."""
 
     speaker: str | None
     place: Position
     dual: bool
     directions: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
-    asides: list[str] = field(default_factory=list)
-    depth: int = 0
+    asides: list[str] = field(default_factory=list)  # lines of a parenthesis that is not closed yet
+    depth: int = 0  # how many parentheses are open in them
 
     def add(self, place: Position, line: str) -> None:
         if not self.directions and not self.words and not self.asides:

@@ -96,11 +96,7 @@ def load_variants(
 
 
 def parse_scene(text: str, path: str = "scene.yaml", given: Mapping[str, str] = NO_VARIABLES) -> Scene:
-    """Validate a scene that is in memory; ``path`` is what errors call it, and what its files are relative to.
-
-    Raises:
-        SceneError: It cannot be performed; further errors are in its ``also``.
-    """
+    """Validate a scene that is in memory; ``path`` is what errors call it, and what its files are relative to."""
     return _variants(Source.of(text, path), given, ())[0]
 
 

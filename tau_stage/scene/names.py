@@ -198,17 +198,11 @@ writes while somebody speaks, at $0.017. Those before it (whisper-1, gpt-4o-tran
 
 
 class KnownEndpoint(NamedTuple):
-    """What is known of an endpoint.
+    """What is known of an endpoint."""
 
-    Attributes:
-        voices: Its voices; None where the list is not known, so that any name passes.
-        voice: The one that is asked for; empty leaves it to a server that has none of OpenAI's.
-        transcriber: Who writes down words; None leaves it to the server, whose models are not known here.
-    """
-
-    voices: tuple[str, ...] | None = OPENAI_VOICES
-    voice: str = DEFAULT_VOICE
-    transcriber: str | None = DEFAULT_TRANSCRIPTION
+    voices: tuple[str, ...] | None = OPENAI_VOICES  # None where the list is not known, so that any name passes
+    voice: str = DEFAULT_VOICE  # to be asked for; empty leaves it to a server that has none of OpenAI's
+    transcriber: str | None = DEFAULT_TRANSCRIPTION  # None leaves it to a server whose models are not known
 
 
 _ITS_OWN = KnownEndpoint(None, "", None)

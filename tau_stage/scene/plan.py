@@ -30,17 +30,11 @@ from tau_stage.scene.source import Locations, SceneWarning
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where another line cuts into this one.
+    """Where another line cuts into this one."""
 
-    Attributes:
-        by: That line's id.
-        after_s: How much of this one is heard when it begins.
-        overlap_s: How long both are heard.
-    """
-
-    by: str
-    after_s: float
-    overlap_s: float
+    by: str  # that line's id
+    after_s: float  # how much of this one is heard when it begins
+    overlap_s: float  # how long both are heard
 
     @property
     def heard_s(self) -> float:

@@ -55,19 +55,12 @@ Find = Callable[[str], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The beginning of a line that says who speaks.
+    """The beginning of a line that says who speaks; columns are counted from 0."""
 
-    Attributes:
-        name: As it stands there, without what is around it.
-        column: Where the name begins, from 0.
-        words: What is spoken, with the direction or the moment that stood beside the name.
-        words_column: Where the words begin, from 0; the end of the line, where there are none.
-    """
-
-    name: str
+    name: str  # as it stands there, without what is around it
     column: int
-    words: str
-    words_column: int
+    words: str  # with the direction or the moment that stood beside the name
+    words_column: int  # the end of the line, where there are none
 
 
 def is_stamp(line: str) -> bool:
@@ -231,11 +224,7 @@ class ScriptItem:
 
 
 def read_script(source: Source, first: int, last: int, players: Sequence[str]) -> list[ScriptSpeech | ScriptItem]:
-    """Read some lines of a file, from 1, as a script.
-
-    Raises:
-        SceneError: Somebody speaks who is no player, or words stand where nobody speaks; others are in its ``also``.
-    """
+    """Read some lines of a file, from 1, as a script; refuse who is no player, and words that nobody speaks."""
     return _ScriptReader(source, PlayerNames(source, players)).read(first, last)
 
 
@@ -404,8 +393,6 @@ def _start(line: str) -> int:
     return len(line) - len(line.lstrip()) + 1
 
 
-# ---- one speech
-
 _ESCAPED = re.compile(r"\\([()（）])")
 _PARENTHESIS = re.compile(r"\\.|[()（）]", re.DOTALL)
 _DEPTHS = {"(": 1, "（": 1, ")": -1, "）": -1}
@@ -414,25 +401,15 @@ _ASIDE = re.compile(r"\\.|[(（](?P<aside>[^()（）\\]*)[)）]", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """The words of one line.
+    """The words of one line; moments in brackets and stressed stars are left as they are."""
 
-    Attributes:
-        direction: What the leading parenthesis said, or empty.
-        words: What is spoken; moments in brackets and stressed stars are left as they are.
-        aside: What stands in the first parenthesis among the words, which is spoken too.
-    """
-
-    direction: str
+    direction: str  # what the leading parenthesis said, or empty
     words: str
-    aside: str = ""
+    aside: str = ""  # what stands in the first parenthesis among the words, which is spoken too
 
 
 def parse_speech(text: str) -> Speech:
-    """Take a leading parenthesis off a line.
-
-    Raises:
-        PydanticCustomError: The parenthesis is never closed, a second one follows, or no words are left.
-    """
+    """Take a leading parenthesis off a line; refuse one that is never closed, a second one, and no words."""
     text = text.strip()
     if not text:
         raise wrong("a line needs words", "a line is '- player: words'; leave the line out for silence")

@@ -38,27 +38,16 @@ class Quoted(str):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The text of a scene file.
+    """The text of a scene file."""
 
-    Attributes:
-        path: The file, as the user named it.
-        text: Its text, without a byte order mark.
-        sha256: Hash of its bytes.
-        lines: The text cut where YAML cuts it.
-    """
-
-    path: str
-    text: str
-    sha256: str
-    lines: tuple[str, ...]
+    path: str  # as the user named it
+    text: str  # without a byte order mark
+    sha256: str  # of the file's bytes
+    lines: tuple[str, ...]  # the text cut where YAML cuts it
 
     @classmethod
     def of(cls, text: str, path: str) -> "Source":
-        """Make a source of text in memory.
-
-        Raises:
-            SceneError: The text holds a character no YAML may hold.
-        """
+        """Make a source of text in memory; refuse a character that no YAML may hold."""
         data = text.encode("utf-8", "surrogatepass")
         text = text.removeprefix("\ufeff")
         source = cls(path, text, hashlib.sha256(data).hexdigest(), tuple(_BREAK.split(text)))

@@ -55,21 +55,12 @@ def wrong(
     problem: str,
     hint: str = "",
     *,
-    secret: bool = False,
-    inside: tuple[str | int, ...] = (),
-    key: bool = False,
-    also: Sequence[PydanticCustomError] = (),
+    secret: bool = False,  # whether nobody may see the value
+    inside: tuple[str | int, ...] = (),  # where in the value it is, if that is a list or a mapping
+    key: bool = False,  # whether that key itself is wrong
+    also: Sequence[PydanticCustomError] = (),  # what else is wrong with the value
 ) -> PydanticCustomError:
-    """Make an error of a field.
-
-    Args:
-        problem: What is wrong with its value.
-        hint: What to do.
-        secret: Whether nobody may see the value.
-        inside: Where in the value it is, if that is a list or a mapping.
-        key: Whether that key itself is wrong.
-        also: What else is wrong with the value.
-    """
+    """Make an error of a field: what is wrong with its value, and what to do."""
     others = [error.context for error in also]
     context = {"problem": problem, "hint": hint, "secret": secret, "inside": inside, "key": key, "also": others}
     return PydanticCustomError("scene", "{problem}", context)

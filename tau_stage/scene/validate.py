@@ -54,8 +54,6 @@ class SceneChecks:
         self.models = [name for name, player in scene.players.items() if not player.human]
         self._problem = cache(_problem_of)
 
-    # ---- what is named
-
     def known(self, name: str, path: Path, *, key: bool = False) -> bool:
         """Check that there is a player of that name."""
         players = self.scene.players
@@ -111,8 +109,6 @@ class SceneChecks:
                 self.tool(call.tool, (*path, "calls", number, "tool"))
             self.hearing(expect.heard_by, (*path, "heard_by"), speaker)
 
-    # ---- files
-
     def sounds(self, name: str, path: Path, *, folder: bool = False) -> None:
         """Check that a sound, or a folder of them, that the scene names is there, and can be read to its end."""
         if self._is_there(name, path, folder=folder):
@@ -151,8 +147,6 @@ class SceneChecks:
                 hint = f"a scene takes no address: download it, and name the {what}"
             self.add(path, f"there is no {what} '{name}'", hint)
         return False
-
-    # ---- steps
 
     def steps(self) -> None:
         """Check every step, wherever it stands."""
@@ -298,8 +292,6 @@ class SceneChecks:
         elif name not in (None, *self.people) and self.known(str(name), (*path, "from")):
             self.add((*path, "from"), f"'{name}' is no human, and has no microphone", f"give the player {_HUMANS}")
 
-    # ---- conditions
-
     def condition(self, condition: model.Event | model.Not, path: Path) -> None:
         """Check that what is waited for, below a path, can happen."""
         if isinstance(condition, model.Not):
@@ -318,8 +310,6 @@ class SceneChecks:
             self.add(path, f"'{name}' is a human, and calls no tool", "name a player with a model")
         elif tool not in self.scene.tools_of(player):
             self.add(path, f"'{name}' has no tool '{tool}'", f"look at 'tools:' of player '{name}'")
-
-    # ---- ids
 
     @cached_property
     def ids_by_place(self) -> dict[Path, str]:

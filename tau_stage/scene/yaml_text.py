@@ -38,18 +38,11 @@ _UNSPEAKABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Span(NamedTuple):
-    """From where to where a value or a key reaches.
-
-    Attributes:
-        start: Its first character.
-        end: The place after its last one; what YAML skips after it is not in it.
-        style: ``block`` or ``flow`` of a collection, ``*`` of an alias, of a text its quote, ``|``, ``>`` or empty.
-        anchored: Whether it has an anchor.
-    """
+    """From where to where a value or a key reaches: from its first character to the place after its last one."""
 
     start: Position
-    end: Position
-    style: str = ""
+    end: Position  # what YAML skips after it is not in it
+    style: str = ""  # "block" or "flow" of a collection, "*" of an alias, of a text its quote, "|", ">" or empty
     anchored: bool = False
 
 
@@ -124,11 +117,7 @@ def read_yaml(source: Source, parser: Parser = PARSER) -> Document:
 
 
 def read_items(source: Source) -> tuple[Node, dict[Path, Span], dict[Path, Span]]:
-    """Read a list that stands alone as the one below ``lines:``: its items, and where their keys and values stand.
-
-    Raises:
-        SceneError: As by ``read_yaml``.
-    """
+    """Read a list that stands alone as the one below ``lines:``: its items, and where their keys and values stand."""
     reader = _EventReader(source, PARSER)
     return reader.root(("lines",)), reader.keys, reader.values
 

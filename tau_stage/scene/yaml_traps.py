@@ -99,17 +99,11 @@ _FLOW = re.compile(r"[\[{][^\]}]*$")
 
 @dataclass(slots=True)
 class ParserState:
-    """How far the parser had come.
+    """How far the parser had come."""
 
-    Attributes:
-        before: Where the text, list or mapping begins and ends that it had just read.
-        brackets: Where the lists and mappings in brackets begin that are still open.
-        words: Where the outermost of these begins, if it stands where words belong.
-    """
-
-    before: tuple[Position, Position] | None = None
-    brackets: list[Position] = field(default_factory=list)
-    words: Position | None = None
+    before: tuple[Position, Position] | None = None  # where the text, list or mapping is that it had just read
+    brackets: list[Position] = field(default_factory=list)  # where those in brackets begin that are still open
+    words: Position | None = None  # where the outermost of these begins, if it stands where words belong
 
 
 def place_of(mark: Any) -> Position:

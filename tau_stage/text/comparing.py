@@ -117,17 +117,11 @@ def _ends(a: Sequence[str], b: Sequence[str]) -> tuple[int, int]:
 
 
 class Word(NamedTuple):
-    """A word, or a moment, of a text.
+    """A word, or a moment, of a text."""
 
-    Attributes:
-        shown: As it stands there, with the signs and the space around it.
-        compared: As it is compared; empty, where there are signs only.
-        is_moment: Whether it is heard and not said.
-    """
-
-    shown: str
-    compared: str
-    is_moment: bool = False
+    shown: str  # as it stands there, with the signs and the space around it
+    compared: str  # empty, where there are signs only
+    is_moment: bool = False  # heard and not said
 
 
 def words_of(text: str) -> list[Word]:
