@@ -264,13 +264,11 @@ class Steps:
             self.errors.add(here, "'together' needs two lines or more", hint)
             return None
         steps = self.load(node, here, "together")
+        parts = tuple(step for step in steps if isinstance(step, model.Line | model.SoundStep))
         for step in steps:
-            if not isinstance(step, model.Line | model.SoundStep) or (
-                isinstance(step, model.SoundStep) and step.kind == "bed"
-            ):
+            if not isinstance(step, model.Line) and getattr(step, "kind", "") != "sfx":
                 hint = "put this step before or after it"
                 self.errors.add(step.path, "only lines and sound effects stand under 'together'", hint)
-        parts = tuple(step for step in steps if isinstance(step, model.Line | model.SoundStep))
         return self.errors.build(model.Together, {**values, "together": parts}, path, at=here)
 
 
@@ -297,16 +295,16 @@ def _cue(node: Node, path: Path, steps: Steps, errors: Diagnostics) -> model.Cue
     entries = errors.mapping(node, path, "a cue", model.Cue.FORM.hint)
     if entries is None:
         return None
-    word, *others = [word for word in model.EVENTS if word in entries] or [""]
+    words = [word for word in model.EVENTS if word in entries]
     values, do = errors.options(model.Cue, entries, path), entries.get("do", "")
     hint = f"give it one of {', '.join(model.EVENTS)}"
-    if others:
-        errors.add((*path, others[0]), "a cue waits for one thing", hint, key=True)
-    elif not word and not errors.is_wrong(path):
-        errors.add(path, "what does this cue wait for?", hint)
-    elif word and not do:
-        errors.add(path, "this cue does nothing", "write its steps under 'do:', each as '- player: words'")
-    elif word:
+    if words[1:]:
+        errors.add((*path, words[1]), "a cue waits for one thing", hint, key=True)
+    elif words and do:
         values["do"] = steps.load(do, (*path, "do"), "'do'")
-        return errors.build(model.Cue, values, path, at=(*path, word)) if values.get(word) is not None else None
+        return errors.build(model.Cue, values, path, at=(*path, *words)) if values[words[0]] is not None else None
+    elif words:
+        errors.add(path, "this cue does nothing", "write its steps under 'do:', each as '- player: words'")
+    elif not errors.is_wrong(path):
+        errors.add(path, "what does this cue wait for?", hint)
     return None

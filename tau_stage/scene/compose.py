@@ -9,8 +9,9 @@ from pathlib import PurePath
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.diagnostics import Diagnostics
+from tau_stage.scene.fields import are_texts
 from tau_stage.scene.fountain import read_fountain
-from tau_stage.scene.names import BESIDE, did_you_mean, listed, resolve_path, shortened, slug
+from tau_stage.scene.names import did_you_mean, listed, resolve_path, shortened, slug
 from tau_stage.scene.script import ScriptItem, ScriptSpeech, depth, read_script
 from tau_stage.scene.source import Position, SceneWarning, Source, read_source
 from tau_stage.scene.yaml_text import Document, Node, Path, read_items, read_yaml
@@ -38,10 +39,7 @@ def include(entries: Entries, errors: Diagnostics) -> None:
         try:
             other = read_yaml(read_source(resolve_path(errors.document.source.path, name), what))
         except SceneError as error:
-            if error.source:
-                errors.noted.append(error)
-            else:
-                errors.add(path, error.problem.replace("the scene file", what), error.hint or BESIDE)
+            errors.take_over(path, error, what)
         else:
             errors.document.graft(_merge(entries, other, own, errors), other)
 
@@ -49,7 +47,7 @@ def include(entries: Entries, errors: Diagnostics) -> None:
 def _included(wanted: Node, errors: Diagnostics) -> Iterator[tuple[Path, str]]:
     """Yield the names of the files that a scene includes, and where each stands."""
     names = [wanted] if isinstance(wanted, str) else wanted
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not are_texts(names):
         errors.add(("include",), "include names files", "write it like [cast.yaml]")
     elif len(names) > MOST_INCLUDED:
         problem = f"the scene includes {len(names):,} files, and {MOST_INCLUDED} is the limit"
@@ -57,7 +55,7 @@ def _included(wanted: Node, errors: Diagnostics) -> Iterator[tuple[Path, str]]:
     else:
         for number, name in enumerate(names):
             if name:
-                yield ("include", number) if isinstance(wanted, list) else ("include",), str(name)
+                yield ("include", number), str(name)
 
 
 def _merge(entries: Entries, other: Document, own: set[Path], errors: Diagnostics) -> set[Path]:
@@ -88,12 +86,10 @@ def _mapping(node: Node | None) -> Entries:
 def variables(entries: Entries, given: Mapping[str, str], errors: Diagnostics) -> dict[str, str]:
     """Return the scene's variables, with those that were given from outside."""
     own: dict[str, str] = {}
-    for name, value in (
-        errors.mapping(entries.get("vars", ""), ("vars",), "vars", "write it like {city: Oslo}") or {}
-    ).items():
-        text = errors.text(value, ("vars", name), "a variable")
-        _check_variable(("vars", name), [text or ""], errors)
-        own[name] = text or ""
+    written = errors.mapping(entries.get("vars", ""), ("vars",), "vars", "write it like {city: Oslo}") or {}
+    for name, value in written.items():
+        own[name] = errors.text(value, ("vars", name), "a variable") or ""
+        _check_variable(("vars", name), [own[name]], errors)
     varied = _mapping(entries.get("matrix"))
     for name in sorted(given.keys() - own.keys() - varied.keys()):
         hint = did_you_mean(name, (*own, *varied), f"it has: {listed(own) or 'none'}")
@@ -202,7 +198,7 @@ def _axes(node: Node, errors: Diagnostics) -> dict[str, list[str]]:
     axes: dict[str, list[str]] = {}
     entries = errors.mapping(node, ("matrix",), "matrix", "write it like {mood: [calm, cross]}") or {}
     for name, values in entries.items():
-        if isinstance(values, list) and values and all(isinstance(value, str) and value for value in values):
+        if are_texts(values) and values and all(values):
             axes[name] = [*map(str, values)]
             _check_variable(("matrix", name), axes[name], errors)
         else:
@@ -264,7 +260,7 @@ def script_into_lines(entries: Entries, errors: Diagnostics) -> None:
         else:
             entries["lines"] = _of_file(script.strip(), players, errors)
     except SceneError as error:
-        errors.noted += [error, *error.also]
+        errors.take_over(("script",), error)
     if not entries["lines"] and not errors.noted:
         errors.add(("script",), "nobody speaks in this script", "a speech is 'PLAYER: words'")
 
@@ -275,13 +271,7 @@ def _of_file(name: str, players: tuple[str, ...], errors: Diagnostics) -> list[N
         hint = "write 'script: |' and the script under it, or name its file: 'play.fountain', 'episode.txt'"
         errors.add(("script",), "this is neither a script nor the name of one", hint)
         return []
-    try:
-        source, parts = read_script_file(errors.document.source.path, name, players, errors.warnings)
-    except SceneError as error:
-        if error.source:
-            raise
-        errors.add(("script",), error.problem, error.hint or BESIDE)
-        return []
+    source, parts = read_script_file(errors.document.source.path, name, players, errors.warnings)
     return _of_parts(parts, source, errors.document)
 
 

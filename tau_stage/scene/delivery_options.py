@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from tau_stage.scene import units
-from tau_stage.scene.fields import Boolean, Form, SceneModel, SoundFile, Title, option
+from tau_stage.scene.fields import Boolean, Form, SceneModel, SoundFile, Title, are_texts, option
 from tau_stage.scene.names import did_you_mean, is_device
 from tau_stage.scene.units import FromText, text_like, wrong
 from tau_stage.text import hidden, visible
@@ -39,7 +39,7 @@ def mix_file(value: str) -> str:
 
 def one_text(value: object) -> object:
     """Return a text, and no list of them."""
-    if isinstance(value, list) and all(isinstance(text, str) for text in value):
+    if are_texts(value):
         raise wrong("an MP3 has one text here, not a list", f'write it like "{", ".join(value)}"')
     return value
 

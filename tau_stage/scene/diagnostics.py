@@ -13,8 +13,8 @@ from pydantic_core import ErrorDetails
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.fields import LocatedModel, SceneModel
-from tau_stage.scene.names import ELSEWHERE, did_you_mean, key_meant, listed, ranked
-from tau_stage.scene.source import SceneWarning
+from tau_stage.scene.names import BESIDE, ELSEWHERE, did_you_mean, key_meant, listed, ranked
+from tau_stage.scene.source import SCENE_FILE, SceneWarning
 from tau_stage.scene.yaml_text import Document, Node, Path
 from tau_stage.scene.yaml_traps import misread, quote_hint
 
@@ -42,6 +42,13 @@ class Diagnostics:
     def _note(self, path: Path, error: SceneError) -> None:
         self.noted.append(error)
         self._wrong.update(path[:length] for length in range(len(path) + 1))
+
+    def take_over(self, path: Path, error: SceneError, what: str = SCENE_FILE) -> None:
+        """Note an error of another file, which a value names, at its place there; one without a place at the value."""
+        if error.source:
+            self.noted += [error, *error.also]
+        else:
+            self.add(path, error.problem.replace(SCENE_FILE, what), error.hint or BESIDE)
 
     def remark(self, path: Path, problem: str, hint: str) -> None:
         """Note a value that may not be what its author meant."""
@@ -106,9 +113,9 @@ class Diagnostics:
         form = model.FORM
         if node == form.without:
             return None
-        if form.anything and node == form.anything:
+        if node == form.anything:
             return self.build(model, {}, path)
-        if form.short and node and isinstance(node, (str, list) if form.lists else str):
+        if form.short and node and isinstance(node, form.kinds):
             node = {form.short: node}
         entries = self.mapping(node, path, _owner(model, path), form.hint.replace("<name>", str(path[-1])))
         if form.empty and entries == {}:

@@ -11,7 +11,19 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError
 
 from tau_stage.scene import units
-from tau_stage.scene.fields import IGNORED, SCALAR, Form, Hearing, Name, Regex, SceneModel, Text, entries_of, option
+from tau_stage.scene.fields import (
+    IGNORED,
+    SCALAR,
+    Form,
+    Hearing,
+    Name,
+    Regex,
+    SceneModel,
+    Text,
+    are_texts,
+    entries_of,
+    option,
+)
 from tau_stage.scene.names import did_you_mean
 from tau_stage.scene.units import wrong
 
@@ -68,12 +80,11 @@ class Unit:
         if not found:
             raise wrong(f"'{text}' is not {self.name}", f"write it like {self.end}")
         number, unit = float(found[1]), "$" if text.strip().startswith("$") else found[2]
+        if not unit and self.unit:
+            meant = f"did you mean {self.format(number / self.scale)}?"
+            raise wrong(f"{self.name} needs its unit, and '{text}' has none", meant)
         if unit != self.unit:
-            fact = (
-                f"'{unit}' is no unit of {self.name}" if unit else f"{self.name} needs its unit, and '{text}' has none"
-            )
-            meant = f"did you mean {self.format(number / self.scale)}?" if not unit else f"write it like {self.end}"
-            raise wrong(fact, meant)
+            raise wrong(f"'{unit}' is no unit of {self.name}", f"write it like {self.end}")
         if not self.least <= number <= self.most:
             shown = f"{self.format(self.least)} to {self.format(self.most)}"
             raise wrong(f"{self.name} is from {shown}, not {text}", f"write it like {self.end}")
@@ -249,11 +260,11 @@ OFF = Tolerance(float("inf"), 0.0)
 def phrases(value: object) -> object:
     """Read words to look for: one text, or a list of them."""
     texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+    if not are_texts(texts):
         raise wrong("words belong here, one text or a list", "write it like [umbrella, the last one]")
-    if not texts or not all(re.search(r"\w", text) for text in texts):
+    if not texts or not all(map(re.compile(r"\w").search, texts)):
         raise wrong("words to look for must hold a letter", "write the words, or remove the key")
-    return tuple(text.strip() for text in texts)
+    return tuple(map(str.strip, texts))
 
 
 def _range(unit: Unit, *words: str) -> WithJsonSchema:
@@ -328,7 +339,7 @@ class Says(SceneModel):
     FORM = Form(
         "'says' of expect",
         short="contains",
-        lists=True,
+        kinds=(str, list),
         empty="words to look for must hold a letter",
         hint="write the words, or remove the key",
     )

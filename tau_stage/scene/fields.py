@@ -1,10 +1,10 @@
 """The kinds of values a scene's fields hold: how each is read from text, and how an editor is told of it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeGuard, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -117,6 +117,11 @@ def _address(value: str) -> str:
     return value
 
 
+def are_texts(value: object) -> TypeGuard[Sequence[str]]:
+    """Tell whether a value is a list of texts."""
+    return isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+
+
 def hearing(value: object) -> object:
     """Read ``everyone``, ``nobody``, or names: one, or a list."""
     if isinstance(value, str):
@@ -124,11 +129,10 @@ def hearing(value: object) -> object:
     if isinstance(value, dict):
         raise wrong("who hears is everyone, nobody, or names", "write it like [clerk, tourist]")
     if isinstance(value, list):
-        for name in value:
-            if not isinstance(name, str):
-                raise wrong("a list of players holds names only", "write it like [clerk, tourist]")
-            if name in ("everyone", "nobody"):
-                raise wrong(f"'{name}' is no player", f"write {name} alone, without a list")
+        if not are_texts(value):
+            raise wrong("a list of players holds names only", "write it like [clerk, tourist]")
+        for name in {"everyone", "nobody"}.intersection(value):
+            raise wrong(f"'{name}' is no player", f"write {name} alone, without a list")
         return tuple(map(composed, value))
     return value
 
@@ -150,7 +154,7 @@ def names(value: object) -> object:
     """Read names: one, or a list of them."""
     if isinstance(value, str):
         return () if value in ("none", "") else (composed(value),)
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+    if not are_texts(value):
         raise wrong("names belong here, one or a list", "write it like [first, second], or none")
     return tuple(map(composed, value))
 
@@ -166,17 +170,20 @@ def human(value: str) -> str:
 
 def order(value: object) -> object:
     """``round``, ``called``, or names in their order."""
-    if isinstance(value, str) and value not in ("round", "called"):
-        hint = did_you_mean(value, ("round", "called"), "write round, called, or a list of names")
-        raise wrong(f"an order is round, called, or a list of names, not '{value}'", hint)
-    if isinstance(value, list) and not value:
-        raise wrong("an order needs names", "write round, called, or a list of names")
-    return value if isinstance(value, str) else names(value)
+    hint = "write round, called, or a list of names"
+    if value in ("round", "called"):
+        return value
+    if isinstance(value, str):
+        meant = did_you_mean(value, ("round", "called"), hint)
+        raise wrong(f"an order is round, called, or a list of names, not '{value}'", meant)
+    if value == []:
+        raise wrong("an order needs names", hint)
+    return names(value)
 
 
 def metadata(value: object) -> object:
     """Read a few short texts by name."""
-    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+    if not isinstance(value, dict) or not are_texts([*value.values()]):
         raise wrong("metadata is a mapping of names to texts", "write it like {shot: 12a}")
     if len(value) > MOST_METADATA or any(len(name) > 64 or len(text) > 512 for name, text in value.items()):
         hint = "that is what the realtime API takes"
@@ -226,7 +233,7 @@ def compared(value: object) -> object:
 
 def command(value: object) -> object:
     """Read a program and its arguments."""
-    if isinstance(value, list | tuple) and value and all(isinstance(word, str) and word for word in value):
+    if are_texts(value) and value and all(value):
         return tuple(value)
     raise wrong("a command is a list of words, and no shell reads them", "write it like [./lights, on]")
 
@@ -328,10 +335,10 @@ class Form:
 
     owner: str  # what errors call it; "<name>" stands for the key it has
     hint: str = ""  # how to write it
-    short: str = ""  # the option that is meant by a text in its place
-    lists: bool = False  # whether a list may be that option, too
+    short: str = ""  # the option that is meant by a text in the mapping's place
+    kinds: tuple[type, ...] = (str,)  # what may be that option in its place
     without: str | None = None  # the word that stands for none of it
-    anything: str = ""  # the word that stands for it without options
+    anything: str | None = None  # the word that stands for it without options
     texts: bool = False  # whether its field reads a text itself
     empty: str = ""  # what is wrong where nothing stands in it; empty: nothing is
     several: str = ""  # what is wrong where it is neither a list of them nor a short form; empty: it is no list

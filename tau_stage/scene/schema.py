@@ -29,9 +29,7 @@ def scene_schema() -> str:
     parts = schema["$defs"]
     _top(schema["properties"])
     schema["required"] = []
-    schema["allOf"] = [
-        {"anyOf": [{"required": [key]} for key in keys]} for keys in (("players", "include"), ("lines", "script"))
-    ]
+    schema["allOf"] = [{"anyOf": _required("players", "include")}, {"anyOf": _required("lines", "script")}]
     parts["Cue"]["required"] = ["do"]
     for model in SceneModel.__subclasses__():
         if model.__name__ in parts and (model.FORM.short or model.FORM.without) and not model.FORM.several:
@@ -42,9 +40,14 @@ def scene_schema() -> str:
         if "when" in part.get("properties", {}):
             part["properties"]["when"]["anyOf"].append(_COMPARISON)
     for name in ("Happened", "When"):
-        parts[name]["oneOf"] = [{"required": [key]} for key in parts[name]["properties"]]
+        parts[name]["oneOf"] = _required(*parts[name]["properties"])
     schema.update(IGNORED)
     return json.dumps(_without_nulls({"$schema": ID, **schema}), indent=2, ensure_ascii=False) + "\n"
+
+
+def _required(*keys: str) -> list[JsonSchemaValue]:
+    """Require one of several keys."""
+    return [{"required": [key]} for key in keys]
 
 
 def _top(properties: JsonSchemaValue) -> None:
@@ -95,7 +98,7 @@ def _steps(parts: JsonSchemaValue) -> None:
         parts["ItemStep"]["properties"][word] = item
     parts["SoundStep"]["properties"] |= {"sfx": _SOUND_FILE, "bed": _SOUND_FILE}
     for word, keys in {"ItemStep": tuple(_ITEMS), "SoundStep": ("sfx", "bed")}.items():
-        parts[word]["anyOf"] = [{"required": [key]} for key in keys]
+        parts[word]["anyOf"] = _required(*keys)
         parts[word]["required"] = []
     for word in ("Pause", "Together"):
         parts[word]["required"] = [word.lower()]

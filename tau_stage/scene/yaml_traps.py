@@ -107,8 +107,8 @@ class ParserState:
 
 
 def place_of(mark: Any) -> Position:
-    """Convert a mark of YAML's, counted from 1."""
-    return Position(mark.line + 1, mark.column + 1)
+    """Convert a mark of YAML's, counted from 1; none is at the beginning."""
+    return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
 
 
 def quoted(text: str) -> str:
@@ -238,19 +238,19 @@ def cut(source: Source, start: Position, end: Position) -> SceneError | None:
 
 def explain(source: Source, error: MarkedYAMLError, progress: ParserState) -> SceneError:
     """Explain what an error of YAML's means to somebody who writes dialogue."""
-    mark = error.problem_mark or error.context_mark
-    at = place_of(mark) if mark else Position(1, 1)
-    begun = place_of(error.context_mark) if error.context_mark else at
-    if "nesting depth" in (error.problem or ""):
+    at = place_of(error.problem_mark or error.context_mark)
+    begun = place_of(error.context_mark or error.problem_mark)
+    problem, context = error.problem or "", error.context or ""
+    if "nesting depth" in problem:
         return source.error(_deepest(source), f"nested more than {DEEPEST} deep", "a scene needs four levels")
     if progress.words:
         return trap(source, at, progress)
     return (
         misread(source, at.line)
         or misread(source, begun.line)
-        or _odd_sign(source, at, error.problem or "")
-        or _trapped_value(source, error, at, begun, progress)
-        or _broken(source, at, begun, error.context or "", error.problem or "")
+        or _odd_sign(source, at, problem)
+        or _trapped_value(source, at, begun, context, problem, progress)
+        or _broken(source, at, begun, context, problem)
     )
 
 
@@ -269,15 +269,15 @@ def _odd_sign(source: Source, at: Position, problem: str) -> SceneError | None:
 
 
 def _trapped_value(
-    source: Source, error: MarkedYAMLError, at: Position, begun: Position, progress: ParserState
+    source: Source, at: Position, begun: Position, context: str, problem: str, progress: ParserState
 ) -> SceneError | None:
     """Make the error for a value whose signs YAML takes for its own; None where none is to blame."""
     before = progress.before
-    if _SCANNED.match(error.context or ""):
+    if _SCANNED.match(context):
         return trap(source, before[0] if _adjoins(before, source, begun) else begun, progress)
     if progress.brackets:
         return _in_brackets(source, at, progress.brackets[-1])
-    if "mapping values" in (error.problem or ""):
+    if "mapping values" in problem:
         return _second_colon(source, at, before)
     if _sign(source, at) in MEANINGS and _BEFORE_VALUE.search(source.line(at.line)[: at.column - 1]):
         return trap(source, at, progress)
