@@ -209,9 +209,14 @@ class Steps:
         if not isinstance(node, dict) or not node:
             self.errors.add(here, f"{owner} needs a player and a text", hint)
             return None
-        items = self.errors.mapping(node, here, owner) or {}
-        wavs = {name: wav for name, item in items.items() if word == "user" and (wav := _wav(item))}
-        words = {name: self.item(word, item, (*here, name), hint) for name, item in items.items() if name not in wavs}
+        wavs: dict[str, str] = {}
+        words: dict[str, str] = {}
+        for name, item in (self.errors.mapping(node, here, owner) or {}).items():
+            match item:
+                case {"wav": str(file), **others} if word == "user" and file and not others:
+                    wavs[name] = file
+                case _:
+                    words[name] = self.item(word, item, (*here, name), hint)
         if not all(words.values()):
             return None
         values |= {"role": model.ROLES[word], "words": words, "wav": wavs}
@@ -270,13 +275,6 @@ class Steps:
                 hint = "put this step before or after it"
                 self.errors.add(step.path, "only lines and sound effects stand under 'together'", hint)
         return self.errors.build(model.Together, {**values, "together": parts}, path, at=here)
-
-
-def _wav(node: Node) -> str | None:
-    """Load the file of ``{wav: guest.wav}``."""
-    if isinstance(node, dict) and list(node) == ["wav"] and isinstance(node["wav"], str) and node["wav"]:
-        return node["wav"]
-    return None
 
 
 def load_cues(node: Node, steps: Steps, errors: Diagnostics) -> tuple[model.Cue, ...]:

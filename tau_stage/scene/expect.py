@@ -157,25 +157,18 @@ def _of_text(value: str, unit: Unit) -> Range:
 def _range_meant(value: str, unit: Unit) -> str:
     """Return a hint for a range that is written otherwise: what it says is a range."""
     text = value.strip()
-    both = _both(text)
+    sign = _BETWEEN.search(text, 1)
+    both = [text[: sign.start()], text[sign.end() :]] if sign and text[sign.end() :] else []
     if most := _AT_MOST.fullmatch(text):
-        tried = [("", most[1])]
+        tried = [["", most[1]]]
     elif least := _AT_LEAST.fullmatch(text):
-        tried = [(least[1] or least[2], "")]
+        tried = [[least[1] or least[2], ""]]
     elif both:
         tried = [both, both[::-1]]
     else:
-        tried = [("", text), (text, "")]
-    meant = [shown for ends in tried if (shown := _shown(*ends, unit))]
-    if both:
-        meant = meant[:1]
+        tried = [["", text], [text, ""]]
+    meant = [shown for left, right in tried if (shown := _shown(left, right, unit))][: 1 if both else 2]
     return f"did you mean {', or '.join(meant)}?" if meant else f"write it like {unit.example}"
-
-
-def _both(text: str) -> tuple[str, str] | None:
-    """Return what stands on both sides of the first sign between two ends; None where there is none."""
-    sign = _BETWEEN.search(text, 1)
-    return (text[: sign.start()], text[sign.end() :]) if sign and sign.end() < len(text) else None
 
 
 def _shown(left: str, right: str, unit: Unit) -> str:

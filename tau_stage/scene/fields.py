@@ -8,7 +8,6 @@ from typing import Annotated, Any, ClassVar, Literal, TypeGuard, TypeVar, get_ar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, SkipJsonSchema
 from pydantic_core import PydanticCustomError, from_json
 
@@ -355,7 +354,8 @@ class SceneModel(BaseModel):
     @cache
     def options(cls) -> tuple[str, ...]:
         """List the keys an author may write."""
-        return tuple(field.alias or name for name, field in cls.model_fields.items() if not _is_internal(field))
+        fields = cls.model_fields.items()
+        return tuple(field.alias or name for name, field in fields if SkipJsonSchema not in map(type, field.metadata))
 
     @classmethod
     @cache
@@ -363,10 +363,6 @@ class SceneModel(BaseModel):
         """Return the options that are mappings themselves, or lists of such, by key."""
         found = {field.alias or name: _models_in(field.annotation) for name, field in cls.model_fields.items()}
         return {key: models.pop() for key, models in found.items() if len(models) == 1}
-
-
-def _is_internal(field: FieldInfo) -> bool:
-    return any(isinstance(mark, SkipJsonSchema) for mark in field.metadata)  # type: ignore[misc]  # a class at run time
 
 
 def _models_in(annotation: object) -> set[type[SceneModel]]:

@@ -35,14 +35,12 @@ class _Opened:
 
 def stressed(text: str) -> str:
     """Write a line of Fountain with our stress; what is not emphasis stays."""
-    parts, spans = _read(text)
-    return _written(parts, spans, "*")
+    return _written(*_read(text), "*")
 
 
 def plain(text: str) -> str:
     """Take the emphasis off a line of Fountain."""
-    parts, spans = _read(text)
-    return _written(parts, spans, "")
+    return _written(*_read(text), "")
 
 
 def _read(text: str) -> tuple[list[str], list[tuple[int, int, int]]]:
@@ -317,13 +315,9 @@ def _without_notes(source: Source) -> tuple[str, ...]:
         after = bisect_left(closings[opened[0]], opened.end(), key=re.Match.start)
         end = next(iter(closings[opened[0]][after : after + 1]), None)
         if opened.start() >= seen and end and not end[0].isspace():
-            kept += [text[seen : opened.start()], _INSIDE.sub(_hide, text[opened.start() : end.end()])]
+            kept += [text[seen : opened.start()], _INSIDE.sub(_UNSEEN + r"\g<end>", text[opened.start() : end.end()])]
             seen = end.end()
     return tuple(re.split("\r\n|[\n\r\x85\u2028\u2029]", "".join([*kept, text[seen:]])))
-
-
-def _hide(character: re.Match[str]) -> str:
-    return _UNSEEN + (character["end"] or "")
 
 
 def _start(number: int, line: str) -> Position:

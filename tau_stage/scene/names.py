@@ -116,24 +116,19 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Find the known word that a wrong one most likely meant, or an empty string."""
     if len(word) > LONGEST_WORD:
         return ""
+    from rapidfuzz.distance import Indel
+    from rapidfuzz.process import extract
+
     names, meant = _spellings(tuple(islice(known, MOST_KNOWN))), folded(visible(word))
-    close = get_close_matches(meant, _alike(meant, names), n=1, cutoff=NEAR)
+    similarity = Indel.normalized_similarity  # never below the ratio of ``difflib``
+    alike = extract(meant, list(names), scorer=similarity, score_cutoff=NEAR - 1e-6, limit=_COMPARED)
+    close = get_close_matches(meant, [name for name, *_ in alike], n=1, cutoff=NEAR)
     return names[close[0]] if close else ""
 
 
 @lru_cache(maxsize=64)
 def _spellings(known: tuple[str, ...]) -> dict[str, str]:
     return {folded(name): name for name in known}
-
-
-def _alike(word: str, known: Iterable[str]) -> list[str]:
-    """Return the few known words that share most letters, in order, with another."""
-    from rapidfuzz.distance import Indel
-    from rapidfuzz.process import extract
-
-    similarity = Indel.normalized_similarity  # never below the ratio of ``difflib``
-    found = extract(word, list(known), scorer=similarity, score_cutoff=NEAR - 1e-6, limit=_COMPARED)
-    return [name for name, *_ in found]
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:

@@ -345,6 +345,13 @@ class Plan:
         """
         return {player.name: player for player in self.players}[name]
 
+    def recordings(self, player: PlayerPlan) -> list[Path]:
+        """Return the sound files of a player: what it says instead of a person, and what stands in for one."""
+        files = [] if player.human in ("mic", "tty", None) else [resolve_path(self.path, str(player.human))]
+        if player.stand_in is not None:
+            files += sounds_in(resolve_path(self.path, player.stand_in))
+        return files
+
     @property
     def step_lists(self) -> tuple[tuple[Step, ...], ...]:
         """The scene's own steps, and those of each cue."""
@@ -532,16 +539,15 @@ class _LineKeys:
 
     def _hear(self, part: Step, *why: object) -> None:
         """Let players hear, or be given, what a part of a step brings."""
+        given: list[tuple[str, object]] = []
         match part:
             case LinePlan() | ImprovisePlan() | ListenPlan():
-                given: list[tuple[str, object]] = [(name, self._own(part)) for name in _listeners(part)]
+                given = [(name, self._own(part)) for name in _listeners(part)]
             case ItemPlan():
                 given = [(name, (part.role, words)) for name, words in part.words]
                 given += [(name, self._sound(file)) for name, file in part.sounds]
             case SoundPlan():
                 given = [(name, (self._sound(part.file), part.gain_db)) for name in part.hearers]
-            case _:
-                given = []
         for name, what in given:
             self._heard[name].update(_packed([what, why]))
 
@@ -570,20 +576,10 @@ def _hashed(*facts: object) -> str:
 
 def sounds_of(plan: Plan) -> tuple[Path, ...]:
     """Return every sound file of a scene, each once: effects, beds, what users said, and recordings of people."""
-    return tuple(dict.fromkeys(_named(plan)))
-
-
-def _named(plan: Plan) -> Iterator[Path]:
-    for sound in plan.sounds:
-        yield resolve_path(plan.path, sound.file)
-    for step in (step for steps in plan.step_lists for step in steps):
-        if isinstance(step, ItemPlan):
-            yield from (resolve_path(plan.path, file) for _, file in step.sounds)
-    for player in plan.people:
-        if player.human not in ("mic", "tty", None):
-            yield resolve_path(plan.path, str(player.human))
-        if player.stand_in is not None:
-            yield from sounds_in(resolve_path(plan.path, player.stand_in))
+    items = [step for steps in plan.step_lists for step in steps if isinstance(step, ItemPlan)]
+    named = [*(sound.file for sound in plan.sounds), *(file for item in items for _, file in item.sounds)]
+    files = [resolve_path(plan.path, file) for file in named]
+    return tuple(dict.fromkeys(chain(files, *map(plan.recordings, plan.people))))
 
 
 def sound_warnings(plan: Plan) -> Iterator[str]:

@@ -151,7 +151,10 @@ class _StepPlanner:
         return f"{kind}-{self.numbers[kind]}"
 
     def _heard(self, speaker: str, to: str | tuple[str, ...] | None) -> tuple[str, ...]:
-        return tuple(name for name, player in self.scene.players.items() if _is_heard_by(to, speaker, name, player))
+        players = self.scene.players
+        asked = players if to in (None, "everyone") else () if to == "nobody" else to or ()
+        others = (name for name in self.models if name in asked and name != speaker)
+        return tuple(name for name in others if players[name].listens_to(speaker))
 
     @step.register
     def line(self, line: model.Line) -> plan.Step:
@@ -177,11 +180,17 @@ class _StepPlanner:
         )
 
     def prompt(self, line: model.Line) -> str:
-        """Return what a player is told: the template filled in, or what it improvises on."""
-        direction = line.direction or ""
-        if line.improvise is None:
-            return _prompt(self.scene.prompt_template, line.words, direction)
-        return f"{line.improvise} ({direction})".strip() if direction else line.improvise
+        """Return what a player is told: the template filled in, or what it improvises on.
+
+        Without a direction its place in the template goes, with the comma before it.
+        """
+        template, direction = self.scene.prompt_template, line.direction or ""
+        if line.improvise is not None:
+            return f"{line.improvise} ({direction})".strip() if direction else line.improvise
+        if not direction:
+            template = _DIRECTION.sub("", template).lstrip(" ,:;")
+        filling = {"{words}": line.words, "{direction}": direction}
+        return _FILLED.sub(lambda place: filling[place[0]], template)
 
     @step.register
     def sound(self, step: model.SoundStep) -> plan.Step:
@@ -234,7 +243,7 @@ class _StepPlanner:
 
 
 def _with_cuts(steps: Sequence[plan.Step], asked: Sequence[model.AnyStep]) -> tuple[plan.Step, ...]:
-    """Return the steps, where every line that is cut knows it."""
+    """Return the steps, where every line that is cut knows it: the wanted one may be left out, and another be there."""
     planned = list(steps)
     before = -1
     for at, (step, line) in enumerate(zip(asked, steps, strict=True)):
@@ -244,17 +253,13 @@ def _with_cuts(steps: Sequence[plan.Step], asked: Sequence[model.AnyStep]) -> tu
             cuts
             and isinstance(victim, plan.LinePlan)
             and isinstance(line, plan.LinePlan)
-            and _cuts(line, cuts.on, victim)
+            and victim.player != line.player
+            and cuts.on in (None, victim.player, victim.id)
         ):
             planned[before] = replace(victim, cut=plan.Cut(line.id, cuts.after, cuts.overlap))
             planned[at] = replace(line, cuts=victim.id)
         before = before if isinstance(step, model.ItemStep) else at
     return tuple(planned)
-
-
-def _cuts(line: plan.LinePlan, wanted: str | None, victim: plan.LinePlan) -> bool:
-    """Tell whether a line cuts into the one before it: another may stand there, where the wanted one is left out."""
-    return victim.player != line.player and wanted in (None, victim.player, victim.id)
 
 
 def _is_performed(step: model.AnyStep, result: plan.Step) -> bool:
@@ -270,19 +275,6 @@ def _whispers(players: tuple[str, ...], about: str | None) -> dict[str, str]:
         f"{task}Answer what you hear, briefly and in character."
         for name in players
     }
-
-
-def _is_heard_by(to: str | tuple[str, ...] | None, speaker: str, name: str, player: model.Player) -> bool:
-    asked = to in (None, "everyone") or (to != "nobody" and name in (to or ()))
-    return name != speaker and asked and player.human is None and player.listens_to(speaker)
-
-
-def _prompt(template: str, words: str, direction: str) -> str:
-    """Fill in the template; without a direction its place goes, with the comma before it."""
-    if not direction:
-        template = _DIRECTION.sub("", template).lstrip(" ,:;")
-    filling = {"{words}": words, "{direction}": direction}
-    return _FILLED.sub(lambda place: filling[place[0]], template)
 
 
 def change_line(scene: model.Scene, line_id: str, **changes: object) -> model.Scene:

@@ -334,9 +334,8 @@ class _ScriptReader:
         if head and speaker is not None:
             self.close()
             place = Position(number, head.words_column + 1)
-            self.speech = _OpenSpeech(speaker, place, depth(line), is_under=not head.words)
-            if head.words:
-                self.speech.add(number, head.words_column + 1, head.words)
+            words = [*filter(None, [head.words])]
+            self.speech = _OpenSpeech(speaker, place, depth(line), is_under=not words, words=words)
         elif is_stamp(line.strip()) or (self.is_new and _STAMP_ALONE.fullmatch(line.strip())):
             return
         elif self.speech is None or (head and outside) or not self.speech.takes(line):

@@ -78,11 +78,6 @@ def matching(pattern: str, problem: str, hint: str) -> Callable[[str], str]:
     return read
 
 
-def span(value: str) -> float:
-    """Read seconds that something goes on, up to an hour."""
-    return duration(value, LONGEST_SPAN_S, "span")
-
-
 def duration(value: str, longest_s: float = LONGEST_PAUSE_S, what: str = "pause") -> float:
     """Read seconds from ``800ms``, ``1.5s`` or ``2m``."""
     number, unit = _measure(value, "a duration", "write it like 800ms, 1.5s or 2m")
@@ -98,6 +93,9 @@ def duration(value: str, longest_s: float = LONGEST_PAUSE_S, what: str = "pause"
     if seconds > longest_s:
         raise wrong(f"{value} is longer than the longest {what}, {longest_s / 60:g}m", "write a shorter one")
     return seconds
+
+
+span = partial(duration, longest_s=LONGEST_SPAN_S, what="span")  # seconds that something goes on
 
 
 def timeout(value: str) -> float:

@@ -37,12 +37,6 @@ def _problem_of(file: FilePath) -> tuple[str, str] | None:
     return None
 
 
-def _inside(name: str, file: FilePath, what: str) -> str:
-    """Return a hint for a folder that stands for a file, or a file for a folder."""
-    within = names.sounds_in(file) if file.is_dir() else []
-    return f"did you mean '{name.rstrip('/')}/{within[0].name}'?" if within else f"name a {what}"
-
-
 class SceneChecks:
     """Checks one scene; what is wrong is noted."""
 
@@ -138,7 +132,9 @@ class SceneChecks:
         except (OSError, ValueError):
             is_other, is_lost, neighbours = False, False, []
         if is_other:
-            self.add(path, f"'{name}' is a {other}, and a {what} belongs here", _inside(name, file, what))
+            within = names.sounds_in(file) if file.is_dir() else []
+            hint = f"did you mean '{name.rstrip('/')}/{within[0].name}'?" if within else f"name a {what}"
+            self.add(path, f"'{name}' is a {other}, and a {what} belongs here", hint)
         elif is_lost:
             self.add(path, f"'{name}' is a link to a {what} that does not exist", "mend the link, or delete it")
         else:

@@ -181,17 +181,14 @@ class _EventReader:
             raise self.trapped(event)
         first = self.count + self.expanded
         if event.anchor:
-            self.open_anchor(event)
+            if event.anchor in self.unused:
+                raise self.unused[event.anchor]
+            self.unused[event.anchor] = self.trapped(event)
+            self.anchors[event.anchor] = None
         node = self.text(event, path) if isinstance(event, yaml.ScalarEvent) else self.collection(event, path)
         if event.anchor:
             self.anchors[event.anchor] = (node, self.count + self.expanded - first + 1)
         return node
-
-    def open_anchor(self, event: _Event) -> None:
-        if event.anchor in self.unused:
-            raise self.unused[event.anchor]
-        self.unused[event.anchor] = self.trapped(event)
-        self.anchors[event.anchor] = None
 
     def alias(self, event: _Event) -> Node:
         if event.anchor not in self.anchors:

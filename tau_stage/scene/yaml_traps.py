@@ -21,6 +21,13 @@ SPACES = "\u00a0\u2002\u2003\u2007\u2009\u202f\u3000"
 BULLETS = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2022\u00b7\u25cf\u25aa"
 COLONS = "\uff1a\ufe55"
 FULL_WIDTH = {"\uff0c": ",", "\u3001": ",", "\uff5d": "}", "\uff3d": "]"}
+_OWN = {
+    **dict.fromkeys(SPACES, "a space"),
+    **dict.fromkeys(BULLETS, "'-'"),
+    **dict.fromkeys(COLONS, "':'"),
+    **{sign: f"'{own}'" for sign, own in FULL_WIDTH.items()},
+}
+"""Signs that look like YAML's, and YAML's own."""
 
 _LINE = re.compile(
     rf"(?P<indent>[ {SPACES}]*)(?:(?P<bullet>[-{BULLETS}]|[*](?= )|\d{{1,3}}[.)](?= ))(?P<gap>[ {SPACES}]*))?"
@@ -55,7 +62,7 @@ def _odd_entry(line: str, parts: re.Match[str]) -> tuple[int, str]:
     if bullet not in f"-{BULLETS}":
         return parts.start("bullet"), f"a line starts with '- ', not with '{bullet}'"
     if found := _LOOKALIKES.search(line, 0, parts.start("rest")):
-        return found.start(), _unlike(found[0], _meant(found[0]))
+        return found.start(), _unlike(found[0])
     missing = "bullet" if parts["bullet"] and not parts["gap"] else "colon"
     return parts.end(missing), "YAML wants a space here"
 
@@ -68,15 +75,11 @@ def lookalike_sign(source: Source, place: Position) -> SceneError | None:
         return None
     mended = "".join(FULL_WIDTH.get(other, other) for other in line)
     mended = re.sub(r",(?=\S)", ", ", mended)
-    return source.error(place, _unlike(sign, f"'{FULL_WIDTH[sign]}'"), f"write it like this:\n  {mended}")
+    return source.error(place, _unlike(sign), f"write it like this:\n  {mended}")
 
 
-def _unlike(sign: str, own: str) -> str:
-    return f"YAML does not take {unicodedata.name(sign)} (U+{ord(sign):04X}) for {own}"
-
-
-def _meant(sign: str) -> str:
-    return "a space" if sign in SPACES else "':'" if sign in COLONS else "'-'"
+def _unlike(sign: str) -> str:
+    return f"YAML does not take {unicodedata.name(sign)} (U+{ord(sign):04X}) for {_OWN[sign]}"
 
 
 MEANINGS: Mapping[str, str] = HINTS["signs"]

@@ -217,10 +217,7 @@ def known_words(plan: scene.Plan) -> Iterator[tuple[Pcm, str]]:
         UsageError: A sound cannot be read.
     """
     for player in plan.people:
-        files = [] if player.human in ("mic", "tty", None) else [scene.resolve_path(plan.path, str(player.human))]
-        if player.stand_in is not None:
-            files += scene.sounds_in(scene.resolve_path(plan.path, player.stand_in))
-        for file in files:
+        for file in plan.recordings(player):
             if words := written_words(file):
                 audio = read_audio(file)
                 for (start, end), text in zip(utterances(audio), words, strict=False):
