@@ -57,16 +57,17 @@ def tag(value: str) -> str:
 def names(value: str) -> str:
     """Return a template for names of lines' files."""
     value = value.strip()
-    for name, _ in _PLACE.findall(value):
+    named = [name for name, _ in _PLACE.findall(value)]
+    for name in named:
         if name not in PLACES:
             hint = did_you_mean(name, PLACES, "it may hold {scene}, {player}, {number:03} and {line}")
             raise wrong(f"names know no {{{name}}}", hint)
     rest = _PLACE.sub("", value)
-    if "{" in rest or "}" in rest:
+    if {"{", "}"}.intersection(rest):
         raise wrong(f"'{value}' has a brace that stands for nothing", f"the default is: {DEFAULT_NAMES}")
-    if "/" in rest or "\\" in rest:
+    if {"/", "\\"}.intersection(rest):
         raise wrong("names are names of files, and hold no folder", "leave out the slash")
-    if not {"number", "line"} & {name for name, _ in _PLACE.findall(value)}:
+    if not {"number", "line"}.intersection(named):
         raise wrong("names must hold {line} or {number}", f"the default is: {DEFAULT_NAMES}")
     return value
 

@@ -86,7 +86,7 @@ class Diagnostics:
             if self.misread((*path, key), key=True):
                 continue
             hint = model.FORM.strays.get(key) or self._option_meant(key, options)
-            self.add((*path, key), f"{owner or _owner(model, path)} has unknown key '{key}'", hint, key=True)
+            self.add((*path, key), f"{_owner(model, path, owner)} has unknown key '{key}'", hint, key=True)
         return {key: entries[key] for key in entries if key in options}
 
     def _option_meant(self, key: str, options: Sequence[str]) -> str:
@@ -163,7 +163,7 @@ class Diagnostics:
             details = error.errors(include_url=False)
         for detail in details:
             if detail["loc"] or not self.is_wrong(path):
-                self._invalid(detail, path, owner or _owner(model, path), model.FORM.short)
+                self._invalid(detail, path, _owner(model, path, owner), model.FORM.short)
         wrong = {detail["loc"][0] for detail in details if detail["loc"]}
         try:
             return model.model_validate({key: value for key, value in values.items() if key not in wrong})
@@ -207,5 +207,5 @@ class Diagnostics:
             self.text(given, where, f"'{where[-1]}' of {owner}")
 
 
-def _owner(model: type[SceneModel], path: Path) -> str:
-    return model.FORM.owner.replace("<name>", "".join(map(str, path[-1:])))
+def _owner(model: type[SceneModel], path: Path, owner: str = "") -> str:
+    return owner or model.FORM.owner.replace("<name>", "".join(map(str, path[-1:])))

@@ -131,12 +131,12 @@ def ranged(unit: Unit, **words: Range) -> Callable[[object], object]:
     """Make a validator of ranges, and of words that stand for one."""
 
     def check(value: object) -> object:
-        if isinstance(value, str) and value in words:
-            return words[value]
         if isinstance(value, dict):
             return _of_ends(value, unit)
         if not isinstance(value, str):
             return _no_list(value, unit)
+        if value in words:
+            return words[value]
         try:
             return _of_text(value, unit)
         except PydanticCustomError as error:

@@ -105,7 +105,7 @@ def _address(value: str) -> str:
         raise wrong(f"there is no kind of server '{kind}'", did_you_mean(kind, KINDS, f"known: {listed(KINDS)}"))
     try:
         parts = urlsplit(value)
-        sound = bool(parts.scheme and parts.hostname) and parts.port != 0 and not re.search(r"\s", value)
+        sound = all((parts.scheme, parts.hostname, parts.port != 0, not re.search(r"\s", value)))
     except ValueError:
         sound = False
     if not sound:

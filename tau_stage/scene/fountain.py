@@ -237,13 +237,18 @@ class _FountainReader:
         name = _without_extensions(found["name"].strip()) if found else ""
         return self.cast.find(name) if name.isupper() else None
 
+    def named(self, cue: str) -> tuple[str, str | None]:
+        """Return the name in a cue, without extensions but where a player has them, and the player."""
+        whole = plain(cue.strip())
+        name = whole if self.cast.find(whole) else _without_extensions(whole)
+        return name, self.cast.find(name)
+
     def check_action(self, place: Position, line: str, *, after_blank: bool, goes_on: bool) -> None:
         """Note an action that reads as a speech of a player, which nobody speaks."""
         if len(line) > LONGEST_CUE or line.startswith(_NO_CUE):
             return
-        whole = plain(line.translate(_WIDE).removesuffix("^").strip())
-        name = whole if self.cast.find(whole) else _without_extensions(whole)
-        speaker, is_cue = self.cast.find(name), name.upper() == name
+        name, speaker = self.named(line.translate(_WIDE).removesuffix("^"))
+        is_cue = name.upper() == name
         inline = speaker is None and self.inline_speaker(line) is not None
         if inline or (speaker and is_cue and (after_blank or goes_on)):
             self.remark(place, "nobody speaks here, as this is an action", f"{_CUE}; {_ACTION}")
@@ -269,9 +274,7 @@ class _FountainReader:
         forced, dual = line.startswith("@"), line.endswith("^")
         if len(line) > LONGEST_CUE:
             return False
-        whole = plain(line.removeprefix("@").removesuffix("^").strip())
-        name = whole if self.cast.find(whole) else _without_extensions(whole)
-        speaker = self.cast.find(name)
+        name, speaker = self.named(line.removeprefix("@").removesuffix("^"))
         if not forced and not _is_cue(line, name, known=speaker is not None):
             return False
         if speaker is None:

@@ -54,9 +54,9 @@ def identity(path: str, variant: str = "") -> str:
     'act-1-dawn'
     """
     stem = composed(PurePath(path).stem)
-    plain = stem.isprintable() and not stem.startswith(".") and stem.rstrip(" .") == stem and stem != "latest"
-    plain = plain and not _FORBIDDEN.intersection(stem)
-    if not plain or is_device(stem) or len(stem.encode()) > LONGEST_STEM:
+    is_short = len(stem.encode(errors="replace")) <= LONGEST_STEM
+    is_bare = stem.lstrip(".").rstrip(" .") == stem and not _FORBIDDEN.intersection(stem)
+    if stem == "latest" or not all((stem.isprintable(), is_short, is_bare, not is_device(stem))):
         stem = slug(stem)
     return f"{stem}.{variant}" if variant else stem
 

@@ -88,7 +88,7 @@ def marked_head(line: str, find: Find) -> Head | None:
     at = _after_signs(rest)
     marked = _MARKED.match(rest, at) or _MARKED.match(rest)
     if marked:
-        group = "name" if marked["name"] else "before"
+        group = str(marked.lastgroup)
         name = marked[group].strip("*_ \t")
         if find(name):
             head = _head(line, name, start + marked.start(group), start + marked.end())

@@ -41,9 +41,7 @@ _LINE_COMMAND = re.compile(r"^([^\S\n]*:):", re.MULTILINE)
 _COMMAND = re.compile(r"#(?=#(?:vso|teamcity)?\[)", re.IGNORECASE)
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _LONE = re.compile("[\ud800-\udfff]")
-_DEL = 0x7F
-_PICTURES = 0x2400
-_PICTURE_OF_DEL = 0x2421
+_PICTURES = {chr(code): chr(0x2400 + code) for code in range(0x20)} | {"\t": " ", "\x7f": "\u2421"}
 
 
 def printable(text: str) -> str:
@@ -120,18 +118,7 @@ def printable_json(text: str) -> str:
 
 def _marked(found: re.Match[str]) -> str:
     sign = found[0]
-    if found.lastgroup:
-        return sign
-    code = ord(sign)
-    if sign == "\t":
-        return " "
-    if code < ord(" "):
-        return chr(_PICTURES + code)
-    return chr(_PICTURE_OF_DEL) if code == _DEL else _named(code)
-
-
-def _named(code: int) -> str:
-    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+    return sign if found.lastgroup else _PICTURES.get(sign) or sign.encode("unicode_escape").decode()
 
 
 def _escaped(found: re.Match[str]) -> str:
