@@ -108,7 +108,7 @@ async def test_a_beginning_that_is_none_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").write_text('{"type": "take_ended", "ended": "complete"}\n')
     with pytest.raises(TakeError, match="no beginning"):
         read_beginning(tmp_path / "journal.jsonl")
-    with pytest.raises(TakeError, match="No such file"):
+    with pytest.raises(TakeError, match="no such file"):
         read_beginning(tmp_path / "none.jsonl")
 
 

@@ -35,7 +35,7 @@ def compare(
 ) -> None:
     """Put two takes side by side: words, length, loudness, cost, and what is worth a look first."""
     loudness: tuple[dict[str, float], dict[str, float]] = ({}, {})
-    sounds: tuple[dict[str, reports.LineSound], dict[str, reports.LineSound]] = ({}, {})
+    sounds: tuple[dict[str, reports.PageSound], dict[str, reports.PageSound]] = ({}, {})
     notes: list[str] = []
     both = [*map(takes.read_take, _two(paths))]
     for place, (folder, take) in enumerate(both):
@@ -43,7 +43,7 @@ def compare(
             loudness[place][line.id] = audio.rms_dbfs(sound)
             if html:
                 link = _link(folder.path / str(line.file), html)
-                sounds[place][line.id] = reports.LineSound(reports.outline(sound), link)
+                sounds[place][line.id] = reports.PageSound(reports.peaks(folder.sound(line), line.samples), link)
     comparison = reports.compare_takes(both[0][1], both[1][1], loudness)
     if html:
         page = reports.render_comparison(comparison, sounds, notes)

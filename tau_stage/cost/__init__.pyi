@@ -24,6 +24,7 @@ from .pricing import less as less
 from .pricing import price as price
 from .pricing import price_library as price_library
 from .pricing import prices as prices
+from .pricing import total_of as total_of
 from .retirements import coming_retirements as coming_retirements
 from .retirements import retirement_of as retirement_of
 from .retirements import retirement_warnings as retirement_warnings

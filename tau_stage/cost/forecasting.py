@@ -16,6 +16,7 @@ from itertools import accumulate, cycle, islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from tau_stage import scene
+from tau_stage.cost import durations
 from tau_stage.cost.conversation_usage import (
     ASSISTANT_PER_S,
     USER_PER_S,
@@ -23,53 +24,22 @@ from tau_stage.cost.conversation_usage import (
     ConversationUsage,
     tools_tokens,
 )
-from tau_stage.cost.durations import (
-    EFFECT_S,
-    HIGH,
-    LIKELY,
-    LOW,
-    Scenario,
-    answer_tokens,
-    expected_exchanges,
-    expected_starts,
-    expected_turns,
-    is_reasoning_model,
-    plain_words,
-    speech_duration_s,
-    text_tokens,
-)
-from tau_stage.cost.pricing import CACHED, Cost, less, price, prices
-from tau_stage.cost.retirements import retirement_warnings, undated
+from tau_stage.cost.durations import Scenario, answer_tokens, text_tokens
+from tau_stage.cost.pricing import CACHED, Cost, less, price, prices, total_of
+from tau_stage.cost.retirements import read_models, retirement_warnings, undated
 from tau_stage.protocol import Endpoint, Usage, endpoint
 from tau_stage.scene import LinePlan, Plan, PlayerPlan, Step
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A model's window, in tokens (OpenAI, the models' pages).
-
-    Attributes:
-        tokens: All it may hold.
-        most_in: What may go in before the beginning is dropped.
-    """
+    """A model's window, in tokens: all it may hold, and what may go in before the beginning is dropped."""
 
     tokens: int
     most_in: int
 
 
-SMALL = Window(32_768, 28_672)
-LARGE = Window(128_000, 128_000)
-
-WINDOWS = dict.fromkeys(
-    (
-        "gpt-realtime",
-        "gpt-realtime-mini",
-        "gpt-realtime-1.5",
-        "gpt-4o-realtime-preview",
-        "gpt-4o-mini-realtime-preview",
-    ),
-    SMALL,
-) | dict.fromkeys(("gpt-realtime-2", "gpt-realtime-2.1", "gpt-realtime-2.1-mini"), LARGE)
+WINDOWS = {model: Window(*tokens) for model, tokens in read_models("windows.toml")["openai"].items()}
 """By model, without its date."""
 
 Figure = TypeVar("Figure")
@@ -106,11 +76,8 @@ class LineForecast:
     Attributes:
         number: Place among what is likely to be spoken, from 1.
         id: The line's; turns of free play and of open microphones have theirs.
-        player: Who speaks.
         words: What is said; empty where it is improvised.
         at_s: Where in the take it is likely to begin.
-        seconds: How long it is heard.
-        hearers: Who hears it.
     """
 
     number: int
@@ -140,10 +107,7 @@ class PlayerForecast:
     """One player.
 
     Attributes:
-        name: As the scene spells it.
         model: Empty for a person, who costs nothing.
-        lines: How many lines it is likely to speak.
-        seconds: How long it is heard.
         cost: Tokens and dollars: spoken, listened, cached, total.
         context: Most tokens its conversation holds when it has spoken.
         window: What its model may hold; None where nobody knows.
@@ -175,13 +139,9 @@ class Forecast:
     """A whole scene.
 
     Attributes:
-        title: The scene's name.
-        path: The scene file.
         openings: Sessions in the order they open.
         lines: What is likely to be spoken, in order.
-        players: In the order of the file.
         seconds: How long the take is.
-        cost: Tokens and dollars of all players.
         savings: What it would save if all players heard more cheaply.
         warnings: What to change before the scene is performed, a sentence each.
 
@@ -216,7 +176,9 @@ def forecast(plan: Plan, today: date | None = None) -> Forecast:
     >>> told.cost.low.total < told.cost.likely.total < told.cost.high.total
     True
     """
-    outcomes = Estimate(LOW, LIKELY, HIGH).each(lambda scenario: _simulate(plan, scenario))
+    outcomes = Estimate(durations.LOW, durations.LIKELY, durations.HIGH).each(
+        lambda scenario: _simulate(plan, scenario)
+    )
     players = tuple(_player(player, outcomes) for player in plan.players)
     cost = outcomes.each(lambda outcome: sum(map(outcome.cost, plan.players), Cost()))
     return Forecast(
@@ -228,8 +190,8 @@ def forecast(plan: Plan, today: date | None = None) -> Forecast:
         seconds=outcomes.each(lambda outcome: outcome.end_s),
         cost=cost,
         savings=Savings(
-            hears_as_text=_sum(player.savings.hears_as_text for player in players),
-            hears_nobody=_sum(player.savings.hears_nobody for player in players),
+            hears_as_text=total_of(player.savings.hears_as_text for player in players),
+            hears_nobody=total_of(player.savings.hears_nobody for player in players),
         ),
         warnings=(*(retirement_warnings(plan, today) if today else ()), *_warnings(plan, players, cost.likely)),
     )
@@ -244,7 +206,7 @@ def expected_usage(plan: Plan) -> dict[str, Usage]:
     >>> list(told), told["ben-1"].audio_in > 0
     (['ann-1', 'ben-1'], True)
     """
-    return {line.id: line.usage for line in _simulate(plan, LIKELY).lines}
+    return {line.id: line.usage for line in _simulate(plan, durations.LIKELY).lines}
 
 
 def expected_cost(plan: Plan, lines: Collection[str]) -> Cost:
@@ -261,7 +223,7 @@ def expected_cost(plan: Plan, lines: Collection[str]) -> Cost:
     True
     """
     total, warm = Cost(), set[str]()
-    for line in _simulate(plan, LIKELY).lines:
+    for line in _simulate(plan, durations.LIKELY).lines:
         player = plan.player(line.plan.player)
         if scene.key_name(line.id, lines) and not player.human:
             usage = line.usage
@@ -281,7 +243,7 @@ def _simulate(plan: Plan, scenario: Scenario) -> Simulation:
     conversations = {}
     for player in plan.models:
         modes = [{"as_text": player.hears_as == "text"}]
-        if scenario is LIKELY:
+        if scenario is durations.LIKELY:
             modes += [{"as_text": True}, {"deaf": True}]
         new = partial(
             ConversationUsage,
@@ -345,12 +307,6 @@ def _lines(outcomes: Estimate[Simulation]) -> Iterator[LineForecast]:
         )
 
 
-def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    """Sum up amounts; None where one is not known."""
-    known = list(amounts)
-    return None if None in known else sum(filter(None, known), Decimal(0))
-
-
 def _warnings(plan: Plan, players: Iterable[PlayerForecast], likely: Cost) -> Iterator[str]:
     for player in players:
         context, window = player.context.likely, player.window
@@ -410,7 +366,7 @@ class Simulation:
         self._steps(self.plan.steps)
         left = self.plan.most_cues
         for cue in self.plan.cues:
-            times = min(expected_starts(cue.times, self.scenario), left)
+            times = min(durations.expected_starts(cue.times, self.scenario), left)
             left -= times
             for time in range(1, times + 1):
                 self._suffix = f".{time}" if time > 1 else ""
@@ -449,7 +405,7 @@ class Simulation:
                 for name, words in step.words:
                     self._add_item(name, text_tokens(words))
                 for name, _ in step.sounds:
-                    self._add_item(name, audio=math.ceil(EFFECT_S * USER_PER_S))
+                    self._add_item(name, audio=math.ceil(durations.EFFECT_S * USER_PER_S))
             case scene.PausePlan():
                 self._gap_s += step.seconds
             case scene.SoundPlan():
@@ -492,8 +448,10 @@ class Simulation:
         """Let a line be spoken; what others hear of it."""
         if line.improvised:
             return self._spoken(line, self.scenario.answer_s, answer_tokens(self.scenario.answer_s), at_s)
-        seconds = speech_duration_s(line.words, line.direction, self.plan.player(line.player).speed)
-        return self._spoken(line, seconds * self.scenario.slowness, text_tokens(plain_words(line.words)), at_s)
+        seconds = durations.speech_duration_s(line.words, line.direction, self.plan.player(line.player).speed)
+        return self._spoken(
+            line, seconds * self.scenario.slowness, text_tokens(durations.plain_words(line.words)), at_s
+        )
 
     def _spoken(self, line: LinePlan, seconds: float, words: int, at_s: float | None = None) -> ClipTokens:
         words, whole_s, thought = self._measured(line, seconds, words)
@@ -510,7 +468,7 @@ class Simulation:
         """Measure the words, the seconds and the thought of an answer, within its cap."""
         player = self.plan.player(line.player)
         is_mute = player.human == "tty" or (line.output or player.output) == "text"
-        thought = self.scenario.thought if is_reasoning_model(player.model) else 0
+        thought = self.scenario.thought if durations.is_reasoning_model(player.model) else 0
         cap = line.max_output_tokens or player.max_output_tokens
         return _within(cap, words, 0.0 if is_mute else seconds, thought)
 
@@ -531,8 +489,8 @@ class Simulation:
 
     def _sound(self, step: scene.SoundPlan, at_s: float) -> ClipTokens:
         if step.kind == "sfx":
-            self._advance(at_s, EFFECT_S, step.pause_s)
-        return ClipTokens(math.ceil(EFFECT_S * USER_PER_S))
+            self._advance(at_s, durations.EFFECT_S, step.pause_s)
+        return ClipTokens(math.ceil(durations.EFFECT_S * USER_PER_S))
 
     def _together(self, step: scene.TogetherPlan) -> None:
         at_s = self._next_s
@@ -546,14 +504,14 @@ class Simulation:
     def _improvise(self, step: scene.ImprovisePlan) -> None:
         for name, words in step.whispers.items():
             self._add_item(name, text_tokens(words))
-        turns, seconds = expected_turns(step, map(self.plan.player, step.players), self.scenario)
+        turns, seconds = durations.expected_turns(step, map(self.plan.player, step.players), self.scenario)
         order = step.players if isinstance(step.order, str) else step.order
         for number, name in enumerate(islice(cycle(order), turns), 1):
             line = scene.unwritten_line(step, name, f"{step.id}-{number}")
             self._add_heard(self._spoken(line, seconds, answer_tokens(seconds)), line.hearers)
 
     def _listen(self, step: scene.ListenPlan) -> None:
-        exchanges, seconds = expected_exchanges(step, self.scenario)
+        exchanges, seconds = durations.expected_exchanges(step, self.scenario)
         for number in range(1, 2 * exchanges + 1):
             line = scene.unwritten_line(step, step.person if number % 2 else step.player, f"{step.id}-{number}")
             words = answer_tokens(seconds)

@@ -128,6 +128,12 @@ def less(one: Number | None, other: Number | None) -> Number | None:
     return None if one is None or other is None else one - other
 
 
+def total_of(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """Sum up amounts; None where one is not known."""
+    known = list(amounts)
+    return None if None in known else sum(filter(None, known), Decimal(0))
+
+
 def price(usage: Usage, model: str, provider: str = "openai") -> Cost:
     """Price a usage.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tau_stage import protocol
@@ -50,9 +51,18 @@ class Retirement:
         return f"{verb} on {self.ends}; {then}"
 
 
+def read_models(file: str) -> dict[str, dict[str, list[Any]]]:
+    """Read what a file beside this one tells of models, by provider and by model; models may share a row."""
+    providers = tomllib.loads(Path(__file__).with_name(file).read_text("utf-8"))
+    return {
+        provider: {model: row for models, row in rows.items() for model in models.split()}
+        for provider, rows in providers.items()
+    }
+
+
 RETIREMENTS = {
-    provider: {model: Retirement(model, *end) for models, end in rows.items() for model in models.split()}
-    for provider, rows in tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8")).items()
+    provider: {model: Retirement(model, *end) for model, end in rows.items()}
+    for provider, rows in read_models("retirements.toml").items()
 }
 """Models by provider (as price lists name it), and by name; ``retirements.toml`` says who announced what."""
 
@@ -109,13 +119,13 @@ def retirement_warnings(
     return tuple(f"{_players(names)}: {told}" for told, names in using.items())
 
 
-def _used(plan: Plan) -> Iterator[tuple[PlayerPlan, str]]:
+def _used(plan: Plan) -> list[tuple[PlayerPlan, str]]:
     """List each model that is played or listened with, and whose it is."""
-    for player in plan.models:
-        yield player, player.model
-        yield from ((player, value) for key, value in player.transcription or () if key == "model")
-    for step in (step for strand in plan.step_lists for step in strand if isinstance(step, ListenPlan)):
-        yield from ((plan.player(step.player), value) for key, value in step.transcription or () if key == "model")
+    steps = (step for steps in plan.step_lists for step in steps if isinstance(step, ListenPlan))
+    models = [(player, {"model": player.model}) for player in plan.models]
+    models += [(player, dict(player.transcription or ())) for player in plan.models]
+    models += [(plan.player(step.player), dict(step.transcription or ())) for step in steps]
+    return [(player, options["model"]) for player, options in models if "model" in options]
 
 
 def _provider(place: protocol.Endpoint) -> str:

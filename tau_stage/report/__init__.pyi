@@ -5,8 +5,6 @@ from .annotations import as_json as as_json
 from .compare import Comparison as Comparison
 from .compare import compare_takes as compare_takes
 from .compare import comparison_data as comparison_data
-from .comparison_report import LineSound as LineSound
-from .comparison_report import outline as outline
 from .comparison_report import render_comparison as render_comparison
 from .comparison_report import tabulate_comparison as tabulate_comparison
 from .delivering import Note as Note
@@ -17,6 +15,8 @@ from .forecast_report import changes_data as changes_data
 from .forecast_report import forecast_data as forecast_data
 from .forecast_report import tabulate_changes as tabulate_changes
 from .forecast_report import tabulate_forecast as tabulate_forecast
+from .page_graphics import PageSound as PageSound
+from .page_graphics import peaks as peaks
 from .tables import TextReport as TextReport
 from .tables import TextTable as TextTable
 from .tables import plain_text as plain_text

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import SequenceMatcher
-from statistics import median
 from typing import NamedTuple
 
-from tau_stage.cost import less
+from tau_stage.cost import less, total_of
+from tau_stage.report.tables import median_ms
 from tau_stage.take import Performed, Playing, Take, heard_by
 from tau_stage.text import DiffPart, closeness, diff_words
 
-SECONDS, DECIBEL, FIRST_AUDIO_S, SHARE_OF_COST, DOLLARS = 0.1, 1.0, 0.2, 0.1, Decimal("0.0001")
+SECONDS, DECIBEL, FIRST_AUDIO_S, SHARE_OF_COST, DOLLARS = 0.1, 1.0, 0.2, Decimal("0.1"), Decimal("0.0001")
 """What is less than this nobody notices."""
 
 Loudness = Mapping[str, float]
@@ -48,8 +48,7 @@ class LinePair:
     @property
     def player(self) -> str:
         """Who speaks it, as far as the newer take knows."""
-        line = self.b or self.a
-        return line.player if line else ""
+        return str(getattr(self.b or self.a, "player", ""))
 
     @property
     def louder(self) -> float | None:
@@ -69,12 +68,15 @@ class LinePair:
     @property
     def asked(self) -> tuple[DiffPart, ...]:
         """What became of the words of the scene."""
-        return diff_words(self.a.asked if self.a else "", self.b.asked if self.b else "")
+        return self._diff("asked")
 
     @property
     def said(self) -> tuple[DiffPart, ...]:
         """What became of the words that were spoken."""
-        return diff_words(self.a.said if self.a else "", self.b.said if self.b else "")
+        return self._diff("said")
+
+    def _diff(self, words: str) -> tuple[DiffPart, ...]:
+        return diff_words(getattr(self.a, words, ""), getattr(self.b, words, ""))
 
 
 class Change(NamedTuple):
@@ -214,13 +216,14 @@ def _sound(a: Performed, b: Performed, louder: float) -> Iterator[LineDifference
 
 def _cost(a: Performed, b: Performed) -> Iterator[LineDifference]:
     paid_a, paid_b = a.cost.total, b.cost.total
-    dearer = less(paid_b, paid_a)
-    if dearer is None and paid_a != paid_b:
-        yield LineDifference("cost", f"cost unknown in {'A' if paid_a is None else 'B'}", 5.0)
-    if dearer and abs(dearer) >= DOLLARS:
-        share = float(abs(dearer) / max(paid_a or 0, paid_b or 0))
-        if share >= SHARE_OF_COST:
-            yield LineDifference("cost", f"${abs(dearer):.4f} {('dearer', 'cheaper')[dearer < 0]}", 10.0 * share)
+    if paid_a is None or paid_b is None:
+        if paid_a != paid_b:
+            yield LineDifference("cost", f"cost unknown in {'A' if paid_a is None else 'B'}", 5.0)
+        return
+    dearer, most = paid_b - paid_a, max(paid_a, paid_b)
+    if abs(dearer) >= max(DOLLARS, most * SHARE_OF_COST):
+        told = f"${abs(dearer):.4f} {('dearer', 'cheaper')[dearer < 0]}"
+        yield LineDifference("cost", told, 10.0 * float(abs(dearer) / most))
 
 
 # ---- what else differs
@@ -251,7 +254,7 @@ def _totals(a: Take, b: Take) -> Iterator[Total]:
     yield Total("lines", "", len(a.lines), len(b.lines))
     yield Total("length", "s", a.duration_s, b.duration_s)
     yield Total("spoken", "s", *(sum(line.duration_s for line in take.lines) for take in (a, b)))
-    yield Total("first audio, median", "ms", _first_audio(a), _first_audio(b))
+    yield Total("first audio, median", "ms", *(median_ms(line.first_audio_s for line in take.lines) for take in (a, b)))
     marks = "".join(f", ~ in {name}" for name, take in (("A", a), ("B", b)) if take.cost.estimated)
     yield Total(f"cost, an estimate{marks}", "$", *_costs(a, b))
     yield Total("warnings", "", len(a.warnings), len(b.warnings))
@@ -263,13 +266,7 @@ def _costs(a: Take, b: Take) -> Iterator[Decimal | None]:
     both = [(lines_a[name], lines_b[name]) for name in lines_a if name in lines_b]
     for take, own in ((a, 0), (b, 1)):
         others = [pair[1 - own].cost.total for pair in both if is_reused(*pair) and pair[own].former]
-        known = [cost for cost in (take.cost.total, *others) if cost is not None]
-        yield sum(known, Decimal(0)) if len(known) == len(others) + 1 else None
-
-
-def _first_audio(take: Take) -> float | None:
-    waits = [line.first_audio_s for line in take.lines if line.first_audio_s is not None]
-    return 1000 * median(waits) if waits else None
+        yield total_of([take.cost.total, *others])
 
 
 # ---- as data

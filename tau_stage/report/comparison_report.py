@@ -6,18 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from textwrap import wrap
-from typing import NamedTuple
 
-import numpy as np
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from tau_stage.audio import Pcm
+from tau_stage.audio import FULL_SCALE
 from tau_stage.cost import less
 from tau_stage.report.compare import Comparison, LinePair, Total, is_reused
 from tau_stage.report.page import templates
-from tau_stage.report.tables import UNKNOWN, TextReport, TextTable, dollars, money
-from tau_stage.take import Performed
+from tau_stage.report.page_graphics import PageSound
+from tau_stage.report.tables import UNKNOWN, TextReport, TextTable, figure, median_ms, money
+from tau_stage.take import outdated_lines
 from tau_stage.text import DiffPart, has_changes, one_line
 
 WIDTH = 100
@@ -71,14 +70,9 @@ def _heading(comparison: Comparison) -> Iterator[str]:
     summary = f"{count} of {lines} lines differ" if count else f"none of {lines} lines differs"
     reused = sum(bool(pair.a and pair.b and is_reused(pair.a, pair.b)) for pair in comparison.pairs)
     yield summary + (f"; {reused} were taken over" if reused else "")
-    yield from _outdated(comparison)
-
-
-def _outdated(comparison: Comparison) -> Iterator[str]:
     for name, take in comparison.sides:
-        for names in dict.fromkeys(line.outdated for line in take.lines if line.outdated):
-            hearers = ", ".join(line.id for line in take.lines if line.outdated == names)
-            yield f"{name}: heard an older take of {', '.join(names)}: {hearers}"
+        for others, hearers in outdated_lines(take.lines).items():
+            yield f"{name}: heard an older take of {', '.join(others)}: {', '.join(hearers)}"
 
 
 def _tables(comparison: Comparison) -> Iterator[TextTable]:
@@ -105,29 +99,21 @@ def total_cells(total: Total) -> tuple[str, str, str]:
 
 
 def _figure(unit: str, value: float | Decimal | None) -> str:
-    if unit == "$":
-        return dollars(None if value is None else Decimal(value))
-    if value is None:
-        return "-"
-    return {"s": f"{value:.1f} s", "ms": f"{value:.0f} ms"}.get(unit, f"{value:.0f}")
+    forms = {"s": "{:.1f} s", "ms": "{:.0f} ms", "$": "${:.4f}"}
+    return figure(value, forms.get(unit, "{:.0f}"), UNKNOWN if unit == "$" else "-")
 
 
 def _line_row(pair: LinePair) -> Row:
     a, b = pair.a, pair.b
     spoken = (f"{line.duration_s:.1f}" if line else "-" for line in (a, b))
-    loud = "-" if pair.louder is None else f"{pair.louder:+z.1f}"
+    loud = figure(pair.louder, "{:+z.1f}")
     if a is None or b is None:
         return (pair.id, *spoken, loud, "-", "-", pair.told)
-    differs = ", ".join(dict.fromkeys(difference.what for difference in pair.differences))
-    return (pair.id, *spoken, loud, *_first_and_cost(a, b), differs or "-")
-
-
-def _first_and_cost(a: Performed, b: Performed) -> Row:
-    """Write how much later a line was heard first, and how much dearer it was."""
-    later = less(b.first_audio_s, a.first_audio_s)
-    first = "-" if later is None else f"{1000 * later:+z.0f} ms"
+    later = median_ms([less(b.first_audio_s, a.first_audio_s)])
     paid = Decimal(0) if a.former or b.former else less(b.cost.total, a.cost.total)
-    return first, UNKNOWN if paid is None else f"{paid:+z.4f}"
+    differs = ", ".join(dict.fromkeys(difference.what for difference in pair.differences))
+    changed = (figure(later, "{:+z.0f} ms"), figure(paid, "{:+z.4f}", UNKNOWN))
+    return (pair.id, *spoken, loud, *changed, differs or "-")
 
 
 def shorten(text: str) -> str:
@@ -142,44 +128,17 @@ def shorten(text: str) -> str:
 
 # ---- the page
 
-STEPS = 160
-"""How many steps a waveform has."""
-
-
-class LineSound(NamedTuple):
-    """A line's sound, for a page: from ``outline``, or empty, and a quoted link."""
-
-    outline: str
-    href: str
-
-
-def outline(audio: Pcm, columns: int = STEPS) -> str:
-    r"""Draw a sound's shape as the path of an SVG, ``columns`` wide, from -1 (loudest) to 1.
-
-    >>> outline(Pcm(b"\0\x40" * 4), 2)
-    'M0 -0.50L1 -0.50L1 0.50L0 0.50Z'
-    """
-    if not audio:
-        return ""
-    edges = np.linspace(0, len(audio), columns, endpoint=False).astype(int)
-    samples = np.abs(audio.array.astype(np.int32))
-    peaks = np.maximum.reduceat(samples, np.minimum(edges, len(audio) - 1))
-    heights = [max(0.01, float(peak) / 32768) for peak in peaks]
-    upper = [f"{column} {-height:.2f}" for column, height in enumerate(heights)]
-    lower = [f"{column} {height:.2f}" for column, height in enumerate(heights)]
-    return "M" + "L".join([*upper, *reversed(lower)]) + "Z"
-
 
 def render_comparison(
     comparison: Comparison,
-    sounds: tuple[Mapping[str, LineSound], Mapping[str, LineSound]] = ({}, {}),
+    sounds: tuple[Mapping[str, PageSound], Mapping[str, PageSound]] = ({}, {}),
     notes: Sequence[str] = (),
 ) -> str:
     """Write the page, with the sounds of each take by line, and notes such as that a sound is missing.
 
     Every text of the takes is escaped.
     """
-    words = {"figures": total_cells, "short": shorten, "money": money, "columns": STEPS - 1}
+    words = {"figures": total_cells, "short": shorten, "money": money, "FULL_SCALE": FULL_SCALE}
     places = {pair.id: number for number, pair in enumerate(comparison.pairs, 1)}
     template = templates().get_template("compare.html", globals=words)
     return template.render(comparison=comparison, sounds=sounds, notes=notes, places=places)

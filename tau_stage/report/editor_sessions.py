@@ -195,11 +195,7 @@ def is_installed() -> bool:
 
 
 def render_otio(take: Take, rate: int = RATE) -> str:
-    """Write the timeline, to be saved in the take's folder beside sounds of its rate: URLs are relative to it.
-
-    Raises:
-        UsageError: The package is not installed.
-    """
+    """Write the timeline, to be saved in the take's folder beside sounds of its rate: URLs are relative to it."""
     try:
         import opentimelineio
     except ImportError:

@@ -8,24 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path, PurePath
-from statistics import median
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tau_stage.errors import TakeError
-from tau_stage.report.page_graphics import (
-    KINDS,
-    LARGEST_PAGE,
-    WAVE_HEIGHT,
-    Sources,
-    bars,
-    curve,
-    link,
-    longest_bar,
-    make_score,
-)
-from tau_stage.report.tables import dollars, money
+from tau_stage.report import page_graphics
+from tau_stage.report.page_graphics import Sources
+from tau_stage.report.tables import dollars, median_ms, money
 from tau_stage.take import CHECKS, Alternative, Performed, Take, TakeFolder, silences
 from tau_stage.text import DiffPart, diff_speech, has_changes, has_moments, printable
 
@@ -83,7 +73,7 @@ def render_page(
     resolved: str | None = None,
     embed: bool = False,
     checks: Sequence[Check] = (),
-    most: int = LARGEST_PAGE,
+    most: int = page_graphics.LARGEST_PAGE,
 ) -> str:
     """Write the report of a take as HTML.
 
@@ -98,7 +88,7 @@ def render_page(
         most: Bytes that it may have; where it would have more, that is a ``TakeError``.
     """
     sources = Sources(folder, embed=embed, most=most)
-    score = make_score(take, sources)
+    score = page_graphics.make_score(take, sources)
     keys = [f"b{number}" for number in range(1, len(take.lines) + 1)]
     mix = sources.mix()
     places, style, script = score.places(), _part("style.css"), _part("script.js")
@@ -115,9 +105,9 @@ def render_page(
         mix=mix,
         embed=embed,
         lines=[*zip(take.lines, silences(take.lines), keys, strict=True)],
-        longest=longest_bar(take),
-        curve=curve(take),
-        first=_median_first(take.lines),
+        longest=page_graphics.longest_bar(take),
+        curve=page_graphics.curve(take),
+        first=median_ms(line.first_audio_s for line in take.lines if not line.human),
         problems=sources.problems,
         resolved=resolved,
         checks=sorted(checks, key=lambda check: ORDER.get(check.outcome, 0)),
@@ -214,11 +204,6 @@ def compared(line: Performed, said: str) -> tuple[DiffPart, ...]:
     return parts if said or not has_changes(parts) else ()
 
 
-def _median_first(lines: tuple[Performed, ...]) -> float | None:
-    firsts = [line.first_audio_s for line in lines if line.first_audio_s is not None and not line.human]
-    return median(firsts) if firsts else None
-
-
 def _policy(*parts: str) -> str:
     """Write a content security policy: these styles, this script, sounds from beside or within the page."""
     style, places, script = (
@@ -249,8 +234,8 @@ def templates() -> Environment:
         finalize=lambda value: printable(value) if type(value) is str else value,  # our own markup stays
     )
     filters = (clock, span, day, dollars, money, ending, tally, file_name)
-    functions = (bars, compared, has_changes, has_moments, link)
+    functions = (page_graphics.bars, compared, has_changes, has_moments, page_graphics.link)
     environment.filters |= {each.__name__: each for each in filters}
     environment.globals |= {each.__name__: each for each in functions}
-    environment.globals |= {"KINDS": KINDS, "WAVE_HEIGHT": WAVE_HEIGHT}
+    environment.globals |= {"KINDS": page_graphics.KINDS, "WAVE_HEIGHT": page_graphics.WAVE_HEIGHT}
     return environment

@@ -159,11 +159,7 @@ class Sources:
         return url
 
     def refuse_larger(self, size: int) -> None:
-        """Refuse a page without end: nobody could open it.
-
-        Raises:
-            TakeError: It would be larger than a page may be.
-        """
+        """Refuse a page without end: nobody could open it."""
         if size > self.most:
             problem = f"its page would be larger than {self.most / 1024**2:,.0f} MiB"
             hint = "leave --embed out" if self.embed else "read take.json, which holds the same"

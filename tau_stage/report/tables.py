@@ -6,7 +6,7 @@ given plain text, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from io import StringIO
@@ -134,13 +134,22 @@ def note(text: str) -> Text:
     return Text(one_line(text), style=_NOTES.get(text.split(":", maxsplit=1)[0], "dim"))
 
 
+def figure(value: float | Decimal | None, form: str, missing: str = "-") -> str:
+    """Write a figure in a form of ``str.format``, or that it is not known.
+
+    >>> figure(3.26, "{:.1f} s"), figure(None, "{:.1f} s")
+    ('3.3 s', '-')
+    """
+    return missing if value is None else form.format(value)
+
+
 def dollars(amount: Decimal | None) -> str:
     """Write an amount, or that it is not known; never a zero for the unknown.
 
     >>> dollars(Decimal("0.00563422")), dollars(None)
     ('$0.0056', 'unknown')
     """
-    return UNKNOWN if amount is None else f"${amount:.4f}"
+    return figure(amount, "${:.4f}", UNKNOWN)
 
 
 def money(cost: Costs, kind: str = "total") -> str:
@@ -152,6 +161,12 @@ def money(cost: Costs, kind: str = "total") -> str:
     """
     amount: Decimal | None = getattr(cost, kind)
     return f"~{dollars(amount)}" if cost.estimated and amount else dollars(amount)
+
+
+def median_ms(seconds: Iterable[float | None]) -> float | None:
+    """Return the median of those figures that are known, in milliseconds."""
+    known = [each for each in seconds if each is not None]
+    return 1000 * median(known) if known else None
 
 
 TAKE_COLUMNS = ("player", "lines", "seconds", "spoke", "listened", "cached", "total", "latency")
@@ -168,11 +183,9 @@ def tabulate_take(take: Take) -> TextReport:
 
 def _row(take: Take, player: Playing) -> tuple[str, ...]:
     own = [line for line in take.lines if line.player == player.name]
-    firsts = (line.first_words_s if line.first_audio_s is None else line.first_audio_s for line in own)
-    waits = [first for first in firsts if first is not None]
-    latency = f"{1000 * median(waits):.0f} ms" if waits else "-"
+    wait = median_ms(line.first_words_s if line.first_audio_s is None else line.first_audio_s for line in own)
     name = player.name + (f" ({player.status})" if player.status != "played" else "")
-    return (name, str(player.lines), f"{player.seconds:.1f}", *_amounts(player.cost), latency)
+    return (name, str(player.lines), f"{player.seconds:.1f}", *_amounts(player.cost), figure(wait, "{:.0f} ms"))
 
 
 def _amounts(cost: Costs) -> Iterator[str]:

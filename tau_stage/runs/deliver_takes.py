@@ -139,11 +139,7 @@ def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = ignore) -> 
 
 
 def _check_sounds(folder: TakeFolder, take: Take) -> None:
-    """Make sure that everything is there that a take is made of, as it was performed.
-
-    Raises:
-        TakeError: A stem, or the sound of a line, is missing or another.
-    """
+    """Make sure that everything is there that a take is made of, as it was performed."""
     gone = [(line.id, error) for line in take.lines if (error := _sound_error(folder, line))]
     for line, error in gone[:1]:
         through = " --through" if gone[1:] else ""
@@ -204,9 +200,6 @@ def _judge(plan: Plan, folder: TakeFolder, take: Take) -> tuple[TakeDelivered, s
     """Hold a take against what its scene expects: what came of it, and the text of ``checks.json``.
 
     A snapshot is not compared here; it only tells how the players' voices sound.
-
-    Raises:
-        TakeError: The scene's snapshot is broken.
     """
     if not plan.has_expectations:
         return TakeDelivered(), ""

@@ -466,11 +466,7 @@ def _stage(plans: Sequence[Plan], options: RunOptions) -> AbstractAsyncContextMa
 def _cassette(
     plan: Plan, stage: Stage | None, options: RunOptions, warn: Callable[[str], None]
 ) -> Iterator[tuple[Stage, Callable[[Take], CassetteError | None]]]:
-    """Yield what connects the players of a scene, and what must be called with its take: why no cassette was left.
-
-    Raises:
-        CassetteError: The cassette cannot be read or written.
-    """
+    """Yield what connects the players of a scene, and what must be called with its take: why no cassette was left."""
     if options.replay:
         from tau_stage.cassette import Replay
 
@@ -543,11 +539,7 @@ def _unspoken(plan: Plan, stage: Stage) -> Iterator[str]:
 async def _loudspeaker(
     people: Iterable[Person], aloud: bool | None, warn: Callable[[str], None]
 ) -> AsyncIterator[SoundCard | None]:
-    """Open the loudspeaker, where the scene is to be heard.
-
-    Raises:
-        UsageError: It is wished, and there is none.
-    """
+    """Open the loudspeaker, where the scene is to be heard."""
     from tau_stage.devices import has_loudspeaker, open_loudspeaker
 
     speaks = any(isinstance(person, stages.Speaker) for person in people)

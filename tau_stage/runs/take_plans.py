@@ -127,11 +127,7 @@ def _retake_job(folder: TakeFolder, former: Take, wanted: Retake, *, anyway: boo
 
 
 def _rewritten(scene: Scene, wanted: Retake, lines: Iterable[str]) -> Scene:
-    """Write the wishes of a retake into its lines, by their ids in the scene.
-
-    Raises:
-        KeyError: The scene has no such line.
-    """
+    """Write the wishes of a retake into its lines, by their ids in the scene."""
     changed = {} if wanted.direction is None else {"direction": wanted.direction}
     if changed or wanted.takes > 1:
         for line in lines:

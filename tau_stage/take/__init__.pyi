@@ -99,5 +99,6 @@ from .take_model import PlayedSound as PlayedSound
 from .take_model import Playing as Playing
 from .take_model import Take as Take
 from .take_model import heard_by as heard_by
+from .take_model import outdated_lines as outdated_lines
 from .take_model import silences as silences
 from .take_model import take_schema as take_schema

@@ -124,11 +124,7 @@ def write_whole(texts: Mapping[Path, str | bytes], hint: str) -> None:
 
 
 def copy_whole(file: Path, final: Path, hint: str) -> None:
-    """Copy a file, whole or not at all.
-
-    Raises:
-        TakeError: It cannot be read or written.
-    """
+    """Copy a file, whole or not at all."""
     with guarded(final, hint), draft_beside(final) as (number, draft):
         with file.open("rb") as source, open(number, "wb", closefd=False) as copy:
             shutil.copyfileobj(source, copy)

@@ -24,16 +24,10 @@ MANIFEST, COSTS, CHECKS, REPORT = "take.json", "cost.json", "checks.json", "repo
 class TakeFolder:
     """One take's folder: the one place that knows its files. They have their final names only when they are whole.
 
+    A ``TakeError`` says that a file of it cannot be written, or would lie outside.
+
     Args:
         path: Exists, with ``lines/`` and ``stems/`` in it.
-
-    Attributes:
-        path: As given.
-        journal: The journal's file.
-        manifest: The file that tells of the take, ``take.json``.
-        checks: The file that tells what was expected of the take and what came of it.
-        report: The take's page.
-        stems: The folder of the stems.
 
     >>> from pathlib import Path
     >>> TakeFolder(Path("takes/umbrella/latest")).report.as_posix()
@@ -48,11 +42,7 @@ class TakeFolder:
 
     @classmethod
     def create(cls, out: Path, scene: str, started: datetime, short_id: str) -> TakeFolder:
-        """Make ``out/<scene>/<UTC time>-<short id>/``; the id keeps two takes of one second apart.
-
-        Raises:
-            TakeError: It cannot be made.
-        """
+        """Make ``out/<scene>/<UTC time>-<short id>/``; the id keeps two takes of one second apart."""
         path = out / scene / f"{started:%Y%m%dT%H%M%SZ}-{short_id}"
         with guarded(path, "choose another folder with --out"):
             for name in ("lines", "stems"):
@@ -78,22 +68,14 @@ class TakeFolder:
         return self.path / stem_name(slug(player))
 
     def sound(self, line: Performed | Alternative) -> Path:
-        """Return the sound of a line, or of another take of it.
-
-        Raises:
-            TakeError: It has none, or its file would be outside the folder.
-        """
+        """Return the sound of a line, or of another take of it."""
         if line.file is None:
             which = f"line {line.id}" if isinstance(line, Performed) else f"take {line.take}"
             raise TakeError(str(self.path), f"{which} has no sound: it was not spoken aloud", "name another line")
         return self.inside(line.file)
 
     def inside(self, name: str) -> Path:
-        """Return a file of the take, as the take names it.
-
-        Raises:
-            TakeError: It would be outside the folder.
-        """
+        """Return a file of the take, as the take names it."""
         parts = PurePosixPath(name).parts
         path = self.path.joinpath(*parts)
         is_plain = bool(parts) and not {"/", ".."} & {*parts} and not re.search(r"[\\:]", name)
@@ -107,21 +89,13 @@ class TakeFolder:
         raise TakeError(str(self.path), f"names a file outside itself: {name}", "do not trust this take")
 
     def forget(self, *names: str) -> None:
-        """Remove files that are no longer true.
-
-        Raises:
-            TakeError: One cannot be removed.
-        """
+        """Remove files that are no longer true."""
         for name in names:
             with guarded(self.path / name, "make the folder writable"):
                 (self.path / name).unlink(missing_ok=True)
 
     def drafts(self, name: str) -> Path:
-        """Make an empty folder for files that are to take the place of those in another.
-
-        Raises:
-            TakeError: It cannot be made.
-        """
+        """Make an empty folder for files that are to take the place of those in another."""
         path = self.path / f".{name}.part"
         with guarded(path, FULL_DISK):
             shutil.rmtree(path, ignore_errors=True)
@@ -151,19 +125,11 @@ class TakeFolder:
         return line.with_suffix(f".take-{take}.wav")
 
     def write(self, name: str, text: str) -> None:
-        """Write a whole file: under another name first, then renamed.
-
-        Raises:
-            TakeError: It cannot be written.
-        """
+        """Write a whole file: under another name first, then renamed."""
         self.write_all({name: text})
 
     def write_all(self, texts: Mapping[str, str], hint: str = FULL_DISK) -> None:
-        """Write whole files: all under other names first, then renamed; where one has no room, none is changed.
-
-        Raises:
-            TakeError: They cannot be written.
-        """
+        """Write whole files: all under other names first, then renamed; where one has no room, none is changed."""
         write_whole({self.path / name: text for name, text in texts.items()}, hint)
 
 

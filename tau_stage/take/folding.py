@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, starmap
 from typing import Any
 
 from tau_stage.audio import RATE
@@ -14,21 +14,9 @@ from tau_stage.cost import KINDS, UNITS, Cost, PriceList, price, prices
 from tau_stage.errors import TakeError
 from tau_stage.scene import slug
 from tau_stage.take import records as record
+from tau_stage.take import take_model as model
 from tau_stage.take.records import LineRecord, LineRecordT, Record, last_of, of_type
-from tau_stage.take.take_model import (
-    Alternative,
-    Attempt,
-    Called,
-    Costs,
-    Cued,
-    Hearing,
-    Performed,
-    PlayedSound,
-    Playing,
-    Staged,
-    Take,
-    stem_name,
-)
+from tau_stage.take.take_model import Performed, Take
 
 
 def _by_line(facts: Iterable[LineRecordT]) -> defaultdict[str, list[LineRecordT]]:
@@ -54,7 +42,7 @@ def fold(journal: Sequence[Record]) -> Take:
     whole = folding.costs.whole
     return Take(
         tau_stage=began.tau_stage,
-        scene=Staged.model_validate(began, from_attributes=True),
+        scene=model.Staged.model_validate(began, from_attributes=True),
         started=began.started,
         provider=", ".join(dict.fromkeys(role.endpoint for role in began.roles if not role.human)),
         spent=began.spent,
@@ -67,7 +55,7 @@ def fold(journal: Sequence[Record]) -> Take:
         players=tuple(folding.player(role, lines) for role in began.roles),
         lines=lines,
         sounds=sounds,
-        cues=tuple(Cued(cue=fact.cue, at_s=fact.at_s) for fact in of_type(folding.counting, record.CueStarted)),
+        cues=tuple(model.Cued(cue=fact.cue, at_s=fact.at_s) for fact in of_type(folding.counting, record.CueStarted)),
         usage=whole.tokens,
         cost=_costs(whole),
         warnings=(*(text for fact in journal if (text := fact.warning)), *_outdated(lines)),
@@ -88,7 +76,12 @@ class _Folding:
         self._failed = _by_line(of_type(self.costs.facts, record.LineAgain))
         self._calls = _by_line(of_type(self.counting, record.ToolCalled))
         self._takes = _by_line(of_type(self.counting, record.TakeKept))
-        self._heard = {(fact.line, fact.hearer): fact for fact in of_type(self.counting, record.LineHeard)}
+        self._heard = {
+            (fact.line, fact.hearer): model.Hearing(
+                player=fact.hearer, heard_at_s=fact.at_s, took_s=fact.took_s, sha256=fact.sha256, by=fact.by
+            )
+            for fact in of_type(self.counting, record.LineHeard)
+        }
         self._broken = Counter(fact.line for fact in of_type(journal, record.LineAgain) if fact.interrupted)
         self._named = {fact.player: fact.model for fact in of_type(journal, record.ModelNamed)}
         self._lost = _lost(journal)
@@ -104,7 +97,7 @@ class _Folding:
             offset_s=fact.offset_samples / fact.rate,
             duration_s=fact.samples / fact.rate,
             hearers=self._hearings(fact.line, fact.hearers),
-            calls=tuple(Called.model_validate(call, from_attributes=True) for call in self._calls[fact.line]),
+            calls=tuple(model.Called.model_validate(call, from_attributes=True) for call in self._calls[fact.line]),
             alternatives=self._others(fact),
             usage=cost.tokens,
             cost=_costs(cost),
@@ -113,18 +106,19 @@ class _Folding:
             ended=fact.status,
         )
 
-    def _hearings(self, name: str, hearers: Iterable[str]) -> tuple[Hearing, ...]:
-        return tuple(_hearing(hearer, self._heard.get((name, hearer))) for hearer in hearers)
+    def _hearings(self, name: str, hearers: Iterable[str]) -> tuple[model.Hearing, ...]:
+        never = [model.Hearing(player=hearer, heard_at_s=None, took_s=None, sha256=None) for hearer in hearers]
+        return tuple(self._heard.get((name, each.player), each) for each in never)
 
-    def _others(self, line: record.LineSpoken) -> tuple[Alternative, ...]:
+    def _others(self, line: record.LineSpoken) -> tuple[model.Alternative, ...]:
         takes = {fact.take: fact for fact in self._takes[line.line] if fact.take != line.take}
-        fields = set(Alternative.model_fields)
+        fields = set(model.Alternative.model_fields)
         return tuple(
-            Alternative(**take.model_dump(include=fields), ended=take.status) for _, take in sorted(takes.items())
+            model.Alternative(**take.model_dump(include=fields), ended=take.status) for _, take in sorted(takes.items())
         )
 
-    def _attempt(self, fact: record.LineAgain) -> Attempt:
-        return Attempt(
+    def _attempt(self, fact: record.LineAgain) -> model.Attempt:
+        return model.Attempt(
             reason=fact.reason,
             problem=fact.problem,
             waited_s=fact.wait_s,
@@ -133,41 +127,37 @@ class _Folding:
             cost=_costs(self.costs.of(fact)),
         )
 
-    def sounds(self) -> tuple[PlayedSound, ...]:
+    def sounds(self) -> tuple[model.PlayedSound, ...]:
         """Say what was laid; a bed that was not ended goes on to the end of all else."""
         played = of_type(self.counting, record.SoundPlayed)
         ends = {fact.sound: fact.at_samples for fact in of_type(self.counting, record.BedEnded)}
         end = _end(self.spoken, (fact for fact in played if fact.kind == "sfx"))
         return tuple(
-            PlayedSound(
+            model.PlayedSound(
+                **fact.model_dump(include={"kind", "source", "gain_db", "offset_samples", "sha256"}),
                 id=fact.sound,
-                kind=fact.kind,
-                source=fact.source,
-                stem=stem_name(fact.stem),
-                gain_db=fact.gain_db,
+                stem=model.stem_name(fact.stem),
                 offset_s=fact.offset_samples / RATE,
-                offset_samples=fact.offset_samples,
                 samples=max(0, ends.get(fact.sound, end) - fact.offset_samples) if fact.kind == "bed" else fact.samples,
-                sha256=fact.sha256,
                 hearers=self._hearings(fact.sound, fact.hearers),
             )
             for fact in played
         )
 
-    def player(self, role: record.Role, lines: Sequence[Performed]) -> Playing:
+    def player(self, role: record.Role, lines: Sequence[Performed]) -> model.Playing:
         """Say what a player did."""
         openings = self._openings(role.name)
         own = [line for line in lines if line.player == role.name]
         cost = self.costs.by_player[role.name]
-        facts = role.model_dump(include=set(Playing.model_fields))
-        return Playing(
+        facts = role.model_dump(include=set(model.Playing.model_fields))
+        return model.Playing(
             **facts,
             answered_by=self._named.get(role.name, ""),
             sessions=tuple(fact.session for fact in openings if fact.session),
             opened_s=openings[0].took_s if openings else None,
             opening_attempts=sum(fact.attempts for fact in openings),
             status="lost" if role.name in self._lost else "played" if openings else "never opened",
-            stem=stem_name(slug(role.name)) if openings else None,
+            stem=model.stem_name(slug(role.name)) if openings else None,
             lines=len(own),
             seconds=sum(line.samples for line in own) / RATE,
             usage=cost.tokens,
@@ -179,13 +169,7 @@ class _Folding:
         return opened[:1] + [fact for fact in opened[1:] if fact.session]  # a person is there once
 
 
-def _hearing(name: str, fact: record.LineHeard | None) -> Hearing:
-    if fact is None:
-        return Hearing(player=name, heard_at_s=None, took_s=None, sha256=None)
-    return Hearing(player=name, heard_at_s=fact.at_s, took_s=fact.took_s, sha256=fact.sha256, by=fact.by)
-
-
-def _end(*parts: Iterable[record.LineSpoken | record.SoundPlayed | Performed | PlayedSound]) -> int:
+def _end(*parts: Iterable[record.LineSpoken | record.SoundPlayed | Performed | model.PlayedSound]) -> int:
     return max((part.offset_samples + part.samples for part in chain(*parts)), default=0)
 
 
@@ -204,14 +188,13 @@ def _lost(journal: Iterable[Record]) -> set[str]:
 
 def _outdated(lines: Sequence[Performed]) -> Iterable[str]:
     """Tell which lines had heard others as they were before they were retaken."""
-    for names in dict.fromkeys(line.outdated for line in lines if line.outdated):
-        hearers = [line.id for line in lines if line.outdated == names]
+    for others, hearers in model.outdated_lines(lines).items():
         count = f"line {hearers[0]}" if len(hearers) == 1 else f"{len(hearers)} lines ({', '.join(hearers)})"
-        yield f"{count} heard an older take of {', '.join(names)}; --through performs them again, too"
+        yield f"{count} heard an older take of {', '.join(others)}; --through performs them again, too"
 
 
-def _costs(cost: Cost) -> Costs:
-    return Costs.model_validate(cost, from_attributes=True)
+def _costs(cost: Cost) -> model.Costs:
+    return model.Costs.model_validate(cost, from_attributes=True)
 
 
 def standing(journal: Sequence[Record]) -> list[Record]:
@@ -272,9 +255,9 @@ class Bills:
             elif isinstance(fact, record.PAID) and (role := roles[fact.player]).human is None:
                 self._add(fact, getattr(fact, "model", role.model), role.prices)
 
-    def _add(self, fact: record.PAID, model: str, provider: str) -> None:
-        cost = price(fact.usage, model, provider)
-        self.tariffs[model, provider] = None
+    def _add(self, fact: record.PAID, who: str, provider: str) -> None:
+        cost = price(fact.usage, who, provider)
+        self.tariffs[who, provider] = None
         self.facts.append(fact)
         self._costs[id(fact)] = cost
         self.whole += cost
@@ -365,12 +348,7 @@ def _moved(fact: Record, end: int, by: int) -> Record:
 
 
 def _mark_outdated(facts: list[Record], journal: Sequence[Record]) -> list[Record]:
-    """Mark the lines whose players had heard, or said, another line otherwise than it is now.
-
-    Args:
-        facts: With all picks applied.
-        journal: As it was written.
-    """
+    """Mark the lines whose players had heard, or said, another line otherwise than it is now."""
     final = {fact.line: fact for fact in of_type(kept(facts), record.LineSpoken)}
     context = _Context(journal, {line: fact.sha256 for line, fact in final.items()})
     marked: list[Record] = []
@@ -392,12 +370,7 @@ def _marked(fact: record.LineSpoken, context: _Context, final: Mapping[str, reco
 
 
 class _Context:
-    """What players have heard, or said, of the lines that have not always been as they are now.
-
-    Args:
-        journal: As it was written.
-        final: The hash of each line's sound as it is now.
-    """
+    """What players have heard, or said, of the lines that have not always been as they are now."""
 
     def __init__(self, journal: Iterable[Record], final: Mapping[str, str]) -> None:
         self._changed = {fact.line for fact in of_type(journal, record.TakePicked)}
@@ -448,7 +421,7 @@ def cost_json(journal: Sequence[Record]) -> str:
     """Return the costs of a take as JSON; a price that is not known is null, never zero."""
     began = beginning(journal)
     costs = Bills(journal)
-    listed = [prices(model, provider) for model, provider in costs.tariffs]
+    listed = [*starmap(prices, costs.tariffs)]
     told = {
         "version": 1,
         "estimate": True,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Union, cast
 
@@ -18,8 +18,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from tau_stage.audio import BINARY, read_at
-from tau_stage.errors import TakeError
-from tau_stage.take.atomic import FULL_DISK, sync_folder
+from tau_stage.errors import TakeError, os_reason
+from tau_stage.take.atomic import FULL_DISK, guarded, sync_folder
 from tau_stage.take.folding import beginning, current_facts
 from tau_stage.take.records import DURABLE, RECORDS, Record, TakeBegan
 from tau_stage.text import printable_json, well_formed
@@ -44,28 +44,22 @@ class Journal:
         torn_bytes: How much was cut off.
 
     Raises:
-        TakeError: The file cannot be written or read.
+        TakeError: The file cannot be written or read: then, and by each method.
     """
 
     def __init__(self, path: Path, *, goes_on: bool = False) -> None:
         self.path = path
         self.torn_bytes = self._size = 0
-        try:
-            self._file = os.open(
-                path, os.O_RDWR | os.O_APPEND | BINARY | (0 if goes_on else os.O_CREAT | os.O_EXCL), 0o644
-            )
-        except OSError as error:
-            raise TakeError(str(path), error.strerror or str(error)) from error
-        try:
-            if goes_on:
-                self._go_on()
-            sync_folder(path.parent)
-        except OSError as error:
-            self.close()
-            raise TakeError(str(path), (error.strerror or str(error)).lower()) from error
-        except BaseException:
-            self.close()
-            raise
+        flags = os.O_RDWR | os.O_APPEND | BINARY | (0 if goes_on else os.O_CREAT | os.O_EXCL)
+        with guarded(path, ""):
+            self._file = os.open(path, flags, 0o644)
+        with ExitStack() as failed:
+            failed.callback(self.close)
+            with guarded(path, ""):
+                if goes_on:
+                    self._go_on()
+                sync_folder(path.parent)
+            failed.pop_all()
 
     def _go_on(self) -> None:
         self._size = sum(len(line) + 1 for line in _whole_lines(self.path))
@@ -75,32 +69,20 @@ class Journal:
             os.fsync(self._file)
 
     def append(self, record: Record) -> None:
-        """Write one record, and bring it to the disk if it ends a line or the take.
-
-        Raises:
-            TakeError: The disk is full or gone.
-        """
+        """Write one record, and bring it to the disk if it ends a line or the take."""
         self.write(record)
         if isinstance(record, DURABLE):
             self.sync()
 
     def write(self, record: Record) -> None:
-        """Write one record as one line, or none of it.
-
-        Raises:
-            TakeError: The disk is full or gone.
-        """
+        """Write one record as one line, or none of it."""
         line = printable_json(_written(record)).encode() + b"\n"
         with self._appending():
             self._write(line)
         self._size += len(line)
 
     def sync(self) -> None:
-        """Bring all records to the disk.
-
-        Raises:
-            TakeError: The disk is gone.
-        """
+        """Bring all records to the disk."""
         with self._appending():
             os.fsync(self._file)
 
@@ -109,8 +91,8 @@ class Journal:
         try:
             yield
         except OSError as error:
-            problem = (error.strerror or str(error)).lower()
-            raise TakeError(str(self.path), f"another record cannot be written: {problem}", FULL_DISK) from error
+            problem = f"another record cannot be written: {os_reason(error)}"
+            raise TakeError(str(self.path), problem, FULL_DISK) from error
 
     def _write(self, line: bytes) -> None:
         """Write all of a line, however few bytes of it a system takes at once, or none of it."""
@@ -125,11 +107,7 @@ class Journal:
 
     @property
     def records(self) -> list[Record]:
-        """All of them, read back: they are not kept in memory, so that it does not grow with the scene.
-
-        Raises:
-            TakeError: One is broken.
-        """
+        """All of them, read back: they are not kept in memory, so that it does not grow with the scene."""
         return _read_all(self.path, read_at(self._file, self._size, 0).split(b"\n")[:-1])
 
     def close(self) -> None:
@@ -150,10 +128,8 @@ def read_journal(path: Path) -> list[Record]:
 
 def _whole_lines(path: Path) -> list[bytes]:
     """Return the lines up to a torn one: it has no end, or holds zeros where a disk has lost what it was given."""
-    try:
+    with guarded(path, ""):
         lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError as error:
-        raise TakeError(str(path), error.strerror or str(error)) from error
     torn = next((number for number, line in enumerate(lines) if b"\0" in line), len(lines))
     return lines[:torn]
 

@@ -70,11 +70,7 @@ def _is_unbegun(folder: Path) -> bool:
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse to write through a link that leads out of a take.
-
-    Raises:
-        TakeError: There is one, or the folder cannot be read.
-    """
+    """Refuse to write through a link that leads out of a take."""
     home = folder.resolve()
     with guarded(folder, "look at its permissions"):
         inner = [path for path in sorted(folder.iterdir()) if path.is_dir()]

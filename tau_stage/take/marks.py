@@ -8,21 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from tau_stage.audio import (
-    BEXT,
-    IXML,
-    RATE,
-    Mark,
-    Origin,
-    Shape,
-    Slate,
-    append_chunks,
-    bext_chunk,
-    coding_history,
-    cue_chunks,
-    ixml_chunk,
-    read_shape,
-)
+from tau_stage import audio
+from tau_stage.audio import RATE
 from tau_stage.errors import TakeError
 from tau_stage.take.atomic import guarded
 from tau_stage.take.exporting import at_rate_name
@@ -34,7 +21,7 @@ SYNTHETIC = "synthetic speech"
 
 _AGAIN = "make room and mark the take again; its sound is whole"
 
-TAKES_OWN = Shape()
+TAKES_OWN = audio.Shape()
 """How lines and players' stems hold their sound."""
 
 Chunks = dict[bytes, bytes]
@@ -55,9 +42,9 @@ class FileDescription:
     made: str
     track: str
     sample: int = 0
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[audio.Mark, ...] = ()
     own: Mapping[str, str] = field(default_factory=dict)
-    shape: Shape = TAKES_OWN
+    shape: audio.Shape = TAKES_OWN
 
     @property
     def tracks(self) -> tuple[str, ...]:
@@ -68,7 +55,7 @@ class FileDescription:
     def at(self, rate: int) -> FileDescription:
         """Return the same of a file at another rate."""
         own = self.shape.rate
-        marks = tuple(Mark(m.sample * rate // own, m.samples * rate // own, m.label) for m in self.marks)
+        marks = tuple(audio.Mark(m.sample * rate // own, m.samples * rate // own, m.label) for m in self.marks)
         return replace(self, sample=self.sample * rate // own, marks=marks, shape=replace(self.shape, rate=rate))
 
 
@@ -104,10 +91,10 @@ def write_marks(folder: TakeFolder, take: Take, again: Sequence[str] = (), rate:
     return missed
 
 
-def _shape(mix: Path | None) -> Shape:
+def _shape(mix: Path | None) -> audio.Shape:
     """Tell how the mix holds its sound; one that does not say so has no marks."""
     try:
-        return read_shape(mix) if mix else TAKES_OWN
+        return audio.read_shape(mix) if mix else TAKES_OWN
     except (ValueError, OSError):
         return TAKES_OWN
 
@@ -116,7 +103,7 @@ def marks_of(
     take: Take,
     name: str,
     mix: Path | None = None,
-    mixed: Shape = TAKES_OWN,
+    mixed: audio.Shape = TAKES_OWN,
     again: Sequence[str] = (),
     rate: int = RATE,
 ) -> Iterator[tuple[str, Chunks]]:
@@ -138,7 +125,7 @@ def marks_of(
             yield high, _chunks(take, name, began, high, told.at(rate))
 
 
-def _told(take: Take, mix: Path | None, mixed: Shape) -> Iterator[tuple[str, FileDescription]]:
+def _told(take: Take, mix: Path | None, mixed: audio.Shape) -> Iterator[tuple[str, FileDescription]]:
     players = {player.name: player for player in take.players}
     for line in (line for line in take.lines if not line.former):  # that is the former take's file, byte for byte
         yield from ((str(other.file), _line(line, players.get(line.player), other)) for other in line.files)
@@ -176,9 +163,9 @@ def _line(line: Performed, player: Playing | None, other: Performed | Alternativ
 def _sounds(stem: str, sounds: Sequence[PlayedSound], channels: int) -> FileDescription:
     name = Path(stem).stem
     sources = ", ".join(dict.fromkeys(sound.source for sound in sounds))
-    marks = tuple(Mark(sound.offset_samples, sound.samples, one_line(sound.id)) for sound in sounds)
+    marks = tuple(audio.Mark(sound.offset_samples, sound.samples, one_line(sound.id)) for sound in sounds)
     return FileDescription(
-        f"Stem of {name}", f"sounds from {sources}", name, marks=marks, shape=Shape(channels=channels)
+        f"Stem of {name}", f"sounds from {sources}", name, marks=marks, shape=audio.Shape(channels=channels)
     )
 
 
@@ -204,17 +191,17 @@ def _voice(player: Playing) -> dict[str, str]:
     return {"MODEL": player.model, "ENDPOINT": player.endpoint, "VOICE": player.voice}
 
 
-def _line_marks(lines: Iterable[Performed]) -> tuple[Mark, ...]:
-    return tuple(Mark(line.offset_samples, line.samples, one_line(line.id)) for line in lines)
+def _line_marks(lines: Iterable[Performed]) -> tuple[audio.Mark, ...]:
+    return tuple(audio.Mark(line.offset_samples, line.samples, one_line(line.id)) for line in lines)
 
 
 def _chunks(take: Take, name: str, began: datetime, file: str, told: FileDescription) -> Chunks:
     reference = hashlib.sha256(f"{name}/{take.started}/{take.scene.sha256}/{file}".encode(errors="replace"))
     shape = told.shape
-    history = coding_history(shape.rate, one_line(told.made), shape.channels, shape.bits)
-    origin = Origin(one_line(told.description), reference.hexdigest()[:32], began, told.sample, history)
+    history = audio.coding_history(shape.rate, one_line(told.made), shape.channels, shape.bits)
+    origin = audio.Origin(one_line(told.description), reference.hexdigest()[:32], began, told.sample, history)
     own = {name: printable(text) for name, text in told.own.items()}
-    slate = Slate(
+    slate = audio.Slate(
         project=one_line(take.scene.title),
         scene=one_line(f"{take.scene.slug} ({take.scene.variant})" if take.scene.variant else take.scene.slug),
         take=name,
@@ -225,13 +212,17 @@ def _chunks(take: Take, name: str, began: datetime, file: str, told: FileDescrip
         tracks=told.tracks,
         own={"SYNTHETIC": "yes" if told.made.startswith(SYNTHETIC) else "no", **own},
     )
-    return {**cue_chunks(told.marks), BEXT: bext_chunk(origin), IXML: ixml_chunk(slate, origin)}
+    return {
+        **audio.cue_chunks(told.marks),
+        audio.BEXT: audio.bext_chunk(origin),
+        audio.IXML: audio.ixml_chunk(slate, origin),
+    }
 
 
 def _marked(path: Path, name: str, chunks: Chunks) -> list[str]:
     try:
         with guarded(path, _AGAIN):
-            append_chunks(path, chunks)
+            audio.append_chunks(path, chunks)
     except ValueError as error:
         return [f"{name}: has no marks: {str(error).removeprefix(f'{path}: ')}"]
     return []

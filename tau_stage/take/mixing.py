@@ -20,19 +20,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from tau_stage.audio import (
-    FULL_SCALE,
-    RATE,
-    SILENCE_DBFS,
-    Limiter,
-    Loudness,
-    Meter,
-    at_rate,
-    gain_for,
-    pan_gains,
-    tells_its_size,
-)
-from tau_stage.errors import TakeError, UsageError
+from tau_stage import audio
+from tau_stage.audio import RATE, Loudness
+from tau_stage.errors import TakeError, UsageError, os_reason
 from tau_stage.scene import MOST_KBPS, Mix, picture_type, resolve_path
 from tau_stage.take.atomic import guarded, whole_file
 from tau_stage.take.folder import TakeFolder
@@ -43,6 +33,7 @@ Samples = NDArray[np.floating]
 
 KINDS = {".wav": ("WAV", "PCM_24"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", None)}
 LOSSLESS = (".wav", ".flac")
+WITH_SIZE = (".wav", ".mp3")
 BLOCK = 1 << 16
 CLOSE_ENOUGH_LU = 0.1
 MARGIN_DB = 0.4
@@ -154,7 +145,7 @@ def stems_of(folder: TakeFolder, take: Take) -> tuple[StemFile, ...]:
     named: dict[str, tuple[int, float]] = {player.stem: (1, player.pan) for player in take.players if player.stem}
     named |= {sound.stem: (take.channels, 0.0) for sound in take.sounds}
     return tuple(
-        StemFile(folder.inside(name), channels, pan_gains(pan) if take.channels == 2 else (1.0,))
+        StemFile(folder.inside(name), channels, audio.pan_gains(pan) if take.channels == 2 else (1.0,))
         for name, (channels, pan) in named.items()
     )
 
@@ -171,14 +162,14 @@ def _first_setting(stems: tuple[StemFile, ...], take: Take, wanted: Mix, rate: i
     ceiling = wanted.peak - MARGIN_DB
     if found.lufs is None:  # a click, and nothing else
         return _Setting(min(ceiling - peak, LOUDEST_GAIN_DB), ceiling, limited=False)
-    gain = min(gain_for(found, wanted.loudness), LOUDEST_GAIN_DB)
+    gain = min(audio.gain_for(found, wanted.loudness), LOUDEST_GAIN_DB)
     if peak + gain <= ceiling:
         return _Setting(gain, ceiling, limited=False)
     return _Setting(gain, ceiling, limited=True, before=(ceiling - peak, found.lufs + ceiling - peak))
 
 
 def _peak(found: Loudness) -> float:
-    return SILENCE_DBFS if found.peak_dbtp is None else found.peak_dbtp
+    return audio.SILENCE_DBFS if found.peak_dbtp is None else found.peak_dbtp
 
 
 def _better(setting: _Setting, found: Loudness, wanted: Mix, *, only_peaks: bool) -> _Setting | None:
@@ -187,7 +178,7 @@ def _better(setting: _Setting, found: Loudness, wanted: Mix, *, only_peaks: bool
     After some attempts ``only_peaks`` count: a lossy file's peaks are not where they were.
     """
     over = max(0.0, _peak(found) - wanted.peak)
-    missing = 0.0 if found.lufs is None else gain_for(found, wanted.loudness)
+    missing = 0.0 if found.lufs is None else audio.gain_for(found, wanted.loudness)
     if only_peaks:
         missing = -over - MARGIN_DB if over else 0.0
     if not over and abs(missing) <= CLOSE_ENOUGH_LU:
@@ -213,11 +204,11 @@ def _mixed(stems: tuple[StemFile, ...], take: Take, setting: _Setting, rate: int
     """Yield the sum of the stems at the wanted rate, gained, and limited if it must be."""
     factor = 10 ** (setting.gain_db / 20)
     sums = _sums(stems, take.samples, take.channels)
-    blocks = (block * factor for block in at_rate(sums, RATE, rate, take.channels))
+    blocks = (block * factor for block in audio.at_rate(sums, RATE, rate, take.channels))
     if not setting.limited:
         yield from blocks
         return
-    limiter = Limiter(rate, setting.ceiling_db, take.channels)
+    limiter = audio.Limiter(rate, setting.ceiling_db, take.channels)
     for block in blocks:
         yield limiter.feed(block)
     yield limiter.finish()
@@ -227,7 +218,7 @@ def _sums(stems: tuple[StemFile, ...], samples: int, channels: int) -> Iterator[
     """Yield the sum of the stems, full scale at 1, as long as the longest: in stereo, samples by channels."""
     with ExitStack() as opened:
         files = [opened.enter_context(open_sound(stem.path, samples, channels=stem.channels)) for stem in stems]
-        gains = [np.array(stem.gains, np.float32) / np.float32(FULL_SCALE) for stem in stems]
+        gains = [np.array(stem.gains, np.float32) / np.float32(audio.FULL_SCALE) for stem in stems]
         for start in range(0, max(file.frames for file in files), BLOCK):
             total = np.zeros((BLOCK, channels), np.float32)
             longest = 0
@@ -241,7 +232,7 @@ def _sums(stems: tuple[StemFile, ...], samples: int, channels: int) -> Iterator[
 
 
 def _metered(blocks: Iterator[Samples], rate: int, channels: int, gain_db: float = 0.0) -> Loudness:
-    meter = Meter(rate, gain_db, channels)
+    meter = audio.Meter(rate, gain_db, channels)
     for block in blocks:
         meter.feed(block)
     return meter.result()
@@ -250,7 +241,7 @@ def _metered(blocks: Iterator[Samples], rate: int, channels: int, gain_db: float
 def _write(draft: Path, final: Path, blocks: Iterator[Samples], rate: int, channels: int, kbps: int | None) -> Loudness:
     """Write all blocks, and measure what is in the file then: what is kept as it is, while it is written."""
     is_lossless = final.suffix.lower() in LOSSLESS
-    meter = Meter(rate, channels=channels)
+    meter = audio.Meter(rate, channels=channels)
     length = 0
     with _created(draft, final, rate, channels, kbps) as file:
         for block in blocks:
@@ -262,14 +253,10 @@ def _write(draft: Path, final: Path, blocks: Iterator[Samples], rate: int, chann
     with sound_errors(final, MIX_AGAIN), open_sound(draft, name=final, channels=channels) as file:
         if file.frames < length or (is_lossless and file.frames > length):
             raise TakeError(str(final), f"has {file.frames} samples, and should have {length}", MIX_AGAIN)
-        if _has_size(final, kbps) and not tells_its_size(draft):
+        has_size = final.suffix.lower() in WITH_SIZE and not (kbps and kbps < LEAST_KBPS_WITH_SIZE)
+        if has_size and not audio.tells_its_size(draft):
             raise TakeError(str(final), "its end or its header could not be written", MIX_AGAIN)
         return meter.result() if is_lossless else _metered(file.blocks(BLOCK, dtype="float32"), rate, channels)
-
-
-def _has_size(final: Path, kbps: int | None) -> bool:
-    kind = final.suffix.lower()
-    return kind == ".wav" or (kind == ".mp3" and (kbps is None or kbps >= LEAST_KBPS_WITH_SIZE))
 
 
 def _compression_level(kbps: int, rate: int) -> float:
@@ -303,7 +290,7 @@ def _read_cover(file: Path) -> tuple[str, bytes]:
         data = file.read_bytes()
         return picture_type(data, str(file), len(data)), data
     except OSError as error:
-        raise TakeError(str(file), f"the mix has no cover: {error.strerror or error}", hint) from None
+        raise TakeError(str(file), f"the mix has no cover: {os_reason(error)}", hint) from None
     except UsageError:
         raise TakeError(str(file), "the mix has no cover: is no picture", hint) from None
 

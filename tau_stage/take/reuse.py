@@ -68,22 +68,14 @@ class ReusedLines:
         return [line for name, line in self.lines.items() if name.startswith(f"{step}-")]
 
     def sound(self, line: Performed) -> Pcm:
-        """Return a line's sound, as it was.
-
-        Raises:
-            TakeError: It is not there, or is another.
-        """
+        """Return a line's sound; a ``TakeError`` says that it is not there, or is another."""
         home = self.home(line.id)
         if line.file is None or home is None:
             return Pcm()
         return audio_of(home, line)
 
     def copy(self, line: Performed | Alternative, plan: LinePlan, to: TakeFolder) -> str | None:
-        """Copy the file of a line, or of a take of it that was not picked, byte for byte; its name in the new take.
-
-        Raises:
-            TakeError: It cannot be copied.
-        """
+        """Copy the file of a line, or of a take of it that was not picked, byte for byte; its name in the new take."""
         home, final = self.home(plan.id), to.line(plan.number, plan.player, plan.id)
         if line.file is None or home is None:
             return None

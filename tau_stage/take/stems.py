@@ -183,24 +183,20 @@ def _lay_stems(folder: TakeFolder, journal: Sequence[Record], sounds: Mapping[st
     is_kept = set(map(id, kept(journal)))
     beds = {fact.sound: fact.stem for fact in of_type(journal, SoundPlayed)}
     for fact in journal:
-        if isinstance(fact, BedEnded):
-            stems.reach(stems.length)
-            stems.end_bed(beds[fact.sound])
-        elif id(fact) not in is_kept:
-            continue
-        elif isinstance(fact, LineSpoken):
-            audio = audio_of(folder, lines[fact.line]) if fact.file else Pcm()
-            stems.put(slug(fact.player), audio, fact.offset_samples)
-            stems.reach(fact.offset_samples + len(audio))
-        elif isinstance(fact, SoundPlayed):
-            _lay_sound(stems, fact, sounds[fact.sound].laid)
+        match fact:
+            case BedEnded():
+                stems.reach(stems.length)
+                stems.end_bed(beds[fact.sound])
+            case _ if id(fact) not in is_kept:
+                continue
+            case LineSpoken():
+                audio = audio_of(folder, lines[fact.line]) if fact.file else Pcm()
+                stems.put(slug(fact.player), audio, fact.offset_samples)
+                stems.reach(fact.offset_samples + len(audio))
+            case SoundPlayed(kind="bed"):
+                stems.begin_bed(fact.stem, sounds[fact.sound].laid, fact.offset_samples)
+            case SoundPlayed():
+                stems.put(fact.stem, sounds[fact.sound].laid, fact.offset_samples)
+                stems.reach(fact.offset_samples + fact.samples)
     stems.move(folder.stems)
     stems.close()
-
-
-def _lay_sound(stems: Stems, fact: SoundPlayed, audio: Pcm | Stereo) -> None:
-    if fact.kind == "bed":
-        stems.begin_bed(fact.stem, audio, fact.offset_samples)
-    else:
-        stems.put(fact.stem, audio, fact.offset_samples)
-        stems.reach(fact.offset_samples + fact.samples)

@@ -209,6 +209,15 @@ class Take(TakePart):
     warnings: tuple[str, ...]
 
 
+def outdated_lines(lines: Iterable[Performed]) -> dict[tuple[str, ...], list[str]]:
+    """Return the ids of lines that had heard others as other takes than they are now, by the ids of these."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for line in lines:
+        if line.outdated:
+            found.setdefault(line.outdated, []).append(line.id)
+    return found
+
+
 def silences(lines: Sequence[Performed]) -> tuple[float | None, ...]:
     """Measure seconds of silence before each line in the recording; below zero where it overlaps another."""
     ends = accumulate((line.offset_samples + line.samples for line in lines), max)
