@@ -300,27 +300,17 @@ WITHOUT = """
 import sys
 sys.modules["opentimelineio"] = None
 from tests.test_take import journal_of
-from tau_stage.errors import UsageError
 from tau_stage.report.delivering import write_sessions
-from tau_stage.report.editor_sessions import render_otio
 from tau_stage.take.folding import fold
 
 print(*write_sessions(fold(journal_of())))
-try:
-    render_otio(fold(journal_of()))
-except UsageError as error:
-    print(error)
 """
 
 
 @pytest.mark.slow
-def test_without_its_package_there_is_no_timeline_and_the_remedy_is_told() -> None:
+def test_without_its_package_there_is_no_timeline() -> None:
     """Slow: a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT], cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True
     )
-    assert done.stdout == (
-        "session.rpp\n"
-        "timelines need opentimelineio, which is not installed\n"
-        "  hint: pip install 'tau-stage[timeline]'\n"
-    )
+    assert done.stdout == "session.rpp\n"

@@ -269,7 +269,7 @@ def test_an_mp3_has_title_artist_and_cover_and_nothing_is_said_of_them(
     assert capfd.readouterr().err == ""
     (tmp_path / "c.png").unlink()
     before = (tmp_path / "a.mp3").read_bytes()
-    with pytest.raises(TakeError, match="the mix has no cover: No such file"):
+    with pytest.raises(TakeError, match="the mix has no cover: no such file"):
         mix(folder, take, wanted)
     assert (tmp_path / "a.mp3").read_bytes() == before
 

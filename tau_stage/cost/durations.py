@@ -169,10 +169,7 @@ def answer_tokens(seconds: float) -> int:
 def expected_turns(step: ImprovisePlan, players: Iterable[PlayerPlan], scenario: Scenario) -> tuple[int, float]:
     """Estimate how many turns free play has, and the seconds of each: typical ones where it ends by the clock.
 
-    Args:
-        step: The play; of several ends, the first counts.
-        players: Who plays.
-        scenario: How it may turn out.
+    Of several ends, the first counts.
     """
     ends = [math.inf if step.turns is None else float(step.turns)]
     if step.for_s is not None:
@@ -180,8 +177,8 @@ def expected_turns(step: ImprovisePlan, players: Iterable[PlayerPlan], scenario:
     if step.words is not None:
         ends.append(step.words / (ANSWER_S * WORDS_PER_S))
     if step.budget is not None:
-        dear = [price(TYPICAL_TURN, player.model).total for player in players]
-        ends += [float(step.budget / cost) for cost in dear if cost]
+        dear = (price(TYPICAL_TURN, player.model).total for player in players)
+        ends += [float(step.budget / cost) for cost in filter(None, dear)]
     soonest = min(ends)
     if soonest == math.inf:
         return 2 * scenario.endless, scenario.answer_s

@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from functools import partial
 from itertools import accumulate, cycle, islice
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from tau_stage import scene
 from tau_stage.cost import durations
@@ -226,16 +226,17 @@ def expected_cost(plan: Plan, lines: Collection[str]) -> Cost:
     for line in _simulate(plan, durations.LIKELY).lines:
         player = plan.player(line.plan.player)
         if scene.key_name(line.id, lines) and not player.human:
-            usage = line.usage
-            if player.name not in warm:
-                read = {kind: kind.removeprefix("cached_") for kind in CACHED}
-                fresh: dict[str, Any] = {
-                    kind: getattr(usage, kind) + getattr(usage, cached) for cached, kind in read.items()
-                }
-                usage = replace(usage, **fresh | dict.fromkeys(read, 0))
+            usage = line.usage if player.name in warm else _uncached(line.usage)
             warm.add(player.name)
             total += price(usage, player.model, _endpoint(player).price_provider)
     return total
+
+
+def _uncached(usage: Usage) -> Usage:
+    """Return what is used where nothing of it comes from the cache."""
+    cached = {kind: getattr(usage, kind) for kind in CACHED}
+    fresh = {kind.removeprefix("cached_"): count for kind, count in cached.items()}
+    return usage - Usage(**cached) + Usage(**fresh)
 
 
 def _simulate(plan: Plan, scenario: Scenario) -> Simulation:
@@ -276,10 +277,7 @@ def _openings(plan: Plan) -> Iterator[PlannedOpening]:
 
 def _player(player: PlayerPlan, outcomes: Estimate[Simulation]) -> PlayerForecast:
     likely = outcomes.likely
-    savings = Savings(Decimal(0), Decimal(0))
-    if not player.human:
-        now = likely.cost(player).total
-        savings = Savings(*(less(now, likely.cost(player, way).total) for way in (1, 2)))
+    now = likely.cost(player).total
     return PlayerForecast(
         name=player.name,
         model=player.model,
@@ -288,7 +286,7 @@ def _player(player: PlayerPlan, outcomes: Estimate[Simulation]) -> PlayerForecas
         cost=outcomes.each(lambda outcome: outcome.cost(player)),
         context=outcomes.each(lambda outcome: outcome.context(player)),
         window=WINDOWS.get(undated(player.model)),
-        savings=savings,
+        savings=Savings(*(less(now, likely.cost(player, way).total) for way in (1, 2))),
         hearing=player.hearing,
     )
 

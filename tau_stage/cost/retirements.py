@@ -106,7 +106,7 @@ def retirement_warnings(
     >>> retirement_warnings(plan, date(2026, 11, 27))
     ('players ann and ben: gpt-realtime ends on 2027-01-20; its successor is gpt-realtime-2.1',)
     """
-    using: dict[str, list[str]] = {}
+    using: dict[str, dict[str, None]] = {}
     for player, model in _used(plan):
         ends = filter(None, (retirement_of(model, provider) for provider in RETIREMENTS))
         if not any(end.is_worth_telling(today) for end in ends):
@@ -114,9 +114,8 @@ def retirement_warnings(
         place = provider_of(player) if provider_of else protocol.endpoint(player.endpoint or "openai")
         found = retirement_of(model, _provider(place))
         if found and found.is_worth_telling(today):
-            names = using.setdefault(f"{model} {found.describe(today)}", [])
-            names += [player.name] if player.name not in names else []
-    return tuple(f"{_players(names)}: {told}" for told, names in using.items())
+            using.setdefault(f"{model} {found.describe(today)}", {})[player.name] = None
+    return tuple(f"{_players([*names])}: {told}" for told, names in using.items())
 
 
 def _used(plan: Plan) -> list[tuple[PlayerPlan, str]]:

@@ -21,7 +21,6 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from tau_stage.audio import RATE
-from tau_stage.errors import UsageError
 from tau_stage.report.page import templates
 from tau_stage.take import Alternative, Performed, PlayedSound, Take, at_rate_name
 from tau_stage.text import one_line, printable, printable_json
@@ -196,11 +195,8 @@ def is_installed() -> bool:
 
 def render_otio(take: Take, rate: int = RATE) -> str:
     """Write the timeline, to be saved in the take's folder beside sounds of its rate: URLs are relative to it."""
-    try:
-        import opentimelineio
-    except ImportError:
-        problem = "timelines need opentimelineio, which is not installed"
-        raise UsageError(problem, "pip install 'tau-stage[timeline]'") from None
+    import opentimelineio
+
     written: str = _Writer(opentimelineio, take.rate, rate).timeline(take).to_json_string(indent=2)
     return printable_json(written) + "\n"
 

@@ -93,7 +93,8 @@ def tabulate_changes(plan: Plan, changes: SceneChanges, cost: Cost, newest: str)
     players = {line.id: line.player for line in plan.all_lines}
     found = [(line, state) for state, lines in _states(changes).items() for line in lines]
     found.sort(key=lambda pair: (pair[1] == "removed", order.get(pair[0], len(order))))
-    rows = [(line, players.get(line, "-"), state, _fate(line, state, changes)) for line, state in found]
+    fates = dict.fromkeys(changes.performed, "performed") | dict.fromkeys(changes.removed, "left out")
+    rows = [(line, players.get(line, "-"), state, fates.get(line, "taken over")) for line, state in found]
     columns: Row = ("line", "player", "is", "would be")
     anew = len(changes.performed)
     costs = f"{anew} of {len(found) - len(changes.removed)} lines would be performed, for about {dollars(cost.total)}"
@@ -102,17 +103,8 @@ def tabulate_changes(plan: Plan, changes: SceneChanges, cost: Cost, newest: str)
 
 
 def _states(changes: SceneChanges) -> dict[str, tuple[str, ...]]:
-    return {
-        "new": changes.new,
-        "changed": changes.changed,
-        "outdated": changes.outdated,
-        "as it was": changes.same,
-        "removed": changes.removed,
-    }
-
-
-def _fate(line: str, state: str, changes: SceneChanges) -> str:
-    return "left out" if state == "removed" else "performed" if line in changes.performed else "taken over"
+    names = {"new": "new", "changed": "changed", "outdated": "outdated", "as it was": "same", "removed": "removed"}
+    return {state: getattr(changes, name) for state, name in names.items()}
 
 
 # ---- as data

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import wave
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import accumulate
+from operator import add
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import quote
@@ -250,11 +253,11 @@ def make_score(take: Take, sources: Sources) -> Score:
     seconds = take.duration_s
     sounds = [sources.sound(line.file, line.samples) for line in take.lines]
     loudest = max((sound.peaks.loudest for sound in sounds), default=0)
-    blocks = [
-        _line_block(number, *each, loudest) for number, each in enumerate(zip(take.lines, sounds, strict=True), 1)
-    ]
+    staves: defaultdict[str, list[Block]] = defaultdict(list)
+    for number, (line, sound) in enumerate(zip(take.lines, sounds, strict=True), 1):
+        staves[line.player].append(_line_block(number, line, sound, loudest))
     lanes = [
-        Lane(player.name, "player", number % HUES, bool(player.human), _roomy(blocks, seconds, of=player.name))
+        Lane(player.name, "player", number % HUES, bool(player.human), _roomy(staves[player.name], seconds))
         for number, player in enumerate(take.players)
     ]
     step = next((step for longest, step in STEPS if seconds <= longest), LONGEST_STEP)
@@ -301,12 +304,13 @@ def _sound_lanes(sounds: Sequence[PlayedSound], sources: Sources, seconds: float
         yield Lane(name, kinds[stem], 0, False, _roomy(blocks, seconds))
 
 
-def _roomy(blocks: Iterable[Block], end_s: float, of: str = "") -> tuple[Block, ...]:
-    """Return those of one player, or all, each with the room that it has until the next."""
-    own = [block for block in blocks if not of or block.who == of]
-    starts = [*(block.start_s for block in own), end_s][1:]
-    rooms = (max(block.seconds, start - block.start_s) for block, start in zip(own, starts, strict=True))
-    return tuple(replace(block, room_s=room) for block, room in zip(own, rooms, strict=True))
+def _roomy(blocks: Sequence[Block], end_s: float) -> tuple[Block, ...]:
+    """Return blocks of one staff, each with the room that it has until the next."""
+    nexts = [*(block.start_s for block in blocks[1:]), end_s]
+    return tuple(
+        replace(block, room_s=max(block.seconds, at_s - block.start_s))
+        for block, at_s in zip(blocks, nexts, strict=False)
+    )
 
 
 # ---- what it cost; an amount that nobody knows is never drawn as nothing
@@ -343,10 +347,10 @@ def bars(cost: Costs, longest: Decimal) -> tuple[Bar, ...]:
     at = 0.0
     drawn = []
     for kind in KINDS:
-        width = 100 * float((getattr(cost, kind) or 0) / longest) if longest else 0.0
-        drawn += [Bar(kind, round(at, 3), round(width, 3))] if width else []
+        width = 100 * float(_amount(cost, kind) / (longest or 1))
+        drawn.append(Bar(kind, round(at, 3), round(width, 3)))
         at += width
-    return tuple(drawn)
+    return tuple(bar for bar in drawn if bar.width)
 
 
 def longest_bar(take: Take) -> Decimal:
@@ -363,17 +367,19 @@ def curve(take: Take) -> Curve:
     below = [Decimal(0)] * (len(known) + 1)
     areas = []
     for kind in KINDS:
-        sums = [Decimal(0)]
-        for line in known:
-            sums.append(sums[-1] + (getattr(line.cost, kind) or 0))
-        above = [mine + theirs for mine, theirs in zip(sums, below, strict=True)]
+        above = [*map(add, below, accumulate((_amount(line.cost, kind) for line in known), initial=Decimal(0)))]
         areas.append(Area(kind, _area(known, below, above, top, take.duration_s)))
         below = above
     return Curve(tuple(areas) if top else (), top, len(take.lines) - len(known))
 
 
 def _known(cost: Costs) -> Decimal:
-    return sum((getattr(cost, kind) or Decimal(0) for kind in KINDS), Decimal(0))
+    return sum((_amount(cost, kind) for kind in KINDS), Decimal(0))
+
+
+def _amount(cost: Costs, kind: str) -> Decimal:
+    amount: Decimal | None = getattr(cost, kind)
+    return amount or Decimal(0)
 
 
 def _area(

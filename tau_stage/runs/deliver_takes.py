@@ -140,24 +140,20 @@ def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = ignore) -> 
 
 def _check_sounds(folder: TakeFolder, take: Take) -> None:
     """Make sure that everything is there that a take is made of, as it was performed."""
-    gone = [(line.id, error) for line in take.lines if (error := _sound_error(folder, line))]
-    for line, error in gone[:1]:
-        through = " --through" if gone[1:] else ""
-        again = f"tau-stage retake {shlex.quote(str(folder.path))} {shlex.quote(line)}{through}"
-        raise TakeError(error.path, error.problem, f"perform it again, into a new take: {again}")
+    gone: dict[str, TakeError] = {}
+    for line in take.lines:
+        try:
+            if line.file is not None:
+                takes.audio_of(folder, line)
+        except TakeError as error:
+            gone[line.id] = error
+    for name, first in gone.items():
+        through = " --through" if len(gone) > 1 else ""
+        again = f"tau-stage retake {shlex.quote(str(folder.path))} {shlex.quote(name)}{through}"
+        raise TakeError(first.path, first.problem, f"perform it again, into a new take: {again}")
     for stem in takes.stems_of(folder, take):
         if not stem.path.is_file():
             raise TakeError(str(stem.path), "is not there", takes.BROKEN)
-
-
-def _sound_error(folder: TakeFolder, line: Performed) -> TakeError | None:
-    """Return what is wrong with the sound of a line; None: nothing."""
-    try:
-        if line.file is not None:
-            takes.audio_of(folder, line)
-    except TakeError as error:
-        return error
-    return None
 
 
 def _judge_again(

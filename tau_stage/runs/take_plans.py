@@ -266,11 +266,8 @@ def _name(plan: Plan) -> str:
 
 def _newest(out: Path, plan: Plan) -> tuple[TakeFolder | None, Sequence[Record]]:
     """Find the newest take of a scene and variant that is of all its lines, and that nobody writes now."""
-    for folder, journal in _takes(out, plan):
-        retake = takes.beginning(journal).retake
-        if retake is None or retake.changed:
-            return folder, journal
-    return None, ()
+    found = ((takes.beginning(each[1]).retake, *each) for each in _takes(out, plan))
+    return next(((folder, journal) for retake, folder, journal in found if not retake or retake.changed), (None, ()))
 
 
 def _takes(out: Path, plan: Plan) -> Iterator[tuple[TakeFolder, Sequence[Record]]]:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, count
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tau_stage.audio import FULL_SCALE, RATE, Pcm, Stereo, WavWriter, as_samples, at_rate, faded, resampled
 from tau_stage.scene import LineFiles, filled, is_device
@@ -74,15 +73,12 @@ def realign(folder: TakeFolder, take: Take, rate: int, spare: Iterable[str] = ()
     for name, channels, samples in files:
         with open_sound(folder.inside(name), samples, channels=channels) as file:
             blocks = (file.read(BLOCK, dtype="float32") * FULL_SCALE for _ in range(0, file.frames, BLOCK))
-            parts = (_as_sound(block, rate) for block in at_rate(blocks, RATE, rate, channels))
+            kind = Pcm if channels == 1 else Stereo
+            resounded = at_rate(blocks, RATE, rate, channels)
+            parts = (kind(as_samples(block).astype("<i2").tobytes(), rate) for block in resounded)
             _write(folder, at_rate_name(name, rate), parts, rate, channels)
         written.append(at_rate_name(name, rate))
     return tuple(written)
-
-
-def _as_sound(block: NDArray[np.float32], rate: int) -> Pcm | Stereo:
-    data = as_samples(block).astype("<i2").tobytes()
-    return Pcm(data, rate) if block.ndim == 1 else Stereo(data, rate)
 
 
 def export(folder: TakeFolder, take: Take, wanted: LineFiles, rate: int = RATE) -> tuple[str, ...]:

@@ -10,12 +10,12 @@ from itertools import chain, starmap
 from typing import Any
 
 from tau_stage.audio import RATE
-from tau_stage.cost import KINDS, UNITS, Cost, PriceList, price, prices
+from tau_stage.cost import KINDS, UNITS, Cost, price, prices
 from tau_stage.errors import TakeError
 from tau_stage.scene import slug
 from tau_stage.take import records as record
 from tau_stage.take import take_model as model
-from tau_stage.take.records import LineRecord, LineRecordT, Record, last_of, of_type
+from tau_stage.take.records import LineRecordT, Record, last_of, of_type
 from tau_stage.take.take_model import Performed, Take
 
 
@@ -65,6 +65,10 @@ def fold(journal: Sequence[Record]) -> Take:
 NO_END = record.TakeEnded(ended="interrupted", problem="the journal has no end")
 
 
+ATTEMPT = {"reason", "problem", "file", "usage"}
+"""What a failed attempt has of the record that tells of it."""
+
+
 class _Folding:
     """The records of a journal by their types, and by the lines and players that they are of."""
 
@@ -73,7 +77,6 @@ class _Folding:
         self.counting = standing(journal)
         self.spoken = sorted(of_type(self.counting, record.LineSpoken), key=lambda fact: fact.number)
         self.costs = Bills(journal)
-        self._failed = _by_line(of_type(self.costs.facts, record.LineAgain))
         self._calls = _by_line(of_type(self.counting, record.ToolCalled))
         self._takes = _by_line(of_type(self.counting, record.TakeKept))
         self._heard = {
@@ -102,7 +105,10 @@ class _Folding:
             usage=cost.tokens,
             cost=_costs(cost),
             attempts=fact.attempts + self._broken[fact.line],
-            failed_attempts=tuple(map(self._attempt, self._failed[fact.line])),
+            failed_attempts=tuple(
+                model.Attempt(**each.model_dump(include=ATTEMPT), waited_s=each.wait_s, cost=_costs(paid))
+                for each, paid in self.costs.failed[fact.line]
+            ),
             ended=fact.status,
         )
 
@@ -115,16 +121,6 @@ class _Folding:
         fields = set(model.Alternative.model_fields)
         return tuple(
             model.Alternative(**take.model_dump(include=fields), ended=take.status) for _, take in sorted(takes.items())
-        )
-
-    def _attempt(self, fact: record.LineAgain) -> model.Attempt:
-        return model.Attempt(
-            reason=fact.reason,
-            problem=fact.problem,
-            waited_s=fact.wait_s,
-            file=fact.file,
-            usage=fact.usage,
-            cost=_costs(self.costs.of(fact)),
         )
 
     def sounds(self) -> tuple[model.PlayedSound, ...]:
@@ -233,17 +229,16 @@ class Bills:
     """What each response cost, once, at the price of the model that answered; and its sums.
 
     Attributes:
-        facts: Those that carry a usage, but for those of people.
+        failed: Attempts that failed, and what each cost, by line.
         tariffs: Models and price lists: those that were asked for, that answered, and that wrote down what people said.
     """
 
     def __init__(self, journal: Iterable[Record]) -> None:
-        self.facts: list[LineRecord] = []
+        self.failed: defaultdict[str, list[tuple[record.LineAgain, Cost]]] = defaultdict(list)
         self.whole = Cost()
         self.by_line: defaultdict[str, Cost] = defaultdict(Cost)
         self.by_player: defaultdict[str, Cost] = defaultdict(Cost)
         self.tariffs: dict[tuple[str, str], None] = {}
-        self._costs: dict[int, Cost] = {}
         roles: dict[str, record.Role] = {}
         for fact in journal:
             if isinstance(fact, record.TakeBegan | record.TakeResumed):
@@ -258,15 +253,11 @@ class Bills:
     def _add(self, fact: record.PAID, who: str, provider: str) -> None:
         cost = price(fact.usage, who, provider)
         self.tariffs[who, provider] = None
-        self.facts.append(fact)
-        self._costs[id(fact)] = cost
+        if isinstance(fact, record.LineAgain):
+            self.failed[fact.line].append((fact, cost))
         self.whole += cost
         self.by_line[fact.line] += cost
         self.by_player[fact.player] += cost
-
-    def of(self, fact: LineRecord) -> Cost:
-        """Return what one response cost."""
-        return self._costs[id(fact)]
 
 
 def beginning(journal: Sequence[Record]) -> record.TakeBegan:
@@ -431,19 +422,19 @@ def cost_json(journal: Sequence[Record]) -> str:
         "prices_per_million_tokens": {
             known.model: {kind: str(dollars) for kind, dollars in known.per_million.items()} for known in listed
         },
-        "prices_by_time": {known.model: _by_time(known) for known in listed if known.per_minute is not None},
+        "prices_by_time": {
+            known.model: {
+                "minute": str(known.per_minute),
+                "text_message": None if known.per_message is None else str(known.per_message),
+            }
+            for known in listed
+            if known.per_minute is not None
+        },
         "total": _told(costs.whole),
         "players": {role.name: _told(costs.by_player[role.name]) for role in began.roles},
         "lines": {line: _told(cost) for line, cost in costs.by_line.items()},
     }
     return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
-
-
-def _by_time(listed: PriceList) -> dict[str, str | None]:
-    return {
-        "minute": str(listed.per_minute),
-        "text_message": None if listed.per_message is None else str(listed.per_message),
-    }
 
 
 def _told(cost: Cost) -> dict[str, Any]:

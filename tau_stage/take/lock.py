@@ -113,8 +113,7 @@ def _is_free(file: int) -> bool:
 
 
 def _holder(file: int) -> str:
-    try:
+    told = ""
+    with suppress(OSError):  # Windows lets nobody read what is locked
         told = os.read(file, 200).decode("ascii", "replace")
-    except OSError:  # Windows lets nobody read what is locked
-        told = ""
     return "".join(filter(str.isprintable, told)) or "another process"

@@ -128,7 +128,7 @@ def marks_of(
 def _told(take: Take, mix: Path | None, mixed: audio.Shape) -> Iterator[tuple[str, FileDescription]]:
     players = {player.name: player for player in take.players}
     for line in (line for line in take.lines if not line.former):  # that is the former take's file, byte for byte
-        yield from ((str(other.file), _line(line, players.get(line.player), other)) for other in line.files)
+        yield from ((str(other.file), _line(line, players, other)) for other in line.files)
     yield from ((player.stem, _player(take, player)) for player in take.players if player.stem)
     for stem in dict.fromkeys(sound.stem for sound in take.sounds):
         yield stem, _sounds(stem, [sound for sound in take.sounds if sound.stem == stem], take.channels)
@@ -147,16 +147,16 @@ def _player(take: Take, player: Playing) -> FileDescription:
     return FileDescription(f"Stem of {player.name}", made, player.name, marks=_line_marks(lines), own=own)
 
 
-def _line(line: Performed, player: Playing | None, other: Performed | Alternative) -> FileDescription:
+def _line(line: Performed, players: Mapping[str, Playing], other: Performed | Alternative) -> FileDescription:
     """Return what is told of a line's file, or of that of another take of it."""
     which = f", take {other.take}, not picked" if isinstance(other, Alternative) else ""
     own = {"PLAYER": line.player, "LINE": line.id, "WORDS": other.said, "DIRECTION": line.direction}
     return FileDescription(
         f"{line.number:03d} {line.id} ({line.player}{which}): {other.said}",
-        _made([line], {player.name: player} if player else {}),
+        _made([line], players),
         line.player,
         line.offset_samples,
-        own=own | (_voice(player) if player and not line.human else {}),
+        own=own | _voice(players.get(line.player)),
     )
 
 
@@ -179,14 +179,14 @@ def _made(lines: Iterable[Performed], players: Mapping[str, Playing]) -> str:
 
 
 def _who(name: str, player: Playing | None) -> str:
-    voice = _voice(player) if player else {}
+    voice = _voice(player)
     model = " at ".join(filter(None, (voice.get("MODEL"), voice.get("ENDPOINT"))))
-    facts = ", ".join(filter(None, (model, f"voice {voice['VOICE']}" if voice.get("VOICE") else "")))
+    facts = ", ".join(filter(None, (model, voice.get("VOICE") and f"voice {voice['VOICE']}")))
     return f"{name} ({facts})" if facts else name
 
 
-def _voice(player: Playing) -> dict[str, str]:
-    if player.human:
+def _voice(player: Playing | None) -> dict[str, str]:
+    if player is None or player.human:
         return {}
     return {"MODEL": player.model, "ENDPOINT": player.endpoint, "VOICE": player.voice}
 

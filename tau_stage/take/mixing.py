@@ -11,10 +11,9 @@ In stereo a player's stem is panned, with the same power wherever it stands, and
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -243,10 +242,16 @@ def _write(draft: Path, final: Path, blocks: Iterator[Samples], rate: int, chann
     is_lossless = final.suffix.lower() in LOSSLESS
     meter = audio.Meter(rate, channels=channels)
     length = 0
-    with _created(draft, final, rate, channels, kbps) as file:
+    kind, subtype = KINDS[final.suffix.lower()]
+    level, mode = (None, None) if kbps is None else (_compression_level(kbps, rate), "CONSTANT")
+    with sound_errors(final, MIX_AGAIN):
+        made = soundfile.SoundFile(
+            draft, "w", rate, channels, subtype=subtype, format=kind, compression_level=level, bitrate_mode=mode
+        )
+    with made:
         for block in blocks:
             with sound_errors(final, MIX_AGAIN):
-                file.write(block)
+                made.write(block)
             length += len(block)
             if is_lossless:
                 meter.feed(block)
@@ -293,15 +298,3 @@ def _read_cover(file: Path) -> tuple[str, bytes]:
         raise TakeError(str(file), f"the mix has no cover: {os_reason(error)}", hint) from None
     except UsageError:
         raise TakeError(str(file), "the mix has no cover: is no picture", hint) from None
-
-
-@contextmanager
-def _created(draft: Path, final: Path, rate: int, channels: int, kbps: int | None) -> Iterator[Any]:
-    kind, subtype = KINDS[final.suffix.lower()]
-    level, mode = (None, None) if kbps is None else (_compression_level(kbps, rate), "CONSTANT")
-    with sound_errors(final, MIX_AGAIN):
-        file = soundfile.SoundFile(
-            draft, "w", rate, channels, subtype=subtype, format=kind, compression_level=level, bitrate_mode=mode
-        )
-    with file:
-        yield file
