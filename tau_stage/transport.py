@@ -331,11 +331,12 @@ class _StayingConnection(_Connection, ClientConnection):
 
     async def send_text(self, frame: bytes) -> None:
         """Send a message of text; a large one that goes to many is masked once."""
-        if len(frame) < LARGE:
-            await super().send_text(frame)
-            return
-        async with self.send_context():
-            self.transport.write(memoryview(_masked(frame)))
+        if is_open := self.protocol.state is State.OPEN:
+            masked = _masked(frame) if len(frame) >= LARGE else Frame(Opcode.TEXT, frame).serialize(mask=True)
+            self.transport.write(memoryview(masked))
+        if self.paused or not is_open:
+            async with self.send_context():  # waits, and raises what the connection has ended with
+                pass
 
     def _may_take(self, length: int) -> bool:
         """Tell whether a message may be taken that begins a frame, by the byte of its length."""
@@ -727,12 +728,14 @@ class _Pipe:
         self._changed = Signal()
 
     async def put(self, frame: bytes) -> None:
-        await self._changed.until(lambda: len(self._frames) < QUEUED_FRAMES or self._closed is not None)
         if self._closed:
             raise self._closed.about()
-        self._frames.append(frame)
+        self._frames.append(frame)  # at once, as a socket does: who sends first is read first
         self._changed.notify()
         await anyio.lowlevel.checkpoint()
+        await self._changed.until(lambda: len(self._frames) <= QUEUED_FRAMES or self._closed is not None)
+        if self._closed and len(self._frames) > QUEUED_FRAMES:
+            raise self._closed.about()
 
     async def get(self) -> bytes:
         await anyio.lowlevel.checkpoint()

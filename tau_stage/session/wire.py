@@ -101,7 +101,7 @@ class Wire:
         self.closed: SessionClosed | None = None
         self.over = anyio.Event()
         self._reading = anyio.CancelScope()
-        self.send_lock = anyio.Lock()
+        self.send_lock = anyio.Lock(fast_acquire=True)
         self._sink = sink
         self._conversation = sink.conversation
         self._name = name
@@ -121,7 +121,6 @@ class Wire:
         self._noted = 0
         self._heard = 0
         self._remark = ""
-        self._sending = anyio.Lock()
         self._greeting = Greeting()
         self._is_closing = False
 
@@ -158,11 +157,10 @@ class Wire:
             raise self.closed.about()
         limit = self._deadlines.request_s
         with anyio.move_on_after(limit):
-            async with self._sending:
-                await self.transport.send(self._dialect.to_server(frame))
-                if (sent := self._sink.state.sent).has_subscribers:
-                    sent.publish(protocol.CLIENT_EVENTS.validate_json(frame))
-                return
+            await self.transport.send(self._dialect.to_server(frame))
+            if (sent := self._sink.state.sent).has_subscribers:
+                sent.publish(protocol.CLIENT_EVENTS.validate_json(frame))
+            return
         raise Timeout(what="reading by the server", waited_s=limit, player=self._name)
 
     async def answer(self, receipt: Receipt) -> protocol.ServerEvent:

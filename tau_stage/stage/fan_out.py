@@ -307,6 +307,8 @@ class Listener:
         self._buffer: _Buffer | None = None
         self._streams = form.streams and not form.as_text
         self._changed = Signal()
+        self._sent = Signal()
+        self._confirmed = Signal()
         self._is_closing = False
         self._is_done_sending = False
         self._lost = False
@@ -346,7 +348,7 @@ class Listener:
             while await self._next_to_send():
                 await self._send(self._to_send.popleft())
             self._is_done_sending = True
-            self._changed.notify()
+            self._sent.notify()
 
     def close(self) -> None:
         """Note that no more clips will come."""
@@ -362,7 +364,7 @@ class Listener:
 
     async def wait_until_confirmed(self) -> None:
         """Wait until all that was sent is acknowledged, or never will be."""
-        await self._changed.until(lambda: not self._to_confirm)
+        await self._confirmed.until(lambda: not self._to_confirm)
 
     def open_again(self, session: Session) -> None:
         """Hear through another session; whatever waited was told to it already."""
@@ -440,7 +442,7 @@ class Listener:
             self._end(delivery, error)
             return
         self._to_confirm.append(delivery)
-        self._changed.notify()
+        self._sent.notify()
         if session is self._session:
             self._report(Sent(session.name, delivery.clip))
 
@@ -450,7 +452,7 @@ class Listener:
 
     async def _confirm_all(self) -> None:
         while True:
-            await self._changed.until(lambda: bool(self._to_confirm) or self._is_done_sending)
+            await self._sent.until(lambda: bool(self._to_confirm) or self._is_done_sending)
             if not self._to_confirm:
                 return
             delivery = self._to_confirm[0]
@@ -461,7 +463,7 @@ class Listener:
             else:
                 self._end(delivery)
             self._to_confirm.popleft()
-            self._changed.notify()
+            self._confirmed.notify()
 
     async def _confirm(self, delivery: _Delivery) -> None:
         """Wait for the acknowledgement of a clip; where what was streamed is refused, send the clip whole, once."""

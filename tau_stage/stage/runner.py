@@ -69,7 +69,10 @@ class Runner:
                             continue
                         fan_out.hurry(behind)
                     news, wake = production.changed, schedule.wakes_at(self._plan, production.state)
-                    with anyio.move_on_after(None if wake is None else max(0.0, wake - anyio.current_time())):
+                    if wake is None:
+                        await news.wait()
+                        continue
+                    with anyio.move_on_after(max(0.0, wake - anyio.current_time())):
                         await news.wait()
                     production.pass_silence(anyio.current_time())
             watching.cancel_scope.cancel()
