@@ -1,5 +1,6 @@
 """Fixtures for every test: async tests run on a virtual clock unless they ask for a real loop."""
 
+import gc
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from trio.testing import MockClock
 
+from tau_stage.__main__ import YOUNG_OBJECTS
 from tests.support.branches import count_branches
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,6 +39,8 @@ if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK):
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # each core has a worker: more threads wait for one another, and busily
 
+gc.set_threshold(YOUNG_OBJECTS)  # as the program has it
+
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the understudy says a line once in a run of the tests, whoever asks
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="tau-stage-tests-")
 
@@ -54,6 +58,11 @@ def pytest_configure(config: pytest.Config) -> None:
         count_branches(config)
     if "PYTEST_XDIST_WORKER" not in os.environ:
         config.add_cleanup(lambda: shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True))
+
+
+def pytest_collection_finish() -> None:
+    """Keep the tests themselves out of each search for garbage."""
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
