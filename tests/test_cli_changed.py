@@ -294,10 +294,10 @@ def test_what_has_changed_and_what_that_would_cost_is_told_before_it_is_performe
 
 
 @pytest.mark.slow
-def test_of_400_lines_in_20_scenes_those_are_performed_whose_key_has_changed(serve: Serve) -> None:
-    """Slow: 20 scenes of 20 lines are performed."""
+def test_of_many_lines_and_scenes_those_are_performed_whose_key_has_changed(serve: Serve) -> None:
+    """Slow: scenes of 20 lines are performed."""
     options = RunOptions(endpoint=serve(Understudy(Tones())))
-    scenes = {f"s{n:02d}.yaml": many(n) for n in range(20)}
+    scenes = {f"s{n:02d}.yaml": many(n) for n in (3, 5, 7, 11, 13, 17, 19)}
 
     def again() -> dict[str, Take]:
         """Perform what has changed, without a mix and pages; the takes that were made."""
@@ -305,14 +305,14 @@ def test_of_400_lines_in_20_scenes_those_are_performed_whose_key_has_changed(ser
             Path(name).write_text(text)
         plans = [make_plan(load_scene(name)) for name in scenes]
         standing, jobs = changed_jobs(Path("takes"), plans, endpoint=options.endpoint)
-        assert len(standing) + len(jobs) == 20
+        assert len(standing) + len(jobs) == 7
         if not jobs:
             return {}
         work = partial(run_jobs, jobs, options, out=Path("takes"), at_once=4, observer=RunObserver(), deliver=left)
         return {delivered.take.scene.path: delivered.take for delivered in anyio.run(work)}
 
     first, before = again(), files()
-    assert sum(len(take.lines) for take in first.values()) == 400
+    assert sum(len(take.lines) for take in first.values()) == 140
     for name, old, new in (
         ("s03.yaml", "Line 7 of 3.", "Line seven of 3."),
         ("s05.yaml", "- bob: Line 10", "- bob: (softly) Line 10"),

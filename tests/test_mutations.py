@@ -161,10 +161,11 @@ def told(verdicts: list[Verdict]) -> str:
 
 
 @pytest.mark.slow
-async def test_without_a_change_it_passes_twenty_times_in_a_row(tmp_path: Path) -> None:
-    """Slow: performs twenty times."""
+@pytest.mark.parametrize("times", [4, pytest.param(20, marks=pytest.mark.soak)])
+async def test_without_a_change_it_passes_each_time(tmp_path: Path, times: int) -> None:
+    """Slow: each time is a performance."""
     snapshot = (await accepting(tmp_path)).snapshot()
-    for _ in range(20):
+    for _ in range(times):
         verdicts = (await rehearse(SCENE, tmp_path)).check(snapshot)
         assert len(verdicts) > 80
         assert [str(verdict) for verdict in verdicts if not verdict.passed] == []

@@ -119,12 +119,6 @@ def test_a_long_line_is_cut_around_its_caret(folder: Path, capsys: pytest.Captur
     assert said[1].endswith("…")
 
 
-@pytest.mark.slow
-def test_more_values_than_a_play_has(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Slow: a hundred thousand values are read before the reader gives up."""
-    assert validated("x-a:\n" + "- a\n" * 100_001, folder, capsys).startswith("scene.yaml:100000:3: the scene has more")
-
-
 def test_fifty_megabytes_are_never_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with (folder / "big.yaml").open("wb") as file:
         file.truncate(50_000_000)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
@@ -212,7 +212,6 @@ SIGNS = st.sampled_from(
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(st.integers(0, len(UMBRELLA)), st.integers(0, 12), SIGNS | st.text(max_size=3)),
@@ -221,7 +220,7 @@ SIGNS = st.sampled_from(
     )
 )
 def test_a_damaged_scene_is_a_scene_or_a_scene_error(damages: list[tuple[int, int, str]]) -> None:
-    """Slow: three hundred scenes."""
+    """Slow: a hundred scenes."""
     text = UMBRELLA
     for at, length, instead in damages:
         text = text[:at] + instead + text[at + length :]
@@ -269,10 +268,9 @@ def flow(node: object) -> str:
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
 @given(st.dictionaries(KEYS, trees(), max_size=6), trees(), st.lists(trees(), max_size=3))
 def test_any_shape_is_a_scene_or_a_scene_error(top: dict[str, object], player: object, steps: list[object]) -> None:
-    """Slow: three hundred scenes."""
+    """Slow: a hundred scenes."""
     scene = {"players": {"ann": player, "ben": ""}, "lines": [{"ann": "hi"}, *steps], **top}
     outcome("\n".join(f"{key}: {flow(value)}" for key, value in scene.items()))
 
@@ -344,10 +342,9 @@ def test_the_whole_language_is_a_scene() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=400)
 @given(st.sampled_from(["lines", "on", "tools", "vars", "matrix", "include", "script"]), branches())
 def test_any_shape_of_a_part_is_a_scene_or_a_scene_error(key: str, node: object) -> None:
-    """Slow: four hundred scenes."""
+    """Slow: a hundred scenes."""
     scene = {"players": {"ann": "", "ben": "", "guest": {"human": "tty"}}, "lines": [{"ann": "hi"}]}
     if key == "script":
         del scene["lines"]
@@ -355,17 +352,15 @@ def test_any_shape_of_a_part_is_a_scene_or_a_scene_error(key: str, node: object)
 
 
 @pytest.mark.slow
-@settings(max_examples=400)
 @given(st.dictionaries(STEP_KEYS, branches(), min_size=1, max_size=4), st.dictionaries(STEP_KEYS, branches()))
 def test_any_step_is_a_scene_or_a_scene_error(step: dict[str, object], cue: dict[str, object]) -> None:
-    """Slow: four hundred scenes."""
+    """Slow: a hundred scenes."""
     scene = {"players": {"ann": "", "ben": "", "guest": {"human": "mic"}}, "tools": {"lights_on": {"returns": "1"}}}
     steps = [{"ann": "hi"}, step, {"ben": "hi"}]
     outcome("\n".join(f"{name}: {flow(value)}" for name, value in {**scene, "lines": steps, "on": [cue]}.items()))
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 12), SIGNS | STEP_KEYS | st.text(max_size=3)),
@@ -374,7 +369,7 @@ def test_any_step_is_a_scene_or_a_scene_error(step: dict[str, object], cue: dict
     )
 )
 def test_the_whole_language_damaged_is_a_scene_or_a_scene_error(damages: list[tuple[int, int, str]]) -> None:
-    """Slow: three hundred scenes."""
+    """Slow: a hundred scenes."""
     text = WHOLE
     for at, length, instead in damages:
         text = text[:at] + instead + text[at + length :]
@@ -392,10 +387,9 @@ SCRIPT_LINES = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
 @given(SCRIPT_LINES)
 def test_any_script_is_a_scene_or_a_scene_error(lines: list[str]) -> None:
-    """Slow: three hundred scenes."""
+    """Slow: a hundred scenes."""
     outcome("\n".join(["players: {ann: , ben: }", "script: |", *lines]))
 
 

@@ -432,10 +432,9 @@ async def test_in_real_time_each_line_is_waited_for(house: Playhouse) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cue", ["on: [{said: '^(a|aa)+$', do: [bob: Yes.]}]", "x-nothing: here"])
-async def test_a_pattern_that_would_search_for_ever_ends_the_scene(house: Playhouse, cue: str) -> None:
+async def test_a_pattern_that_would_search_for_ever_ends_the_scene(house: Playhouse) -> None:
     """Slow: a search may take a second."""
-    step = "{bob: So., when: {said: '^(a|aa)+$'}}" if cue.startswith("x-") else "bob: So."
-    take = await house.perform(HEAD + f"{cue}\nlines: [ann: {'a' * 80}b, {step}]")
+    cue = "on: [{said: '^(a|aa)+$', do: [bob: Yes.]}]"
+    take = await house.perform(HEAD + f"{cue}\nlines: [ann: {'a' * 80}b, bob: So.]")
     assert take.ended == "limit"
     assert "the regular expression '^(a|aa)+$' is not done" in str(take.problem)
