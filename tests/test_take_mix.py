@@ -101,6 +101,17 @@ def test_peaks_are_limited_only_where_they_are(tmp_path: Path) -> None:
     )
 
 
+def test_peaks_far_above_all_samples_are_limited_too(tmp_path: Path) -> None:
+    # the samples of this tone lie 3 dB below its peaks, which are between them
+    tone = 0.2 * np.sin(np.pi / 2 * np.arange(3 * RATE) + np.pi / 4)
+    folder, take = take_of(tmp_path, clerk=tone)
+    samples_db = -1 - 0.4 - 1.5  # where they allow the loudness, and the peaks between them do not
+    target = second_meter(tone, RATE) + samples_db - 20 * np.log10(np.abs(tone).max())
+    made = mix(folder, take, Mix(loudness=round(float(target), 1)))
+    assert made.limited
+    assert second_peak_db(read(tmp_path / "mix.wav")) <= -1
+
+
 def test_what_its_peaks_do_not_allow_is_told(tmp_path: Path) -> None:
     clicks = np.zeros(2 * RATE)
     clicks[:: RATE // 4] = 0.8

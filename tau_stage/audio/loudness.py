@@ -42,7 +42,8 @@ class Meter:
     """Measures sound, mono or stereo, that comes in blocks of any length.
 
     The power of both channels counts, as the recommendation has it: the same sound on both is 3 LU louder than on one.
-    It measures as if the sound were ``gain_db`` louder, and tells without it: so sound below the gate is heard.
+    It measures as if the sound were ``gain_db`` louder, and tells without it: so sound below the gate is heard. Without
+    ``true_peak``, the highest sample is told in its place.
 
     It keeps some 30 bytes for each tenth of a second, a megabyte for an hour: gating looks at all of them.
 
@@ -54,8 +55,9 @@ class Meter:
     (-3.0, 0.0, 48000)
     """
 
-    def __init__(self, rate: int, gain_db: float = 0.0, channels: int = 1) -> None:
+    def __init__(self, rate: int, gain_db: float = 0.0, channels: int = 1, *, true_peak: bool = True) -> None:
         self._channels = channels
+        self._is_true = true_peak
         self._power = R128State(channels, rate, MeasurementMode.MODE_I)
         self._between = R128State(channels, rate, MeasurementMode.MODE_TRUE_PEAK)
         self._gain_db = gain_db
@@ -75,20 +77,25 @@ class Meter:
         self._samples += len(block)
         louder = np.ascontiguousarray(block.reshape(len(block), self._channels), np.float64) * self._factor
         self._power.add_frames(louder.ravel(), len(louder))
+        if not self._is_true:
+            self._peak = max(self._peak, float(np.abs(louder).max()))
+            return
         near = np.concatenate([self._last, louder])
         self._last = near[-BEFORE:]
         starts = np.arange(BEFORE, len(near), CELL)
         highest = _bound(near, starts - BEFORE, OVERSHOOT)
         highest[:-1] = np.maximum(highest[:-1], highest[1:])
-        for cell in np.argsort(-highest):
-            if highest[cell] <= self._peak:
-                break
-            start = starts[cell]
-            self._look_between(near[start - BEFORE : start], near[start : start + CELL])
+        top = int(highest.argmax())
+        if highest[top] > self._peak:
+            self._look_between(near, starts[top], starts[top] + CELL)
+        left = np.flatnonzero(highest > self._peak)
+        for cells in np.split(left, np.flatnonzero(np.diff(left) > 1) + 1) if len(left) else ():
+            self._look_between(near, starts[cells[0]], starts[cells[-1]] + CELL)
 
-    def _look_between(self, before: Samples, cell: Samples) -> None:
-        self._between.add_frames(before.ravel(), BEFORE)
-        self._between.add_frames(cell.ravel(), len(cell))
+    def _look_between(self, near: Samples, start: int, end: int) -> None:
+        self._between.add_frames(near[start - BEFORE : start].ravel(), BEFORE)
+        cells = near[start:end]
+        self._between.add_frames(cells.ravel(), len(cells))
         peaks = [get_previous_true_peak(self._between, channel) for channel in range(self._channels)]
         self._peak = max(self._peak, *peaks)
 

@@ -39,6 +39,9 @@ MARGIN_DB = 0.4
 """Peaks are kept so much below the ceiling: one that lies between what a meter looks at is higher than it says. Ours
 looks at four times the rate and misses 0.3 dB of some consonants (0.7 dB at most: BS.1770-4, Annex 2, attachment 1)."""
 
+BETWEEN_DB = 1.0
+"""How much higher the values between samples are, as a rule; where they are higher still, the written file says so."""
+
 ATTEMPTS = 8
 LOUDNESS_ATTEMPTS = 5
 LEAST_KBPS_WITH_SIZE = 64
@@ -152,13 +155,15 @@ def stems_of(folder: TakeFolder, take: Take) -> tuple[StemFile, ...]:
 def _first_setting(stems: tuple[StemFile, ...], take: Take, wanted: Mix, rate: int) -> _Setting:
     """Find the first setting from the sum as it is; one that is below the gate is measured louder."""
     plain = _Setting(0.0, 0.0, limited=False)
-    found = _metered(_mixed(stems, take, plain, rate), rate, take.channels)
+    found = _metered(_mixed(stems, take, plain, rate), rate, take.channels, true_peak=False)
     if found.peak_dbtp is None:
         raise SilentTake(str(stems[0].path.parent), "the take's stems are silent", "there is nothing to mix")
+    ceiling = wanted.peak - MARGIN_DB
     if found.lufs is None:
         found = _metered(_mixed(stems, take, plain, rate), rate, take.channels, gain_db=-found.peak_dbtp)
+    elif _peak(found) + audio.gain_for(found, wanted.loudness) > ceiling - BETWEEN_DB:
+        found = _metered(_mixed(stems, take, plain, rate), rate, take.channels)
     peak = _peak(found)
-    ceiling = wanted.peak - MARGIN_DB
     if found.lufs is None:  # a click, and nothing else
         return _Setting(min(ceiling - peak, LOUDEST_GAIN_DB), ceiling, limited=False)
     gain = min(audio.gain_for(found, wanted.loudness), LOUDEST_GAIN_DB)
@@ -185,7 +190,7 @@ def _better(setting: _Setting, found: Loudness, wanted: Mix, *, only_peaks: bool
     gain = min(setting.gain_db + missing / _yield(setting, found), LOUDEST_GAIN_DB)
     if gain == setting.gain_db and not over:
         return None
-    ceiling = setting.ceiling_db - (over + MARGIN_DB if over else 0.0)
+    ceiling = setting.ceiling_db - (over + MARGIN_DB if over and setting.limited else 0.0)
     limited = setting.limited or over > 0 or _peak(found) + missing > ceiling
     return _Setting(gain, ceiling, limited, None if found.lufs is None else (setting.gain_db, found.lufs))
 
@@ -230,8 +235,10 @@ def _sums(stems: tuple[StemFile, ...], samples: int, channels: int) -> Iterator[
             yield total[:longest] if channels > 1 else total[:longest, 0]
 
 
-def _metered(blocks: Iterator[Samples], rate: int, channels: int, gain_db: float = 0.0) -> Loudness:
-    meter = audio.Meter(rate, gain_db, channels)
+def _metered(
+    blocks: Iterator[Samples], rate: int, channels: int, gain_db: float = 0.0, *, true_peak: bool = True
+) -> Loudness:
+    meter = audio.Meter(rate, gain_db, channels, true_peak=true_peak)
     for block in blocks:
         meter.feed(block)
     return meter.result()
