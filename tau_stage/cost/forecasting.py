@@ -17,13 +17,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from tau_stage import scene
 from tau_stage.cost import durations
-from tau_stage.cost.conversation_usage import (
-    ASSISTANT_PER_S,
-    USER_PER_S,
-    ClipTokens,
-    ConversationUsage,
-    tools_tokens,
-)
+from tau_stage.cost.conversation_usage import ASSISTANT_PER_S, USER_PER_S, ClipTokens, ConversationUsage, tools_tokens
 from tau_stage.cost.durations import Scenario, answer_tokens, text_tokens
 from tau_stage.cost.pricing import CACHED, Cost, less, price, prices, total_of
 from tau_stage.cost.retirements import read_models, retirement_warnings, undated
@@ -336,12 +330,9 @@ class Simulation:
     """One walk through a plan; ``run`` it once.
 
     Args:
-        plan: The scene, resolved.
-        scenario: How it may turn out.
         conversations: Those of each model, all fed with the same: as it hears, and as it might hear.
 
     Attributes:
-        lines: In the order they are spoken.
         end_s: Where the last sound ends.
         written_down: What writing down people's words uses, by the player who listens and the model that writes.
     """

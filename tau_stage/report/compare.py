@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import SequenceMatcher
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from pydantic_core import to_jsonable_python
 
 from tau_stage.cost import less, total_of
 from tau_stage.report.tables import median_ms
@@ -272,20 +274,20 @@ def _costs(a: Take, b: Take) -> Iterator[Decimal | None]:
 # ---- as data
 
 
-def comparison_data(comparison: Comparison) -> dict[str, object]:
+def comparison_data(comparison: Comparison) -> dict[str, Any]:
     """Make the comparison data for ``json.dumps``: dollars are texts, as in ``cost.json``, null where not known."""
-    return {
-        "version": 1,
-        "a": _take_data(comparison.a),
-        "b": _take_data(comparison.b),
-        "totals": {
-            total.name: {"unit": total.unit, "a": _number(total.a), "b": _number(total.b)}
-            for total in comparison.totals
-        },
-        "changes": [change._asdict() for change in comparison.changes],
-        "worth_a_look": [pair.id for pair in comparison.worth_a_look],
-        "lines": [_pair_data(pair) for pair in comparison.pairs],
-    }
+    data: dict[str, Any] = to_jsonable_python(
+        {
+            "version": 1,
+            "a": _take_data(comparison.a),
+            "b": _take_data(comparison.b),
+            "totals": {total.name: {"unit": total.unit, "a": total.a, "b": total.b} for total in comparison.totals},
+            "changes": [change._asdict() for change in comparison.changes],
+            "worth_a_look": [pair.id for pair in comparison.worth_a_look],
+            "lines": [_pair_data(pair) for pair in comparison.pairs],
+        }
+    )
+    return data
 
 
 def _take_data(take: Take) -> dict[str, object]:
@@ -313,13 +315,9 @@ def _line_data(line: Performed | None, loudness: float | None) -> dict[str, obje
         "former", "outdated",
     }  # fmt: skip
     return {
-        **line.model_dump(mode="json", include=facts),
+        **line.model_dump(include=facts),
         "loudness_dbfs": None if loudness is None else round(loudness, 2),
-        "cost": _number(line.cost.total),
+        "cost": line.cost.total,
         "cost_estimated": line.cost.estimated,
         "heard_by": [hearing.player for hearing in line.hearers if hearing.heard_at_s is not None],
     }
-
-
-def _number(value: object) -> object:
-    return value if value is None or isinstance(value, int | float) else str(value)

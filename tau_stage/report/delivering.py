@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.util import find_spec
 
 from tau_stage import take as takes
 from tau_stage.audio import RATE
 from tau_stage.errors import TakeError
 from tau_stage.protocol import ignore
-from tau_stage.report.editor_sessions import is_installed, render_otio, render_rpp
+from tau_stage.report.editor_sessions import render_otio, render_rpp
 from tau_stage.report.page import Check, read_checks, render_page
 from tau_stage.report.words import write_words
 from tau_stage.scene import Deliver
@@ -61,7 +62,7 @@ def deliver(
 def write_sessions(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> dict[str, str]:
     """Write the take for editors: ``session.rpp``, and ``session.otio`` where its package is installed."""
     texts = {"session.rpp": render_rpp(take, attempts, rate)}
-    return texts | {"session.otio": render_otio(take, rate)} if is_installed() else texts
+    return texts | {"session.otio": render_otio(take, rate)} if find_spec("opentimelineio") else texts
 
 
 def _checks(folder: TakeFolder, also: Mapping[str, str]) -> Sequence[Check]:

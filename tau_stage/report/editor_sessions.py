@@ -14,7 +14,6 @@ from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import PurePosixPath
 from types import ModuleType
 from typing import Any, Literal
@@ -186,11 +185,6 @@ ROOM = "tau_stage"
 
 OtioObject = Any
 """What the package makes; it has no types."""
-
-
-def is_installed() -> bool:
-    """Tell whether the package that writes timelines is installed."""
-    return find_spec("opentimelineio") is not None
 
 
 def render_otio(take: Take, rate: int = RATE) -> str:

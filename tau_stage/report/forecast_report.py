@@ -81,11 +81,7 @@ def _tokens(cost: Cost) -> int:
 def tabulate_changes(plan: Plan, changes: SceneChanges, cost: Cost, newest: str) -> TextReport:
     """Tell what of a scene has changed since its newest take, and what performing that is likely to cost.
 
-    Args:
-        plan: Of the scene.
-        changes: Since that take.
-        cost: Of what would be performed.
-        newest: The folder of the take; empty: there is none.
+    ``cost`` is that of what would be performed; ``newest`` is the folder of the take, empty where there is none.
     """
     name = f"{plan.title} ({plan.path})" + (f", {plan.variant}" if plan.variant else "")
     heading = f"{name}: compared with {newest}" if newest else f"{name}: there is no take of it yet"
@@ -93,8 +89,11 @@ def tabulate_changes(plan: Plan, changes: SceneChanges, cost: Cost, newest: str)
     players = {line.id: line.player for line in plan.all_lines}
     found = [(line, state) for state, lines in _states(changes).items() for line in lines]
     found.sort(key=lambda pair: (pair[1] == "removed", order.get(pair[0], len(order))))
-    fates = dict.fromkeys(changes.performed, "performed") | dict.fromkeys(changes.removed, "left out")
-    rows = [(line, players.get(line, "-"), state, fates.get(line, "taken over")) for line, state in found]
+    fates = dict.fromkeys(changes.performed, "performed")
+    rows = [
+        (line, players.get(line, "-"), state, "left out" if state == "removed" else fates.get(line, "taken over"))
+        for line, state in found
+    ]
     columns: Row = ("line", "player", "is", "would be")
     anew = len(changes.performed)
     costs = f"{anew} of {len(found) - len(changes.removed)} lines would be performed, for about {dollars(cost.total)}"

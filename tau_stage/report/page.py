@@ -77,15 +77,9 @@ def render_page(
 ) -> str:
     """Write the report of a take as HTML.
 
-    Sounds that are missing or broken do not stop it: the page says what is wrong with them.
-
-    Args:
-        take: What was performed.
-        folder: Where its sounds are.
-        resolved: The scene as it was resolved, to be folded away at the end.
-        embed: Put the sounds into the page, so that it needs no other file.
-        checks: What was expected, and what came of it.
-        most: Bytes that it may have; where it would have more, that is a ``TakeError``.
+    Sounds that are missing or broken do not stop it: the page says what is wrong with them. It has the scene as it was
+    ``resolved``, and what came of the ``checks``. With ``embed`` the sounds are in it, so that it needs no other file.
+    Where it would have more than ``most`` bytes, that is a ``TakeError``.
     """
     sources = Sources(folder, embed=embed, most=most)
     score = page_graphics.make_score(take, sources)

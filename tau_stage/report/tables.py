@@ -83,11 +83,10 @@ class TextTable:
         table = Table(box=None if is_plain else box.SIMPLE_HEAD, padding=padding, pad_edge=False)
         for place in places:
             self._add_column(table, place)
+        total = len(self.rows) if self.has_total else 0
         for number, row in enumerate(self.rows, 1):
-            is_total = self.has_total and number == len(self.rows)
-            if is_total:
-                table.add_section()
-            table.add_row(*(Text(_cell(row[place]), style="bold" if is_total else "") for place in places))
+            cells = (Text(_cell(row[place]), style="bold" if number == total else "") for place in places)
+            table.add_row(*cells, end_section=number == total - 1)
         return table
 
     def _add_column(self, table: Table, place: int) -> None:

@@ -159,11 +159,7 @@ def check_options(
     changed: bool = False,
     through: bool = False,
 ) -> None:
-    """Refuse what cannot be together.
-
-    Raises:
-        UsageError: It is asked for.
-    """
+    """Refuse, with a ``UsageError``, what cannot be together."""
     ((slug, times),) = Counter(plan.slug for plan in plans).most_common(1) or [("", 0)]
     given = {name: bool(getattr(options, name)) for name in ("record", "replay", "live", "aloud")}
     given |= {
@@ -196,11 +192,7 @@ def check_options(
 
 
 def refuse_together(given: Mapping[str, bool], *apart: tuple[Collection[str], str, str]) -> None:
-    """Refuse options that cannot be together: names that exclude each other, each with why, and what to do.
-
-    Raises:
-        UsageError: All of some such names are given.
-    """
+    """Refuse, with a ``UsageError``, options that exclude each other: all of some names, with why, and what to do."""
     for names, problem, remedy in apart:
         if all(given[name] for name in names):
             raise UsageError(problem, remedy)

@@ -25,8 +25,7 @@ STOPPED = ("interrupted", "failed", "budget")
 class Job:
     """One performance that is wanted, with lines of a former take; where a folder is given, its take goes on.
 
-    Attributes:
-        notes: What is said of it before it begins.
+    Its ``notes`` are said before it begins.
     """
 
     plan: Plan
@@ -75,9 +74,8 @@ def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -
         since = dropwhile(lambda each: each[0].path.resolve() != former, later)
         scene = _compare(job.plan, since, None, through=began.retake.through)
         if scene is None:
-            raise TakeError(
-                began.former, "is not there any more, and lines are taken from it", "perform the scene again"
-            )
+            problem = "is not there any more, and lines are taken from it"
+            raise TakeError(began.former, problem, "perform the scene again")
         job = replace(job, former=scene.changes.reuse)
     return job
 
@@ -160,11 +158,9 @@ def find_takes(
     jobs: list[Job] = []
     for plan in plans:
         folder, journal = _newest(out, plan)
-        if folder is None:
-            jobs.append(Job(plan))
-        elif takes.fold(journal).ended not in takes.OVER:
+        if folder and takes.fold(journal).ended not in takes.OVER:
             jobs.append(resume_job(folder, journal, anyway=False))
-        elif _is_the_same(journal, plan, endpoint, live=live):
+        elif folder and _is_the_same(journal, plan, endpoint, live=live):
             finished.append(folder)
         else:
             jobs.append(Job(plan))
@@ -201,11 +197,7 @@ def changed_jobs(
 
 @dataclass(frozen=True, slots=True)
 class ChangedScene:
-    """A scene, held against its newest take.
-
-    Attributes:
-        takes: The newest take; where it was stopped, those before it, up to one that was not.
-    """
+    """A scene, held against its newest take; where that was stopped, those before it too, up to one that was not."""
 
     plan: Plan
     takes: Sequence[FormerTake]
@@ -271,8 +263,13 @@ def _newest(out: Path, plan: Plan) -> tuple[TakeFolder | None, Sequence[Record]]
 
 
 def _takes(out: Path, plan: Plan) -> Iterator[tuple[TakeFolder, Sequence[Record]]]:
-    """Yield the takes of a scene and variant that nobody writes now, the newest first."""
-    for path in sorted((out / plan.slug).glob("*/journal.jsonl"), key=_when, reverse=True):
+    """Yield the takes of a scene and variant that nobody writes now, the newest first.
+
+    Of those that began in one second, as their folders say, it is the one that was written to last.
+    """
+    journals = (out / plan.slug).glob(f"*/{takes.JOURNAL}")
+    order = [(path.parent.name.partition("-")[0], path.stat().st_mtime_ns, path) for path in journals]
+    for _, _, path in sorted(order, reverse=True):
         try:
             journal = takes.read_journal(path)
             began = takes.beginning(journal)
@@ -281,8 +278,3 @@ def _takes(out: Path, plan: Plan) -> Iterator[tuple[TakeFolder, Sequence[Record]
         is_ours = dict(began.given) == dict(plan.given) and began.variant == plan.variant
         if is_ours and not path.parent.is_symlink() and not takes.is_locked(path.parent):
             yield TakeFolder(path.parent), journal
-
-
-def _when(journal: Path) -> tuple[str, int]:
-    """Tell when a take began, as its folder says; of takes of one second, which was written to last."""
-    return journal.parent.name.partition("-")[0], journal.stat().st_mtime_ns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -93,10 +94,9 @@ def write_marks(folder: TakeFolder, take: Take, again: Sequence[str] = (), rate:
 
 def _shape(mix: Path | None) -> audio.Shape:
     """Tell how the mix holds its sound; one that does not say so has no marks."""
-    try:
+    with suppress(ValueError, OSError):
         return audio.read_shape(mix) if mix else TAKES_OWN
-    except (ValueError, OSError):
-        return TAKES_OWN
+    return TAKES_OWN
 
 
 def marks_of(

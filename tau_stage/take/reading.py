@@ -127,11 +127,7 @@ def _check_version(
 
 
 def refuse_newer(folder: TakeFolder) -> None:
-    """Refuse to overwrite what a newer tau-stage wrote with what this one understands of it.
-
-    Raises:
-        TakeError: The journal or ``take.json`` is of a newer version.
-    """
+    """Refuse, with a ``TakeError``, to overwrite what a newer tau-stage wrote with what this one understands of it."""
     for path, size in ((folder.journal, 1), (folder.manifest, None)):
         with suppress(OSError, ValueError, RecursionError), path.open("rb") as file:  # whoever reads it on says why
             _check_version(path, json.loads(b"".join(islice(file, size))))

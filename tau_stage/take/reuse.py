@@ -87,19 +87,18 @@ class ReusedLines:
     def heard_otherwise(self, line: Performed, done: frozenset[str]) -> dict[str, str]:
         """Tell what a line's player had heard, or said, of lines that are other ones now: their hashes, by id.
 
-        Args:
-            line: From the former take.
-            done: Lines that were performed before it.
+        ``line`` is of the former take; lines that are ``done`` were performed before it.
         """
-        retaken = {
-            name: other.sha256
-            for name, other in self.retaken.items()
-            if name in done and line.player in (other.player, *(hearing.player for hearing in other.hearers))
-        }
-        return {**retaken, **self.heard_as.get(line.id, {})}
+        known = (name for name in done & self.retaken.keys() if line.player in _knowing(self.retaken[name]))
+        return {**{name: self.retaken[name].sha256 for name in known}, **self.heard_as.get(line.id, {})}
 
 
 NO_REUSE = ReusedLines()
+
+
+def _knowing(line: Performed) -> set[str]:
+    """Return who knows of a line: who said it, and who was to hear it."""
+    return {line.player, *(hearing.player for hearing in line.hearers)}
 
 
 def plan_without(plan: Plan, lines: Collection[str]) -> Plan:
@@ -145,8 +144,7 @@ class FormerTake:
 class _FormerLine:
     """A line of a former take, or a talk with all its turns, under the id that it has in the plan of that take.
 
-    Attributes:
-        is_cut: Whether it is a talk that was stopped before its end.
+    A talk that was stopped before its end ``is_cut``.
     """
 
     id: str
@@ -179,7 +177,7 @@ class _FormerLine:
 
     @property
     def knows(self) -> frozenset[str]:
-        return frozenset(name for line in self.lines for name in (line.player, *(each.player for each in line.hearers)))
+        return frozenset(chain.from_iterable(map(_knowing, self.lines)))
 
     @property
     def is_usable(self) -> bool:
