@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from tau_stage.audio import Pcm
 from tau_stage.cost import ASSISTANT_PER_S, USER_PER_S, cacheable, text_tokens
@@ -53,8 +54,7 @@ def response_usage(
     It read the ``context``; the longest beginning that the session's response ``before`` read and made, too, comes from
     the cache. What it ``thought``, in tokens, is billed as text.
     """
-    kept = next((n for n, (now, then) in enumerate(zip(context, before, strict=False)) if now != then), None)
-    cached = context[: min(len(context), len(before)) if kept is None else kept]
+    cached = [read for read, _ in takewhile(lambda pair: pair[0] == pair[1], zip(context, before, strict=False))]
     text_in, audio_in = sum(read.text for read in context), sum(read.audio for read in context)
     cached_text, cached_audio = cacheable(sum(read.text for read in cached)), cacheable(sum(r.audio for r in cached))
     text_out, audio_out = text_tokens(transcript) + thought, assistant_tokens(len(audio), audio.rate)

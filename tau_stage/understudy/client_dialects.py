@@ -147,7 +147,7 @@ def _problem(param: str, heat: Any) -> ServerError | None:
 OWN_ID = re.compile(r"(?:event|item|resp|sess|call)_\d{12,}")
 """An id that the understudy has made; a client's own id stays."""
 
-ID_FIELDS = ("item_id", "response_id", "call_id", "previous_item_id", "id")
+ID_FIELDS = frozenset({"item_id", "response_id", "call_id", "previous_item_id", "id", "event_id", "rid"})
 XAI_OMITS = frozenset({"conversation.item.done", "rate_limits.updated", "response.function_call_arguments.delta"})
 TOKENS_PER_S = 50  # tokens of a second of sound, heard or spoken
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
@@ -357,16 +357,16 @@ class XaiCodec:
         """Rename the ids within a value; ids of ours get another name when they are sent first."""
         if isinstance(value, list):
             return [self._named(inner, names) for inner in value]
-        if not isinstance(value, dict):
-            return value
-        return {
-            key: self._name(inner, names)
-            if isinstance(inner, str) and (key in ID_FIELDS or key in {"event_id", "rid"})
-            else self._named(inner, names)
-            for key, inner in value.items()
-        }
+        if isinstance(value, dict):
+            return {
+                key: self._name(inner, names) if key in ID_FIELDS else self._named(inner, names)
+                for key, inner in value.items()
+            }
+        return value
 
-    def _name(self, told: str, names: dict[str, str]) -> str:
+    def _name(self, told: Any, names: dict[str, str]) -> Any:
+        if not isinstance(told, str):
+            return told
         if names is self._ids and told not in names and OWN_ID.match(told):
             names[told] = f"call-{_uuid(told)}-0" if told.startswith("call_") else _uuid(told)
         return names.get(told, told)

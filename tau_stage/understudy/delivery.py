@@ -23,6 +23,7 @@ WORDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 MOMENTS: list[tuple[str, Kind]] = [(part, kind) for kind, parts in WORDS["moments"].items() for part in parts.split()]
 COLOURS: dict[str, tuple[float, float, float]] = WORDS["colours"]
 TAKES: list[tuple[float, float]] = WORDS["takes"]["factors"]
+EMPHASIS = {"shout": (4.0, 0.95), "stress": (2.0, 0.88)}  # decibels and a factor on the rate, by the kind of mark
 WHISPER = ("whisper", "conspirator", "under his breath", "under her breath", "under their breath")
 
 
@@ -92,10 +93,8 @@ def _parts(words: str) -> list[Phrase | Moment]:
                 parts.append(Moment(next((kind for part, kind in MOMENTS if part in told), "breath")))
             case "rest":
                 parts.append(Moment("pause"))
-            case "shout":
-                _add(parts, piece["shout"], gain_db=4.0, rate=0.95)
-            case _:
-                _add(parts, piece["stress"], gain_db=2.0, rate=0.88)
+            case group:
+                _add(parts, piece[str(group)], *EMPHASIS[str(group)])
     _add(parts, words[at:])
     is_sign = any(unicodedata.category(sign).startswith("S") for sign in words)
     return parts or [Phrase(words) if is_sign else Moment("breath")]
@@ -115,11 +114,12 @@ def _add(parts: list[Phrase | Moment], text: str, gain_db: float = 0.0, rate: fl
 def _style(how: str, always: str, speed: float, take: int) -> SpeechStyle:
     """Combine directions: the line's own counts whole, what is always so half; every further take is said otherwise."""
     rate, pitch, gain = speed, 1.0, 0.0
-    for text, weight in ((how.lower(), 1.0), (always.lower(), 0.5)):
+    how, always = how.lower(), always.lower()
+    for text, weight in ((how, 1.0), (always, 0.5)):
         for part, (faster, higher, louder) in COLOURS.items():
             if part in text:
                 rate, pitch, gain = rate * faster**weight, pitch * higher**weight, gain + louder * weight
-    whispered = any(word in how.lower() or word in always.lower() for word in WHISPER)
+    whispered = any(word in f"{how}\n{always}" for word in WHISPER)
     rate, pitch = min(max(rate, 0.6), 1.7), min(max(pitch, 0.8), 1.25)
     if take > 1:
         faster, higher = TAKES[(take - 2) % len(TAKES)]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from tau_stage.audio import RATE, Pcm, rms_dbfs
-from tau_stage.protocol import Item, JsonObject
+from tau_stage.protocol import JsonObject
 from tau_stage.understudy.actor import SpeechRequest, Utterance
 from tau_stage.understudy.delivery import quoted_line, requested_line
 from tau_stage.understudy.settings import ResponseRun
@@ -20,7 +20,7 @@ from tau_stage.understudy.sound_store import INAUDIBLE, KnownSpeech
 from tau_stage.understudy.stored_items import StoredItem
 from tau_stage.understudy.tool_choice import choose_calls
 
-NOTHING = StoredItem.of(Item())  # stands for the last item of a conversation that has none
+ANSWERS = ("assistant", "function_call")  # kinds of items that a model makes
 COMMENT = "One moment, I will look into that."
 SAYS = r"(?:says|said|asks|asked|answers|replies|adds|shouts|whispers)"
 LABEL = re.compile(rf"^\s*(?P<who>[^\s:\"]+(?: [^\s:\"]+){{0,3}}?)(?:\s+{SAYS}[^\n:\"]*)?:\s*$")
@@ -32,8 +32,8 @@ LABELLED = re.compile(rf"^\s*(?P<who>[^\s:\"]+(?: [^\s:\"]+){{0,3}}?)\s+{SAYS}:\
 
 def request_for(run: ResponseRun, known_speech: KnownSpeech) -> SpeechRequest:
     """Collect what the actor is told before a response; the words of some sounds are known."""
-    read, last = run.read, run.read[-1] if run.read else NOTHING
-    answers = [at for at, kept in enumerate(read, 1) if _is_answer(kept)]
+    read, last = run.read, run.last
+    answers = [at for at, kept in enumerate(read, 1) if kept.kind in ANSWERS]
     return SpeechRequest(
         instructions=run.settings["instructions"],
         system=_words_of("system", read),
@@ -55,7 +55,7 @@ def _words_of(role: str, read: Iterable[StoredItem]) -> tuple[str, ...]:
 
 def asked_with(run: ResponseRun, request: SpeechRequest) -> tuple[str, str]:
     """Tell what a response is asked for with; whoever asks with the same again, right after it, wants another take."""
-    last = run.read[-1].id if run.read and run.wanted.input is None else request.user
+    last = run.last.id if run.wanted.input is None else request.user
     return last, request.own
 
 
@@ -76,7 +76,7 @@ def wanted_calls(run: ResponseRun, request: SpeechRequest) -> list[tuple[str, st
     Outputs that have come are answered in speech, and a line that is asked for is spoken, not acted upon; but a call
     that is required is made, then too.
     """
-    is_answered = bool(run.read) and run.read[-1].kind == "function_call_output"
+    is_answered = run.last.kind == "function_call_output"
     choice, words = run.settings["tool_choice"], (utterance.words for utterance in request.heard if utterance.words)
     if choice == "auto" and (is_answered or requested_line(request)):
         return []
@@ -102,10 +102,6 @@ def _written(words: str, who: str) -> Utterance:
     """Read who said something from the words themselves, where they tell."""
     told = LABELLED.match(words)
     return Utterance(told["words"], told["who"]) if told else Utterance(words, who)
-
-
-def _is_answer(kept: StoredItem) -> bool:
-    return kept.kind in {"assistant", "function_call"}
 
 
 def _written_last(read: tuple[StoredItem, ...]) -> str:

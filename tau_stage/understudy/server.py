@@ -107,12 +107,12 @@ class Understudy:
             await anyio.sleep(late.seconds)
         if handshake.path not in PATHS:
             return Refusal(404, f"There is nothing at {handshake.path}; the realtime API is at /v1/realtime.\n")
-        for order in self.faults:
-            if isinstance(order, BusyDoor) and len(self.refused) < order.times:
-                self.refused.append(anyio.current_time())
-                wait = {} if order.retry_after_s is None else {"Retry-After": f"{order.retry_after_s:g}"}
-                return Refusal(429, "Too many requests; slow down.\n", wait)
-        return None
+        order = self.ordered_fault(BusyDoor)
+        if order is None or len(self.refused) >= order.times:
+            return None
+        self.refused.append(anyio.current_time())
+        wait = {} if order.retry_after_s is None else {"Retry-After": f"{order.retry_after_s:g}"}
+        return Refusal(429, "Too many requests; slow down.\n", wait)
 
     async def listen(self, transport: Transport, handshake: Handshake) -> None:
         """Serve one connection until it ends."""

@@ -102,6 +102,11 @@ class ResponseRun:
     over: anyio.Event = field(default_factory=anyio.Event)
     halted: anyio.Event = field(default_factory=anyio.Event)
 
+    @property
+    def last(self) -> StoredItem:
+        """What it reads last; an empty item where it reads nothing."""
+        return self.read[-1] if self.read else StoredItem.of(Item())
+
     def stop(self, why: str) -> None:
         """End it early."""
         self.stopped = why
