@@ -37,7 +37,7 @@ async def typed_line(timeout_s: float | None, *, fd: int | None = None) -> str |
     Raises:
         UsageError: There is no standard input.
     """
-    fd = _stdin() if fd is None else fd
+    fd = _input(fd)
     about = os.fstat(fd)
     place = (fd, about.st_dev, about.st_ino)
     line = _begun.setdefault(place, bytearray())
@@ -65,7 +65,7 @@ async def key_pressed(key: str | None = None, *, fd: int | None = None) -> None:
     Raises:
         UsageError: There is no standard input.
     """
-    fd = _stdin() if fd is None else fd
+    fd = _input(fd)
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     with _single_keys(fd):
         while byte := await _next_byte(fd):
@@ -77,9 +77,9 @@ async def key_pressed(key: str | None = None, *, fd: int | None = None) -> None:
         await anyio.sleep_forever()
 
 
-def _stdin() -> int:
+def _input(fd: int | None) -> int:
     try:
-        return sys.stdin.fileno()
+        return sys.stdin.fileno() if fd is None else fd
     except (AttributeError, OSError, ValueError):  # started without one, replaced, closed
         raise UsageError("nobody can type: there is no standard input") from None
 

@@ -160,7 +160,7 @@ async def running(
     def start() -> tuple[Opened, Any]:
         sd = portaudio(side)
         card = find_device(sd, device, side)
-        kind = sd.RawInputStream if side.direction == "input" else sd.RawOutputStream
+        kind = getattr(sd, f"Raw{side.direction.title()}Stream")
         with ExitStack() as undo, translated_errors(sd, card["name"], side):
             form = stream_format(sd, card, side)
             made, further = make(form, undo)

@@ -27,6 +27,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from functools import partial, wraps
 from inspect import isawaitable
+from math import inf
 from types import TracebackType
 from typing import Any, NoReturn, ParamSpec
 
@@ -179,12 +180,12 @@ async def create_session(
     given = {"tools": tuple(tool.definition for tool in equipment)} if equipment else {}
     wishes, doubt = _wishes_at(place, wishes)
     wanted = asked_session(**{"turn_detection": None, **place.named(model), **wishes, **given})
-    age = place.cap_s - 60 if renew_after_s is None and recover else renew_after_s
-    policy = ReconnectPolicy(recover, renew_after_s=float("inf") if age is None else age)
+    usual_age = place.cap_s - 60 if recover else inf
+    policy = ReconnectPolicy(recover, usual_age if renew_after_s is None else renew_after_s)
     told = {"tools": equipment, "name": name, "model": model, "deadlines": waits, "commentary": commentary}
     connect = partial(_dialled, place, url, api_key, waits)
     async with _living(connect, wanted, policy, **_customs(place), **told) as session:
-        session.warnings += [doubt] if doubt else []
+        session.warnings.extend(filter(None, [doubt]))
         yield session
 
 
@@ -213,7 +214,9 @@ def _wishes_at(place: endpoints.Endpoint, wishes: Mapping[str, object]) -> tuple
     """Complete wishes by an endpoint's voice and transcriber, or refuse a misspelt voice; return a doubt, too."""
     voice = wishes.get("voice")
     voice = default_voice(place.name) if voice is None else voice
-    asked = {**wishes, "voice": voice} if voice else {key: wishes[key] for key in wishes if key != "voice"}
+    asked = {**wishes, "voice": voice}
+    if not voice:
+        del asked["voice"]
     name = voice if isinstance(voice, str) else ""
     if meant := name and misspelt(name, place.name):
         known = ", ".join(voices_of(place.name) or ())
@@ -275,12 +278,12 @@ class ReconnectPolicy:
     """Whether a session comes back after a drop, and the age at which it moves to a new socket, between two turns."""
 
     recover: bool = False
-    renew_after_s: float = float("inf")
+    renew_after_s: float = inf
 
     @property
     def lasts(self) -> bool:
         """Whether the session may get another socket."""
-        return self.recover or self.renew_after_s < float("inf")
+        return self.recover or self.renew_after_s < inf
 
 
 class Lifecycle:

@@ -119,7 +119,7 @@ async def perform(plan: Plan, stage: Stage, folder: TakeFolder, options: Perform
         budget = _budget(plan, stage, log, options.budget)
         playback = Playback(options.loudspeaker)
         keys = keys_at(plan, stage.provider_of)
-        production = Production(plan, folder, log, budget, playback, options.stop, again=options.again, keys=keys)
+        production = Production(plan, folder, log, budget, playback, options.stop, keys, again=options.again)
         _tell_the_beginning(production, _began(plan, stage, budget.limit, options), options.former)
         for warning in sound_warnings(plan):
             log.warn_once(warning)

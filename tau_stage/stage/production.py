@@ -158,18 +158,18 @@ class Production:
         folder: TakeFolder,
         log: EventLog,
         budget: Budget,
-        playback: Playback | None = None,
-        stop: anyio.Event | None = None,
+        playback: Playback,
+        stop: anyio.Event | None,
+        keys: Mapping[str, LineKey],
         *,
-        again: bool = False,
-        keys: Mapping[str, LineKey] | None = None,
+        again: bool,
     ) -> None:
         self.plan = plan
-        self.keys = keys or {}
+        self.keys = keys
         self.folder = folder
         self.log = log
         self.budget = budget
-        self.playback = playback or Playback()
+        self.playback = playback
         self.timeline = Timeline(plan, folder, again=again)
         self.state = schedule.initial_state(plan)
         self.changed = Signal()
@@ -298,7 +298,7 @@ class Production:
     def _keep(self, fact: record.LineSpoken, line: LinePlan, calls: Calls) -> None:
         path = None if fact.file is None else self.folder.path / fact.file
         listening = self.presence.listening.get(line.player)
-        told = frozenset((*fact.hearers, listening) if listening else fact.hearers)
+        told = frozenset(filter(None, (*fact.hearers, listening)))
         self.history.append(LineItem(line, fact.said, path, told, calls))
         self._done.add(line.id)
 

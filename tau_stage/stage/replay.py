@@ -121,10 +121,9 @@ class JournalReplay:
 
 def _lost_line(records: Sequence[record.Record]) -> str:
     """Return the first line whose sound was gone when the take went on the last time; empty: there is none."""
-    lost = ""
-    for fact in takewhile(lambda fact: not isinstance(fact, record.TakeResumed), reversed(records)):
-        lost = fact.line if isinstance(fact, record.LineDropped) else lost
-    return lost
+    since = takewhile(lambda fact: not isinstance(fact, record.TakeResumed), reversed(records))
+    dropped = record.of_type(since, record.LineDropped)
+    return dropped[-1].line if dropped else ""
 
 
 CUT = "the performance was stopped in the middle of it"

@@ -138,9 +138,9 @@ class Runner:
 
     def _cost_of(self, line: str) -> Decimal:
         """Return what a line has cost that was whole when the performance was stopped, or in a former take."""
-        own = {each.id: each for each in fold(self._production.log.records).lines}
-        performed = self._former.lines.get(line, own.get(line))
-        return (performed.cost.total if performed else None) or Decimal(0)
+        performed = (*fold(self._production.log.records).lines, *self._former.lines.values())
+        costs = {each.id: each.cost.total for each in performed}
+        return costs.get(line) or Decimal(0)
 
     # ---- what is no line
 

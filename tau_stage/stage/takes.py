@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
@@ -178,7 +179,7 @@ class _LineAttempts:
         self.tally = Tally()
         self.deadline = math.inf
         self.production = production
-        self._cap = line.max_output_tokens or player.max_output_tokens
+        self._cap = line.max_output_tokens or player.max_output_tokens or sys.maxsize
         self.owed = NOTHING
 
     def sounded(self, audio: Pcm) -> None:
@@ -236,7 +237,7 @@ class _LineAttempts:
         """Tell how many tokens the next response may have; None is as many as it likes."""
         output = "audio" if self.sounds else "text"
         most = self.production.budget.most_tokens(self.line.id, self.line.player, output)
-        return most if most is None or self._cap is None else min(most, self._cap)
+        return None if most is None else min(most, self._cap)
 
 
 class _LineRequest:

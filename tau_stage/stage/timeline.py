@@ -30,7 +30,7 @@ class Timeline:
         self.end = 0
         self.now: Callable[[], int] = lambda: 0
         self._gap = 0
-        self._began: dict[str, tuple[int, int]] = {}
+        self._began: dict[str | None, tuple[int, int]] = {}
         players = [slug(player.name) for player in plan.players]
         self._place = folder.stems
         place = folder.drafts("stems") if again else folder.stems
@@ -53,7 +53,7 @@ class Timeline:
         """Tell where a line begins: there, where that is known; after what was, or over the line that it cuts into."""
         if at is not None:
             return at
-        start, heard = self._began.get(line.cuts or "", (self.next, 0))
+        start, heard = self._began.get(line.cuts, (self.next, 0))
         return start + heard
 
     def lay(self, name: str, audio: Pcm | Stereo, at: int, pause_s: float) -> None:
@@ -64,7 +64,7 @@ class Timeline:
     def lay_line(self, line: LinePlan, audio: Pcm, at: int) -> None:
         """Lay a line on its player's stem; whoever cuts into it is told where."""
         self.lay(slug(line.player), audio, at, line.pause_s)
-        self._began.pop(line.cuts or "", None)
+        self._began.pop(line.cuts, None)
         if line.cut:
             self._began[line.id] = at, min(round(line.cut.after_s * RATE), len(audio))
 
