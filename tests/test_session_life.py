@@ -93,6 +93,18 @@ async def test_it_comes_back_when_the_provider_does() -> None:
         assert (await speak(session)).status == "completed"
 
 
+async def test_a_session_that_is_closed_while_it_waits_for_another_opening_stays_closed() -> None:
+    house = Understudy(Tones(), faults=[fault.Strike("drop", "item", visit=1)], keeps_visits=True)
+    async with living(house, ReconnectPolicy(recover=True)) as session:
+        house.faults = [*house.faults, fault.BusyDoor(times=1)]
+        with pytest.raises(SessionClosed):
+            await session.user("Hello.")
+        await anyio.sleep(0.1)
+        await session.close()
+        await anyio.sleep(30)
+        assert (len(house.refused), len(house.visits)) == (1, 1)
+
+
 async def test_it_moves_to_a_new_socket_before_its_time_is_up_and_between_turns() -> None:
     house = Understudy(Tones(), expires_s=100, keeps_visits=True)
     async with living(house, ReconnectPolicy(renew_after_s=80)) as session:

@@ -368,8 +368,10 @@ class Lifecycle:
         session, tally = self._session, Tally()
         why = session.wire.closed or SessionClosed(code=ABNORMAL)
         wait_s: float | None = 0.0
-        while wait_s is not None and not session.is_closing:
+        while wait_s is not None:
             await anyio.sleep(wait_s)
+            if session.is_closing:
+                break
             try:
                 over = await self._open()
             except SessionError as error:

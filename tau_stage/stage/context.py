@@ -58,11 +58,10 @@ async def restore_context(
     return heard
 
 
-async def add_item(session: Session, history: HistoryItem, form: ClipForm, sounds: Sounds) -> str | None:
+async def add_item(session: Session, history: HistoryItem, form: ClipForm, sounds: Sounds) -> str:
     """Tell a new conversation of something: what was heard as sound, what its own player said as words.
 
-    Returns:
-        The line or effect that was heard; empty, if it was something else; None, if it is none of the player's.
+    Return the line or effect that was heard; empty, if it was something else, or none of the player's.
     """
     me = session.name
     match history:
@@ -70,21 +69,20 @@ async def add_item(session: Session, history: HistoryItem, form: ClipForm, sound
             await put_words(session, history.role, history.words)
         case record.ItemGiven(player=player, sound=sound) if player == me:
             await session.create_audio(sounds[sound, 0.0].heard)
-        case LineItem() if history.line.player == me and not history.line.apart:
-            await add_line(session, history.line, history.words, history.calls)
-        case LineItem() if me in history.hearers:
-            line = history.line
-            clip = HeardClip(line.id, str(line.number), line.player, _read(history.file), history.words)
-            await confirm(session, await send_clip(session, clip, form))
-            return line.id
+        case LineItem(line=line) if line.player == me and not line.apart:
+            await add_line(session, line, history.words, history.calls)
+        case LineItem(line=line) if me in history.hearers:
+            audio = _read(history.file)
+            return await _hear(session, HeardClip(line.id, str(line.number), line.player, audio, history.words), form)
         case SoundPlan() if me in history.hearers:
             audio = sounds[history.file, history.gain_db].heard
-            clip = HeardClip(history.id, history.id, "", audio, "")
-            await confirm(session, await send_clip(session, clip, form))
-            return history.id
-        case _:
-            return None
+            return await _hear(session, HeardClip(history.id, history.id, "", audio, ""), form)
     return ""
+
+
+async def _hear(session: Session, clip: HeardClip, form: ClipForm) -> str:
+    await confirm(session, await send_clip(session, clip, form))
+    return clip.line
 
 
 async def put_words(session: Session, role: str, words: str) -> None:

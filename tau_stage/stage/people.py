@@ -257,13 +257,14 @@ def _person(plan: scene.Plan, player: scene.PlayerPlan, *, stand_in: bool) -> Pe
 
 def _last_line(plan: scene.Plan, name: str) -> str:
     """Return id of the last line that the scene's own steps give to a person; empty if a ``listen`` may follow."""
-    if any(isinstance(step, scene.ListenPlan) and step.person == name for cue in plan.cues for step in cue.steps):
-        return ""
+
+    def listens(step: scene.Step) -> bool:
+        return isinstance(step, scene.ListenPlan) and step.person == name
+
+    cued = (step for cue in plan.cues for step in cue.steps)
     last = ""
-    for step in plan.steps:
-        if isinstance(step, scene.ListenPlan) and step.person == name:
-            last = ""
-        last = next((line.id for line in scene.lines_of((step,)) if line.player == name), last)
+    for step in (*plan.steps, *filter(listens, cued)):
+        last = "" if listens(step) else next((it.id for it in scene.lines_of((step,)) if it.player == name), last)
     return last
 
 
