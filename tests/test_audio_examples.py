@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tau_stage.audio.chunks import plain
-from tau_stage.audio.formats import decode_g711, encode_g711
+from tau_stage.audio.formats import Format, decode_g711, encode_g711
+from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import header
 
 
@@ -23,3 +24,19 @@ def test_decode_g711() -> None:
 
 def test_header() -> None:
     assert len(header(0, 24_000)) == 44
+
+
+def test_format_told() -> None:
+    assert Format("audio/pcmu", 8000).told == {"type": "audio/pcmu"}
+
+
+def test_format_decode() -> None:
+    assert len(Format("audio/pcmu", 8000).decode(bytes(800))) == 2400
+
+
+def test_pcm_silence() -> None:
+    assert len(Pcm.silence(3).data) == 6
+
+
+def test_pcm_base64() -> None:
+    assert Pcm.silence(1).base64 == b"AAA="

@@ -7,6 +7,7 @@ import struct
 from tau_stage.audio.formats import Format
 from tau_stage.protocol.client_events import InputAudioBufferClear
 from tau_stage.protocol.decoding import ended, excerpt, odd_value, remove
+from tau_stage.protocol.items import with_part, without
 from tau_stage.protocol.responses import samples_of
 from tau_stage.protocol.server_events import status_of, text_in
 
@@ -59,3 +60,12 @@ def test_status_of() -> None:
 
 def test_text_in() -> None:
     assert text_in([{"msg": "too long", "loc": ["body"]}, "too loud"]) == "too long; body; too loud"
+
+
+def test_without() -> None:
+    assert without({"id": "i", "phase": None}, "phase") == {"id": "i"}
+
+
+def test_with_part() -> None:
+    item = with_part({"item": {"id": "i"}}, "item", lambda item: item | {"role": "user"})["item"]
+    assert item == {"id": "i", "role": "user"}

@@ -23,20 +23,12 @@ def parse_object(frame: bytes) -> JsonObject | None:
 
 
 def without(told: JsonObject, *names: str) -> JsonObject:
-    """Leave fields of an object out.
-
-    >>> without({"id": "i", "phase": None}, "phase")
-    {'id': 'i'}
-    """
+    """Leave fields of an object out."""
     return {name: value for name, value in told.items() if name not in names}
 
 
 def with_part(told: JsonObject, name: str, change: Callable[[JsonObject], JsonObject]) -> JsonObject:
-    """Change an object within another, where there is one of that name.
-
-    >>> with_part({"item": {"id": "i"}}, "item", lambda item: item | {"role": "user"})
-    {'item': {'id': 'i', 'role': 'user'}}
-    """
+    """Change an object within another, where there is one of that name."""
     part = told.get(name)
     return told | {name: change(part)} if isinstance(part, dict) else told
 
