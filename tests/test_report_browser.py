@@ -29,7 +29,7 @@ MOST_LAYOUTS = 100  # it was 8 for a page of a thousand lines, and 29 for thirty
 AXE = "AXE_CORE"
 
 
-def write_page(folder: TakeFolder, take: Take, resolved: str | None = None) -> Path:
+def write_page(folder: TakeFolder, take: Take, resolved: str = "") -> Path:
     folder.write(folder.report.name, render_page(take, folder, resolved=resolved))
     return folder.report
 

@@ -166,7 +166,7 @@ def test_nothing_that_is_said_named_or_told_can_break_out(tmp_path: Path) -> Non
         record.TakeEnded(ended="failed", problem=HOSTILE),
     ]
     folder = written(tmp_path / "take", whole)
-    benign = read(render_page(tavern(tmp_path)[1], TakeFolder(tmp_path), resolved=""))
+    benign = read(render_page(tavern(tmp_path)[1], TakeFolder(tmp_path), resolved="a scene"))
     html = render_page(fold(whole), folder, resolved=HOSTILE)
     sheet = read(html)
     known = {element.tag for element in benign.walk()} | {"del", "ins", "code", "pre", "dt", "figure"}

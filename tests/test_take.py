@@ -326,9 +326,9 @@ def test_a_journal_that_is_broken_in_the_middle_or_not_there_is_an_error(tmp_pat
     path.write_text('{"type": "unheard of"}\n')
     with pytest.raises(TakeError, match="broken"):
         read_journal(path)
-    with pytest.raises(TakeError, match="No such file"):
+    with pytest.raises(TakeError, match="no such file"):
         read_journal(tmp_path / "nowhere")
-    with pytest.raises(TakeError, match="File exists"):
+    with pytest.raises(TakeError, match="file exists"):
         Journal(path)
 
 

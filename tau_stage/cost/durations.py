@@ -83,7 +83,9 @@ def speech_duration_s(words: str, direction: str = "", speed: float | None = Non
     inner = " ".join(worded)
     seconds = LETTER_S * _letters(inner) + PHRASE_S * len(worded)
     seconds += SENTENCE_S * len(re.findall(r"[.!?]+\s", inner)) + COMMA_S * len(re.findall(r"[,;:]\s", inner))
-    pace = min(max((speed or 1.0) * _pace(direction), SLOWEST), FASTEST)
+    told = direction.lower()
+    faster = next((pace for pace, roots in PACES if any(root in told for root in roots)), 1.0)
+    pace = min(max((speed or 1.0) * faster, SLOWEST), FASTEST)
     return seconds / pace + REST_S * rests + MOMENT_S * moments
 
 
@@ -94,11 +96,6 @@ def _letters(text: str) -> int:
     return sum(
         WIDE_LETTERS if char >= "\u2e80" else DIGIT_LETTERS if char.isdigit() else 1 for char in text if char.isalnum()
     )
-
-
-def _pace(direction: str) -> float:
-    told = direction.lower()
-    return next((pace for pace, words in PACES if any(word in told for word in words)), 1.0)
 
 
 ANSWER_S = 4.0

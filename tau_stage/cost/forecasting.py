@@ -451,15 +451,25 @@ class Simulation:
             self._cut_at_s[line.id] = at_s + min(line.cut.after_s, heard_s)
         self._advance(at_s, heard_s, line.pause_s)
         self.lines.append(SimulatedLine(line, line.id + self._suffix, at_s, heard_s, used))
-        return _clip_tokens(line.player, heard_s, math.ceil(words * heard_s / whole_s) if heard_s < whole_s else words)
+        words = math.ceil(words * heard_s / whole_s) if heard_s < whole_s else words
+        return ClipTokens(
+            audio=math.ceil(heard_s * USER_PER_S),
+            words=words,
+            labelled=words + text_tokens(f"{line.player}: "),
+            label=text_tokens(f"{line.player} says:"),
+        )
 
     def _measured(self, line: LinePlan, seconds: float, words: int) -> tuple[int, float, int]:
-        """Measure the words, the seconds and the thought of an answer, within its cap."""
+        """Measure words, sound and thought of an answer within its cap of tokens; who makes no sound does not think."""
         player = self.plan.player(line.player)
-        is_mute = player.human == "tty" or (line.output or player.output) == "text"
-        thought = self.scenario.thought if durations.is_reasoning_model(player.model) else 0
-        cap = line.max_output_tokens or player.max_output_tokens
-        return _within(cap, words, 0.0 if is_mute else seconds, thought)
+        if player.human == "tty" or (line.output or player.output) == "text":
+            seconds = 0.0
+        thought = self.scenario.thought if seconds and durations.is_reasoning_model(player.model) else 0
+        if cap := line.max_output_tokens or player.max_output_tokens:
+            words = min(words, cap)
+            seconds = min(seconds, (cap - words) / ASSISTANT_PER_S)
+            thought = min(thought, max(0, cap - words - math.ceil(seconds * ASSISTANT_PER_S)))
+        return words, seconds, thought
 
     def _answered(self, line: LinePlan, words: int, whole_s: float, heard_s: float, thought: int) -> Usage:
         """Add an answer to its player's conversations, and sum up what it uses."""
@@ -517,22 +527,3 @@ class Simulation:
             writer = (step.player, dict(step.transcription or ()).get("model", ""))
             used = Usage(audio_in=clip.audio, text_out=clip.words, seconds=seconds)
             self.written_down[writer] = self.written_down.get(writer, Usage()) + used
-
-
-def _clip_tokens(speaker: str, seconds: float, words: int) -> ClipTokens:
-    """Count what is heard. The name adds ``ann: `` to the words, and ``ann says:`` to the sound."""
-    return ClipTokens(
-        audio=math.ceil(seconds * USER_PER_S),
-        words=words,
-        labelled=words + text_tokens(f"{speaker}: "),
-        label=text_tokens(f"{speaker} says:"),
-    )
-
-
-def _within(cap: int | None, words: int, seconds: float, thought: int) -> tuple[int, float, int]:
-    """Cut words, sound and thought to so many tokens; who makes no sound does not think."""
-    if cap is not None:
-        words = min(words, cap)
-        seconds = min(seconds, (cap - words) / ASSISTANT_PER_S)
-        thought = min(thought, max(0, cap - words - math.ceil(seconds * ASSISTANT_PER_S)))
-    return words, seconds, thought if seconds else 0

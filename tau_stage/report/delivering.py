@@ -52,9 +52,7 @@ def deliver(
         texts |= write_sessions(take, _spare(folder), _rate(take, wanted))
     note("writing the page")
     resolved = takes.read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
-    texts[takes.REPORT] = render_page(
-        take, folder, resolved=resolved or None, embed=embed, checks=_checks(folder, also)
-    )
+    texts[takes.REPORT] = render_page(take, folder, resolved=resolved, embed=embed, checks=_checks(folder, also))
     folder.write_all(texts, hint)
     return told
 

@@ -27,12 +27,9 @@ from tau_stage.text import one_line, printable, printable_json
 
 @dataclass(frozen=True, slots=True)
 class TrackClip:
-    """A stretch of a file, at its place in the take: a line, or effects and beds.
+    """A stretch of a file, from sample ``at`` of the take on: a line, or effects and beds.
 
-    Attributes:
-        at: The sample of the take it begins at.
-        skipped: Samples of the file before it.
-        available: Samples of the file.
+    The file has ``available`` samples, and ``skipped`` of them before it.
     """
 
     name: str

@@ -16,7 +16,7 @@ from tau_stage.errors import TakeError
 from tau_stage.report import page_graphics
 from tau_stage.report.page_graphics import Sources
 from tau_stage.report.tables import dollars, median_ms, money
-from tau_stage.take import CHECKS, Alternative, Performed, Take, TakeFolder, silences
+from tau_stage.take import CHECKS, Performed, Take, TakeFolder, silences
 from tau_stage.text import DiffPart, diff_speech, has_changes, has_moments, printable
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def render_page(
     take: Take,
     folder: TakeFolder,
     *,
-    resolved: str | None = None,
+    resolved: str = "",
     embed: bool = False,
     checks: Sequence[Check] = (),
     most: int = page_graphics.LARGEST_PAGE,
@@ -105,7 +105,10 @@ def render_page(
         problems=sources.problems,
         resolved=resolved,
         checks=sorted(checks, key=lambda check: ORDER.get(check.outcome, 0)),
-        others=_others(take, keys, sources),
+        others={
+            key: [(other, sources.sound(other.file, other.samples).url) for other in line.alternatives]
+            for key, line in zip(keys, take.lines, strict=True)
+        },
         places_of=dict(zip((line.id for line in take.lines), keys, strict=True)),
         failed_lines=[key for line, key in zip(take.lines, keys, strict=True) if line.problem],
     )
@@ -170,21 +173,12 @@ def ending(line: Performed) -> str:
     return ENDINGS.get(line.reason or "", f"{line.ended}: {line.reason}" if line.reason else line.ended)
 
 
-def _others(take: Take, keys: Sequence[str], sources: Sources) -> dict[str, list[tuple[Alternative, str]]]:
-    """Return the takes that were not picked, and where their sounds are, by the key of their line."""
-    return {
-        key: [(other, sources.sound(other.file, other.samples).url) for other in line.alternatives]
-        for key, line in zip(keys, take.lines, strict=True)
-    }
-
-
 def tally(checks: Sequence[Check]) -> str:
     """Say what expectations came to, in a few words."""
     outcomes = [check.outcome for check in checks]
     failed, errors = outcomes.count("failed"), outcomes.count("error")
-    told = [f"{failed} of {len(outcomes)} failed"] if failed else []
-    told += [f"{errors} could not be measured"] if errors else []
-    return ", ".join(told) or f"{len(outcomes)} passed"
+    told = ((failed, f"{failed} of {len(outcomes)} failed"), (errors, f"{errors} could not be measured"))
+    return ", ".join(text for count, text in told if count) or f"{len(outcomes)} passed"
 
 
 def compared(line: Performed, said: str) -> tuple[DiffPart, ...]:

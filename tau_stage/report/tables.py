@@ -85,8 +85,9 @@ class TextTable:
             self._add_column(table, place)
         total = len(self.rows) if self.has_total else 0
         for number, row in enumerate(self.rows, 1):
-            cells = (Text(_cell(row[place]), style="bold" if number == total else "") for place in places)
-            table.add_row(*cells, end_section=number == total - 1)
+            cells = ("\n".join(map(one_line, row[place].split("\n"))) for place in places)
+            style = "bold" if number == total else ""
+            table.add_row(*(Text(cell, style) for cell in cells), end_section=number == total - 1)
         return table
 
     def _add_column(self, table: Table, place: int) -> None:
@@ -95,10 +96,6 @@ class TextTable:
             table.add_column(Text(self.columns[place]), overflow="fold", max_width=width)
         else:
             table.add_column(Text(self.columns[place]), justify="right", no_wrap=True)
-
-
-def _cell(text: str) -> str:
-    return "\n".join(map(one_line, text.split("\n")))
 
 
 @dataclass(frozen=True, slots=True)

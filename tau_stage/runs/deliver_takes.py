@@ -121,8 +121,9 @@ def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = ignore) -> 
         journal = takes.read_journal(folder.journal)
         take, texts = rebuilt(folder)
         done = takes.delivery(journal)
-        lost = () if done else finish_cassette(folder)
+        lost: tuple[str, ...] = ()
         if not done:
+            lost = finish_cassette(folder)
             takes.follow_picks(folder)
         _check_sounds(folder, take)
         if done and all((folder.path / name).exists() for name in _files(folder, take, done)):

@@ -52,12 +52,12 @@ class TakeFolder:
     @property
     def mix(self) -> Path | None:
         """The mix, under the name that the scene gave it; None where there is none."""
-        try:
+        name = MIX  # of a take.json alone, as somebody handed it on
+        with suppress(TakeError):
             wanted = read_beginning(self.journal).deliver.mix
-            name = wanted.file if wanted else None
-        except TakeError:  # a take.json alone, as somebody handed it on
-            name = MIX
-        return path if name and (path := self.path / name).is_file() else None
+            name = wanted.file if wanted else ""
+        path = self.path / name
+        return path if path.is_file() else None
 
     def stem(self, player: str) -> Path:
         """Return the stem of a player.
@@ -148,7 +148,7 @@ def make_latest(take: TakeFolder) -> None:
     home, name = take.path.parent, take.path.name
     link = home / LATEST
     with guarded(link, REMEDY):
-        if (link.exists() or link.is_symlink()) and not link.is_symlink() and _named(link) is None:
+        if link.exists() and not link.is_symlink() and _named(link) is None:
             raise TakeError(str(link), "is in the way of the link to the newest take", "remove it")
         for draft in home.glob(f".{LATEST}-*"):  # a process was killed before it could rename it
             other = home / draft.name.removeprefix(f".{LATEST}-")

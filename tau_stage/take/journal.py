@@ -57,16 +57,13 @@ class Journal:
             failed.callback(self.close)
             with guarded(path, ""):
                 if goes_on:
-                    self._go_on()
+                    self._size = sum(len(line) + 1 for line in _whole_lines(path))
+                    self.torn_bytes = os.fstat(self._file).st_size - self._size
+                    if self.torn_bytes:
+                        os.ftruncate(self._file, self._size)
+                        os.fsync(self._file)
                 sync_folder(path.parent)
             failed.pop_all()
-
-    def _go_on(self) -> None:
-        self._size = sum(len(line) + 1 for line in _whole_lines(self.path))
-        self.torn_bytes = os.fstat(self._file).st_size - self._size
-        if self.torn_bytes:
-            os.ftruncate(self._file, self._size)
-            os.fsync(self._file)
 
     def append(self, record: Record) -> None:
         """Write one record, and bring it to the disk if it ends a line or the take."""

@@ -135,10 +135,8 @@ def _told(take: Take, mix: Path | None, mixed: audio.Shape) -> Iterator[tuple[st
     if mix and mix.suffix.lower() == ".wav":
         made, marks = _made(take.lines, players), _line_marks(take.lines)
         shape = replace(mixed, rate=take.rate)
-        yield (
-            mix.name,
-            FileDescription(f"Mix of {take.scene.title}", made, "mix", marks=marks, shape=shape).at(mixed.rate),
-        )
+        told = FileDescription(f"Mix of {take.scene.title}", made, "mix", marks=marks, shape=shape)
+        yield mix.name, told.at(mixed.rate)
 
 
 def _player(take: Take, player: Playing) -> FileDescription:

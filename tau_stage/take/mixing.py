@@ -60,12 +60,9 @@ class SilentTake(TakeError):
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """A mix that was made, as it is in its file.
+    """A mix that was made, as it is in its file, louder by ``gain_db`` than the sum of the stems.
 
-    Attributes:
-        lufs: Integrated loudness; None where all of it is below the gate.
-        gain_db: How much louder it is than the sum of the stems.
-        limited: Whether peaks were kept down.
+    Its integrated loudness is None where all of it is below the gate; it is ``limited`` where peaks were kept down.
     """
 
     file: str
