@@ -21,11 +21,11 @@ from tau_stage.take.take_model import Take
 from tau_stage.text import closeness, diff_speech, holds, letters_apart, word_error_rate
 from tests.test_take import journal_of, spoken
 
-SHORT = 4_000
+SHORT = 5_200
 """Characters: so many words that they are not compared any more."""
 
 TEXTS: dict[str, Callable[[int], str]] = {
-    "words": lambda size: "umbrella well no the " * (size // 21),
+    "words": lambda size: "I so no a " * (size // 10),
     "letters": lambda size: "a " * (size // 2),
     "one word": lambda size: "a" * size,
     "no blanks": lambda size: "傘" * size,
@@ -78,5 +78,5 @@ REPORTS: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize("report", REPORTS)
 def test_twice_as_much_takes_twice_as_long(report: str, text: str) -> None:
     """Slow: every line of Python is counted."""
-    short, long = (steps(partial(REPORTS[report], TEXTS[text](size))) for size in (2 * SHORT, 4 * SHORT))
+    short, long = (steps(partial(REPORTS[report], TEXTS[text](size))) for size in (SHORT, 2 * SHORT))
     assert long <= 2.3 * short + 200
