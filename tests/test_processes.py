@@ -35,6 +35,10 @@ tools:
 lines: [{user: {ann: I want the lamp.}}, {ann: , improvise: }]
 expect: {length: 0s..600s}
 """
+WRITTEN = SCENE.replace("voice: ash", "output: text").replace("voice: sage", "output: text")
+WRITTEN_TOOL = TOOL.replace("voice: ash", "output: text")
+"""Without a voice, which each process that tests would load."""
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # processes of their own, which take seconds to start
 
 
@@ -131,7 +135,7 @@ def test_a_performance_that_is_stopped_for_a_while_goes_on(serve: Serve, tmp_pat
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_test_that_is_ended_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
-    write(tmp_path, "one", "two", scene=TOOL)
+    write(tmp_path, "one", "two", scene=WRITTEN_TOOL)
     arguments = ("test", "one.yaml", "two.yaml", "--jobs", "2", "--allow-tools")
     with begun(*arguments, cwd=tmp_path) as process:
         files = [tmp_path / f"{name}.{kind}" for name in ("one", "two") for kind in ("tool", "child")]
@@ -145,7 +149,7 @@ def test_a_test_that_is_ended_leaves_no_process(tmp_path: Path, number: signal.S
 
 
 def test_workers_end_with_a_test_that_is_killed(tmp_path: Path) -> None:
-    write(tmp_path, "one", "two", scene=TOOL)
+    write(tmp_path, "one", "two", scene=WRITTEN_TOOL)
     with begun("test", "one.yaml", "two.yaml", "--jobs", "2", "--allow-tools", cwd=tmp_path) as process:
         tools = [number_in(tmp_path / f"{name}.tool") for name in ("one", "two")]
         workers = children(process.pid)
@@ -154,8 +158,8 @@ def test_workers_end_with_a_test_that_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_costs_its_own_scene_only(tmp_path: Path) -> None:
-    write(tmp_path, "one", scene=TOOL)
-    write(tmp_path, "two", "three", "four")
+    write(tmp_path, "one", scene=WRITTEN_TOOL)
+    write(tmp_path, "two", "three", "four", scene=WRITTEN)
     names = ("one", "two", "three", "four")
     arguments = ("--jobs", "2", "--allow-tools", "--json")
     with begun("test", *(f"{name}.yaml" for name in names), *arguments, cwd=tmp_path) as process:
