@@ -10,4 +10,5 @@ import pkgutil
 import tau_stage
 
 for module in pkgutil.walk_packages(tau_stage.__path__, "tau_stage."):
-    importlib.import_module(module.name)
+    if not module.name.endswith("__main__"):  # it is run, and runpy warns of what is loaded before
+        importlib.import_module(module.name)
