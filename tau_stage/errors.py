@@ -1,23 +1,4 @@
-"""Every exception of tau-stage. Each carries facts and builds its sentence in ``__str__``.
-
-```
-StageError
-├── SceneError            the scene file is wrong: where, what, what to do
-├── ProtocolError         somebody broke the Realtime protocol (``side`` says who)
-├── SessionError          one player's conversation with one model failed
-│   ├── ConnectFailed     it never opened
-│   ├── SessionClosed     it was open and is not any more
-│   ├── ModelRefused      the server answered a request with an error
-│   └── Timeout           nobody answered in time
-├── LimitReached          the scene goes on and on: a limit of its own has ended it
-├── BudgetExceeded        the scene would cost more than its author allows
-├── Stopped               somebody has asked to stop
-├── UsageError            the command line or the environment asks for what cannot be
-├── CassetteError         a cassette is missing, damaged or of another version
-├── CassetteDiffers       the scene says something else than its cassette has heard
-└── TakeError             the take's folder cannot be written or read
-```
-"""
+"""Every exception of tau-stage. Each carries facts and builds its sentence in ``__str__``."""
 
 import copyreg
 from collections.abc import Iterator

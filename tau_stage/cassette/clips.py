@@ -67,7 +67,7 @@ def replace_audio(event: Event, swap: Callable[[AudioT], object], wanted: type[A
 
 
 def _swapped(value: object, key: str, swap: Callable[[AudioT], object], wanted: type[AudioT]) -> object:
-    if key == "audio" and isinstance(value, wanted) and (isinstance(value, str) or "clip" in cast("Event", value)):
+    if key == "audio" and isinstance(value, wanted) and (wanted is str or "clip" in cast("Event", value)):
         return swap(value)
     if isinstance(value, dict):
         return {name: _swapped(inner, name, swap, wanted) for name, inner in value.items()}

@@ -141,7 +141,7 @@ def replace_ids(event: Event, names: Mapping[str, str]) -> Event:
 def is_counterpart(recorded: Event, now: Event) -> bool:
     """Tell whether two events are about the same thing: the same kind, for the same line."""
     old, new = (str(event.get("event_id") or "") for event in (recorded, now))
-    is_named_alike = old == new or bool(COUNTED.fullmatch(old) and COUNTED.fullmatch(new))
+    is_named_alike = old == new or all(map(COUNTED.fullmatch, (old, new)))
     return is_named_alike and recorded.get("type") == now.get("type") and _about(recorded) == _about(now)
 
 

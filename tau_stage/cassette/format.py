@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -66,7 +67,7 @@ class CassetteEvent:
         number, at_ms, socket = int(line["n"]), int(line["ms"]), int(line.get("socket", 1))
         if (body := codec.decode(socket, line)) is not None:
             return cls(number, at_ms, player, socket, "told", body)
-        kind = next((kind for kind in KINDS if kind in line), None)
+        kind = next(filter(line.__contains__, KINDS), None)
         if kind is None or not isinstance(line[kind], dict):
             raise ValueError("it says nothing")
         if kind == "told":
@@ -108,8 +109,12 @@ class Cassette:
     @property
     def wanted_clips(self) -> list[str]:
         """The clips that its events speak of, each once."""
-        bodies = (entry.body for entry in self.entries if entry.kind in ("ask", "told"))
-        return list(dict.fromkeys(str(ref["clip"]) for body in bodies for ref in refs_in(body)))
+        return list(dict.fromkeys(str(ref["clip"]) for ref in self.refs))
+
+    @property
+    def refs(self) -> Iterator[Event]:
+        """The sounds that its events speak of, in order."""
+        return chain.from_iterable(refs_in(entry.body) for entry in self.entries if entry.kind in ("ask", "told"))
 
 
 def cassettes_in(folder: Path) -> list[Path]:
@@ -206,10 +211,8 @@ def verify_cassette(path: Path) -> Cassette:
         CassetteError: Something is wrong; the first thing that is.
     """
     cassette = load_cassette(path)
-    for entry in cassette.entries:
-        if entry.kind in ("ask", "told"):
-            for ref in refs_in(entry.body):
-                cassette.clips.bytes_of(ref)
+    for ref in cassette.refs:
+        cassette.clips.bytes_of(ref)
     return cassette
 
 
@@ -269,7 +272,7 @@ class DeltaCodec:
 
         A ``KeyError`` tells that nothing came before it.
         """
-        kind = next((kind for kind in ("sound", "words") if kind in line), None)
+        kind = next(filter(line.__contains__, ("sound", "words")), None)
         if kind is None:
             return None
         before = self._last[socket, kind]

@@ -77,10 +77,8 @@ class Redactor:
         """Put our names for the provider's ids; ids have few lengths, and the longest is looked for first."""
         parts, kept, at = [], 0, 0
         while at < len(text):
-            found = next(
-                (text[at : at + length] for length in self._lengths if text[at : at + length] in self._names), ""
-            )
-            if found:
+            pieces = (text[at : at + length] for length in self._lengths)
+            if found := next(filter(self._names.__contains__, pieces), ""):
                 parts += [text[kept:at], self._names[found]]
                 kept = at + len(found)
             at += len(found) or 1

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
+from itertools import filterfalse
 
 from tau_stage.checks import snapshot as snapshots
 from tau_stage.checks.expectations import names_or_nobody
@@ -92,8 +93,8 @@ class _SnapshotPair:
 
     def lines(self) -> Iterator[Verdict]:
         pairs, old, new = self.pairs, self.old.lines, self.new.lines
-        yield from (self.missing(name) for name in old if name not in pairs)
-        order = [name for name in new if name in pairs.values()]
+        yield from map(self.missing, filterfalse(pairs.__contains__, old))
+        order = [*filter(set(pairs.values()).__contains__, new)]
         for name, line in new.items():
             if name not in order:
                 told = f": “{line.asked or line.said}”"
@@ -136,7 +137,7 @@ class _SnapshotPair:
                 told = f"; it sounded after {afters[name] or 'nothing'}"
                 place = self.at("line", _written(afters[name]))
                 yield _presence(_sound_subject(name, afters[name]), place, there=False, told=told)
-        for name in (name for name in new if name not in both.values()):
+        for name in [*filterfalse(set(both.values()).__contains__, new)]:
             place = self.at("sound", self.sound_ids[name])
             yield _presence(_sound_subject(name, new[name].after), place, there=True)
 
@@ -362,7 +363,6 @@ def _matched(*likenesses: tuple[Mapping[str, Hashable], Mapping[str, Hashable]])
 def moved(pairs: Pairs, new: Mapping[str, snapshots.LineSnapshot]) -> list[str]:
     """Return ids of the take's lines that stand in another place than the snapshot has them: as few as tell it."""
     before = list(pairs.values())
-    after = [name for name in new if name in before]
-    blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
-    kept = {name for block in blocks for name in before[block.a : block.a + block.size]}
-    return [name for name in after if name not in kept]
+    after = [*filter(set(before).__contains__, new)]
+    steps = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    return [name for kind, _, _, start, end in steps if kind != "equal" for name in after[start:end]]

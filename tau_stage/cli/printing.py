@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
+from itertools import filterfalse
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -19,11 +21,12 @@ if TYPE_CHECKING:
 
 def say(*parts: object, sep: str = " ", end: str = "\n", to: TextIO | None = None) -> None:
     """Print texts for a reader, at once, as ``print`` does."""
-    _print(printable(sep.join(map(str, parts))), end, to or sys.stdout)
+    _print(printable(sep.join(map(str, parts))), end, to)
 
 
-def _print(text: str, end: str, to: TextIO) -> None:
+def _print(text: str, end: str, to: TextIO | None) -> None:
     """Print a text. Where its reader has left, or the standard error cannot be written, nothing more is said there."""
+    to = to or sys.stdout
     try:
         print(text, end=end, file=to, flush=True)
     except OSError as error:
@@ -58,12 +61,12 @@ def warn(*parts: object, sep: str = " ", end: str = "\n") -> None:
 
 def say_json(text: str, *, end: str = "\n", to: TextIO | None = None) -> None:
     """Print JSON for a program: it says the same, and a terminal that shows it obeys nothing of it."""
-    _print(printable_json(text), end, to or sys.stdout)
+    _print(printable_json(text), end, to)
 
 
 def say_commands(lines: str, *, to: TextIO | None = None) -> None:
     """Print lines that a CI server shall obey: what others said in them is printable and escaped."""
-    _print(lines, "\n", to or sys.stdout)
+    _print(lines, "\n", to)
 
 
 def show_report(report: TextReport, to: TextIO | None = None) -> None:
@@ -125,7 +128,7 @@ def fitting(text: str, to: TextIO) -> str:
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
-        return "".join(sign if sign.isascii() else _nearest(sign, encoding) for sign in text)
+        return re.sub(r"[^\x00-\x7f]", lambda sign: _nearest(sign[0], encoding), text)
     return text
 
 
@@ -140,7 +143,7 @@ def _nearest(sign: str, encoding: str) -> str:
 
     from rich.cells import cell_len
 
-    bare = "".join(part for part in normalize("NFD", sign) if not combining(part))
+    bare = "".join(filterfalse(combining, normalize("NFD", sign)))
     for near in (sign, sign.translate(_ASCII), bare):
         try:
             near.encode(encoding)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -94,5 +95,5 @@ def _unknown_voices(plan: scene.Plan) -> Iterator[str]:
 
 def _may_be_long(plan: scene.Plan) -> bool:
 
-    steps = [step for strand in plan.step_lists for step in strand]
+    steps = [*chain.from_iterable(plan.step_lists)]
     return len(steps) >= SHORT_STEPS or any(isinstance(step, scene.ImprovisePlan | scene.ListenPlan) for step in steps)

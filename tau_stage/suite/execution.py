@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from shlex import quote
 
@@ -381,7 +382,7 @@ def _first(plan: Plan, differs: errors.CassetteDiffers) -> checks.Verdict:
 
 def _is_written(plan: Plan) -> bool:
     """Tell whether all its lines are, and no tool runs a program: else who performs it makes a difference."""
-    talks = (isinstance(step, ImprovisePlan | ListenPlan) for strand in plan.step_lists for step in strand)
+    talks = (isinstance(step, ImprovisePlan | ListenPlan) for step in chain.from_iterable(plan.step_lists))
     improvises = (line.improvised for line in plan.all_lines)
     return not any((*talks, *improvises, *(tool.is_code for tool in plan.tools.values())))
 

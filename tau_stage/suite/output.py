@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from shlex import quote
@@ -206,9 +207,7 @@ def _cell(text: str) -> str:
     """Make a text stay in its cell of a table."""
     line = one_line(text)
     line = line if len(line) <= WIDEST_CELL else line[: WIDEST_CELL - 1] + "…"
-    for sign in "\\`|<*_[":
-        line = line.replace(sign, f"\\{sign}")
-    return line
+    return re.sub(r"[\\`|<*_[]", r"\\\g<0>", line)
 
 
 def as_json(results: Sequence[Result], left_out: Mapping[str, str] = NOTHING) -> str:

@@ -129,7 +129,7 @@ class Result:
     @property
     def failures(self) -> tuple[Verdict, ...]:
         """Verdicts that are not well, in the order of the scene, of rows that are not."""
-        found = (verdict for row in self.rows if row.state != "passed" for verdict in row.failures)
+        found = chain.from_iterable(row.failures for row in self.rows if row.state != "passed")
         return tuple(sorted(found, key=lambda v: (v.path != self.path, v.path, v.line, v.column)))
 
     def as_data(self) -> dict[str, object]:
@@ -148,14 +148,11 @@ def case_id(path: str, variant: str) -> str:
 
 def rows(plan: Plan, runs: Sequence[Sequence[Verdict]], lengths: Mapping[str, float]) -> tuple[Row, ...]:
     """Return what each line and whatever else was looked at came to, from the verdicts of each performance."""
-    runs_of: dict[tuple[str, str], list[list[Verdict]]] = {}
-    for run in runs:
-        found: defaultdict[tuple[str, str], list[Verdict]] = defaultdict(list)
+    runs_of: defaultdict[tuple[str, str], defaultdict[int, list[Verdict]]] = defaultdict(lambda: defaultdict(list))
+    for number, run in enumerate(runs):
         for verdict in run:
-            found[verdict.kind, verdict.of].append(verdict)
-        for subject, verdicts in found.items():
-            runs_of.setdefault(subject, []).append(verdicts)
-    return tuple(_row(plan, own, lengths) for own in runs_of.values())
+            runs_of[verdict.kind, verdict.of][number].append(verdict)
+    return tuple(_row(plan, [*own.values()], lengths) for own in runs_of.values())
 
 
 def _row(plan: Plan, runs: Sequence[Sequence[Verdict]], lengths: Mapping[str, float]) -> Row:
