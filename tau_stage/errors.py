@@ -123,7 +123,6 @@ class ConnectFailed(SessionError):
     """A session did not open.
 
     Attributes:
-        reason: What the server or the network said.
         status: HTTP status of the refused upgrade, if it was one.
         code: The server's error code, if it refused in-band (``invalid_api_key``, ``insufficient_quota``...).
         close_code: WebSocket close code that followed, if any.

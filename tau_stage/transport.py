@@ -385,13 +385,9 @@ async def dial(
     open_timeout_s: float = 10.0,
     closing_s: float = CLOSE_TIMEOUT_S,
 ) -> AsyncIterator[Transport]:
-    """Open a websocket at ``ws://`` or ``wss://``, and close it in the end.
+    """Open a websocket at ``ws://`` or ``wss://``, and close it in the end, which may take ``closing_s``.
 
-    Args:
-        url: The server's address.
-        headers: Sent with the upgrade; they hold the key, which is struck out of errors and of all that comes in.
-        open_timeout_s: Seconds until the upgrade must be done.
-        closing_s: Seconds that closing in order may take; then the connection is cut.
+    The headers are sent with the upgrade; they hold the key, which is struck out of errors and of all that comes in.
 
     Raises:
         UsageError: The address cannot be dialled, or the proxy of the environment cannot be used.
@@ -567,19 +563,10 @@ def _date(value: str) -> float | None:
 async def serve(
     handle: ConnectionHandler, admit: AdmissionCheck = admit_all, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[str]:
-    """Serve websockets while the block runs; connections that are still open then are cut short.
+    """Serve websockets while the block runs, and yield the server's URL; what is still open then is cut short.
 
-    Args:
-        handle: Called for each connection; the connection closes when it returns.
-        admit: Asked about each handshake first.
-        host: Address to bind.
-        port: 0 takes a free one.
-
-    Yields:
-        The server's URL, ``ws://host:port``.
-
-    Raises:
-        OSError: The port is taken.
+    ``handle`` is called for each connection, which closes when it returns; ``admit`` is asked about its handshake first.
+    Port 0 takes a free one; an ``OSError`` tells that a port is taken.
     """
     require_asyncio()
     visits: set[anyio.CancelScope] = set()

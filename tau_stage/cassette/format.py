@@ -34,13 +34,10 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(slots=True, eq=False)
 class CassetteEvent:
-    """One thing that happened between a player and its provider.
+    """One thing that happened between a player and its provider, ``at_ms`` after the first opening began.
 
-    Attributes:
-        number: Its place among all that happened, from 1.
-        at_ms: Milliseconds since the first opening began.
-        socket: Which of the player's connections, from 1.
-        kind: What happened: ``ask`` is a client's event, ``told`` a server's, ``raw`` a server's frame that is none.
+    Numbers count all that happened from 1, sockets the player's connections. ``ask`` is a client's event, ``told`` a
+    server's, ``raw`` a server's frame that is none.
     """
 
     number: int

@@ -30,16 +30,9 @@ def check(
 ) -> list[Verdict]:
     """Check everything that is expected of a take, in the order of the scene file.
 
-    A take that did not come to its end gives one error more, for the scene.
-
-    Args:
-        plan: What was to be performed.
-        take: What was performed.
-        measures: Of the take.
-        snapshot: What it was like when it was accepted.
-        compares: Whether the take is compared with it; else it only tells how the players' voices sound.
-        heard: What a recogniser made of lines, by their ids.
-        files: Hashes of the sound files that the scene plays, by their names in it.
+    A take that did not come to its end gives one error more, for the scene. Where it is not compared with the snapshot,
+    that only tells how the players' voices sound. ``heard`` is what a recogniser made of lines, by their ids; ``files``
+    are hashes of the sound files that the scene plays, by their names in it.
     """
     verdicts = list(check_expectations(plan, take, measures, snapshot.voices() if snapshot else {}))
     if snapshot and compares:

@@ -20,7 +20,7 @@ from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.status import Status
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from tau_stage import stage
@@ -373,14 +373,12 @@ def _finished(plan: Plan, number: str, event: record.LineSpoken, width: int) -> 
 
 def _bar(done: int, total: int, figures: tuple[str, str], width: int) -> RenderableType:
     """Draw the bar, how far it is, and whose money it is; where there is no room, the figures stay."""
-    row = Table.grid(padding=(0, 1, 0, 0), pad_edge=False)
     parts: list[RenderableType] = [figures[0]]
     if len(" ".join(figures)) < width:
         parts.append(figures[1])
     if sum(map(len, figures[: len(parts)])) + len(parts) + BAR < width:
         parts.insert(0, ProgressBar(total=max(total, 1), completed=done, width=BAR))
-    for _ in parts:
-        row.add_column(no_wrap=True)
+    row = Table.grid(*(Column(no_wrap=True) for _ in parts), padding=(0, 1, 0, 0), pad_edge=False)
     row.add_row(*parts)
     return row
 
@@ -456,9 +454,8 @@ def _event_data(event: stage.Event) -> dict[str, object] | None:
     kind, names = STREAMED[type(event)]
     facts = {"type": kind, **{name: getattr(event, name) for name in names}}
     if isinstance(event, record.LineSpoken):
-        places = {"offset_s": event.offset_samples, "seconds": event.samples}
-        facts |= {name: round(samples / event.rate, 3) for name, samples in places.items()}
-        facts |= {"first_audio_s": event.first_audio_s}
+        offset_s, seconds = (round(samples / event.rate, 3) for samples in (event.offset_samples, event.samples))
+        facts |= {"offset_s": offset_s, "seconds": seconds, "first_audio_s": event.first_audio_s}
         facts |= {"problem": event.problem, "written": event.written} if event.problem else {}
         facts |= {"former": True} if event.former else {}
     return facts

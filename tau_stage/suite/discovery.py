@@ -38,12 +38,10 @@ ALIKE = 0.75
 
 @dataclass(frozen=True, slots=True)
 class FileLook:
-    """What a YAML file looks like, before it is read as a scene.
+    """What a YAML file looks like, before it is read as a scene, and what files it includes.
 
-    Attributes:
-        is_scene: Whether it has, or nearly has, players and lines; or it cannot be known.
-        said: What its first comment says it is: tau-stage's, another program's, or nothing.
-        included: Names of the files that it includes.
+    It ``is_scene`` if it has, or nearly has, players and lines, or if that cannot be known. Its first comment has
+    ``said`` what it is: tau-stage's, another program's, or nothing.
     """
 
     is_scene: bool
