@@ -565,7 +565,7 @@ async def serve(
 ) -> AsyncIterator[str]:
     """Serve websockets while the block runs, and yield the server's URL; what is still open then is cut short.
 
-    ``handle`` is called for each connection, which closes when it returns; ``admit`` is asked about its handshake first.
+    ``handle`` is called for each connection, which closes when it returns; ``admit`` is asked about each handshake.
     Port 0 takes a free one; an ``OSError`` tells that a port is taken.
     """
     require_asyncio()

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 
 from tau_stage.checks.metrics import COMPARED, FROM_SOUND, LIMITS, Metrics, TakeMetrics
 from tau_stage.checks.verdict import Verdict, VerdictSubject
@@ -160,13 +161,12 @@ class _Expectations:
         return self.subject.compare(place, name, expected, LIMITS[name].unit.format(value), holds=value in wanted)
 
     def heard_by(self, wanted: str | tuple[str, ...]) -> Verdict:
-        asked, told = wanted, wanted if isinstance(wanted, str) else names_or_nobody(wanted)
-        if isinstance(asked, str):
-            asked = tuple(player.name for player in self.plan.models) if asked == "everyone" else ()
+        words: dict[object, tuple[str, ...]] = {"everyone": tuple(role.name for role in self.plan.models), "nobody": ()}
+        asked, told = {*words.get(wanted, wanted)}, wanted if isinstance(wanted, str) else names_or_nobody(wanted)
         heard = [(line, heard_by(line.hearers)) for line in self.seen.lines]
         which = "{} by {}" if len(heard) > 1 else "{1}"
-        others = ((line, names) for line, names in heard if {*names} != {*asked} - {line.player})
-        unlike = [which.format(line.id, names_or_nobody(names)) for line, names in others]
+        others = ((line.id, names_or_nobody(names)) for line, names in heard if {*names} != asked - {line.player})
+        unlike = [*starmap(which.format, others)]
         return self.subject.compare(self.at("heard_by"), "heard_by", told, "; ".join(unlike) or told, holds=not unlike)
 
 
