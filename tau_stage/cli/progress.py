@@ -211,7 +211,7 @@ def is_written(plan: Plan) -> bool:
 def prompt(event: stage.PersonPrompted) -> str:
     """Return what a person is told on the terminal.
 
-    >>> prompt(PersonPrompted("guest", "guest-1", "Good evening.", "tired", in_s=2))
+    >>> prompt(stage.PersonPrompted("guest", "guest-1", "Good evening.", "tired", in_s=2))
     'guest, in 2: (tired) Good evening.'
     """
     when = f", in {event.in_s}" if event.in_s else ", type" if event.typed else ", speak now"
