@@ -182,7 +182,7 @@ class _Connection(Connection):
     def add_message(self, message: bytes) -> None:
         """Let a message wait for whoever reads."""
         self._messages.append(message)
-        if len(self._messages) > QUEUED_FRAMES:
+        if len(self._messages) == QUEUED_FRAMES + 1:
             self.transport.pause_reading()
         self._wake()
 
@@ -323,7 +323,7 @@ class _StayingConnection(_Connection, ClientConnection):
             elif (found := _frame_at(data, at)) is None:
                 self._rest = data[at:]
                 return
-            elif data[at] == WHOLE_TEXT and found[1] <= len(data) and self._may_take(data[at + 1]):
+            elif data[at] == WHOLE_TEXT and data[at + 1] < 128 and found[1] <= len(data) and self._may_take:
                 self.add_message(data[found[0] : found[1]])
                 at = found[1]
             else:
@@ -338,9 +338,10 @@ class _StayingConnection(_Connection, ClientConnection):
             async with self.send_context():  # waits, and raises what the connection has ended with
                 pass
 
-    def _may_take(self, length: int) -> bool:
-        """Tell whether a message may be taken that begins a frame, by the byte of its length."""
-        return length < 128 and not self._is_parted and self.protocol.state is State.OPEN
+    @property
+    def _may_take(self) -> bool:
+        """Whether a message may come in a frame of its own."""
+        return not self._is_parted and self.protocol.state is State.OPEN
 
 
 _last_masked: deque[tuple[bytes, bytes]] = deque(maxlen=2)

@@ -11,11 +11,13 @@ from typing import Any
 import anyio
 import pytest
 
+from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionClosed
 from tau_stage.protocol.client_events import conducted
 from tau_stage.protocol.decoding import SoundFrames, decode
+from tau_stage.protocol.responses import AudioChunk, ResponseChange, TextChunk
 from tau_stage.protocol.server_events import AudioDelta
-from tau_stage.session import Session, open_session
+from tau_stage.session import ResponseStream, Session, open_session
 from tau_stage.transport import MemoryTransport
 from tests.support.counted_calls import counted_calls
 
@@ -208,3 +210,24 @@ def test_frames_of_sound_are_read_as_they_are_decoded_or_not_at_all() -> None:
             assert (event.response_id, event.item_id) == ("r1", "i1")
             assert found == (event.event_id, base64.b64decode(event.delta, validate=True))
     assert read > 1000
+
+
+async def test_sound_that_waits_is_taken_at_once_up_to_words_or_another_item() -> None:
+    def chunk(item: str, number: int, *, commentary: bool = False) -> AudioChunk:
+        return AudioChunk("r", item, Pcm(bytes([number, 0])), commentary)
+
+    stream = ResponseStream(idle_s=1)
+    told: list[ResponseChange] = [
+        *(chunk("i", n) for n in range(20)),
+        TextChunk("r", "i", "la", spoken=True),
+        chunk("i", 20),
+    ]
+    told += [chunk("i", 21), chunk("i", 22, commentary=True), chunk("j", 23)]
+    for change in told:
+        stream.add(change)
+    taken = []
+    for _ in range(5):
+        change = await anext(stream)
+        taken.append(stream.with_waiting_sound(change) if isinstance(change, AudioChunk) else change)
+    sounds = [Pcm(bytes(each for n in numbers for each in (n, 0))) for numbers in (range(20), (20, 21), (22,), (23,))]
+    assert taken == [sounds[0], told[20], *sounds[1:]]

@@ -543,7 +543,8 @@ class Session:
         """Take in another delta of the sound that came last, without its event: ``decoded`` makes that."""
         change = self.conversation.add_sound(data)
         self.state.apply_sound(change, decoded)
-        self._note(change)
+        if len(self.conversation.odd) > self._odd_told:
+            self._note(change)
         return change
 
     def take_end(self, change: protocol.ResponseEnded) -> None:

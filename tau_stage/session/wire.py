@@ -30,6 +30,9 @@ REFUSAL_S = 0.5
 UNCONFIRMED_S = 1.0
 """Seconds that a server has to refuse a session which it need not confirm."""
 
+REPEATED = "it came twice; counted once"
+"""What is told of an event that comes again."""
+
 SHOWN_TYPES = 5
 """How many types of events a message names."""
 
@@ -280,22 +283,17 @@ class Wire:
         with self._reading:
             try:
                 while True:
-                    frame = await self._next_frame()
+                    is_settled = self._ends_at == inf and not self._suspected
+                    frame = await (self.transport.receive() if is_settled else self._frame_in_time())
                     if frame is None:
                         self._settle_what_is_open()
-                        continue
-                    parts = protocol.split_frame(frame)
-                    if len(parts) > 1:
-                        self._note("several events came in one frame; taken one by one")
-                    for part in parts:
-                        self._read_frame(part)
+                    elif not (is_settled and self._read_sound(frame)):
+                        self._read_frame(frame)
             except SessionClosed as closed:
                 self.end(closed.about(player=self._name))
 
-    async def _next_frame(self) -> bytes | None:
+    async def _frame_in_time(self) -> bytes | None:
         """Wait for the next frame; None where the moment has come to settle what is open."""
-        if self._ends_at == inf and not self._suspected:
-            return await self.transport.receive()
         with anyio.CancelScope(deadline=min([self._ends_at, *(due for _, due in self._suspected.values())])):
             return await self.transport.receive()
         return None
@@ -317,35 +315,33 @@ class Wire:
                 self._settle(request, event, None)
 
     def _read_frame(self, frame: bytes) -> None:
-        if self._may_read_sound and (sound := self._sound_frames.read(frame)):
-            self._read_sound(frame, *sound)
-            return
-        noted = self._noted
-        event = protocol.decode(frame, self._dialect, self._note)
-        if isinstance(event, protocol.AudioDelta) and noted == self._noted:
-            self._sound_frames.learn(frame)
-        if not self._is_repeated(frame, event.event_id, event.type):
-            self._read(event)
+        parts = protocol.split_frame(frame)
+        if len(parts) > 1:
+            self._note("several events came in one frame; taken one by one")
+        for part in parts:
+            noted = self._noted
+            event = protocol.decode(part, self._dialect, self._note)
+            if isinstance(event, protocol.AudioDelta) and noted == self._noted:
+                self._sound_frames.learn(part)
+            if self._repeats.knows(part, event.event_id):
+                self._note(f"{event.type}: {REPEATED}")
+            else:
+                self._read(event)
 
-    @property
-    def _may_read_sound(self) -> bool:
-        """Whether sound that follows sound changes nothing else, and nobody watches its events."""
-        is_settled = self._ends_at == inf and not self._suspected
-        return is_settled and self._conversation.is_sounding and not self._sink.state.events.has_subscribers
-
-    def _read_sound(self, frame: bytes, event_id: str, data: bytes) -> None:
-        """Read a frame as ``_read_frame`` does, where it is more of the sound that came last."""
-        if self._is_repeated(frame, event_id, protocol.SOUND):
-            return
+    def _read_sound(self, frame: bytes) -> bool:
+        """Read a frame without its event, if it is more of the sound that came last, and nobody watches events."""
+        if not self._conversation.is_sounding or self._sink.state.events.has_subscribers:
+            return False
+        if (read := self._sound_frames.read(frame)) is None:
+            return False
+        event_id, data = read
+        if self._repeats.knows(frame, event_id):
+            self._note(f"{protocol.SOUND}: {REPEATED}")
+            return True
         self._heard += 1
         if change := self._sink.take_sound(data, partial(protocol.decode, frame, self._dialect)):
             self._deliver(change)
-
-    def _is_repeated(self, frame: bytes, event_id: str, kind: str) -> bool:
-        is_known = self._repeats.knows(frame, event_id)
-        if is_known:
-            self._note(f"{kind}: it came twice; counted once")
-        return is_known
+        return True
 
     def _note(self, oddity: str) -> None:
         self._noted += 1

@@ -175,7 +175,7 @@ class EventLog:
         self.journal.write(record)
         if isinstance(record, DURABLE):
             self.disk.start()
-        log_event("stage", *_logged(record))
+        _log(record)
         self.publish(record)
 
     def close(self) -> None:
@@ -202,10 +202,13 @@ class EventLog:
             return
 
 
-def _logged(record: Record) -> tuple[int, str]:
-    """Return the level and the sentence of a record in the log: who, which line, and what went wrong."""
-    problem = str(getattr(record, "problem", "") or getattr(record, "text", ""))
-    names = ("player", "line", "hearer", "tool", "step")
-    about = [f"{name} {value}" for name in names if (value := getattr(record, name, ""))]
+def _log(record: Record) -> None:
+    """Log a record: who, which line, and what went wrong."""
+    told = record.__dict__
+    problem = str(told.get("problem") or told.get("text") or "")
+    level = logging.WARNING if problem else logging.INFO
+    if not logging.getLogger("tau_stage.stage").isEnabledFor(level):
+        return
+    about = [f"{name} {value}" for name in ("player", "line", "hearer", "tool", "step") if (value := told.get(name))]
     sentence = ", ".join([record.type.replace("_", " "), *about]) + (f": {problem}" if problem else "")
-    return logging.WARNING if problem else logging.INFO, sentence
+    log_event("stage", level, sentence)

@@ -46,7 +46,7 @@ QUEUED_CLIPS = 32
 SHORTEST_COMMIT = RATE // 10
 """Samples that an input buffer must hold to be committed (OpenAI API reference, ``input_audio_buffer.commit``)."""
 
-PIECE = RATE // 5
+PIECE = RATE // 10
 """Samples that are sent at once of a line that is being spoken: an event for each hearer."""
 
 PIECES = f"{protocol.OURS}hear_"
