@@ -69,7 +69,7 @@ class Steps:
             self.no_mapping(node, path)
             return None
         entries = self.errors.mapping(node, path, "a line") or {}
-        word = next((word for word in WORDS if word in entries), None)
+        word = next(filter(entries.__contains__, WORDS), None)
         if word and not (self.speakers(entries) and word in model.Line.options()):
             return self.loaders[word](word, entries, path)
         speaker = self.speaker(entries, path)
@@ -293,7 +293,7 @@ def _cue(node: Node, path: Path, steps: Steps, errors: Diagnostics) -> model.Cue
     entries = errors.mapping(node, path, "a cue", model.Cue.FORM.hint)
     if entries is None:
         return None
-    words = [word for word in model.EVENTS if word in entries]
+    words = [*filter(entries.__contains__, model.EVENTS)]
     values, do = errors.options(model.Cue, entries, path), entries.get("do", "")
     hint = f"give it one of {', '.join(model.EVENTS)}"
     if words[1:]:

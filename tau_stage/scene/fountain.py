@@ -215,7 +215,7 @@ class _FountainReader:
                     self.dialogue.add(_start(number, line), words)
                 continue
             self.close()
-            goes_on = bool(words) and self.goes_on(number)
+            goes_on = self.goes_on(number)
             if words and not (after_blank and goes_on and self.cue(_start(number, line), words)):
                 self.follows = False
                 self.check_action(_start(number, line), words, after_blank=after_blank, goes_on=goes_on)

@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from hashlib import sha256
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel
 
@@ -360,12 +361,12 @@ class Plan:
     @property
     def sounds(self) -> tuple[SoundPlan, ...]:
         """Every effect and bed, those of cues too."""
-        return tuple(part for steps in self.step_lists for part in _parts(steps) if isinstance(part, SoundPlan))
+        return tuple(part for part in chain(*map(_parts, self.step_lists)) if isinstance(part, SoundPlan))
 
     @property
     def all_lines(self) -> tuple[LinePlan, ...]:
         """Every line, those of cues too."""
-        return tuple(line for steps in self.step_lists for line in lines_of(steps))
+        return tuple(chain(*map(lines_of, self.step_lists)))
 
     @property
     def has_expectations(self) -> bool:
@@ -411,15 +412,15 @@ def _as_json(value: object) -> object:
 
 KEY_FORMAT = 1  # counts up when what a line's key is made of changes: then no line of an older take is taken over
 
-_OF_LINE = (
+_OF_LINE = attrgetter(
     "player", "words", "direction", "prompt", "improvised", "max_output_tokens", "takes", "pick", "apart", "output",
     "tool_choice", "reasoning", "commentary", "metadata",
 )  # fmt: skip
-_OF_PLAYER = (
+_OF_PLAYER = attrgetter(
     "voice", "model", "endpoint", "instructions", "speed", "output", "max_output_tokens", "reasoning", "commentary",
     "tool_choice", "human", "stand_in",
 )  # fmt: skip
-_OF_LISTENER = ("setup", "hears_as", "hearing", "label_speakers")
+_OF_LISTENER = attrgetter("setup", "hears_as", "hearing", "label_speakers")
 _NOT_OF_TALK = ("id", "source_line", "pause_s", "when", "hearers")
 
 
@@ -485,7 +486,7 @@ class _LineKeys:
         self._own_keys: dict[str, str] = {}
         self._players = {player.name: player for player in plan.players}
         self._asked = {player.name: self._player(player) for player in plan.players}
-        self._heard = {player.name: sha256(_packed(_named_of(player, _OF_LISTENER))) for player in plan.players}
+        self._heard = {player.name: sha256(_packed(_OF_LISTENER(player))) for player in plan.players}
         for cue in plan.cues:  # nobody knows when it starts
             for part in _parts(cue.steps):
                 self._hear(part, cue.event, cue.times)
@@ -519,7 +520,7 @@ class _LineKeys:
         if isinstance(part, LinePlan):
             cut = part.cut and (part.cut.after_s, part.cut.overlap_s)
             tools = None if part.tools is None else self._tools(part.tools)
-            return _hashed(KEY_FORMAT, _named_of(part, _OF_LINE), tools, cut, self._asked[part.player])
+            return _hashed(KEY_FORMAT, _OF_LINE(part), tools, cut, self._asked[part.player])
         facts = {name: fact for name, fact in asdict(part).items() if name not in _NOT_OF_TALK}
         players = [(self._asked[name], self._players[name].turn_detection) for name in part.hearers]
         return _hashed(KEY_FORMAT, type(part).__name__, facts, players)
@@ -531,7 +532,7 @@ class _LineKeys:
             files += [file for file in self._sounds if file.parent == folder]
         sounds = [self._sounds.get(file, "") for file in files]
         place = (player.endpoint or "").partition("?")[0]  # no query: it may hold a key, and a cassette has none
-        return _hashed(_named_of(replace(player, endpoint=place), _OF_PLAYER), self._tools(player.tools), sounds)
+        return _hashed(_OF_PLAYER(replace(player, endpoint=place)), self._tools(player.tools), sounds)
 
     def _tools(self, names: tuple[str, ...]) -> list[object]:
         tools = ((name, self._plan.tools[name]) for name in names)
@@ -562,10 +563,6 @@ def _listeners(part: LinePlan | ImprovisePlan | ListenPlan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chain(part.hearers, *part.hearers.values())))
 
 
-def _named_of(part: LinePlan | PlayerPlan, names: tuple[str, ...]) -> list[Any]:
-    return [getattr(part, name) for name in names]
-
-
 def _packed(facts: object) -> bytes:
     return json.dumps(facts, default=_as_json, sort_keys=True).encode()
 
@@ -576,7 +573,7 @@ def _hashed(*facts: object) -> str:
 
 def sounds_of(plan: Plan) -> tuple[Path, ...]:
     """Return every sound file of a scene, each once: effects, beds, what users said, and recordings of people."""
-    items = [step for steps in plan.step_lists for step in steps if isinstance(step, ItemPlan)]
+    items = [step for step in chain(*plan.step_lists) if isinstance(step, ItemPlan)]
     named = [*(sound.file for sound in plan.sounds), *(file for item in items for _, file in item.sounds)]
     files = [resolve_path(plan.path, file) for file in named]
     return tuple(dict.fromkeys(chain(files, *map(plan.recordings, plan.people))))

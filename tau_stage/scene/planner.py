@@ -118,9 +118,12 @@ class _StepPlanner:
         self.whispers = cache(_whispers)
 
     def steps(self, steps: Sequence[model.AnyStep]) -> tuple[plan.Step, ...]:
+        return _with_cuts(self.performed(steps))
+
+    def performed(self, steps: Sequence[model.AnyStep]) -> list[tuple[model.AnyStep, plan.Step]]:
+        """Plan steps that are not left out for good, nor all of their parts."""
         planned = [(step, self.step(step)) for step in steps]
-        kept = [(step, result) for step, result in planned if _is_performed(step, result)]
-        return _with_cuts([result for _, result in kept], [step for step, _ in kept])
+        return [(step, result) for step, result in planned if step.when is not False and getattr(result, "parts", True)]
 
     @singledispatchmethod
     def step(self, step: model.Pause) -> plan.Step:
@@ -133,8 +136,7 @@ class _StepPlanner:
 
     @step.register
     def together(self, step: model.Together) -> plan.Step:
-        planned = [(part, self.step(part)) for part in step.together]
-        parts = tuple(result for part, result in planned if _is_performed(part, result))
+        parts = tuple(result for _, result in self.performed(step.together))
         return self.planned(plan.TogetherPlan, step, parts=parts, pause_s=self.pause(step.pause))
 
     def planned(self, kind: type[PlanT], step: model.AnyStep, *parts: SceneModel, **own: object) -> PlanT:
@@ -242,11 +244,11 @@ class _StepPlanner:
         )
 
 
-def _with_cuts(steps: Sequence[plan.Step], asked: Sequence[model.AnyStep]) -> tuple[plan.Step, ...]:
+def _with_cuts(steps: Sequence[tuple[model.AnyStep, plan.Step]]) -> tuple[plan.Step, ...]:
     """Return the steps, where every line that is cut knows it: the wanted one may be left out, and another be there."""
-    planned = list(steps)
+    planned = [result for _, result in steps]
     before = -1
-    for at, (step, line) in enumerate(zip(asked, steps, strict=True)):
+    for at, (step, line) in enumerate(steps):
         victim = planned[before] if before >= 0 else None
         cuts = step.cut_in if isinstance(step, model.Line) else None
         if (
@@ -260,11 +262,6 @@ def _with_cuts(steps: Sequence[plan.Step], asked: Sequence[model.AnyStep]) -> tu
             planned[at] = replace(line, cuts=victim.id)
         before = before if isinstance(step, model.ItemStep) else at
     return tuple(planned)
-
-
-def _is_performed(step: model.AnyStep, result: plan.Step) -> bool:
-    """Tell whether a step is not left out for good, nor all of its parts."""
-    return step.when is not False and not (isinstance(result, plan.TogetherPlan) and not result.parts)
 
 
 def _whispers(players: tuple[str, ...], about: str | None) -> dict[str, str]:

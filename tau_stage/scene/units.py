@@ -43,6 +43,7 @@ _OTHER_MONEY = re.compile(
     r"\$?\s*(?:usd\s*)?(\d{0,9})(?:[.,](\d{1,9}))?\s*(\$|usd|dollars?|cents?|ct|¢|)", re.ASCII | re.IGNORECASE
 )
 _PAN = re.compile(r"(l|left|r|right)?[ :]*([+-]?\d{1,9}(?:\.\d{1,9})?)? *(%?) *(l|left|r|right)?", re.ASCII)
+_SIDES = {"l": -1.0, "r": 1.0}
 _LEVEL = re.compile(r"([+-]?\d{1,4}(?:\.\d{1,6})?)\s*(.*)", re.ASCII | re.DOTALL)
 _DASHES = re.compile("[\u2010-\u2015\u2212]\\s*")
 _COMMA = re.compile(r"(\d+),(\d+.*)", re.ASCII | re.DOTALL)
@@ -126,12 +127,11 @@ def money(value: str) -> Decimal:
 def _amount_meant(value: str) -> str:
     """Return a hint for an amount that is written otherwise."""
     found = _OTHER_MONEY.fullmatch(" ".join(value.split()))
-    if not found or not (found[1] or found[2]):
-        return "write it like $0.50"
-    amount = Decimal(f"{found[1] or 0}.{found[2] or 0}")
-    if found[3].lower().startswith(("c", "¢")):
+    whole, part, currency = found.groups("") if found else ("", "", "")
+    amount = Decimal(f"0{whole}.{part}0")
+    if currency.lower().startswith(("c", "¢")):
         amount /= 100
-    return f"did you mean ${amount:.{max(2, len(found[2] or ''))}f}?" if amount else "write it like $0.50"
+    return f"did you mean ${amount:.{max(2, len(part))}f}?" if amount else "write it like $0.50"
 
 
 def rate(value: str) -> float:
@@ -174,17 +174,15 @@ def _pan_meant(value: str) -> str:
     written = value.strip().lower().replace("\N{MINUS SIGN}", "-").replace(",", ".")
     if written in ("c", "center", "centre", "middle"):
         return "did you mean 0?"
-    found = _PAN.fullmatch(written) if written else None
-    if not found:
+    found = _PAN.fullmatch(written)
+    if not written or not found:
         return "write it like -0.5"
-    before, number, percent, after = found.groups()
-    amount, side = float(number or 1), before or after
+    before, number, percent, after = found.groups("")
+    amount, side = float(number or 1), (before + after)[:1]
     if percent or abs(amount) > 2:
         amount /= 100
     amount = max(-1.0, min(1.0, amount))
-    if side:
-        amount = math.copysign(amount, -1 if side.startswith("l") else 1)
-    return f"did you mean {amount:g}?"
+    return f"did you mean {math.copysign(amount, _SIDES.get(side, amount)):g}?"
 
 
 def _level(value: str, what: str, unit: str, limits: tuple[float, float], example: str) -> float:

@@ -408,7 +408,7 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 def _check_tool(name: str, tool: model.ToolDefinition, errors: Diagnostics) -> None:
     """Check that a tool's options fit each other and its name."""
     path: Path = ("tools", name)
-    results = [key for key in ("returns", "run", "command") if key in tool.model_fields_set]
+    results = [*filter(tool.model_fields_set.__contains__, ("returns", "run", "command"))]
     if not _TOOL_NAME.fullmatch(name):
         hint = "write letters, digits, '_' and '-', at most 64"
         errors.add(path, f"'{name[:64]}' cannot be a tool's name", hint, key=True)
@@ -432,7 +432,7 @@ def _check_mix(deliver: Deliver, checks: SceneChecks) -> None:
     if mix is None:
         return
     if not mix.is_mp3:
-        for key in (key for key in OF_MP3 if key in mix.model_fields_set):
+        for key in filter(mix.model_fields_set.__contains__, OF_MP3):
             hint = "write file: mix.mp3 beside it, or remove it"
             checks.errors.add((*path, key), f"only an MP3 has '{key}', and the mix is {mix.file}", hint, key=True)
         return
