@@ -26,6 +26,7 @@ MOST_FILLED = 2_000_000  # characters that all variables of a scene come to, whe
 # A place holds no other's beginning, so that whatever begins one is read once.
 _PLACE = re.compile(r"\$\$\{|\$\{((?:[^}\n$]|\$(?!\{))*)\}")
 _NAME = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
+_KEPT = (("vars",), ("matrix",), ("include",))  # where places are not filled in
 
 Entries = dict[str, Node]
 
@@ -112,9 +113,7 @@ def _check_variable(path: Path, values: list[str], errors: Diagnostics) -> None:
 
 def fill_in(entries: Entries, values: Mapping[str, str], errors: Diagnostics) -> Entries:
     """Fill in a scene's variables: in texts only, never in keys and ids."""
-    kept = {key for key in entries if key.startswith("x-") or key in ("vars", "matrix", "include")}
-    filling = _Substitution(values, errors)
-    return {key: node if key in kept else filling.filled(node, (key,)) for key, node in entries.items()}
+    return _Substitution(values, errors).entries(entries, ())
 
 
 class _Substitution:
@@ -125,11 +124,14 @@ class _Substitution:
         self._errors = errors
         self._left = MOST_FILLED
 
+    def entries(self, entries: Entries, path: Path) -> Entries:
+        return {key: self.filled(node, (*path, key)) for key, node in entries.items()}
+
     def filled(self, node: Node, path: Path) -> Node:
+        if path in _KEPT or str(path[-1]).startswith("x-"):
+            return node
         if isinstance(node, dict):
-            return {
-                key: value if key.startswith("x-") else self.filled(value, (*path, key)) for key, value in node.items()
-            }
+            return self.entries(node, path)
         if isinstance(node, list):
             return [self.filled(value, (*path, number)) for number, value in enumerate(node)]
         return self.text(node, path) if "${" in node else node

@@ -83,8 +83,8 @@ def filled(template: str, values: Mapping[str, str | int]) -> str:
 
 _MIX_FILE = r"\.([wW][aA][vV]|[fF][lL][aA][cC]|[oO][gG][gG]|[mM][pP]3)$"
 
-Lufs = Annotated[float, FromText(units.loudness, text_like(units.LUFS, "-16 LUFS"))]
-TruePeak = Annotated[float, FromText(units.peak, text_like(units.TRUE_PEAK, "-1 dBTP"))]
+Lufs = Annotated[float, FromText(units.loudness, text_like(r"^-\d+(\.\d+)? ?LUFS$", "-16 LUFS"))]
+TruePeak = Annotated[float, FromText(units.peak, text_like(r"^-?\d+(\.\d+)? ?dBTP$", "-1 dBTP"))]
 SampleRate = Annotated[
     Literal[24_000, 48_000], FromText(units.sample_rate, {"type": "string", "enum": ["24 kHz", "48 kHz"]})
 ]

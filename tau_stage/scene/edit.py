@@ -12,6 +12,7 @@ from tau_stage.scene.yaml_text import Document, LineIndex, Node, Path, Span, rea
 from tau_stage.scene.yaml_traps import yaml_scalar
 
 _BY_HAND = "write it as '- player: words'"
+_EACH = "write each as '- player: words'"
 
 
 def add_ids(document: Document, lines: Sequence[tuple[Path, str]]) -> str:
@@ -110,7 +111,7 @@ def as_lines(document: Document, players: Sequence[str]) -> str:
       - ann: "*Hi*"
       - pause: 1s
     """
-    return _AsLines(document).text(players) if "script" in document.data else document.source.text
+    return _AsLines(document, "script").text(players) if "script" in document.data else document.source.text
 
 
 def _names_file(document: Document) -> bool:
@@ -178,46 +179,37 @@ class _AsScript(_Rewriter):
 
     def text(self) -> str:
         header = self.header()
-        if header is None or self.document.values[()].style == "flow":
-            raise self.source.error(self.key, "no script can stand here", "write 'lines:' at the beginning of a line")
         self.refuse_unfit()
         last = self.of_flow() if self.value.style == "flow" else self.of_block()
         return self.replaced(header, last)
 
     def refuse_unfit(self) -> None:
         if not self.items:
-            raise self.source.error(
-                self.value.start, "there is no list of lines here", "write each as '- player: words'"
-            )
+            raise self.source.error(self.value.start, "there is no list of lines here", _EACH)
         for path, span in self.document.values.items():
             if path[:1] == ("lines",) and (span.anchored or span.style == "*"):
                 problem = "a script knows neither anchors nor aliases"
                 raise self.source.error(span.start, problem, "write the text out, or keep 'lines:'")
 
-    def header(self) -> str | None:
-        """Write the script's first line; a comment stays if the lines begin further down. None without a plain key."""
-        line = self.source.line(self.key.line)
-        if not (match := _LINES_KEY.match(line, self.key.column - 1)):
-            return None
-        rest = line[match.end() :].rstrip()
+    def header(self) -> str:
+        """Write the script's first line; a comment stays if the lines begin further down."""
+        match = _LINES_KEY.match(self.source.line(self.key.line), self.key.column - 1)
+        if match is None or self.document.values[()].style == "flow":
+            raise self.source.error(self.key, "no script can stand here", "write 'lines:' at the beginning of a line")
+        rest = match.string[match.end() :].rstrip()
         return f"script: |{rest if rest.lstrip().startswith('#') else ''}"
 
     def of_block(self) -> int:
         """Write the items of a block list; the last line that was read."""
         number = self.key.line + 1
         for place in range(len(self.items)):
-            while not is_item(self.source.line(number).strip()):
-                self.between(number)
+            while not is_item(between := self.source.line(number).strip()):
+                self.add(f"{self.indent}{between}".rstrip(), self.lines.ending(number))
                 number += 1
             last = self.document.values["lines", place].end.line
             self.of_item(place, number, last)
             number = last + 1
         return number - 1
-
-    def between(self, number: int) -> None:
-        """Write a blank line or a comment between items."""
-        line = self.source.line(number).strip()
-        self.add(f"{self.indent}{line}" if line else "", self.lines.ending(number))
 
     def of_item(self, place: int, first: int, last: int) -> None:
         line = self.source.line(first)
@@ -287,9 +279,6 @@ class _AsScript(_Rewriter):
 
 class _AsLines(_Rewriter):
     """From ``script:`` to ``lines:``."""
-
-    def __init__(self, document: Document) -> None:
-        super().__init__(document, "script")
 
     def text(self, players: Sequence[str]) -> str:
         if _names_file(self.document):

@@ -190,9 +190,8 @@ def metadata(value: object) -> object:
     return value
 
 
-_NUMBER = re.compile(r"-?(0|[1-9]\d{0,15})(\.\d{1,16})?([eE][+-]?\d{1,2})?", re.ASCII)
-"""A number that every program can hold; a longer one stays the text it is."""
-
+_DATA = re.compile(r"true|false|null|-?(0|[1-9]\d{0,15})(\.\d{1,16})?([eE][+-]?\d{1,2})?", re.ASCII)
+"""What JSON has beside texts: of numbers, those that every program can hold; a longer one stays the text it is."""
 
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off", "")
 
@@ -205,7 +204,7 @@ def typed(value: Any) -> Any:
         return [*map(typed, value)]
     if not isinstance(value, str):
         return value
-    is_data = not isinstance(value, Quoted) and (value in ("true", "false", "null") or _NUMBER.fullmatch(value))
+    is_data = not isinstance(value, Quoted) and _DATA.fullmatch(value)
     return from_json(value) if is_data else str(value)
 
 

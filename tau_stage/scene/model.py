@@ -26,12 +26,12 @@ def _whole(most: int) -> JsonSchemaValue:
 Seconds = Annotated[float, FromText(units.duration, text_like(units.DURATION, "800ms", "1.5s", "2m"))]
 Span = Annotated[float, FromText(units.span, text_like(units.DURATION, "45s", "2m"))]
 Timeout = Annotated[float, FromText(units.timeout, text_like(units.DURATION, "15s", "1m"))]
-Dollars = Annotated[Decimal, FromText(units.money, text_like(units.MONEY, "$0.50"))]
-PerMinute = Annotated[float, FromText(units.rate, text_like(units.RATE, "6/min"))]
+Dollars = Annotated[Decimal, FromText(units.money, text_like(r"^\$\d+(\.\d+)?$", "$0.50"))]
+PerMinute = Annotated[float, FromText(units.rate, text_like(r"^\d+(\.\d+)?/(s|min|h)$", "6/min"))]
 Speed = Annotated[float, FromText(units.speed, units.number_from(*units.SPEEDS))]
 Pan = Annotated[float, FromText(units.pan, units.number_from(*units.PANS))]
 Tokens = Annotated[int, FromText(units.tokens, _whole(units.MOST_TOKENS))]
-Gain = Annotated[float, FromText(units.gain, text_like(units.GAIN, "-18 dB"))]
+Gain = Annotated[float, FromText(units.gain, text_like(r"^[+-]?\d+(\.\d+)? ?dB$", "-18 dB"))]
 Count = Annotated[int, FromText(units.count, _whole(units.MOST))]
 Names = Annotated[
     tuple[str, ...],

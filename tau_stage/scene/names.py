@@ -359,9 +359,9 @@ def picture_type(data: bytes, name: str, size: int = 0) -> str:
     if is_lfs_pointer(data):
         raise UsageError(f"{name}: {LFS_PROBLEM}", LFS_HINT)
     found = next((kind for begins, kind in PICTURES.items() if data.startswith(begins)), None)
-    if found and size > LARGEST_PICTURE:
+    if found is None:
+        raise UsageError(f"{name}: is neither a JPEG nor a PNG picture", "save the cover as one of these")
+    if size > LARGEST_PICTURE:
         told = f"{size / 1024**2:.1f} MiB are too large for a cover, which has {LARGEST_PICTURE // 1024**2} MiB at most"
         raise UsageError(f"{name}: {told}", "save it smaller: 3000 by 3000 points as JPEG are enough")
-    if found:
-        return found
-    raise UsageError(f"{name}: is neither a JPEG nor a PNG picture", "save the cover as one of these")
+    return found

@@ -26,14 +26,6 @@ MOST = 100_000
 MOST_TAKES = 9
 
 DURATION = r"^\d+(\.\d+)?(ms|s|m)$"
-MONEY = r"^\$\d+(\.\d+)?$"
-RATE = r"^\d+(\.\d+)?/(s|min|h)$"
-GAIN = r"^[+-]?\d+(\.\d+)? ?dB$"
-LUFS = r"^-\d+(\.\d+)? ?LUFS$"
-TRUE_PEAK = r"^-?\d+(\.\d+)? ?dBTP$"
-GAINS_DB = (-60.0, 24.0)
-LOUDNESSES = (-40.0, -8.0)
-PEAKS_DB = (-20.0, 0.0)
 BIT_RATES = (32, 64, 96, 128, 160, 192, 256, 320)  # kilobits per second that an MP3 may have
 SAMPLE_RATES = {24_000: "24 kHz", 48_000: "48 kHz"}
 
@@ -203,9 +195,9 @@ def _level(value: str, what: str, unit: str, limits: tuple[float, float], exampl
     return float(number)
 
 
-gain = partial(_level, what="gain", unit="dB", limits=GAINS_DB, example="-18 dB")
-loudness = partial(_level, what="loudness", unit="LUFS", limits=LOUDNESSES, example="-16 LUFS")
-peak = partial(_level, what="peak", unit="dBTP", limits=PEAKS_DB, example="-1 dBTP")
+gain = partial(_level, what="gain", unit="dB", limits=(-60.0, 24.0), example="-18 dB")
+loudness = partial(_level, what="loudness", unit="LUFS", limits=(-40.0, -8.0), example="-16 LUFS")
+peak = partial(_level, what="peak", unit="dBTP", limits=(-20.0, 0.0), example="-1 dBTP")
 
 
 def _one_rate(

@@ -383,9 +383,9 @@ def _wrong_name(name: str, taken: Mapping[str, str]) -> tuple[str, str] | None:
 def check_scene(scene: model.Scene, errors: Diagnostics) -> None:
     """Check everything that reaches from one part of a scene to another."""
     checks = SceneChecks(scene, errors)
-    _check_voices(scene, errors)
     for name, player in scene.players.items():
         path: Path = ("players", name)
+        _check_voice(name, player, scene, errors)
         checks.hearing(player.hears, (*path, "hears"), name)
         _check_person(name, player, path, checks)
         checks.tools(player.tools, (*path, "tools"))
@@ -452,14 +452,13 @@ def _check_pan(scene: model.Scene, errors: Diagnostics) -> None:
         errors.remark(("players", panned, "pan"), f"'pan' of player '{panned}' does nothing in a mono mix", hint)
 
 
-def _check_voices(scene: model.Scene, errors: Diagnostics) -> None:
-    for name, player in scene.players.items():
-        path: Path = ("players", name, "voice") if player.voice else ("voice",)
-        voice, endpoint = scene.said(player, "voice"), scene.said(player, "endpoint")
-        if voice and not player.human and not errors.is_wrong(path) and names.is_wrong_voice(voice, endpoint):
-            voices = names.voices_of(endpoint) or ()
-            hint = f"{names.did_you_mean(voice, voices)} voices: {', '.join(voices)}, or your own: voice_..."
-            errors.add(path, f"there is no voice '{voice}' at {endpoint or 'openai'}", hint.strip())
+def _check_voice(name: str, player: model.Player, scene: model.Scene, errors: Diagnostics) -> None:
+    path: Path = ("players", name, "voice") if player.voice else ("voice",)
+    voice, endpoint = scene.said(player, "voice"), scene.said(player, "endpoint", "openai")
+    if voice and not player.human and not errors.is_wrong(path) and names.is_wrong_voice(voice, endpoint):
+        voices = names.voices_of(endpoint) or ()
+        hint = f"{names.did_you_mean(voice, voices)} voices: {', '.join(voices)}, or your own: voice_..."
+        errors.add(path, f"there is no voice '{voice}' at {endpoint}", hint.strip())
 
 
 def _check_person(name: str, player: model.Player, path: Path, checks: SceneChecks) -> None:

@@ -187,7 +187,7 @@ def close_quote(line: str, column: int) -> str | None:
         return None
     comment = _COMMENT.search(value)
     end = re.search(r"\s*[\]},]", value) if _FLOW.search(line[: column - 1]) else None
-    cut = comment.start() if comment else end.start() if end else len(value.rstrip())
+    cut = next((found.start() for found in (comment, end) if found), len(value.rstrip()))
     return f"{line[: column - 1]}{sign}{value[:cut]}{sign}{value[cut:]}".rstrip()
 
 
