@@ -14,6 +14,7 @@ from tau_stage.scene.diagnostics import Diagnostics
 from tau_stage.scene.model import LINE_OPTIONS, STEP_WORDS, WORDS
 from tau_stage.scene.names import MEANT, SPEAKER_WORDS, TEXT_WORDS, did_you_mean, listed
 from tau_stage.scene.script import parse_speech
+from tau_stage.scene.units import facts_of
 from tau_stage.scene.yaml_text import Node, Path
 from tau_stage.scene.yaml_traps import quoted, with_dashes, yaml_scalar
 from tau_stage.text import composed, folded
@@ -68,7 +69,7 @@ class Steps:
         if not isinstance(node, dict):
             self.no_mapping(node, path)
             return None
-        entries = self.errors.mapping(node, path, "a line") or {}
+        entries = self.errors.entries(node, path, "a line")
         word = next(filter(entries.__contains__, WORDS), None)
         if word and not (self.speakers(entries) and word in model.Line.options()):
             return self.loaders[word](word, entries, path)
@@ -174,8 +175,8 @@ class Steps:
         try:
             speech = parse_speech(text)
         except PydanticCustomError as error:
-            context = error.context or {}
-            self.errors.add(path, context["problem"], context["hint"])
+            facts = facts_of(error)
+            self.errors.add(path, facts["problem"], facts["hint"])
             return False
         if speech.direction:
             also = values.get("direction")
@@ -211,7 +212,7 @@ class Steps:
             return None
         wavs: dict[str, str] = {}
         words: dict[str, str] = {}
-        for name, item in (self.errors.mapping(node, here, owner) or {}).items():
+        for name, item in self.errors.entries(node, here, owner).items():
             match item:
                 case {"wav": str(file), **others} if word == "user" and file and not others:
                     wavs[name] = file

@@ -87,7 +87,7 @@ def _mapping(node: Node | None) -> Entries:
 def variables(entries: Entries, given: Mapping[str, str], errors: Diagnostics) -> dict[str, str]:
     """Return the scene's variables, with those that were given from outside."""
     own: dict[str, str] = {}
-    written = errors.mapping(entries.get("vars", ""), ("vars",), "vars", "write it like {city: Oslo}") or {}
+    written = errors.entries(entries.get("vars", ""), ("vars",), "vars", "write it like {city: Oslo}")
     for name, value in written.items():
         own[name] = errors.text(value, ("vars", name), "a variable") or ""
         _check_variable(("vars", name), [own[name]], errors)
@@ -198,7 +198,7 @@ def _too_many(count: int, values: int) -> tuple[str, str] | None:
 def _axes(node: Node, errors: Diagnostics) -> dict[str, list[str]]:
     """Return the values of each varied variable that are sound."""
     axes: dict[str, list[str]] = {}
-    entries = errors.mapping(node, ("matrix",), "matrix", "write it like {mood: [calm, cross]}") or {}
+    entries = errors.entries(node, ("matrix",), "matrix", "write it like {mood: [calm, cross]}")
     for name, values in entries.items():
         if are_texts(values) and values and all(values):
             axes[name] = [*map(str, values)]

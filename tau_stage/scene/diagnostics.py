@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.fields import LocatedModel, SceneModel
+from tau_stage.scene.fields import LocatedModel, SceneModel, entries_of
 from tau_stage.scene.names import BESIDE, ELSEWHERE, did_you_mean, key_meant, listed, ranked
 from tau_stage.scene.source import SCENE_FILE, SceneWarning
 from tau_stage.scene.yaml_text import Document, Node, Path
@@ -67,12 +67,15 @@ class Diagnostics:
 
     def mapping(self, node: Node, path: Path, owner: str, hint: str = "") -> dict[str, Node] | None:
         """Return the entries of one of our mappings, without ``x-*``; None where it is something else."""
-        if node == "":
-            return {}
-        if not isinstance(node, dict):
-            self.add(path, f"{owner} must be a mapping of 'key: value'", hint)
+        try:
+            return entries_of(node, owner, hint)
+        except PydanticCustomError as error:
+            self.add(path, error.message(), hint)
             return None
-        return {key: value for key, value in node.items() if not key.startswith("x-")}
+
+    def entries(self, node: Node, path: Path, owner: str, hint: str = "") -> dict[str, Node]:
+        """Return the entries of a mapping, as ``mapping`` does; none where it is something else."""
+        return self.mapping(node, path, owner, hint) or {}
 
     def known(
         self, entries: dict[str, Node], model: type[SceneModel], path: Path, owner: str = "", without: str = ""

@@ -25,7 +25,7 @@ from tau_stage.scene.fields import (
     option,
 )
 from tau_stage.scene.names import did_you_mean
-from tau_stage.scene.units import wrong
+from tau_stage.scene.units import facts_of, wrong
 
 _AT_MOST = re.compile(r"(?:<=?|≤|max|under|below|at most|up to|\.\.)\s*(.+)", re.DOTALL)
 _AT_LEAST = re.compile(r"(?:>=?|≥|min|over|above|at least)\s*(.+)|(.+)\.\.", re.DOTALL)
@@ -140,7 +140,7 @@ def ranged(unit: Unit, **words: Range) -> Callable[[object], object]:
         try:
             return _of_text(value, unit)
         except PydanticCustomError as error:
-            raise wrong((error.context or {})["problem"], _range_meant(value, unit)) from None
+            raise wrong(facts_of(error)["problem"], _range_meant(value, unit)) from None
 
     return check
 
@@ -206,8 +206,7 @@ def _of_ends(value: dict[str, object], unit: Unit) -> Range:
         try:
             ends[key] = unit.value(text)
         except PydanticCustomError as error:
-            context = error.context or {}
-            raise wrong(context["problem"], context["hint"], inside=(key,)) from None
+            raise wrong(**{**facts_of(error), "inside": (key,)}) from None
     if not ends:
         raise wrong("a range needs an end", f"write it like {unit.example}")
     return _ordered(ends.get("min"), ends.get("max"), "this range")

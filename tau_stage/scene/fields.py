@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError, from_json
 from tau_stage.scene import units
 from tau_stage.scene.names import KINDS, VOICES, did_you_mean, is_url, kind_of, listed
 from tau_stage.scene.source import Quoted
-from tau_stage.scene.units import FromText, matching, wrong
+from tau_stage.scene.units import FromText, facts_of, matching, wrong
 from tau_stage.text import LONGEST_PATTERN, bears_key, composed, docstring, pattern_problem
 
 IGNORED: JsonSchemaValue = {"patternProperties": {"^x-": {"description": "Ignored: yours to use."}}}
@@ -252,7 +252,7 @@ def parameters(value: object) -> object:
             errors.append(wrong(problem, did_you_mean(str(what), ARGUMENT_TYPES, hint), inside=(name,)))
         properties[name] = schema
     if errors:
-        raise wrong(**{**(errors[0].context or {}), "also": errors[1:]})
+        raise wrong(**{**facts_of(errors[0]), "also": errors[1:]})
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 

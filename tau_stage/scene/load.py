@@ -102,7 +102,7 @@ def parse_scene(text: str, path: str = "scene.yaml", given: Mapping[str, str] = 
 
 def _variants(source: Source, given: Mapping[str, str], only: Sequence[str]) -> tuple[Scene, ...]:
     errors = Diagnostics(read_yaml(source))
-    entries = errors.mapping(errors.document.data, (), "the scene") or {}
+    entries = errors.entries(errors.document.data, (), "the scene")
     include(entries, errors)
     script_into_lines(entries, errors)
     named = variables(entries, given, errors)
@@ -139,7 +139,7 @@ def _scene(errors: Diagnostics, entries: dict[str, Node], named: Mapping[str, st
 
 
 def _tools(node: Node, errors: Diagnostics) -> dict[str, ToolDefinition]:
-    tools = errors.mapping(node, ("tools",), "tools", "write each tool's name, then what it does") or {}
+    tools = errors.entries(node, ("tools",), "tools", "write each tool's name, then what it does")
     return _named(ToolDefinition, tools, MOST_TOOLS, "tools", errors)
 
 
@@ -187,10 +187,9 @@ def _named(
 
 def _players(node: Node, errors: Diagnostics) -> dict[str, Player]:
     hint = "" if isinstance(node, dict) else _without_dashes(node, errors)
-    entries = errors.mapping(node, ("players",), "players", hint)
-    if entries == {} and "players" not in errors.meant:
+    entries = errors.entries(node, ("players",), "players", hint)
+    if not entries and not errors.is_wrong(("players",)) and "players" not in errors.meant:
         errors.add(("players",), "the scene has no players", "name them under 'players:', like 'clerk: {voice: ash}'")
-    entries = entries or {}
     players = _named(Player, entries, MOST_PLAYERS, "players", errors)
     check_names(players, errors)
     return players

@@ -140,9 +140,9 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     "did you mean 'voice'? what stands here holds U+200B, which nobody sees"
     """
     near = nearest(word, known)
-    unseen = hidden(word) if near and folded(visible(word)) == folded(near) else ()
-    why = f" what stands here holds {', '.join(unseen)}, which nobody sees" if unseen else ""
-    return f"did you mean '{near}'?{why}" if near else otherwise
+    if near and hidden(word) and folded(visible(word)) == folded(near):
+        return f"did you mean '{near}'? what stands here holds {', '.join(hidden(word))}, which nobody sees"
+    return f"did you mean '{near}'?" if near else otherwise
 
 
 def key_meant(key: str, options: Iterable[str]) -> str:

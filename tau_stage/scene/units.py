@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -54,9 +55,14 @@ def wrong(
     also: Sequence[PydanticCustomError] = (),  # what else is wrong with the value
 ) -> PydanticCustomError:
     """Make an error of a field: what is wrong with its value, and what to do."""
-    others = [error.context for error in also]
+    others = [*map(facts_of, also)]
     context = {"problem": problem, "hint": hint, "secret": secret, "inside": inside, "key": key, "also": others}
     return PydanticCustomError("scene", "{problem}", context)
+
+
+def facts_of(error: PydanticCustomError) -> dict[str, Any]:
+    """Return what ``wrong`` made an error of."""
+    return error.context or {}
 
 
 def matching(pattern: str, problem: str, hint: str) -> Callable[[str], str]:

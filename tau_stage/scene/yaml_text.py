@@ -215,11 +215,13 @@ class _EventReader:
         return text
 
     def text(self, event: _Event, path: Path) -> str:
-        self.values[path] = Span(
-            yaml_traps.place_of(event.start_mark), self.end(event), event.style or "", bool(event.anchor)
-        )
+        self.values[path] = self.span(event)
         text = self.scalar(event)
         return Quoted(text) if event.style in ("'", '"') else text
+
+    def span(self, event: _Event) -> Span:
+        start = yaml_traps.place_of(event.start_mark)
+        return Span(start, self.end(event), event.style or "", bool(event.anchor))
 
     def end(self, event: _Event) -> Position:
         """Tell where a text ends; a block's last line is its last one that is not blank, and no mark says which."""
@@ -281,7 +283,7 @@ class _EventReader:
             if key in entries:
                 hint = f"the first is at line {self.keys[here].start.line}; keep one"
                 raise self.error(event, f"'{key}' stands here a second time", hint)
-            self.keys[here] = Span(yaml_traps.place_of(event.start_mark), self.end(event), event.style or "")
+            self.keys[here] = self.span(event)
             entries[key] = self.node(self.next(), here)
         return entries, event
 
