@@ -231,9 +231,11 @@ class Steps:
             self.errors.add(path, f"{owner} is no such sound", hint)
             return ""
         text = self.errors.text(node, path, owner)
-        if text is not None and not text.strip():
+        if text is None:
+            return ""
+        if not text.strip():
             self.errors.add(path, f"{owner} needs a text", hint)
-        return (text or "").strip()
+        return text.strip()
 
     def whole(
         self,

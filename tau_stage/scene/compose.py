@@ -1,6 +1,7 @@
 """A scene made of parts: what it includes, its script, its variables, and the variants of its matrix."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -176,7 +177,7 @@ def variants(entries: Entries, only: Sequence[str], errors: Diagnostics) -> list
         for chosen in product(*axes.values())
     ]
     names = [variant.name for variant in made]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    for twice in [*(Counter(names) - Counter({*names}))][:1]:
         hint = "choose values that differ in letters or digits"
         errors.add(("matrix",), f"two variants would be called '{twice}'", hint, key=True)
     wanted = _wanted(only, names if axes else [], errors)

@@ -164,10 +164,11 @@ class Diagnostics:
             return model.model_validate(values)
         except ValidationError as error:
             details = error.errors(include_url=False)
+        wrong: set[int | str] = set()
         for detail in details:
+            wrong.update(detail["loc"][:1])
             if detail["loc"] or not self.is_wrong(path):
                 self._invalid(detail, path, _owner(model, path, owner), model.FORM.short)
-        wrong = {detail["loc"][0] for detail in details if detail["loc"]}
         try:
             return model.model_validate({key: value for key, value in values.items() if key not in wrong})
         except ValidationError:

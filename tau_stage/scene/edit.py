@@ -206,18 +206,13 @@ class _AsScript(_Rewriter):
             while not is_item(between := self.source.line(number).strip()):
                 self.add(f"{self.indent}{between}".rstrip(), self.lines.ending(number))
                 number += 1
-            last = self.document.values["lines", place].end.line
-            self.of_item(place, number, last)
+            line, last = self.source.line(number), self.document.values["lines", place].end.line
+            if (speech := self.speech(place)) is None:
+                self.moved(self.source, number, last, self.indent + line[depth(line) :], len(self.indent))
+            else:
+                self.add_speech(*speech, Position(number, depth(line) + 2), self.line_end(last))
             number = last + 1
         return number - 1
-
-    def of_item(self, place: int, first: int, last: int) -> None:
-        line = self.source.line(first)
-        dash = depth(line)
-        if (speech := self.speech(place)) is None:
-            self.moved(self.source, first, last, self.indent + line[dash:], len(self.indent))
-        else:
-            self.add_speech(*speech, Position(first, dash + 2), self.line_end(last))
 
     def add_speech(self, path: Path, speech: str, start: Position, end: Position) -> None:
         """Write a speech under the comments that stand around its words."""

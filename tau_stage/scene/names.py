@@ -86,8 +86,7 @@ NEAR = 0.6  # how alike a known word must be, from 0 to 1, to be the one that wa
 
 _COMPARED = 4  # known words that are compared with care, of those that share most letters in order
 
-HINTS = tomllib.loads(Path(__file__).with_name("hints.toml").read_text("utf-8"))
-"""What errors make their hints of."""
+HINTS = tomllib.loads(Path(__file__).with_name("hints.toml").read_text("utf-8"))  # what errors make their hints of
 
 SPEAKER_WORDS, TEXT_WORDS = (tuple(HINTS[key].split()) for key in ("speaker", "text"))
 """What other formats call the one who speaks, and what is said."""
@@ -228,7 +227,7 @@ def is_url(endpoint: str) -> bool:
 def kind_of(endpoint: str) -> str:
     """Return what the server of an address is like, where the address says so; a name stands for itself."""
     url = _URL.match(endpoint)
-    return url["kind"] or "" if url else endpoint
+    return url.groupdict("")["kind"] if url else endpoint
 
 
 def voices_of(endpoint: str | None) -> tuple[str, ...] | None:

@@ -162,15 +162,15 @@ class _StepPlanner:
     def line(self, line: model.Line) -> plan.Step:
         self.ordinals[line.speaker] += 1
         self.numbers["line"] += 1
-        improvised = line.improvise is not None
+        improvised, direction = line.improvise is not None, line.direction or ""
         return self.planned(
             plan.LinePlan,
             line,
             number=self.numbers["line"],
             id=line.id or self.prefix + automatic_id(line.speaker, self.ordinals[line.speaker]),
             player=line.speaker,
-            direction=line.direction or "",
-            prompt=self.prompt(line),
+            direction=direction,
+            prompt=self.prompt(line, direction),
             improvised=improvised,
             hearers=self.heard(line.speaker, line.to),
             pause_s=self.pause(line.pause),
@@ -181,12 +181,12 @@ class _StepPlanner:
             metadata=dict(line.metadata or {}),
         )
 
-    def prompt(self, line: model.Line) -> str:
+    def prompt(self, line: model.Line, direction: str) -> str:
         """Return what a player is told: the template filled in, or what it improvises on.
 
         Without a direction its place in the template goes, with the comma before it.
         """
-        template, direction = self.scene.prompt_template, line.direction or ""
+        template = self.scene.prompt_template
         if line.improvise is not None:
             return f"{line.improvise} ({direction})".strip() if direction else line.improvise
         if not direction:

@@ -49,8 +49,7 @@ _EXTENSION = re.compile(
 _NO_NAME = re.compile(r"[!?;\"“”„«»…]|[^\W\d_]{4,}\.(?:\s|$)|\.\.")
 _DIRECTION = re.compile(r"[(（](?P<how>[^()（）]*)[)）]\s*")
 
-Find = Callable[[str], str | None]
-"""The player whom a name means, if there is one."""
+Find = Callable[[str], str | None]  # the player whom a name means, if there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +178,10 @@ def _begins_words(rest: str, colon: re.Match[str]) -> bool:
 
 def _with(aside: re.Match[str], words: str) -> str:
     """Return words with what stood beside the name: how they are said, or a moment."""
-    if moment := aside["moment"]:
+    beside = aside.groupdict("")
+    if moment := beside["moment"]:
         return f"[{moment.strip()}] {words}".strip()
-    how = (aside["how"] or "").strip(" *_")
+    how = beside["how"].strip(" *_")
     if not how or _EXTENSION.fullmatch(how):
         return words
     also = _DIRECTION.match(words)
@@ -309,8 +309,10 @@ class _ScriptReader:
             end = self.end_of_item(number, last)
             self.found.append(ScriptItem(number, end))
             return end
-        elif not words.startswith("#") and not self.is_cue_number(number, words, last):
-            self.words(number, self.source.line(number))
+        elif not words.startswith("#"):
+            under = self.source.line(number + 1).strip() if number < last else ""
+            if not (words.isdecimal() and is_stamp(under)):  # the number of a subtitle
+                self.words(number, self.source.line(number))
         return number
 
     def end_of_item(self, first: int, last: int) -> int:
@@ -324,19 +326,16 @@ class _ScriptReader:
                 break
         return end
 
-    def is_cue_number(self, number: int, words: str, last: int) -> bool:
-        """Tell whether a line numbers the subtitle whose time stamp stands under it."""
-        return words.isdecimal() and number < last and is_stamp(self.source.line(number + 1).strip())
-
     def words(self, number: int, line: str) -> None:
         outside = self.speech is None or depth(line) <= self.speech.indent
+        is_new = self.speech is not None and self.speech.is_under and not self.speech.words
         head, speaker = self.head(line, outside=outside)
         if head and speaker is not None:
             self.close()
             place = Position(number, head.words_column + 1)
             words = [*filter(None, [head.words])]
             self.speech = _OpenSpeech(speaker, place, depth(line), is_under=not words, words=words)
-        elif is_stamp(line.strip()) or (self.is_new and _STAMP_ALONE.fullmatch(line.strip())):
+        elif is_stamp(line.strip()) or (is_new and _STAMP_ALONE.fullmatch(line.strip())):
             return
         elif self.speech is None or (head and outside) or not self.speech.takes(line):
             self.refuse(number, line, head)
@@ -344,11 +343,6 @@ class _ScriptReader:
             self.refuse(number, line, None)
         else:
             self.speech.add(number, _start(line), line.strip())
-
-    @property
-    def is_new(self) -> bool:
-        """Whether a name stands alone on its line, and nothing under it yet."""
-        return self.speech is not None and self.speech.is_under and not self.speech.words
 
     def head(self, line: str, *, outside: bool) -> tuple[Head | None, str | None]:
         """Tell who speaks in a line, and which player that is; by other signs than a colon only outside of a speech."""

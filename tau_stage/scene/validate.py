@@ -395,7 +395,10 @@ def check_scene(scene: model.Scene, errors: Diagnostics) -> None:
         _check_tool(name, tool, errors)
     checks.expect(scene.expect, ("expect",))
     _check_mix(scene.deliver, checks)
-    _check_pan(scene, errors)
+    panned = [name for name, player in scene.players.items() if player.pan]
+    if panned and not scene.deliver.stereo:
+        problem = f"'pan' of player '{panned[0]}' does nothing in a mono mix"
+        errors.remark(("players", panned[0], "pan"), problem, "write 'deliver: {stereo: true}', or remove it")
     checks.steps()
     for cue in scene.on:
         checks.condition(cue.event, cue.path)
@@ -442,14 +445,6 @@ def _check_mix(deliver: Deliver, checks: SceneChecks) -> None:
         checks.errors.add((*path, "bitrate"), problem, f"write {most} kbps, or 'rate: 48 kHz' below deliver")
     if mix.cover:
         checks.picture(mix.cover, (*path, "cover"))
-
-
-def _check_pan(scene: model.Scene, errors: Diagnostics) -> None:
-    """Check that sides are asked for only of a mix that has them."""
-    panned = next((name for name, player in scene.players.items() if player.pan), None)
-    if panned is not None and not scene.deliver.stereo:
-        hint = "write 'deliver: {stereo: true}', or remove it"
-        errors.remark(("players", panned, "pan"), f"'pan' of player '{panned}' does nothing in a mono mix", hint)
 
 
 def _check_voice(name: str, player: model.Player, scene: model.Scene, errors: Diagnostics) -> None:

@@ -17,8 +17,7 @@ from tau_stage.scene.model import RESERVED
 from tau_stage.scene.source import Location, Position, Quoted, Source
 from tau_stage.text import composed
 
-_Event = Any
-"""One of PyYAML's events: its stubs know too little of them."""
+_Event = Any  # one of PyYAML's events: its stubs know too little of them
 
 Node = dict[str, "Node"] | list["Node"] | str
 Path = tuple[str | int, ...]

@@ -82,8 +82,7 @@ def _unlike(sign: str) -> str:
     return f"YAML does not take {unicodedata.name(sign)} (U+{ord(sign):04X}) for {_OWN[sign]}"
 
 
-MEANINGS: Mapping[str, str] = HINTS["signs"]
-"""What YAML takes a value for that starts with a sign."""
+MEANINGS: Mapping[str, str] = HINTS["signs"]  # what YAML takes a value for that starts with a sign
 
 LONGEST_CORRECTION = 400
 
