@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.diagnostics import Diagnostics
-from tau_stage.scene.fields import are_texts
+from tau_stage.scene.fields import are_texts, entries_of
 from tau_stage.scene.fountain import read_fountain
 from tau_stage.scene.names import did_you_mean, listed, resolve_path, shortened, slug
 from tau_stage.scene.script import ScriptItem, ScriptSpeech, depth, read_script
@@ -63,9 +63,7 @@ def _included(wanted: Node, errors: Diagnostics) -> Iterator[tuple[Path, str]]:
 def _merge(entries: Entries, other: Document, own: set[Path], errors: Diagnostics) -> set[Path]:
     """Merge what a file holds into a scene's entries, but for what the scene says itself; what was taken."""
     taken: set[Path] = set()
-    for key, node in other.data.items():
-        if key.startswith("x-"):
-            continue
+    for key, node in entries_of(other.data, "the file", "").items():
         if key in NOT_INCLUDED:
             problem = f"an included file holds players, tools or defaults, and no '{key}'"
             errors.noted.append(other.error((key,), problem, "move it into the scene", key=True))
@@ -253,7 +251,7 @@ def script_into_lines(entries: Entries, errors: Diagnostics) -> None:
     if not isinstance(script, str) or not script.strip():
         errors.add(("script",), "a script is text, or the name of a file", "write 'script: |' and the script under it")
         return
-    players = tuple(name for name in _mapping(entries.get("players")) if not name.startswith("x-"))
+    players = tuple(entries_of(_mapping(entries.get("players")), "players", ""))
     document = errors.document
     span = document.values["script",]
     try:

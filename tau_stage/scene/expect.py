@@ -80,11 +80,11 @@ class Unit:
         if not found:
             raise wrong(f"'{text}' is not {self.name}", f"write it like {self.end}")
         number, unit = float(found[1]), "$" if text.strip().startswith("$") else found[2]
-        if not unit and self.unit:
+        if unit != self.unit:
+            if unit:
+                raise wrong(f"'{unit}' is no unit of {self.name}", f"write it like {self.end}")
             meant = f"did you mean {self.format(number / self.scale)}?"
             raise wrong(f"{self.name} needs its unit, and '{text}' has none", meant)
-        if unit != self.unit:
-            raise wrong(f"'{unit}' is no unit of {self.name}", f"write it like {self.end}")
         if not self.least <= number <= self.most:
             shown = f"{self.format(self.least)} to {self.format(self.most)}"
             raise wrong(f"{self.name} is from {shown}, not {text}", f"write it like {self.end}")

@@ -101,7 +101,7 @@ def endpoint(value: str) -> str:
 def _address(value: str) -> str:
     """Return an address, behind what its server is like."""
     kind = kind_of(value)
-    if kind and kind not in KINDS:
+    if kind not in ("", *KINDS):
         raise wrong(f"there is no kind of server '{kind}'", did_you_mean(kind, KINDS, f"known: {listed(KINDS)}"))
     try:
         parts = urlsplit(value)

@@ -636,9 +636,9 @@ class Scene(Cascade):
         """Return what a player says of an option, else what the scene says of it, else a default."""
         return next(filter(_is_said, (getattr(player, option), getattr(self, option))), default)
 
-    def tools_of(self, player: Player) -> tuple[str, ...]:
-        """Return the names of the tools that a player may call."""
-        return tuple(self.tools) if player.tools is None else player.tools
+    def tools_of(self, *callers: Line | Player) -> tuple[str, ...]:
+        """Return the names of the tools that may be called, as the first of the callers says that says it."""
+        return next((caller.tools for caller in callers if caller.tools is not None), tuple(self.tools))
 
 
 def _is_said(value: object) -> bool:

@@ -357,7 +357,7 @@ def picture_type(data: bytes, name: str, size: int = 0) -> str:
     """
     if is_lfs_pointer(data):
         raise UsageError(f"{name}: {LFS_PROBLEM}", LFS_HINT)
-    found = next((kind for begins, kind in PICTURES.items() if data.startswith(begins)), None)
+    found = PICTURES.get(next(filter(data.startswith, PICTURES), b""))
     if found is None:
         raise UsageError(f"{name}: is neither a JPEG nor a PNG picture", "save the cover as one of these")
     if size > LARGEST_PICTURE:

@@ -505,8 +505,8 @@ class _LineKeys:
                     yield part.id, self._key(part, at, is_optional=not is_certain)
 
     def _key(self, part: LinePlan | ImprovisePlan | ListenPlan, at: int, *, is_optional: bool) -> LineKey:
-        own, group = self._own(part), part.player if isinstance(part, LinePlan) else ""
-        speakers = (part.player,) if isinstance(part, LinePlan) else tuple(part.hearers)
+        own = self._own(part)
+        group, speakers = (part.player, (part.player,)) if isinstance(part, LinePlan) else ("", tuple(part.hearers))
         models = tuple(name for name in speakers if self._players[name].human is None)
         context = _hashed(own, *(self._heard[name].hexdigest() for name in models))
         return LineKey(own, context, group, models, _listeners(part), at, is_optional)

@@ -68,11 +68,13 @@ class SceneChecks:
 
     def hearing(self, heard: str | tuple[str, ...] | None, path: Path, owner: str = "") -> list[str]:
         """Return names of others that stand in ``hears`` or ``to``; the wrong ones are noted."""
-        others = heard if isinstance(heard, tuple) else ()
-        for number, name in enumerate(others):
+        others = []
+        for number, name in enumerate(heard if isinstance(heard, tuple) else ()):
             if name == owner:
                 self.add((*path, number), f"'{name}' always knows its own lines", "name the others only")
-        return [name for number, name in enumerate(others) if name != owner and self.known(name, (*path, number))]
+            elif self.known(name, (*path, number)):
+                others.append(name)
+        return others
 
     def tools(self, wanted: tuple[str, ...] | None, path: Path) -> None:
         """Check that all these tools are defined."""
@@ -177,8 +179,7 @@ class SceneChecks:
             self.add((*path, "pick"), "there is nothing to pick from", hint, key=True)
         self.expect(line.expect, (*path, "expect"), line.speaker)
         self.tools(line.tools, (*path, "tools"))
-        may = self.scene.tools_of(player) if line.tools is None else line.tools
-        self.tool_choice(line.tool_choice, (*path, "tool_choice"), may)
+        self.tool_choice(line.tool_choice, (*path, "tool_choice"), self.scene.tools_of(line, player))
 
     @step_itself.register
     def items(self, step: model.ItemStep) -> None:
@@ -423,7 +424,7 @@ def _check_tool(name: str, tool: model.ToolDefinition, errors: Diagnostics) -> N
     elif path in errors.document.sources and tool.is_code:
         problem = "a tool that runs code stands in the scene itself, not in a file it includes"
         errors.add(path, problem, "move it there", key=True)
-    if not (results or errors.is_wrong(path)):
+    if not any((results, errors.is_wrong(path))):
         hint = "write 'returns: {ok: true}', 'run: module:function', or 'command: [program]'"
         errors.add(path, f"tool '{name}' gives no result", hint, key=True)
 
