@@ -421,15 +421,13 @@ class Session:
             The cancelled response; None if it was not speaking any more.
         """
         playing = self.state.playback
-        if playing and samples_heard is None:
-            samples_heard = playing.heard_samples(anyio.current_time())
+        heard = playing.heard_samples(anyio.current_time()) if samples_heard is None else samples_heard
         response = await self.cancel_response()
-        if playing and samples_heard is not None:
-            # words may have run ahead of the sound, though all of it was heard
-            cancelled = response.item_ids if response and response.status == "cancelled" else ()
-            if samples_heard < playing.samples + (playing.item_id in cancelled):
-                playing.stopped_at = samples_heard
-                await self._cut(playing)
+        # words may have run ahead of the sound, though all of it was heard
+        cancelled = response.item_ids if response and response.status == "cancelled" else ()
+        if heard < playing.samples + (playing.item_id in cancelled):
+            playing.stopped_at = heard
+            await self._cut(playing)
         return response
 
     async def _cut(self, playing: PlaybackEstimate) -> None:
@@ -457,8 +455,7 @@ class Session:
         """Wait until a listener has heard all that the model says, or it was cut short, or the session is closed."""
         async with self.responses() as ended:
             while self.is_open:
-                playing = self.state.playback
-                if playing and (left_s := playing.left_s(anyio.current_time())):
+                if left_s := self.state.playback.left_s(anyio.current_time()):
                     await anyio.sleep(left_s)
                 elif self.conversation.active:
                     await anext(ended, None)

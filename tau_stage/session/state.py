@@ -62,7 +62,7 @@ class SessionState:
         self.sent: Broadcast[ClientEvent] = Broadcast()
         self.responses: Broadcast[Response] = Broadcast()
         self.waiter = EventWaiter()
-        self.playback: PlaybackEstimate | None = None
+        self.playback = PlaybackEstimate("", began_at=0.0)  # of no item: nothing sounds yet
         self.is_listening = False
 
     def apply(self, event: ServerEvent, change: ResponseChange | None, now: float) -> None:
@@ -75,14 +75,14 @@ class SessionState:
 
     def apply_sound(self, change: AudioChunk | None, decoded: Callable[[], ServerEvent]) -> None:
         """Take in another delta of the sound that came last, and what it changed."""
-        if change and self.playback:
+        if change:
             self.playback.samples += len(change.audio)
         self.waiter.publish_sound(decoded)
 
     def apply_change(self, change: ResponseChange | None, now: float) -> None:
         """Take in a change of the conversation."""
         if isinstance(change, AudioChunk):
-            if self.playback is None or self.playback.item_id != change.item_id:
+            if self.playback.item_id != change.item_id:
                 self.playback = PlaybackEstimate(change.item_id, began_at=now)
             self.playback.samples += len(change.audio)
         elif isinstance(change, ResponseEnded):
@@ -92,18 +92,18 @@ class SessionState:
         """Tell who is heard: the user, the model until a listener has heard it all, or nobody."""
         if self.is_listening:
             return "listening"
-        return "speaking" if self.playback and self.playback.is_playing(now) else None
+        return "speaking" if self.playback.is_playing(now) else None
 
     def stop_playing(self, now: float) -> PlaybackEstimate | None:
         """Stop what is being heard where a listener is by now, and return it; None if nothing was."""
-        if self.playback is None or not self.playback.is_playing(now):
+        if not self.playback.is_playing(now):
             return None
         self.playback.stopped_at = self.playback.heard_samples(now)
         return self.playback
 
     def finish_playing(self) -> None:
         """Let what is being heard be heard to its end."""
-        if self.playback and self.playback.stopped_at is None:
+        if self.playback.stopped_at is None:
             self.playback.stopped_at = self.playback.samples
 
     def end(self, why: SessionError) -> None:

@@ -498,7 +498,7 @@ class Greeting:
     """What a server has said since the connection opened; the last ``error`` is what it gave as a reason."""
 
     def __init__(self) -> None:
-        self._types: dict[str, None] = {}
+        self._types: dict[str, str] = {}
         self.error: protocol.ServerError | None = None
         self._changed = Signal()
         self._closed: SessionClosed | None = None
@@ -506,9 +506,11 @@ class Greeting:
     def notice(self, event: protocol.ServerEvent) -> None:
         """Take in an event."""
         said = f' ("{event.words}")' if isinstance(event, protocol.UnusableEvent) and event.words else ""
-        self._types.setdefault(event.type or f"what is no event{said}")
+        shown = event.type[:SHOWN_CHARACTERS] or f"what is no event{said}"
         if isinstance(event, protocol.ErrorEvent):
             self.error = event.error
+            shown += f' ("{event.error.message}")' if event.error.message else ""
+        self._types[event.type or shown] = shown
         self._changed.notify()
 
     def end(self, why: SessionClosed) -> None:
@@ -555,9 +557,7 @@ class Greeting:
         >>> Greeting().summary()
         'the server sent nothing'
         """
-        words = self.error.message if self.error else ""
-        names = [kind if " " in kind else kind[:SHOWN_CHARACTERS] for kind in self._types]
-        names = [f'{name} ("{words}")' if words and name == "error" else name for name in names]
+        names = list(self._types.values())
         if len(names) > SHOWN_TYPES:
             names = [*names[:SHOWN_TYPES], f"{len(names) - SHOWN_TYPES} more"]
         last = names.pop() if names else "nothing"

@@ -520,7 +520,7 @@ class OpenMicrophone:
             self._session.state.finish_playing()
             return len(response.audio)
         playback = self._session.state.playback
-        if playback is None or playback.item_id not in response.item_ids:
+        if playback.item_id not in response.item_ids:
             return len(response.audio)
         while playback.is_playing(now := anyio.current_time()):
             with anyio.move_on_after((len(response.audio) - playback.heard_samples(now)) / RATE):

@@ -126,10 +126,8 @@ class Presence:
         journal = standing(self._log.records)
         heard_before = record.of_type(journal, record.LineHeard)
         known = {fact.line: fact.sha256 for fact in heard_before if fact.hearer == player}
-        sounds: dict[str, record.LineSpoken | record.SoundPlayed] = {
-            fact.line: fact for fact in record.of_type(journal, record.LineSpoken)
-        }
-        sounds |= {fact.sound: fact for fact in record.of_type(journal, record.SoundPlayed)}
+        laid = record.LineSpoken | record.SoundPlayed
+        sounds = {schedule.key_of(fact): fact for fact in journal if isinstance(fact, laid)}
         for name, took_s in heard.items():
             sound = sounds[name]
             if known.get(name) != sound.sha256:

@@ -556,6 +556,5 @@ async def wait_until_idle(session: Session) -> None:
                 await anext(watch, None)
     if patience.cancelled_caught:
         raise Timeout(what="end of the answer before", waited_s=limit, player=session.name)
-    playing = session.state.playback
-    if session.turn_detection and playing and playing.is_playing(now := anyio.current_time()):
-        await anyio.sleep((playing.samples - playing.heard_samples(now)) / RATE)
+    if session.turn_detection:
+        await anyio.sleep(session.state.playback.left_s(anyio.current_time()))
