@@ -244,9 +244,8 @@ class Dialogue:
 
     def _update(self, event: client_events.SessionUpdate) -> Reply:
         if null := forbidden_null(event.session.model_dump(exclude_unset=True)):
-            raise EventRefused(
-                "invalid_type", f"Invalid type for '{null}': expected a value, but got null instead.", null
-            )
+            message = f"Invalid type for '{null}': expected a value, but got null instead."
+            raise EventRefused("invalid_type", message, null)
         wanted = update_session(self.session, event.session, self.profile)
         if self.is_deployment:
             wanted["model"] = self.session["model"]
@@ -315,9 +314,8 @@ class Dialogue:
     def _truncate(self, event: client_events.ConversationItemTruncate) -> Reply:
         kept = self._known(event.item_id, "truncate")
         if kept.audio is None or kept.kind != "assistant":
-            raise EventRefused(
-                "unsupported_content_type", "Only model output audio messages can be truncated.", "item_id"
-            )
+            message = "Only model output audio messages can be truncated."
+            raise EventRefused("unsupported_content_type", message, "item_id")
         if event.content_index >= len(kept.item.content or ()):
             message = f"The item has no content at index {event.content_index}."
             raise EventRefused("invalid_value", message, "content_index")

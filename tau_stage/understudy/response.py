@@ -81,7 +81,9 @@ class MessageStream:
         return {"response_id": self.run.id, "item_id": self.run.item_id, "output_index": 0, "content_index": 0}
 
     def _written(self) -> Iterator[server_events.ServerEvent]:
-        for piece in _pieces(self.words, max(1, len(self.words) // 12)):
+        size = max(1, len(self.words) // 12)
+        for at in range(0, len(self.words), size):
+            piece = self.words[at : at + size]
             self.sent_words += piece
             yield server_events.TextDelta(**self._place, delta=piece)
 
@@ -145,9 +147,8 @@ class MessageStream:
     @property
     def item(self) -> Item:
         """The message, as far as it was sent."""
-        is_cut = self.run.stopped or self.cut or self.broken_off
         content = (self._part("output_", self.sent_words),) if self.has_part else ()
-        return self._item("incomplete" if is_cut else "completed", content)
+        return self._item("incomplete" if self._status() else "completed", content)
 
     def _item(self, status: str, content: tuple[ContentPart, ...]) -> Item:
         phase = {"phase": self.phase} if self.dialogue.profile.phases else {}
@@ -248,10 +249,6 @@ def _spent(
         made = (dialogue.items[item.id].cost for item in output if item.id in dialogue.items)
         dialogue.read_before = (*context, *made)
     return spent
-
-
-def _pieces(text: str, size: int) -> list[str]:
-    return [text[at : at + size] for at in range(0, len(text), size)]
 
 
 def _shared(text: str, parts: int) -> list[str]:

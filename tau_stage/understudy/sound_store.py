@@ -257,9 +257,8 @@ class KnownSpeech:
         An eighth of a second of its loudest stretch is looked for, sample by sample.
         """
         key = hashlib.sha256(audio.data).digest()
-        for known in (self._taught, self._lines):
-            if key in known:
-                return known[key].words
+        if known := self._taught.get(key) or self._lines.get(key):
+            return known.words
         spans = [audio[at : at + PROBE] for at in range(0, max(1, len(audio) - PROBE), PROBE)]
         probe = max(spans, key=rms_dbfs)
         if len(probe) < PROBE or rms_dbfs(probe) < -60:
