@@ -32,9 +32,6 @@ Event = dict[str, Any]
 Keys = tuple[str, ...]
 """The keys that lead to a part of an event, from outside."""
 
-StringChange = Callable[[str, Keys], object]
-"""Makes what stands for a string, from it and the keys that lead to it."""
-
 AudioT = TypeVar("AudioT")
 
 
@@ -42,7 +39,9 @@ class ClipRef(Event):
     """Where a sound is: its ``clip``, and its bytes ``from`` and ``to``, where it is a part."""
 
 
-def map_strings(value: Any, change: StringChange, dropped: Collection[str] = (), keys: Keys = ()) -> Any:
+def map_strings(
+    value: Any, change: Callable[[str, Keys], object], dropped: Collection[str] = (), keys: Keys = ()
+) -> Any:
     """Put something else for the strings of an event, but for those of references, and leave out some fields."""
     if isinstance(value, str):
         return change(value, keys)

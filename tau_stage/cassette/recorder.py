@@ -43,16 +43,12 @@ class Recorder:
         self._final = final
         self._folder = folder
         self.redactors = {player.name: Redactor(slug(player.name), secrets) for player in plan.models}
-        self._entries: list[layout.CassetteEvent] = []
+        self.entries: list[layout.CassetteEvent] = []
         self._began: float | None = None
         self._sockets: dict[str, int] = {}
+        self.stage = replace(inner, connect=self._connect, recording=str(folder))  # the same, listened to
         self.scratch = clips.ClipWriter(folder)
         self.is_complete = self.is_whole = False
-
-    @property
-    def stage(self) -> Stage:
-        """The same stage, listened to."""
-        return replace(self._inner, connect=self._connect, recording=str(self._folder))
 
     def finish(self, take: Take) -> Path | None:
         """Leave the cassette under its name; None where the take did not come to its end, and nothing is left.
@@ -103,23 +99,19 @@ class Recorder:
         now = anyio.current_time()
         self._began = now if self._began is None else self._began
         at_ms = round((now - self._began) * 1000)
-        entry = layout.CassetteEvent(len(self._entries) + 1, at_ms, player, socket, kind, body)
-        self._entries.append(entry)
+        entry = layout.CassetteEvent(len(self.entries) + 1, at_ms, player, socket, kind, body)
+        self.entries.append(entry)
         return entry
 
-    def forget(self, entry: layout.CassetteEvent) -> None:
-        """Forget it: it did not happen after all, as nothing was sent."""
-        self._entries.remove(entry)
-
     def _write(self, take: Take) -> None:
-        for number, entry in enumerate(self._entries, 1):
+        for number, entry in enumerate(self.entries, 1):
             entry.number = number
         (self._folder / clips.FOLDER).mkdir()
         self.scratch.deliver(self._folder / clips.FOLDER)
         tracks = {}
         for player in self._plan.models:
             place, file = self._inner.provider_of(player), f"{slug(player.name)}.jsonl"
-            own = (entry for entry in self._entries if entry.player == player.name)
+            own = (entry for entry in self.entries if entry.player == player.name)
             events, hashed = layout.write_events(self._folder, file, own)
             facts = {"endpoint": _public(place.name), "dialect": place.dialect.name, "events": events}
             tracks[player.name] = layout.PlayerTrack.model_validate({"file": file, **facts, "sha256": hashed})
@@ -149,7 +141,7 @@ class RecordedTransport:
         try:
             await self._inner.send(frame)
         except SessionClosed:
-            self._recorder.forget(entry)
+            self._recorder.entries.remove(entry)
             raise
 
     async def receive(self) -> bytes:

@@ -108,6 +108,7 @@ def take_snapshot(take: takes.Take, measures: TakeMetrics, resolved: str, files:
     """
     plan = json.loads(resolved)
     told = {player["name"]: player for player in plan["players"]}
+    cast = ((role.name, role, told[role.name]) for role in take.players if not role.human)
     pan = {name: player["pan"] for name, player in told.items() if player.get("pan")}
     lines = {part["id"]: part for part in _mappings(plan) if "pause_s" in part and "player" in part}
     is_retake = any(line.former for line in take.lines)
@@ -117,7 +118,10 @@ def take_snapshot(take: takes.Take, measures: TakeMetrics, resolved: str, files:
         variant=take.scene.variant,
         deliver={key: value for key, value in {**plan["deliver"], "pan": pan}.items() if value != DELIVERED[key]},
         files=files,
-        players={player.name: _cast(player, told[player.name]) for player in take.players if not player.human},
+        players={
+            name: PlayerSnapshot(voice=role.voice, model=role.model, speed=facts["speed"], told=facts["instructions"])
+            for name, role, facts in cast
+        },
         cues=Counter(cued.cue for cued in take.cues),
         sounds=dict(_effects(take)),
         lines={
@@ -131,11 +135,6 @@ def take_snapshot(take: takes.Take, measures: TakeMetrics, resolved: str, files:
             for line in take.lines
         },
     )
-
-
-def _cast(player: takes.Playing, planned: Mapping[str, object]) -> PlayerSnapshot:
-    facts = {"voice": player.voice, "model": player.model, "speed": planned["speed"], "told": planned["instructions"]}
-    return PlayerSnapshot.model_validate(facts)
 
 
 def accept_snapshot(new: Snapshot, old: Snapshot | None, only: Sequence[str] = ()) -> Snapshot:

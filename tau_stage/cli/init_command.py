@@ -32,7 +32,8 @@ def init(
 
     In it, tau-stage test passes at once, without a key. A file that is there already is never changed.
     """
-    files = {folder / name: file.read_bytes() for name, file in _files().items()}
+    names = {path.relative_to(TEMPLATE).as_posix(): path for path in sorted(filter(Path.is_file, TEMPLATE.rglob("*")))}
+    files = {folder / NAMED.get(name, name): path.read_bytes() for name, path in names.items()}
     files[folder / SCHEMA] = scene.scene_schema().encode()
     there = [*filter(os.path.lexists, files)]
     if there:
@@ -45,9 +46,3 @@ def init(
                 file.write(data)
     say(f"made {folder}: {len(files)} files")
     say(f"next: {'' if folder == Path() else f'cd {folder} && '}tau-stage test")
-
-
-def _files() -> dict[str, Path]:
-    """Return the template's files, by their paths in a project."""
-    names = {path.relative_to(TEMPLATE).as_posix(): path for path in sorted(filter(Path.is_file, TEMPLATE.rglob("*")))}
-    return {NAMED.get(name, name): path for name, path in names.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tau_stage import audio, devices
+from tau_stage import devices
 from tau_stage import take as takes
 from tau_stage.cli.options import TakePath
 from tau_stage.cli.printing import say
@@ -36,7 +36,7 @@ def play(
     for each in lines:
         sound = takes.audio_of(folder, each)
         say(f"{each.id}: {one_line(each.said)}")
-        _play(_frames(sound), sound.rate, folder.sound(each))
+        _play((sound.array.reshape(-1, 1) / 32_768).astype("float32"), sound.rate, folder.sound(each))
 
 
 def _chosen(folder: takes.TakeFolder, told: takes.Take, line: str | None) -> list[takes.Performed]:
@@ -51,11 +51,6 @@ def _chosen(folder: takes.TakeFolder, told: takes.Take, line: str | None) -> lis
     if found := [each for each in told.lines if each.file is not None]:
         return found
     raise UsageError(f"{folder.path}: no line of this take sounds", f"it ended as {told.ended}: {told.problem}")
-
-
-def _frames(sound: audio.Pcm) -> NDArray[np.float32]:
-    frames: NDArray[np.float32] = sound.array.reshape(-1, 1).astype("float32")
-    return frames * frames.dtype.type(1 / 32_768)
 
 
 def _read_mix(path: Path) -> tuple[NDArray[np.float32], int]:
@@ -80,7 +75,8 @@ def _play(frames: NDArray[np.float32], rate: int, file: Path) -> None:
     channels = min(side.most_channels, card["max_output_channels"])
     with devices.translated_errors(sd, card["name"], side):
         wanted = _rate(sd, card, rate, channels)
-        sd.play(_as_int16(_at_rate(_spread(frames, channels), rate, wanted)), wanted, blocking=True)
+        samples = _at_rate(_spread(frames, channels), rate, wanted) * 32_768
+        sd.play(samples.round().clip(-32_768, 32_767).astype("int16"), wanted, blocking=True)
 
 
 def _spread(frames: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
@@ -98,10 +94,6 @@ def _at_rate(frames: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.
 
     resampled: NDArray[np.float32] = soxr.resample(frames, rate, wanted)
     return resampled
-
-
-def _as_int16(frames: NDArray[np.float32]) -> NDArray[np.int16]:
-    return (frames * 32_768).round().clip(-32_768, 32_767).astype("int16")
 
 
 def _rate(sd: ModuleType, card: Mapping[str, Any], wanted: int, channels: int) -> int:

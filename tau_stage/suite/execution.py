@@ -349,9 +349,6 @@ OWN = frozenset({"asked", "direction", "player", "place", "line", "pause", "hear
 """What of a line is the scene's own, whoever performs it."""
 
 
-LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-
-
 def hum(speech: SpeechPlan, _voice: str) -> Pcm:
     """Make a hum of a line, at twelve signs a second: nothing needs to be installed."""
     samples = max(1, len(speech.transcript)) * RATE // 12
@@ -389,7 +386,7 @@ def _is_written(plan: Plan) -> bool:
 
 def _walked_through(plan: Plan, snapshot: checks.Snapshot) -> list[checks.Verdict]:
     with tempfile.TemporaryDirectory(prefix="tau-stage-") as place:
-        folder = TakeFolder.create(Path(place), plan.slug, LONG_AGO, "walk")
+        folder = TakeFolder.create(Path(place), plan.slug, datetime.now(UTC), "walk")
         try:
             take = anyio.run(_perform, plan, folder, backend_options=VIRTUAL)
         except (errors.StageError, BaseExceptionGroup):
