@@ -176,14 +176,12 @@ class _Connection(Connection):
         self._parts += event.data
         self._is_parted = not event.fin
         if event.fin:
-            self.add_message(bytes(self._parts))
+            self._messages.append(bytes(self._parts))
             self._parts.clear()
 
-    def add_message(self, message: bytes) -> None:
-        """Let a message wait for whoever reads."""
-        self._messages.append(message)
-        if len(self._messages) == QUEUED_FRAMES + 1:
-            self.transport.pause_reading()
+    def data_received(self, data: bytes) -> None:
+        """Wake whoever reads when all that has come is parsed."""
+        super().data_received(data)
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -217,6 +215,8 @@ class _Connection(Connection):
         await self.send(frame, text=True)
 
     def _wake(self) -> None:
+        if len(self._messages) > QUEUED_FRAMES:
+            self.transport.pause_reading()
         if self._reader and not self._reader.done():
             self._reader.set_result(None)
 
@@ -315,19 +315,22 @@ class _StayingConnection(_Connection, ClientConnection):
             begin, at = at, data.find(b"\n", at) + 1 or len(data)
             super().data_received(data[begin:at])
         data, at, self._rest = self._rest + data[at:], 0, b""
+        may_take = self._may_take
         while at < len(data):
             if self._theirs:
                 begin, at = at, min(at + self._theirs, len(data))
                 self._theirs -= at - begin
                 super().data_received(data[begin:at])
+                may_take = self._may_take
             elif (found := _frame_at(data, at)) is None:
                 self._rest = data[at:]
-                return
-            elif data[at] == WHOLE_TEXT and data[at + 1] < 128 and found[1] <= len(data) and self._may_take:
-                self.add_message(data[found[0] : found[1]])
+                break
+            elif may_take and data[at] == WHOLE_TEXT and data[at + 1] < 128 and found[1] <= len(data):
+                self._messages.append(data[found[0] : found[1]])
                 at = found[1]
             else:
                 self._theirs = found[1] - at
+        self._wake()
 
     async def send_text(self, frame: bytes) -> None:
         """Send a message of text; a large one that goes to many is masked once."""

@@ -383,7 +383,7 @@ class SoundFrames:
         except ValueError:
             return None
 
-    def _varied(self, frame: bytes) -> tuple[bytes, bytes] | None:
+    def _varied(self, frame: bytes) -> tuple[bytes, memoryview] | None:
         """Return what differs from frame to frame; None where anything else does."""
         id_at, sound_end = len(self._before), len(frame) - len(self._after)
         id_end = frame.find(b'"', id_at)
@@ -392,7 +392,7 @@ class SoundFrames:
         if not (id_at and is_alike and frame.startswith(self._between, id_end) and sound_at <= sound_end):
             return None
         event_id = frame[id_at:id_end]
-        return None if b"\\" in event_id else (event_id, frame[sound_at:sound_end])
+        return None if b"\\" in event_id else (event_id, memoryview(frame)[sound_at:sound_end])
 
 
 class Repeats:
