@@ -35,14 +35,9 @@ OLD_FORMATS = {new["type"]: old for old, new in FORMATS.items()}
 OLD_PARTS = {"output_text": "text", "output_audio": "audio"}
 NEW_PARTS = {old: new for new, old in OLD_PARTS.items()}
 
-SPEAKS_BETA = "the server speaks the beta's dialect"
-"""Told of a server that is asked in GA and answers in the beta's names."""
-
-CUMULATIVE = "conversation.item.input_audio_transcription.updated"
-"""xAI's input transcript: whole each time, not in pieces."""
-
-AZURE_VOICE = re.compile(r"[a-z]{2,3}-[\w:-]+")
-"""How Azure names its own voices: ``en-US-AvaNeural``, ``en-US-Ava:DragonHDLatestNeural``."""
+SPEAKS_BETA = "the server speaks the beta's dialect"  # where it is asked in GA and answers in the beta's names
+CUMULATIVE = "conversation.item.input_audio_transcription.updated"  # xAI's: whole each time
+AZURE_VOICE = re.compile(r"[a-z]{2,3}-[\w:-]+")  # `en-US-AvaNeural`, `en-US-Ava:DragonHDLatestNeural`
 
 
 NOTHING = object()  # what a field has to say that is left out

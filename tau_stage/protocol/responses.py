@@ -21,8 +21,7 @@ SOUND_FILES = {b"RIFF": "WAV", b"OggS": "Ogg", b"fLaC": "FLAC", b"ID3\x03": "MP3
 """How sound files begin, and what they are."""
 
 LONGEST_HEADER = 4096  # bytes before the samples of a WAV file, at most
-PCM, EXTENSIBLE = 1, 0xFFFE
-"""Codes of the formats that have plain samples (Microsoft, "Multiple channel audio data and WAVE files")."""
+PCM, EXTENSIBLE = 1, 0xFFFE  # formats of plain samples (Microsoft, "Multiple channel audio data and WAVE files")
 
 
 @dataclass(frozen=True, slots=True)

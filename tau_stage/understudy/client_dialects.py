@@ -144,9 +144,7 @@ def _problem(param: str, heat: Any) -> ServerError | None:
     return ServerError(code=f"decimal_{code}_value", message=message, param=param)
 
 
-OWN_ID = re.compile(r"(?:event|item|resp|sess|call)_\d{12,}")
-"""An id that the understudy has made; a client's own id stays."""
-
+OWN_ID = re.compile(r"(?:event|item|resp|sess|call)_\d{12,}")  # made by the understudy; a client's own stays
 ID_FIELDS = frozenset({"item_id", "response_id", "call_id", "previous_item_id", "id", "event_id", "rid"})
 XAI_OMITS = frozenset({"conversation.item.done", "rate_limits.updated", "response.function_call_arguments.delta"})
 TOKENS_PER_S = 50  # tokens of a second of sound, heard or spoken

@@ -139,9 +139,7 @@ if TYPE_CHECKING:
     Sound = NDArray[np.float32]
 
 
-LONGEST_PIECE = 160
-"""Phonemes, blanks among them, that the engine is given at once: the memory that it takes grows with their number."""
-
+LONGEST_PIECE = 160  # phonemes, blanks among them, that the engine is given at once: it takes memory by their number
 LONG_S = 10  # seconds of a line from which on memory is given back after each piece; shorter ones use it again
 CLAUSE = re.compile(r"[,;:—] ")
 
@@ -195,8 +193,7 @@ def split_phonemes(phonemes: str) -> list[str]:
     return [*filter(None, (*pieces, rest))]
 
 
-VOICED = ("LATIN", "GREEK", "CYRILLIC", "FULLWIDTH LATIN")
-"""Scripts that the engine makes sound of, by how Unicode's names of their letters begin."""
+VOICED = ("LATIN", "GREEK", "CYRILLIC", "FULLWIDTH LATIN")  # how Unicode's names begin of letters that can be said
 
 
 def script_of(words: str) -> str:
