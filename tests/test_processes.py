@@ -69,7 +69,7 @@ def test_a_reader_that_leaves_stops_no_performance(serve: Serve, tmp_path: Path,
     assert (tmp_path / "takes" / "talk" / "latest" / "report.html").is_file()
 
 
-@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_what_was_closed_before_is_no_file_of_a_take(serve: Serve, tmp_path: Path, closed: str) -> None:
     write(tmp_path, "talk")
     url = serve(Understudy(Tones()))
@@ -78,6 +78,15 @@ def test_what_was_closed_before_is_no_file_of_a_take(serve: Serve, tmp_path: Pat
         assert process.returncode == 0
     assert take_in(tmp_path).ended == "complete"
     assert "opened ann" not in told
+
+
+def test_what_cannot_be_told_stops_no_performance(serve: Serve, tmp_path: Path) -> None:
+    write(tmp_path, "talk")
+    arguments = ("run", "talk.yaml", "--endpoint", serve(Understudy(Tones())))
+    with Path("/dev/full").open("w") as full, begun(*arguments, cwd=tmp_path, stderr=full.fileno()) as process:
+        process.communicate()
+        assert process.returncode == 0
+    assert take_in(tmp_path).ended == "complete"
 
 
 def test_an_output_that_is_full_is_told_of_after_the_performance(serve: Serve, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from importlib.metadata import version
 from itertools import pairwise
@@ -31,6 +30,7 @@ from tau_stage.understudy.voices import (
     pin_transform,
     split_phonemes,
 )
+from tests.support.forked import python
 
 WORDS = "The last one today. There may be another by spring."
 
@@ -122,7 +122,7 @@ def test_the_same_line_voice_and_seed_give_the_same_bytes_in_any_process(voices:
         f"""cue = SpeechRequest("", (), 'Perform this line, plainly: "{WORDS}"', (), "ash")\n"""
         "print(Voices().speak(plan_speech(cue), 'ash').sha256)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = python("-c", program)
     assert done.stdout.strip() == here
 
 
@@ -174,7 +174,7 @@ onnxruntime.InferenceSession = opening
 from tau_stage.understudy.voices import load_engine
 print(load_engine().phonemize("Hello."), len(opened))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = python("-c", code)
     assert done.stdout.endswith("] 1\n")
 
 

@@ -19,11 +19,12 @@ BYTECODE = {name: value for name, value in os.environ.items() if name == "PYTHON
 
 
 @contextmanager
-def begun(*arguments: str, cwd: Path, stdout: int | None = None) -> Iterator[ForkedPython]:
+def begun(*arguments: str, cwd: Path, stdout: int | None = None, stderr: int | None = None) -> Iterator[ForkedPython]:
     """The program in a process of its own, without keys."""
     left = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     environment = left | {"PYTHONUNBUFFERED": "1"}
-    with ForkedPython("-m", "tau_stage", *arguments, cwd=cwd, env=environment, stdout=stdout) as process:
+    command = "-m", "tau_stage", *arguments
+    with ForkedPython(*command, cwd=cwd, env=environment, stdout=stdout, stderr=stderr) as process:
         try:
             yield process
         finally:
