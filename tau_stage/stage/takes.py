@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import anyio
 
@@ -216,7 +216,7 @@ class _LineAttempts:
         facts = {"problem": problem, **self._cost_and_sound()}
         self.production.append(record.LineFailed(line=self.line.id, player=self.line.player, **facts))
 
-    def _cost_and_sound(self) -> dict[str, Any]:
+    def _cost_and_sound(self) -> protocol.JsonObject:
         """Return what an attempt used that is written down nowhere yet, and where its sound is kept."""
         usage, self.owed = self.owed, NOTHING
         return {"file": self.start_over(), "usage": usage}
@@ -497,13 +497,13 @@ def _item(line: LinePlan) -> protocol.SystemMessage | protocol.UserMessage:
     return protocol.UserMessage(id=f"line_{line.number}", content=content)
 
 
-def _options(line: LinePlan, tools: Sequence[protocol.FunctionTool], instructions: str) -> dict[str, Any]:
+def _options(line: LinePlan, tools: Sequence[protocol.FunctionTool], instructions: str) -> protocol.JsonObject:
     """Return what the response is asked to be, other than the session.
 
     A line that is not remembered is no item of the conversation: it stands in the response's own instructions, which
     replace the session's.
     """
-    options: dict[str, Any] = {"metadata": {**line.metadata, "line": line.id}}
+    options: protocol.JsonObject = {"metadata": {**line.metadata, "line": line.id}}
     if line.max_output_tokens is not None:
         options["max_output_tokens"] = line.max_output_tokens
     if line.output is not None:

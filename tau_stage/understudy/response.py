@@ -7,7 +7,6 @@ import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import pybase64
 
@@ -77,7 +76,7 @@ class MessageStream:
             self.words = self.words[: len(self.words) * len(self.audio) // whole]
 
     @property
-    def _place(self) -> dict[str, Any]:
+    def _place(self) -> JsonObject:
         return {"response_id": self.run.id, "item_id": self.run.item_id, "output_index": 0, "content_index": 0}
 
     def _written(self) -> Iterator[server_events.ServerEvent]:
