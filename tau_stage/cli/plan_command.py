@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 
-from tau_stage import cost, runs
+from tau_stage import cost
 from tau_stage import report as reports
 from tau_stage import scene as scenes
-from tau_stage import take as takes
 from tau_stage.cli.options import Elsewhere, OneScene, Only, Through, Var
 from tau_stage.cli.printing import say, say_json, show_report
 from tau_stage.errors import UsageError
@@ -53,6 +52,9 @@ def _forecast(plan: scenes.Plan) -> tuple[dict[str, object], reports.TextReport]
 def _changes(
     plan: scenes.Plan, out: Path, endpoint: str | None, *, through: bool
 ) -> tuple[dict[str, object], reports.TextReport]:
+
+    from tau_stage import runs
+    from tau_stage import take as takes
 
     found = runs.scene_changes_since(out, plan, endpoint=endpoint, through=through)
     if found is None:
