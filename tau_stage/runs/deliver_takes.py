@@ -21,7 +21,8 @@ from tau_stage.scene import Plan
 from tau_stage.take import Costs, Performed, Record, Take, TakeDelivered, TakeFolder
 
 EXIT_CODES = {"complete": 0, "incomplete": 3, "failed": 3, "budget": 4, "limit": 2, "interrupted": 130}
-EXPECTATION_FAILED, TAKE_SPOILED, NOT_MEASURED = 1, 2, 3
+OUTCOME_CODES = {"passed": 0, "failed": 1, "error": 3}
+TAKE_SPOILED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +204,7 @@ def _judge(plan: Plan, folder: TakeFolder, take: Take) -> tuple[TakeDelivered, s
     snapshot = read_snapshot(snapshot_path(plan.path, plan.variant))
     measures = measure_folder(folder, take)
     verdicts = check(plan, take, measures, snapshot, compares=False)
-    outcomes = {verdict.outcome for verdict in verdicts}
-    code = NOT_MEASURED if "error" in outcomes else EXPECTATION_FAILED if "failed" in outcomes else 0
+    code = max((OUTCOME_CODES[verdict.outcome] for verdict in verdicts), default=0)
     problems = tuple(f"{verdict.outcome}: {verdict}" for verdict in verdicts if not verdict.passed)
     return TakeDelivered(judged=summary(verdicts), problems=problems, code=code), as_json(verdicts, measures)
 
