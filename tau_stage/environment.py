@@ -26,8 +26,7 @@ ADDRESSES = frozenset(
 )
 """Every variable that may hold an endpoint's address."""
 
-_OURS = "PYDANTIC_DISABLE_PLUGINS"
-"""What ``tau_stage.__main__`` sets for this process alone."""
+_OURS = "PYDANTIC_DISABLE_PLUGINS"  # what ``tau_stage.__main__`` sets for this process alone
 
 _SECRET_NAME = re.compile(r"key|token|secret|passw|credential|bearer", re.IGNORECASE)
 
@@ -38,8 +37,7 @@ _held: dict[str, str] = {}
 _holders: Counter[str] = Counter()
 
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""What ``mallopt`` sets (malloc.h)."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # what ``mallopt`` sets (malloc.h)
 
 LARGEST_KEPT = 8 << 20
 MOST_KEPT = 64 << 20

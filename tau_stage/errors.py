@@ -351,8 +351,7 @@ def lone(failures: BaseExceptionGroup) -> BaseException:
 
 LFS_PROBLEM = "is a Git LFS pointer"
 LFS_HINT = "fetch the file with git lfs pull (in Actions: checkout with lfs: true)"
-LFS_LARGEST = 1024
-"""Bytes that a pointer has at most, as its specification says."""
+LFS_LARGEST = 1024  # bytes that a pointer has at most, as its specification says
 
 _LFS_SPECIFICATIONS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
 

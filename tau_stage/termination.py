@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 """Tells that the terminal has gone; Windows knows none."""
 
-TERMINATING = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, HANGUP)))
-"""Signals that end a process."""
+TERMINATING = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, HANGUP)))  # signals that end a process
 
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")

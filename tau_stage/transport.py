@@ -50,14 +50,12 @@ from tau_stage.protocol import NO_SECRETS, UNPRINTABLE, Proxy, Secrets, Striker,
 from tau_stage.signals import Signal
 from tau_stage.text import redact_url
 
-ABNORMAL = 1006
-"""Close code of a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
+ABNORMAL = 1006  # close code of a connection that ended without a close frame (RFC 6455, section 7.4.1)
 
 PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 2.0
-LONGEST_ANSWER = 65_536
-"""Bytes of what a proxy says before it connects."""
+LONGEST_ANSWER = 65_536  # bytes of what a proxy says before it connects
 
 LONGEST_RETRY_AFTER_S = 86_400.0
 QUEUED_FRAMES = 16
@@ -65,11 +63,9 @@ QUEUED_FRAMES = 16
 LARGEST_EVENT = 32 * 1024 * 1024
 """Bytes of an event, either way; the largest a client may send has 15 MiB of sound in base64."""
 
-LARGE = 65_536
-"""Bytes of a message from which on it is masked once for all who are sent it."""
+LARGE = 65_536  # bytes of a message from which on it is masked once for all who are sent it
 
-WHOLE_TEXT = 0x81
-"""The first byte of a message of text in one frame."""
+WHOLE_TEXT = 0x81  # the first byte of a message of text in one frame
 
 TOO_LARGE = 1009
 REASONS = {

@@ -23,14 +23,12 @@ NAME = re.compile(r"[0-9a-f]{64}")
 DELTAS = frozenset({"response.output_audio.delta", "response.audio.delta"})
 """Events whose ``delta`` is sound, in either dialect."""
 
-DECODED = 8
-"""Clips kept decoded while they are replayed."""
+DECODED = 8  # clips kept decoded while they are replayed
 
 Event = dict[str, Any]
 """An event, as the wire has it, or as a cassette has it: with references for its sounds."""
 
-Keys = tuple[str, ...]
-"""The keys that lead to a part of an event, from outside."""
+Keys = tuple[str, ...]  # the keys that lead to a part of an event, from outside
 
 AudioT = TypeVar("AudioT")
 

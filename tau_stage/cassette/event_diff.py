@@ -12,8 +12,7 @@ from pathlib import Path
 from tau_stage.cassette.clips import Event, map_strings
 from tau_stage.errors import format_if
 
-COUNTED = re.compile(r"tau_(evt|item)_\d+")
-"""Ids that only count what a session has sent."""
+COUNTED = re.compile(r"tau_(evt|item)_\d+")  # ids that only count what a session has sent
 
 NUMBERED = re.compile(r"(?:say|hear|line|heard)_(.+?)(?:_\d+)?")
 """Ids that hold a line's number, or an effect's name."""
@@ -23,15 +22,12 @@ FIELDS: Mapping[str, str] = WORDS["fields"]
 KINDS: Mapping[str, str] = WORDS["kinds"]
 
 SHOWN = 60
-MISSING = object()
-"""Stands where a field is missing."""
+MISSING = object()  # stands where a field is missing
 
-RANKS = {"type": 0, "event_id": 3, "metadata": 2, "id": 2}
-"""What matters is compared before our own ids."""
+RANKS = {"type": 0, "event_id": 3, "metadata": 2, "id": 2}  # what matters is compared before our own ids
 
 Place = tuple[str | int, ...]
-IsSameAudio = Callable[[Event, bytes], bool]
-"""Whether a cassette's reference means these bytes."""
+IsSameAudio = Callable[[Event, bytes], bool]  # whether a cassette's reference means these bytes
 
 
 @dataclass(frozen=True, slots=True)

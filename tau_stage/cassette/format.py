@@ -18,12 +18,10 @@ from tau_stage.errors import CassetteError, os_reason
 from tau_stage.take import parse_document
 from tau_stage.text import printable_json
 
-FORMAT = 1
-"""The version of the format that this tau-stage writes and reads."""
+FORMAT = 1  # the version of the format that this tau-stage writes and reads
 
 MANIFEST = "cassette.json"
-REFUSAL = ("reason", "status", "code", "close_code", "retry_after_s")
-"""What is kept of a ``ConnectFailed``."""
+REFUSAL = ("reason", "status", "code", "close_code", "retry_after_s")  # what is kept of a ``ConnectFailed``
 
 RECORD_IT = "record one: tau-stage run SCENE --record DIR"
 FILE = re.compile(r"[a-z0-9][a-z0-9-]*\.jsonl")

@@ -27,8 +27,7 @@ from tau_stage.transport import Transport
 from tau_stage.version import __version__
 
 LONGEST_CLIP = 120 * RATE * 2
-UNFINISHED = ".recording-"
-"""Stands in the names of folders whose recording is under way, or was cut short."""
+UNFINISHED = ".recording-"  # stands in the names of folders whose recording is under way, or was cut short
 
 
 class Recorder:

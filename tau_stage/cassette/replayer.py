@@ -43,13 +43,11 @@ from tau_stage.transport import Transport
 PATIENCE_S = 20.0
 """How much later than it was recorded something may be sent; less than any deadline of a session's request."""
 
-SLACK_S = 0.01
-"""How late something is before what was sent in its stead, on the same connection, is answered."""
+SLACK_S = 0.01  # how late something is before what was sent in its stead, on the same connection, is answered
 
 TICK_S = 0.001
 
-LATE_S = 0.005
-"""What is later than this moves everything after it: a tool may take its time."""
+LATE_S = 0.005  # what is later than this moves everything after it: a tool may take its time
 
 
 class Replay:

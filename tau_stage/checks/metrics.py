@@ -15,8 +15,7 @@ from tau_stage.scene import Tolerances, Unit, expect
 from tau_stage.take import Performed, Take, silences
 from tau_stage.text import spoken_words
 
-QUIET_DB = 40.0
-"""Sound so far below a line's loudest moment is silence."""
+QUIET_DB = 40.0  # sound so far below a line's loudest moment is silence
 
 MOMENT_S = 0.01
 FULL_SCALE = 32_767
@@ -24,30 +23,21 @@ FULL_SCALE = 32_767
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What was measured of a line, or of a whole take; None where there is nothing to measure.
-
-    Attributes:
-        loudness: Integrated, in LUFS.
-        silence: The longest silence within a line, in seconds.
-        clipping: Samples at full scale, two or more in a row.
-        first_audio: Seconds from the request to the first sound; of the whole, the longest.
-        dead_air: Seconds of silence in the recording before it; of the whole, the longest.
-    """
+    """What was measured of a line, or of a whole take; None where there is nothing to measure."""
 
     length: float | None = None
-    loudness: float | None = None
-    silence: float | None = None
-    clipping: int | None = None
-    first_audio: float | None = None
-    dead_air: float | None = None
+    loudness: float | None = None  # integrated, in LUFS
+    silence: float | None = None  # the longest silence within a line, in seconds
+    clipping: int | None = None  # samples at full scale, two or more in a row
+    first_audio: float | None = None  # seconds from the request to the first sound; of the whole, the longest
+    dead_air: float | None = None  # seconds of silence in the recording before it; of the whole, the longest
     rate: float | None = None
     cost: float | None = None
     print: VoicePrint | None = None
     problem: str = ""
 
 
-FROM_SOUND = ("loudness", "silence", "clipping", "print")
-"""Figures that need the sound itself."""
+FROM_SOUND = ("loudness", "silence", "clipping", "print")  # figures that need the sound itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,5 +166,4 @@ LIMITS = {
 }
 """What is less than this nobody notices, or differs from one performance of a line to the next."""
 
-COMPARED = tuple(name for name in LIMITS if name not in ("words", "voice"))
-"""Those that a number tells."""
+COMPARED = tuple(name for name in LIMITS if name not in ("words", "voice"))  # those that a number tells

@@ -15,8 +15,7 @@ from tau_stage.scene import Plan, locate
 from tau_stage.take import Performed, Take
 from tau_stage.text import letters_apart
 
-FURTHEST = 0.6
-"""Share of its letters in which what was heard may differ from a line, and still be that line."""
+FURTHEST = 0.6  # share of its letters in which what was heard may differ from a line, and still be that line
 
 
 def check_recognition(plan: Plan, take: Take, heard: Mapping[str, str]) -> Iterator[Verdict]:

@@ -23,17 +23,14 @@ from tau_stage.text import counted, word_error_rate
 WHERE = {"asked": (), "player": (), "direction": ("direction",), "pause": ("pause",), "heard_by": ("to",)}
 """Options of a line that a figure follows from."""
 
-SOONER = ("first_audio",)
-"""Figures that may always be less."""
+SOONER = ("first_audio",)  # figures that may always be less
 
 PERFORMED = ("first_audio", "cost")
 """Figures of a performance, which the snapshot of a retake has not; the first is not kept of the understudy either."""
 
-AS_IT_WAS = ("player", "direction", "pause", "ended")
-"""What has no tolerance."""
+AS_IT_WAS = ("player", "direction", "pause", "ended")  # what has no tolerance
 
-Pairs = dict[str, str]
-"""Names of the take by names of the snapshot."""
+Pairs = dict[str, str]  # names of the take by names of the snapshot
 
 
 def compare_snapshot(

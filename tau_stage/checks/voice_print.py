@@ -24,8 +24,7 @@ from tau_stage.audio import Pcm
 
 Floats = NDArray[np.float64]
 
-VoicePrint = tuple[float, ...]
-"""Median pitch in semitones above 55 Hz, then the mel-cepstra of ``ORDERS``."""
+VoicePrint = tuple[float, ...]  # median pitch in semitones above 55 Hz, then the mel-cepstra of ``ORDERS``
 
 ORDERS = (3, 4, 7, 8, 11, 12)
 """Cepstra that differ more from voice to voice than from sentence to sentence; in the others it is not so."""
@@ -34,21 +33,17 @@ SPREAD = (1.32, 0.05, 0.04, 0.03, 0.03, 0.03, 0.03)
 """How much each part of a print differs from sentence to sentence of one voice."""
 
 WEIGHTS = (1.0, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4)
-FURTHEST = 4.6
-"""The furthest that a line was from the same voice's other lines, by spread and weight."""
+FURTHEST = 4.6  # the furthest that a line was from the same voice's other lines, by spread and weight
 
-LEAST_S = 0.6
-"""Seconds of sound that a print needs."""
+LEAST_S = 0.6  # seconds of sound that a print needs
 
 FRAME_S, HOP_S = 0.04, 0.01
 BANDS = 26
 LOWEST_HZ, HIGHEST_HZ = 100.0, 7_000.0
 PITCHES_HZ = (55.0, 450.0)
-GATE_DB = 30.0
-"""Frames so far below the loudest are silence."""
+GATE_DB = 30.0  # frames so far below the loudest are silence
 
-FLOOR = 1e-4
-"""What a band has at least of a frame's sound, so that noise below it makes no difference."""
+FLOOR = 1e-4  # what a band has at least of a frame's sound, so that noise below it makes no difference
 
 
 def voice_print(audio: Pcm) -> VoicePrint | None:

@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 State = Literal["ok", "absent", "wrong"]
 """There; not there, and not needed; or in the way of every performance."""
 
-LEAST_BYTES = 100 * 1024**2
-"""Of room on the disk: half an hour of a scene with three players."""
+LEAST_BYTES = 100 * 1024**2  # of room on the disk: half an hour of a scene with three players
 
 FEWEST_DESCRIPTORS = 64
 LIBRARIES = ("anyio", "websockets", "pydantic", "numpy", "soundfile", "soxr")

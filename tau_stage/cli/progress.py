@@ -36,11 +36,9 @@ from tau_stage.take import PAID
 from tau_stage.take import records as record
 from tau_stage.text import counted, one_line, printable_json, with_clause
 
-SHORTEST_WAIT_S = 0.05
-"""A shorter one would be shown as 0.0 s."""
+SHORTEST_WAIT_S = 0.05  # A shorter one would be shown as 0.0 s
 
-MOST_SHOWN = 1_000
-"""Characters of what is said now: more than any terminal is wide."""
+MOST_SHOWN = 1_000  # characters of what is said now: more than any terminal is wide
 
 
 @dataclass(slots=True)
@@ -77,26 +75,17 @@ STATES: dict[type, str] = {
 
 @dataclass
 class TakeProgress:
-    """One performance.
-
-    Attributes:
-        said: Who says what now, as far as it is known.
-        prompt: What a person is asked to say, or empty.
-        making: What is being made of the take after its last line, or empty.
-        over: Whether all is made of it.
-        done: Lines that are finished.
-        dollars: So far, as far as it is known, which ``is_known`` tells; an estimate.
-    """
+    """One performance."""
 
     plan: Plan
     rows: dict[str, PlayerRow] = field(default_factory=dict)
-    said: str = ""
-    prompt: str = ""
-    making: str = ""
+    said: str = ""  # who says what now, as far as it is known
+    prompt: str = ""  # what a person is asked to say, or empty
+    making: str = ""  # what is being made of the take after its last line, or empty
     begun: bool = False
-    over: bool = False
-    done: int = 0
-    dollars: Decimal = Decimal(0)
+    over: bool = False  # whether all is made of it
+    done: int = 0  # lines that are finished
+    dollars: Decimal = Decimal(0)  # so far, as far as it is known, which ``is_known`` tells; an estimate
     is_known: bool = True
     spent: bool = True
     _tariffs: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -287,15 +276,11 @@ def _took(event: record.LineSpoken) -> str:
 METER = 16
 FLOOR_DBFS = -48.0
 COLOURS = {"speaking": "bold green", "thinking": "yellow", "listening": "cyan", "idle": "dim", "lost": "bold red"}
-WITH_METER = 60
-"""Columns of a window that has room for level meters."""
-WIDEST = 100
-"""A view no wider than this stays whole in most windows that are made narrower."""
-SCROLLED = 80
-"""Columns of a finished line; its seconds stand at their end."""
+WITH_METER = 60  # columns of a window that has room for level meters
+WIDEST = 100  # A view no wider than this stays whole in most windows that are made narrower
+SCROLLED = 80  # columns of a finished line; its seconds stand at their end
 BAR = 20
-NAMES = 16
-"""Columns that a player's name may have."""
+NAMES = 16  # columns that a player's name may have
 
 
 class LiveProgress(ProgressView):

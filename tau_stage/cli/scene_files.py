@@ -63,8 +63,7 @@ def named_values(variables: Sequence[str] | None) -> dict[str, str]:
     return dict(text.split("=", 1) for text in variables or ())
 
 
-Change = tuple[str, str, str]
-"""What a file is called, what it holds, and what it is to hold."""
+Change = tuple[str, str, str]  # what a file is called, what it holds, and what it is to hold
 
 
 def changes(paths: Sequence[str], change: Callable[[Document, Scene], str]) -> list[Change]:

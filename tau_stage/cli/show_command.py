@@ -23,8 +23,7 @@ Row = tuple[str, ...]
 PLAYER_COLUMNS: Row = ("player", "voice", "model", "endpoint", "speed", "output", "pan", "told before the first line")
 STEP_COLUMNS: Row = ("at", "id", "player", "direction", "words", "heard by", "then")
 
-WIDE = 100
-"""Columns that the tables need; in a narrower window each fact has its line."""
+WIDE = 100  # columns that the tables need; in a narrower window each fact has its line
 
 
 def show(

@@ -166,8 +166,7 @@ def _results(cases: Sequence[suite.Case], options: suite.SuiteOptions, jobs: int
     yield from suite.run_in_processes(partial(suite.run_case, options=options), cases, processes, suite.killed_case)
 
 
-FEW = 3
-"""So many scenes are tested sooner than a second process has started."""
+FEW = 3  # so many scenes are tested sooner than a second process has started
 
 
 def _failed(found: suite.Collected) -> tuple[Sequence[suite.Result], Sequence[suite.Case]]:

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-SHORT_STEPS = 50
-"""A scene with fewer steps, all of them written down, cannot fill a model's window."""
+SHORT_STEPS = 50  # A scene with fewer steps, all of them written down, cannot fill a model's window
 
 
 def validate(

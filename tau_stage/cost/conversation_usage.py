@@ -14,27 +14,19 @@ USER_PER_S = 10
 ASSISTANT_PER_S = 20
 """Tokens of a second of sound: the user's, and the model's own (OpenAI, "Managing costs")."""
 
-CACHE_STEP = 64
-"""Tokens of one kind come from the cache in steps of so many."""
+CACHE_STEP = 64  # tokens of one kind come from the cache in steps of so many
 
 NO_PARAMETERS = {"type": "object", "properties": {}}
 
 
 @dataclass(frozen=True, slots=True)
 class ClipTokens:
-    """What others hear of a line or an effect, in tokens.
+    """What others hear of a line or an effect, in tokens."""
 
-    Attributes:
-        audio: Its sound; 0 where there is none: then its words are heard.
-        words: Its words.
-        labelled: Its words with the speaker's name.
-        label: The speaker's name before the sound.
-    """
-
-    audio: int
-    words: int = 0
-    labelled: int = 0
-    label: int = 0
+    audio: int  # its sound; 0 where there is none: then its words are heard
+    words: int = 0  # its words
+    labelled: int = 0  # its words with the speaker's name
+    label: int = 0  # the speaker's name before the sound
 
 
 @dataclass(slots=True)

@@ -21,14 +21,12 @@ COMMA_S = 0.1
 REST_S = 0.4
 MOMENT_S = 0.5
 DIGIT_LETTERS = 4
-WIDE_LETTERS = 3
-"""A character of Chinese, Japanese or Korean is about a syllable."""
+WIDE_LETTERS = 3  # A character of Chinese, Japanese or Korean is about a syllable
 
 MARK = re.compile(r"\[(?P<moment>[^\[\]]*)\]|\*\*(?P<shout>[^*]+)\*\*|\*(?P<stress>[^*]+)\*|(?P<rest>\.{3,}|…)")
 """What marks a line that is performed: a moment in brackets, words in stars, a rest."""
 
-ENDS = " .!?,;:"
-"""Around a phrase they take no time: between phrases there is a gap in any case."""
+ENDS = " .!?,;:"  # around a phrase they take no time: between phrases there is a gap in any case
 
 SPLIT = "\N{SYMBOL FOR RECORD SEPARATOR}"
 
@@ -98,16 +96,13 @@ def _letters(text: str) -> int:
     )
 
 
-ANSWER_S = 4.0
-"""Seconds of a typical answer."""
+ANSWER_S = 4.0  # seconds of a typical answer
 
 WORDS_PER_S = 2.67
-TOKENS_PER_S = 3.75
-"""Words and tokens of a second of speech: 160 words per minute."""
+TOKENS_PER_S = 3.75  # words and tokens of a second of speech: 160 words per minute
 
 EXCHANGE_S = 8.0
-EFFECT_S = 2.0
-"""Seconds of a sound file: the forecast reads none."""
+EFFECT_S = 2.0  # seconds of a sound file: the forecast reads none
 
 MOST_TURNS = 2_000
 
@@ -117,27 +112,16 @@ TYPICAL_TURN = Usage(audio_in=40, cached_audio_in=600, text_out=15, audio_out=80
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One way a scene may turn out.
+    """One way a scene may turn out."""
 
-    Attributes:
-        slowness: Factor on the seconds of written lines.
-        answer_s: Seconds of an improvised answer.
-        thought: Tokens of reasoning before a line, of a model that reasons.
-        caches: Whether the unchanged beginning of a conversation comes from the cache.
-        endless: Turns of free play, and exchanges at an open microphone, where only words or a key end them.
-        cues: How often a cue starts that may start as often as it likes.
-        counts_times: Whether a cue starts as often as it may.
-        meets_conditions: Whether what waits for a condition is performed.
-    """
-
-    slowness: float
-    answer_s: float
-    thought: int
-    caches: bool
-    endless: int
-    cues: int
-    counts_times: bool = False
-    meets_conditions: bool = True
+    slowness: float  # factor on the seconds of written lines
+    answer_s: float  # seconds of an improvised answer
+    thought: int  # tokens of reasoning before a line, of a model that reasons
+    caches: bool  # whether the unchanged beginning of a conversation comes from the cache
+    endless: int  # turns of free play, and exchanges at an open microphone, where only words or a key end them
+    cues: int  # how often a cue starts that may start as often as it likes
+    counts_times: bool = False  # whether a cue starts as often as it may
+    meets_conditions: bool = True  # whether what waits for a condition is performed
 
 
 LOW = Scenario(slowness=0.8, answer_s=2.0, thought=15, caches=True, endless=1, cues=0, meets_conditions=False)

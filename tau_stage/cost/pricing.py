@@ -17,8 +17,7 @@ from typing import Any, TypeVar
 from tau_stage.protocol import TOKENS, Usage
 
 BY_TIME = ("seconds", "text_messages")
-KINDS = (*TOKENS, *BY_TIME)
-"""What is billed, as ``Usage`` names it."""
+KINDS = (*TOKENS, *BY_TIME)  # what is billed, as ``Usage`` names it
 
 UNITS = {"seconds": "seconds", "text_messages": "messages"}
 """What is counted of a kind, where it is not tokens."""

@@ -22,17 +22,11 @@ _DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4})$")
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
-    """The end of a model.
+    """The end of a model."""
 
-    Attributes:
-        model: Its name; dated forms without an end of their own share it.
-        ends: The day it is shut down.
-        successor: What to use instead; empty where nothing is named.
-    """
-
-    model: str
-    ends: date
-    successor: str
+    model: str  # its name; dated forms without an end of their own share it
+    ends: date  # the day it is shut down
+    successor: str  # what to use instead; empty where nothing is named
 
     def is_worth_telling(self, today: date) -> bool:
         """Tell whether somebody who uses the model can do something about it."""

@@ -13,8 +13,7 @@ from tau_stage.audio import RATE, Pcm, faded
 from tau_stage.devices.sound_cards import Loudspeaker
 from tau_stage.take import FADE, Bed
 
-SLACK = RATE
-"""Samples kept of what was played, on top of what waits."""
+SLACK = RATE  # samples kept of what was played, on top of what waits
 
 
 class Playback:

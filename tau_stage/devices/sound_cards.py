@@ -187,14 +187,12 @@ async def open_in_time(opening: Callable[[], Opened], side: Side) -> Opened:
         raise UsageError(f"the {side.name} did not open within {OPENING_S:g} s", side.otherwise) from None
 
 
-GONE_S = 5.0
-"""A device that asks for nothing, or brings nothing, for so long is gone: not every one says so."""
+GONE_S = 5.0  # A device that asks for nothing, or brings nothing, for so long is gone: not every one says so
 
 TO_PLAY_S, TO_READ_S = 600.0, 5.0
 """How much is kept for a loudspeaker, and of a microphone for a reader who is late."""
 
-PIECE = RATE // 100
-"""Samples that are played or thrown away together."""
+PIECE = RATE // 100  # samples that are played or thrown away together
 
 
 class Loudspeaker(Protocol):

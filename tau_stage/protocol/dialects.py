@@ -234,23 +234,14 @@ def parts_renamed(event: JsonObject, names: dict[str, str]) -> JsonObject:
 
 @dataclass(frozen=True, slots=True)
 class Flat:
-    """How a server wants its flat session.
+    """How a server wants its flat session."""
 
-    Attributes:
-        lacks: Fields it refuses or does not know.
-        lacks_null: Fields it does not take as null: they are off where they are not told.
-        has_chat_tools: Whether tools are told as in the chat API: under ``function``.
-        has_chat_choice: Whether the choice of one tool is.
-        has_azure_voices: Whether Azure's own voices are told as objects.
-        wants_transcript: Whether a sound must have the words beside it, if only as null.
-    """
-
-    lacks: frozenset[str] = frozenset()
-    lacks_null: frozenset[str] = frozenset()
-    has_chat_tools: bool = False
-    has_chat_choice: bool = False
-    has_azure_voices: bool = False
-    wants_transcript: bool = False
+    lacks: frozenset[str] = frozenset()  # fields it refuses or does not know
+    lacks_null: frozenset[str] = frozenset()  # fields it does not take as null: they are off where they are not told
+    has_chat_tools: bool = False  # whether tools are told as in the chat API: under ``function``
+    has_chat_choice: bool = False  # whether the choice of one tool is
+    has_azure_voices: bool = False  # whether Azure's own voices are told as objects
+    wants_transcript: bool = False  # whether a sound must have the words beside it, if only as null
 
     def outward(self, event: JsonObject) -> JsonObject:
         """Translate a client's GA event into what the server wants."""

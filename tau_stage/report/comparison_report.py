@@ -19,10 +19,8 @@ from tau_stage.report.tables import UNKNOWN, TextReport, TextTable, figure, medi
 from tau_stage.take import outdated_lines
 from tau_stage.text import DiffPart, has_changes, one_line
 
-WIDTH = 100
-"""Columns of plain text."""
-MOST_SHOWN = 5
-"""Lines that are named as worth a look; the others are in the table anyway."""
+WIDTH = 100  # columns of plain text
+MOST_SHOWN = 5  # lines that are named as worth a look; the others are in the table anyway
 
 Row = tuple[str, ...]
 MARKS = {"gone": ("[-", "-]"), "new": ("{+", "+}")}

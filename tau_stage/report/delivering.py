@@ -17,8 +17,7 @@ from tau_stage.take import Take, TakeFolder
 from tau_stage.text import counted
 
 NOTHING: Mapping[str, str] = {}
-Note = Callable[[str], None]
-"""Is told what is being made."""
+Note = Callable[[str], None]  # is told what is being made
 
 
 def deliver(

@@ -177,11 +177,9 @@ def _by_line(attempts: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
     return {line: sorted(files) for line, files in by_line.items()}
 
 
-ROOM = "tau_stage"
-"""The key of all our metadata."""
+ROOM = "tau_stage"  # the key of all our metadata
 
-OtioObject = Any
-"""What the package makes; it has no types."""
+OtioObject = Any  # what the package makes; it has no types
 
 
 def render_otio(take: Take, rate: int = RATE) -> str:

@@ -22,8 +22,7 @@ from tau_stage.text import DiffPart, diff_speech, has_changes, has_moments, prin
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-ORDER = {"failed": 0, "error": 1, "passed": 2}
-"""Of outcomes: what needs a look comes first."""
+ORDER = {"failed": 0, "error": 1, "passed": 2}  # of outcomes: what needs a look comes first
 
 ENDINGS = {
     "cut_in": "cut in on: it was heard to here",

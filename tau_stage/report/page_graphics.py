@@ -24,8 +24,7 @@ from tau_stage.take import Costs, Performed, PlayedSound, Take, TakeFolder, quie
 
 PER_SECOND = 24
 FEWEST, MOST = 8, 600
-WAVE_HEIGHT = 80
-"""Of the drawing; its width is the number of spans."""
+WAVE_HEIGHT = 80  # of the drawing; its width is the number of spans
 
 _BLOCK = 1 << 18
 
@@ -94,8 +93,7 @@ def peaks(path: Path, samples: int, start: int = 0) -> Peaks:
 
 # ---- its sounds
 
-LARGEST_PAGE = 200 * 1024 * 1024
-"""Bytes of a page; browsers give up on larger ones, and so do mailboxes."""
+LARGEST_PAGE = 200 * 1024 * 1024  # bytes of a page; browsers give up on larger ones, and so do mailboxes
 
 
 class PageSound(NamedTuple):
@@ -189,17 +187,10 @@ LONGEST_STEP = 600
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Something that sounds, as the score draws it, with words above and below its staff.
+    """Something that sounds, as the score draws it, with words above and below its staff."""
 
-    Attributes:
-        key: Names it within the page.
-        number: Of the line; 0 for an effect or a bed.
-        mark: How it ended, where not as it should.
-        room_s: Seconds until the next begins on the same staff: so much room have the words.
-    """
-
-    key: str
-    number: int
+    key: str  # names it within the page
+    number: int  # of the line; 0 for an effect or a bed
     who: str
     above: str
     below: str
@@ -207,8 +198,8 @@ class Block:
     seconds: float
     sound: PageSound
     path: str
-    mark: str = ""
-    room_s: float = 0.0
+    mark: str = ""  # how it ended, where not as it should
+    room_s: float = 0.0  # seconds until the next begins on the same staff: so much room have the words
 
 
 @dataclass(frozen=True, slots=True)

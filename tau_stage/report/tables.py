@@ -27,12 +27,9 @@ if TYPE_CHECKING:
 Row = Sequence[str]
 
 UNKNOWN = "unknown"
-WORDS = 12
-"""So many columns words may always have, or as many as they need."""
-GAP = 2
-"""Columns between two others: the padding and the divider."""
-UNLIMITED = 1_000_000
-"""Columns of plain text that is not wrapped."""
+WORDS = 12  # so many columns words may always have, or as many as they need
+GAP = 2  # columns between two others: the padding and the divider
+UNLIMITED = 1_000_000  # columns of plain text that is not wrapped
 
 _NOTES = {"warning": "yellow", "incomplete": "red", "failed": "red", "budget": "red"}
 

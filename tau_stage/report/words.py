@@ -29,8 +29,7 @@ def write_words(take: Take) -> dict[str, str]:
 
 # ---- when each word is heard
 
-LONGEST = 42
-"""Columns of a line of subtitles, and so of the longest word: longer ones are taken apart."""
+LONGEST = 42  # columns of a line of subtitles, and so of the longest word: longer ones are taken apart
 
 _MOST_SIGNS = 4 * LONGEST
 """Of a word: accents that combine take no column, and there may be any number of them."""
@@ -115,8 +114,7 @@ def join_words(words: Sequence[TimedWord]) -> str:
 
 LONGEST_S = 7.0
 SHORTEST_S = 1.0
-READ_PER_S = 15
-"""Signs that are read in a second: how long a line without sound stands."""
+READ_PER_S = 15  # signs that are read in a second: how long a line without sound stands
 
 _LONGEST_NAME = 30
 _EACH = 6.0

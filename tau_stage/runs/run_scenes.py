@@ -37,14 +37,11 @@ if TYPE_CHECKING:
     from tau_stage.devices import SoundCard
 
 WATCHED_EVENTS = 4096
-ABOUT_TO_BEGIN = timedelta(minutes=10)
-"""How long a folder may be there before its take begins."""
-NAMED_LINES = 5
-"""Lines that one warning names."""
+ABOUT_TO_BEGIN = timedelta(minutes=10)  # how long a folder may be there before its take begins
+NAMED_LINES = 5  # lines that one warning names
 
 AnyPath = str | Path
-Money = str | float | Decimal
-"""Dollars: ``"$0.50"``, or a number."""
+Money = str | float | Decimal  # dollars: ``"$0.50"``, or a number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,8 +17,7 @@ from tau_stage.stage import endpoint_for, keys_at, scene_changes
 from tau_stage.take import FormerTake, Record, Retake, ReusedLines, SceneChanges, Take, TakeFolder
 from tau_stage.text import counted
 
-STOPPED = ("interrupted", "failed", "budget")
-"""How takes ended that can go on."""
+STOPPED = ("interrupted", "failed", "budget")  # how takes ended that can go on
 
 
 @dataclass(frozen=True, slots=True)

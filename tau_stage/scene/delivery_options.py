@@ -14,8 +14,7 @@ from tau_stage.text import hidden, visible
 
 DEFAULT_NAMES = "{scene}_{player}_{number:03}_{line}"
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-MOST_KBPS = {24_000: 160, 48_000: 320}
-"""Of an MP3, by its sample rate."""
+MOST_KBPS = {24_000: 160, 48_000: 320}  # of an MP3, by its sample rate
 
 OF_MP3 = ("bitrate", "title", "artist", "cover")  # options of a mix that only an MP3 has
 PLACES = ("scene", "player", "number", "line")

@@ -245,8 +245,7 @@ class Tolerance:
     relative: float | None = None
 
 
-OFF = Tolerance(float("inf"), 0.0)
-"""A figure that is not compared."""
+OFF = Tolerance(float("inf"), 0.0)  # A figure that is not compared
 
 
 def phrases(value: object) -> object:

@@ -21,11 +21,9 @@ IGNORED: JsonSchemaValue = {"patternProperties": {"^x-": {"description": "Ignore
 
 
 Detection = tuple[tuple[str, str | int | float], ...]
-Transcription = tuple[tuple[str, str], ...]
-"""The API's fields, and their values."""
+Transcription = tuple[tuple[str, str], ...]  # the API's fields, and their values
 
-OFF: Transcription = ()
-"""A transcription of nothing."""
+OFF: Transcription = ()  # A transcription of nothing
 
 TRANSCRIPTION_HINT = "write a model's name, off, or {model: gpt-transcribe, language: en, prompt: Names and places}"
 

@@ -17,8 +17,7 @@ from tau_stage.text import composed, folded, hidden, visible
 LONGEST = 60
 LONGEST_STEM = 120
 
-SOUND_STEMS = ("sfx-", "bed-")
-"""How the stems of sounds begin; a player's must not."""
+SOUND_STEMS = ("sfx-", "bed-")  # how the stems of sounds begin; a player's must not
 
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))})
 
@@ -211,8 +210,7 @@ KNOWN_ENDPOINTS = {
     "litellm": KnownEndpoint(None),
     "understudy": KnownEndpoint(),
 }
-VOICES = {name: known.voices for name, known in KNOWN_ENDPOINTS.items()}
-"""Voices by endpoint."""
+VOICES = {name: known.voices for name, known in KNOWN_ENDPOINTS.items()}  # voices by endpoint
 
 KINDS = (*VOICES, "ga", "beta")  # what the server of an address may be said to be like
 
@@ -311,8 +309,7 @@ shimmer, verse"
     )
 
 
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
-"""Endings of recordings in a folder."""
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3")  # endings of recordings in a folder
 
 PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}  # how pictures begin, and what they are
 LARGEST_PICTURE = 10 * 1024**2  # bytes of a cover: programs that play sound leave out larger ones, or stop

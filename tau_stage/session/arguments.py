@@ -20,8 +20,7 @@ Sound = Pcm | bytes | str | Path
 LONGEST_APPEND = 15 * 1024 * 1024
 """Most base64 the API takes in one event, in bytes (OpenAI API reference, ``input_audio_buffer.append``)."""
 
-WIDEST = 4
-"""Most bytes on the way for one sample of ours."""
+WIDEST = 4  # most bytes on the way for one sample of ours
 
 RENAMED: Mapping[str, Mapping[str, str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 """Options of earlier clients and of the beta, by name: what is wrong with them, and what to write."""

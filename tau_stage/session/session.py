@@ -40,13 +40,11 @@ from tau_stage.session.wire import Wire
 from tau_stage.signals import Signal
 from tau_stage.transport import ABNORMAL, Transport
 
-DATED = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
-"""How the name of a model ends that says its date."""
+DATED = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")  # how the name of a model ends that says its date
 
 SessionStatus = Literal["idle", "listening", "thinking", "speaking", "closed"]
 
-Comments = Literal["drop", "keep"]
-"""Whether what a model says about its work is part of its answer."""
+Comments = Literal["drop", "keep"]  # whether what a model says about its work is part of its answer
 
 
 def keeps_commentary(wish: object) -> bool:

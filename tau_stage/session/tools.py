@@ -20,11 +20,9 @@ from tau_stage.protocol import FunctionTool, JsonObject, ToolCall
 from tau_stage.session.background import run_in_thread
 from tau_stage.text import docstring, well_formed
 
-MOST_ROUNDS = 8
-"""Rounds of calls after which the model must speak."""
+MOST_ROUNDS = 8  # rounds of calls after which the model must speak
 
-TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""What the API takes as a tool's name."""
+TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # what the API takes as a tool's name
 
 EMPTY: JsonObject = {"type": "object", "properties": {}}
 

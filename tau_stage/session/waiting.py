@@ -29,11 +29,9 @@ from tau_stage.transport import ABNORMAL
 
 T = TypeVar("T")
 
-RECENT = 256
-"""Events a late ``wait_for`` can still find; of those with sound, the last."""
+RECENT = 256  # events a late ``wait_for`` can still find; of those with sound, the last
 
-WAITING = 256
-"""Things that may wait for one watcher."""
+WAITING = 256  # things that may wait for one watcher
 
 
 @dataclass(frozen=True, slots=True)

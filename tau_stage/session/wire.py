@@ -21,36 +21,28 @@ from tau_stage.transport import Transport
 GREETINGS = frozenset({"session.created", "conversation.created"})
 """Events by which a server shows that it is ready: any of them will do."""
 
-ASK_AFTER_S = 2.0
-"""Seconds after which a server that may not greet at all is asked for the session."""
+ASK_AFTER_S = 2.0  # seconds after which a server that may not greet at all is asked for the session
 
-REFUSAL_S = 0.5
-"""Seconds that are left to a server between an error and the close that follows it."""
+REFUSAL_S = 0.5  # seconds that are left to a server between an error and the close that follows it
 
-UNCONFIRMED_S = 1.0
-"""Seconds that a server has to refuse a session which it need not confirm."""
+UNCONFIRMED_S = 1.0  # seconds that a server has to refuse a session which it need not confirm
 
-REPEATED = "it came twice; counted once"
-"""What is told of an event that comes again."""
+REPEATED = "it came twice; counted once"  # what is told of an event that comes again
 
-SHOWN_TYPES = 5
-"""How many types of events a message names."""
+SHOWN_TYPES = 5  # how many types of events a message names
 
-SHOWN_CHARACTERS = 60
-"""How much of a type of event it shows; a server may call its events anything."""
+SHOWN_CHARACTERS = 60  # how much of a type of event it shows; a server may call its events anything
 
 SETTLE_S = 0.5
 """Seconds until an error that names no request is taken for the answer of one that is open, unless another comes,
 and until a response whose end has come, or for which such an error stands, ends without the sound it had announced."""
 
-END = "response.done"
-"""What answers a response: its end."""
+END = "response.done"  # what answers a response: its end
 
 UNANSWERED_S = 2.0
 """Seconds until a server that has never answered a kind of request is asked for a sign of life."""
 
-SLOWEST_UPLINK = 200_000
-"""Bytes that get to the server in a second, at the least."""
+SLOWEST_UPLINK = 200_000  # bytes that get to the server in a second, at the least
 
 
 class EventSink(Protocol):

@@ -13,11 +13,9 @@ from tau_stage.scene import MOST_TOKENS
 from tau_stage.take import PAID
 from tau_stage.take import records as record
 
-NEARLY_ALL = Decimal("0.8")
-"""The share of the budget that, once it is used, is worth a warning."""
+NEARLY_ALL = Decimal("0.8")  # the share of the budget that, once it is used, is worth a warning
 
-OF_THE_BUDGET = "of the budget"
-"""What the warning says, by which a take that goes on finds it."""
+OF_THE_BUDGET = "of the budget"  # what the warning says, by which a take that goes on finds it
 
 ZERO = Decimal(0)
 NOTHING = Usage()

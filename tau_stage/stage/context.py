@@ -21,8 +21,7 @@ Sounds = Mapping[tuple[str, float], Playable]
 """A scene's sound files, by the name it gives them and their gain in dB."""
 
 
-Calls = Sequence[record.ToolCalled | Called]
-"""What a model called in a line, and what it was answered."""
+Calls = Sequence[record.ToolCalled | Called]  # what a model called in a line, and what it was answered
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,7 @@ EventStream = MemoryObjectSendStream[Event]
 """A bounded, one-way stream to an observer; news that finds it full is lost, and never in the way."""
 
 
-MOST_WAITING = 32
-"""Files that may wait for a slow disk; then the performance does."""
+MOST_WAITING = 32  # files that may wait for a slow disk; then the performance does
 
 
 class DiskThread:

@@ -40,17 +40,14 @@ from tau_stage.signals import Signal
 from tau_stage.take import records as record
 from tau_stage.text import with_clause
 
-QUEUED_CLIPS = 32
-"""Clips that one player may not have acknowledged; one who falls further behind is lost."""
+QUEUED_CLIPS = 32  # clips that one player may not have acknowledged; one who falls further behind is lost
 
 SHORTEST_COMMIT = RATE // 10
 """Samples that an input buffer must hold to be committed (OpenAI API reference, ``input_audio_buffer.commit``)."""
 
-PIECE = RATE // 10
-"""Samples that are sent at once of a line that is being spoken: an event for each hearer."""
+PIECE = RATE // 10  # samples that are sent at once of a line that is being spoken: an event for each hearer
 
-PIECES = f"{protocol.OURS}hear_"
-"""How the ids of events begin that append to an input buffer."""
+PIECES = f"{protocol.OURS}hear_"  # how the ids of events begin that append to an input buffer
 
 HEAD_START_S = 2.0
 """How long the next speakers' servers may delay the others until they acknowledge their copies, beside the time that
@@ -68,19 +65,12 @@ class ClipForm:
 
 @dataclass(frozen=True, slots=True)
 class HeardClip:
-    """One line as others hear it: frames built once for each form, the same bytes for every hearer.
+    """One line as others hear it: frames built once for each form, the same bytes for every hearer."""
 
-    Attributes:
-        line: The line's id, or the effect's.
-        name: Makes the ids of events and items: the line's number, or the effect's id.
-        speaker: Who spoke; empty for an effect.
-        audio: The sound; a line without sound is heard as its words.
-    """
-
-    line: str
-    name: str
-    speaker: str
-    audio: Pcm
+    line: str  # the line's id, or the effect's
+    name: str  # makes the ids of events and items: the line's number, or the effect's id
+    speaker: str  # who spoke; empty for an effect
+    audio: Pcm  # the sound; a line without sound is heard as its words
     words: str
     _frames: dict[tuple[ClipForm, Format], tuple[tuple[bytes, protocol.Request], ...]] = field(
         default_factory=dict, compare=False

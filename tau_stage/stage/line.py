@@ -9,33 +9,21 @@ from tau_stage.protocol import Response
 from tau_stage.session import silence_of
 from tau_stage.stage.timeline import LineFile
 
-MOST_QUOTED = 160
-"""Characters of a written answer that a problem quotes."""
+MOST_QUOTED = 160  # characters of a written answer that a problem quotes
 
 
 @dataclass(frozen=True, slots=True)
 class LineResult:
-    """A line as it was delivered.
+    """A line as it was delivered."""
 
-    Attributes:
-        response: The last one, with the sound and the words of all.
-        attempts: How often it was asked for.
-        reason: Why it ended early, if it did: ``cut_in``, ``timeout``, or the provider's own.
-        first_words_s: Seconds from the request to the first words.
-        problem: Why the line has failed, though it was answered: it has no sound, or, in writing, no words.
-        written: The words that came without a sound.
-        commentary: What the model said about its work, if it is no part of the line.
-        commentary_s: Seconds that it sounds.
-    """
-
-    response: Response
-    attempts: int
-    reason: str | None
-    first_words_s: float | None = None
-    problem: str = ""
-    written: str = ""
-    commentary: str = ""
-    commentary_s: float = 0.0
+    response: Response  # the last one, with the sound and the words of all
+    attempts: int  # how often it was asked for
+    reason: str | None  # why it ended early, if it did: ``cut_in``, ``timeout``, or the provider's own
+    first_words_s: float | None = None  # seconds from the request to the first words
+    problem: str = ""  # why the line has failed, though it was answered: it has no sound, or, in writing, no words
+    written: str = ""  # the words that came without a sound
+    commentary: str = ""  # what the model said about its work, if it is no part of the line
+    commentary_s: float = 0.0  # seconds that it sounds
 
 
 RESULT_FACTS = frozenset(field.name for field in fields(LineResult)) - {"response"}

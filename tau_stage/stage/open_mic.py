@@ -51,11 +51,9 @@ FED = RATE // 10
 PAUSE = 2 * RATE
 """Silence after an utterance that is fed faster than it is heard: any turn detection takes it for the end."""
 
-WORDS_WAIT_S = 3.0
-"""How long a person's words may be waited for when the answer is whole."""
+WORDS_WAIT_S = 3.0  # how long a person's words may be waited for when the answer is whole
 
-KEPT = 5 * RATE
-"""Samples kept while nobody speaks: more than any prefix that turn detection reaches back for."""
+KEPT = 5 * RATE  # samples kept while nobody speaks: more than any prefix that turn detection reaches back for
 
 
 @dataclass(slots=True)

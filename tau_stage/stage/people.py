@@ -17,8 +17,7 @@ from tau_stage.errors import UsageError
 from tau_stage.stage.events import PersonPrompted
 
 COUNT_DOWN = 3
-LONGEST_WAIT_S = 30.0
-"""How long a person may stay silent, where the line says nothing else."""
+LONGEST_WAIT_S = 30.0  # how long a person may stay silent, where the line says nothing else
 
 ENOUGH_SILENCE_S = 1.2
 BLOCK = RATE // 25

@@ -278,8 +278,7 @@ def _leave(folder: TakeFolder, log: EventLog) -> Take:
     return take
 
 
-MOST_TOLD = 5
-"""Lines that are told of one by one."""
+MOST_TOLD = 5  # lines that are told of one by one
 NOBODY = "no line was performed"
 NO_SOUND = "no line has a sound"
 

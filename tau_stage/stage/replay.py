@@ -127,8 +127,7 @@ def _lost_line(records: Sequence[record.Record]) -> str:
 
 
 CUT = "the performance was stopped in the middle of it"
-MOST_CHANGES = 24
-"""Lines of a difference that are shown."""
+MOST_CHANGES = 24  # lines of a difference that are shown
 
 _NOT_TOLD = {"sha256", "source_line", "path", "endpoint"}
 """What may differ though the scene is the same; it is played where it was played before."""

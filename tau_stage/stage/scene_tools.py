@@ -25,8 +25,7 @@ from tau_stage.protocol import NO_SECRETS, Secrets
 from tau_stage.scene import Plan, ToolDefinition
 from tau_stage.session import Tool
 
-LONGEST_OUTPUT = 64 * 1024
-"""Bytes that a tool may answer; more would fill the model's context."""
+LONGEST_OUTPUT = 64 * 1024  # bytes that a tool may answer; more would fill the model's context
 
 
 ToolReport = Callable[[str, str, str | None, float], str | None]

@@ -395,11 +395,9 @@ def wished_tools(reasoning: str | None, tools: Sequence[FunctionTool] | None, ch
     }
 
 
-SPARE = 24
-"""What Python, the terminal, the journal, a page and a program of a tool have open."""
+SPARE = 24  # what Python, the terminal, the journal, a page and a program of a tool have open
 
-PER_MODEL = 2
-"""A socket; and its other end, where the understudy plays in this process."""
+PER_MODEL = 2  # A socket; and its other end, where the understudy plays in this process
 
 
 def _descriptors(plan: scene.Plan) -> int:

@@ -50,8 +50,7 @@ from tau_stage.take import records as record
 from tau_stage.text import closeness, with_clause
 
 SILENT_FAILURE = "the response failed without a word"
-STOPPING_S = 2.0
-"""How long a response may take to end when it was cancelled."""
+STOPPING_S = 2.0  # how long a response may take to end when it was cancelled
 
 
 class LineRunner:

@@ -32,8 +32,7 @@ SCHEMA = re.compile(r"yaml-language-server:\s*\$schema=")
 KEY = re.compile(r"^['\"]?([A-Za-z_-]+)['\"]?[ \t]*:", re.MULTILINE)
 CAST = ("players", "include", "characters", "cast", "actors", "roles", "speakers")
 WORDS = ("lines", "script", "dialogue", "dialog", "conversation", "turns")
-ALIKE = 0.75
-"""How much a key must be like another for it to be taken for its misspelling."""
+ALIKE = 0.75  # how much a key must be like another for it to be taken for its misspelling
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,7 @@ from tau_stage.text import counted, diff_speech, has_changes, one_line, printabl
 
 Style = Literal["good", "bad", "quiet", "plain", "strong"]
 Span = tuple[Style, str]
-StyledLine = Sequence[Span]
-"""A line of text, in parts of one style each."""
+StyledLine = Sequence[Span]  # A line of text, in parts of one style each
 
 SIGNS: Mapping[State, Span] = {
     "passed": ("good", "ok"),
@@ -31,8 +30,7 @@ CHECKED = {"expect": "expectations", "snapshot": "snapshot", "cassette": "as rec
 """What verdicts come from, in words."""
 
 MOST_SHOWN = 20
-AROUND = 4
-"""Words shown before and behind a difference."""
+AROUND = 4  # words shown before and behind a difference
 
 WIDEST = 100
 UNMEASURED = "could not be measured: "

@@ -19,8 +19,7 @@ Source = Literal["cassette", "understudy", "live", "nothing"]
 State = Literal["passed", "failed", "error", "unchecked", "unreached"]
 
 PASSED, FAILED, NOTHING_CHECKED, BROKEN = 0, 1, 2, 3
-OVER_BUDGET = 4
-"""What a test leaves with that has stopped at its budget."""
+OVER_BUDGET = 4  # what a test leaves with that has stopped at its budget
 OLD_KEYS = {"failures": "bad", "error": "broken"}
 """Names that ``test --json`` has for what is called otherwise here."""
 

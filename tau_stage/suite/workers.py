@@ -23,13 +23,11 @@ from tau_stage.termination import TERMINATING
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
-ENDING_S = 5.0
-"""Seconds that a process has to end its tools before it is killed."""
+ENDING_S = 5.0  # seconds that a process has to end its tools before it is killed
 
 _TERMINATED = 128 + signal.SIGTERM
 
-_told_to_end = threading.Event()
-"""Of this process, where it is one that a test has started."""
+_told_to_end = threading.Event()  # of this process, where it is one that a test has started
 
 
 def run_in_processes(

@@ -65,8 +65,7 @@ def fold(journal: Sequence[Record]) -> Take:
 NO_END = record.TakeEnded(ended="interrupted", problem="the journal has no end")
 
 
-ATTEMPT = {"reason", "problem", "file", "usage"}
-"""What a failed attempt has of the record that tells of it."""
+ATTEMPT = {"reason", "problem", "file", "usage"}  # what a failed attempt has of the record that tells of it
 
 
 class _Folding:
@@ -282,8 +281,7 @@ def delivery(journal: Sequence[Record]) -> record.TakeDelivered | None:
     return last if isinstance(last, record.TakeDelivered) else None
 
 
-_SHARED = record.TakeFacts.model_fields.keys() - {"file", "usage"} | {"status"}
-"""What a line has of its take."""
+_SHARED = record.TakeFacts.model_fields.keys() - {"file", "usage"} | {"status"}  # what a line has of its take
 
 
 def current_facts(journal: Sequence[Record]) -> list[Record]:

@@ -25,8 +25,7 @@ from tau_stage.take.records import DURABLE, RECORDS, Record, TakeBegan
 from tau_stage.text import printable_json, well_formed
 
 JOURNAL = "journal.jsonl"
-DISK_THREAD = "tau-stage-disk"
-"""How threads are called that wait for the disk, and for which no clock waits."""
+DISK_THREAD = "tau-stage-disk"  # how threads are called that wait for the disk, and for which no clock waits
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(
     cast("type[Record]", Annotated[Union[*RECORDS], Field(discriminator="type")])

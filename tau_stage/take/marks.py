@@ -22,29 +22,21 @@ SYNTHETIC = "synthetic speech"
 
 _AGAIN = "make room and mark the take again; its sound is whole"
 
-TAKES_OWN = audio.Shape()
-"""How lines and players' stems hold their sound."""
+TAKES_OWN = audio.Shape()  # how lines and players' stems hold their sound
 
 Chunks = dict[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class FileDescription:
-    """What is told of one file.
-
-    Attributes:
-        made: How what is heard came to be; begins with ``SYNTHETIC`` where a model spoke.
-        track: Name of its only channel, or of both.
-        sample: Where it begins in the stems.
-        own: What only we know.
-    """
+    """What is told of one file."""
 
     description: str
-    made: str
-    track: str
-    sample: int = 0
+    made: str  # how what is heard came to be; begins with ``SYNTHETIC`` where a model spoke
+    track: str  # name of its only channel, or of both
+    sample: int = 0  # where it begins in the stems
     marks: tuple[audio.Mark, ...] = ()
-    own: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] = field(default_factory=dict)  # what only we know
     shape: audio.Shape = TAKES_OWN
 
     @property

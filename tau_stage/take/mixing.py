@@ -44,12 +44,10 @@ BETWEEN_DB = 1.0
 
 ATTEMPTS = 8
 LOUDNESS_ATTEMPTS = 5
-LEAST_KBPS_WITH_SIZE = 64
-"""LAME writes no size into an MP3 of fewer: its frames have no room for it."""
+LEAST_KBPS_WITH_SIZE = 64  # LAME writes no size into an MP3 of fewer: its frames have no room for it
 
 LEAST_YIELD = 0.25
-LOUDEST_GAIN_DB = 90.0
-"""More would make a single step of 16 bit a voice."""
+LOUDEST_GAIN_DB = 90.0  # more would make a single step of 16 bit a voice
 
 MIX_AGAIN = "the take is whole without it; make room, and mix again"
 

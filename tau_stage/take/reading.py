@@ -20,8 +20,7 @@ from tau_stage.take.folding import fold
 from tau_stage.take.journal import JOURNAL, read_journal
 from tau_stage.take.take_model import Alternative, Performed, Take
 
-VERSION: int = Take.model_fields["version"].default
-"""The version of takes that is read here."""
+VERSION: int = Take.model_fields["version"].default  # the version of takes that is read here
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 

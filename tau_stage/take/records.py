@@ -72,13 +72,7 @@ class Retake(TakePart):
 
 
 class TakeBegan(Record):
-    """Curtain up.
-
-    Attributes:
-        resolved: The plan as JSON.
-        former: The take that a ``retake`` takes lines from.
-        recording: The folder of its cassette until that is whole; empty: nothing is recorded.
-    """
+    """Curtain up."""
 
     type: Literal["take_began"] = "take_began"
     version: Literal[1] = 1
@@ -92,11 +86,11 @@ class TakeBegan(Record):
     given: dict[str, str] = {}
     spent: bool
     deliver: Deliver = Deliver()
-    resolved: str = ""
+    resolved: str = ""  # the plan as JSON
     budget: Decimal | None = None
-    former: str = ""
+    former: str = ""  # the take that a ``retake`` takes lines from
     retake: Retake | None = None
-    recording: str = ""
+    recording: str = ""  # the folder of its cassette until that is whole; empty: nothing is recorded
     roles: tuple[Role, ...]
 
 

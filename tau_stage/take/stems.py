@@ -17,8 +17,7 @@ from tau_stage.take.journal import read_journal
 from tau_stage.take.reading import audio_of
 from tau_stage.take.records import BedEnded, LineSpoken, Record, SoundPlayed, of_type
 
-FADE = RATE // 10
-"""Samples over which a bed comes and goes."""
+FADE = RATE // 10  # samples over which a bed comes and goes
 
 
 @dataclass(slots=True)

@@ -6,8 +6,7 @@ import re
 from base64 import b64encode
 from urllib.parse import parse_qsl, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
 
-STRUCK = "[key]"
-"""What stands in a key's place."""
+STRUCK = "[key]"  # what stands in a key's place
 
 _SECRET = re.compile(
     r"key|token|secret|passw|passphrase|^pass$|^pwd$|credential|signature|^sig$|^auth|jwt|bearer", re.IGNORECASE

@@ -9,30 +9,18 @@ from tau_stage.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How one model differs from the others. What it shares with them stands in no row.
-
-    Attributes:
-        provider: Whose spelling it answers in: ``openai`` or ``xai``.
-        voice: Of a session that asks for none.
-        detects_turns: Whether it listens for turns, where the client does not say.
-        silence_ms: Silence that ends a turn, where the client sets none.
-        phases: Whether a message says which phase of an answer it is.
-        comments: Whether a message comes before calls of tools: what it is about to do.
-        interleaves: Whether a call is begun before the message before it is whole.
-        reasons: Whether thinking is billed, as text that nobody sees.
-        limits_every: After every how many responses the limits are told; 0 is never.
-    """
+    """How one model differs from the others. What it shares with them stands in no row."""
 
     model: str
-    provider: str = "openai"
-    voice: str = "marin"
-    detects_turns: bool = True
-    silence_ms: int = 500
-    phases: bool = False
-    comments: bool = False
-    interleaves: bool = False
-    reasons: bool = False
-    limits_every: int = 0
+    provider: str = "openai"  # whose spelling it answers in: ``openai`` or ``xai``
+    voice: str = "marin"  # of a session that asks for none
+    detects_turns: bool = True  # whether it listens for turns, where the client does not say
+    silence_ms: int = 500  # silence that ends a turn, where the client sets none
+    phases: bool = False  # whether a message says which phase of an answer it is
+    comments: bool = False  # whether a message comes before calls of tools: what it is about to do
+    interleaves: bool = False  # whether a call is begun before the message before it is whole
+    reasons: bool = False  # whether thinking is billed, as text that nobody sees
+    limits_every: int = 0  # after every how many responses the limits are told; 0 is never
 
     def is_meant_by(self, model: str) -> bool:
         """Tell whether a name means this model: its own, with any date behind it; at xAI any of Grok's."""

@@ -81,26 +81,17 @@ def merge_settings(old: Settings, new: Settings) -> Settings:
 
 @dataclass(slots=True)
 class ResponseRun:
-    """A response under way.
-
-    Attributes:
-        item_id: Id of the message it makes.
-        settings: The session's when it was asked, with the response's own.
-        conversational: Whether it is part of the conversation.
-        stopped: Why it must end early, once it must.
-        over: Set when it has ended.
-        halted: Set when it must end early.
-    """
+    """A response under way."""
 
     id: str
-    item_id: str
+    item_id: str  # id of the message it makes
     wanted: ResponseConfig
-    settings: Settings
-    conversational: bool
+    settings: Settings  # the session's when it was asked, with the response's own
+    conversational: bool  # whether it is part of the conversation
     read: tuple[StoredItem, ...]
-    stopped: str | None = None
-    over: anyio.Event = field(default_factory=anyio.Event)
-    halted: anyio.Event = field(default_factory=anyio.Event)
+    stopped: str | None = None  # why it must end early, once it must
+    over: anyio.Event = field(default_factory=anyio.Event)  # set when it has ended
+    halted: anyio.Event = field(default_factory=anyio.Event)  # set when it must end early
 
     @property
     def last(self) -> StoredItem:

@@ -16,21 +16,13 @@ from tau_stage.understudy.sound_store import BlobRef, BlobStore
 
 @dataclass(frozen=True, slots=True)
 class StoredItem:
-    """One item of a conversation as it is kept: small, as a session holds thousands.
+    """One item of a conversation as it is kept: small, as a session holds thousands."""
 
-    Attributes:
-        told: The item as JSON, without its sound.
-        kind: The role of a message; the type of anything else.
-        words: Its words: text, transcript, arguments or output.
-        audio: Its sound.
-        cost: What reading it costs; the words beside a sound are not read.
-    """
-
-    told: bytes
-    kind: str
-    words: str
-    audio: Pcm | BlobRef | None
-    cost: Read
+    told: bytes  # the item as JSON, without its sound
+    kind: str  # the role of a message; the type of anything else
+    words: str  # its words: text, transcript, arguments or output
+    audio: Pcm | BlobRef | None  # its sound
+    cost: Read  # what reading it costs; the words beside a sound are not read
 
     @classmethod
     def of(cls, item: Item, audio: Pcm | BlobRef | None = None, version: int = 0) -> StoredItem:
