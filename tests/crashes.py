@@ -208,7 +208,10 @@ def _content(path: Path, *, was_cut: bool) -> object:
     if path.suffix == ".json":
         return _without(json.loads(path.read_bytes()), MEASURED | (PAID_FOR if was_cut else set()))
     if path.suffix == ".jsonl":
-        return [fact.type for fact in read_journal(path)]
+        # when a hearer acknowledges a line is its own affair: before the next line begins, or after
+        facts = read_journal(path)
+        heard = sorted((fact.line, fact.hearer) for fact in facts if isinstance(fact, record.LineHeard))
+        return {"heard": heard, "facts": [fact.type for fact in facts if not isinstance(fact, record.LineHeard)]}
     return path.read_bytes() if path.suffix == ".mp3" else SHOWN.sub("-", path.read_text())
 
 
