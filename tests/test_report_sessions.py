@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +28,7 @@ from tau_stage.take import records as record
 from tau_stage.take.folding import fold
 from tau_stage.take.take_model import Take
 from tau_stage.text import printable
+from tests.support.forked import python
 from tests.support.in_memory_stage import Playhouse
 from tests.test_scenes import plan_of
 from tests.test_take import journal_of, spoken
@@ -310,7 +309,5 @@ print(*write_sessions(fold(journal_of())))
 @pytest.mark.slow
 def test_without_its_package_there_is_no_timeline() -> None:
     """Slow: a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT], cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True
-    )
+    done = python("-c", WITHOUT, cwd=Path(__file__).parent.parent)
     assert done.stdout == "session.rpp\n"
