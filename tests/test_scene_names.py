@@ -111,5 +111,6 @@ def test_the_option_that_an_unknown_key_means(key: str, meant: str) -> None:
     assert key_meant(key, ["voice", "scene"]) == meant
 
 
-def test_a_short_name_stays() -> None:
+def test_a_short_name_stays_and_a_long_one_has_sixty_characters() -> None:
     assert shortened("calm-oslo") == "calm-oslo"
+    assert shortened("a" * 61) == f"{'a' * 51}-35d5fc17"

@@ -130,7 +130,7 @@ class NextStep:
 def step_name(step: scene.Step) -> str:
     """Name a step for the journal: by the ids of its parts, or by what it does.
 
-    >>> step_name(PausePlan(1.0, 1))
+    >>> step_name(scene.PausePlan(1.0, 1))
     'pause'
     """
     match step:
