@@ -96,7 +96,7 @@ class Wire:
         self.closed: SessionClosed | None = None
         self.over = anyio.Event()
         self._reading = anyio.CancelScope()
-        self.send_lock = anyio.Lock(fast_acquire=True)
+        self.send_lock = anyio.Lock()  # not the fast kind: what ended before is written down before more is sent
         self._sink = sink
         self._conversation = sink.conversation
         self._name = name
