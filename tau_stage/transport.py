@@ -245,6 +245,8 @@ class WebSocketTransport:
                 raise self._ended(error) from None
             for frame in frames:
                 self._waiting.extend(self._striker.strike(frame))
+        if len(self._waiting) % QUEUED_FRAMES == 0:
+            await asyncio.sleep(0)  # what the frames before have led to comes first: many are sound, and arrive at once
         return self._waiting.popleft()
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
