@@ -96,7 +96,7 @@ def test_a_full_disk_is_told_and_what_was_there_stays(
     take, url = Path(performed[0]), performed[1]
     Path("page.html").write_text("kept")
     before = contents(take)
-    with disk_of(8_000):
+    with disk_of(4_000):
         code = run(*(word.replace("TAKE", str(take)).replace("URL", url) for word in command))
     assert code == 2
     said = capsys.readouterr().err
