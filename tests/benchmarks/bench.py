@@ -245,7 +245,8 @@ def node_folder() -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of programs: without keys, and with compiled modules, outside of the tree."""
+    """Return the environment of programs: without keys and the speech of other runs, with modules that are compiled."""
     left = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     left.pop("PYTHONDONTWRITEBYTECODE", None)
+    left["XDG_CACHE_HOME"] = os.devnull
     return {"PYTHONPYCACHEPREFIX": str(TOP / ".pytest_cache" / "bytecode")} | left
