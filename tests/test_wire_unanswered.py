@@ -112,6 +112,7 @@ async def test_an_answer_that_comes_late_names_the_item_and_a_late_refusal_is_a_
             assert (await script.hear())["session"] == {"type": "realtime"}
             await script.tell("session.updated", session={})
             second = (await script.hear())["event_id"]
+            await anyio.sleep(0.1)  # by then it is taken as done
             await script.tell("conversation.item.created", item=first | {"id": "theirs"})
             await script.tell("error", error={"event_id": second, "code": "bad_item", "message": "No such thing."})
             await script.tell("error", error={"code": "item_delete_invalid_item_id", "message": "Nor this."})
