@@ -196,7 +196,7 @@ class _Connection(Connection):
             raise ConcurrencyError("two tasks read from one connection")
         while not self._messages:
             if self.connection_lost_waiter.done():
-                raise self.close_exc
+                raise self.protocol.close_exc
             self._reader = self.loop.create_future()
             try:
                 await self._reader

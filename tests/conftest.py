@@ -60,11 +60,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True))
 
 
-def pytest_collection_finish() -> None:
-    """Keep the tests themselves out of each search for garbage."""
-    gc.freeze()
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Share out tests as ``tests.support.scheduling`` says, unless the command line says how."""
