@@ -15,7 +15,6 @@ import json
 import logging
 import multiprocessing
 import os
-import pkgutil
 import re
 import shutil
 import sys
@@ -33,7 +32,6 @@ from typing import Any
 
 import soundfile
 
-import tau_stage
 from tau_stage.audio.riff import read_chunks
 from tau_stage.cassette.format import verify_cassette
 from tau_stage.cassette.recorder import UNFINISHED, is_whole
@@ -135,14 +133,12 @@ def runner() -> Iterator[Runner]:
 
 
 def _serve(connection: Connection) -> None:
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a fork has one thread
     for name in ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "TAU_STAGE_ENDPOINT", "TAU_STAGE_API_KEY"):
         os.environ.pop(name, None)
     with tempfile.TemporaryFile("w+") as said:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
-        for module in pkgutil.walk_packages(tau_stage.__path__, "tau_stage."):
-            importlib.import_module(module.name)
+        importlib.import_module("tests.support.preloaded")
         while (wish := connection.recv()) is not None:
             words, home, fault = wish
             os.ftruncate(said.fileno(), 0)
