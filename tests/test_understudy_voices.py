@@ -273,7 +273,7 @@ async def test_a_cached_line_is_the_line_that_would_be_made(tmp_path: Path, runs
     """Slow: the real voices speak."""
 
     def fresh(seed: int = 0) -> Ensemble:
-        return Ensemble(Voices(seed), SoundCache(tmp_path))
+        return Ensemble(Voices(seed, SoundCache(tmp_path)))
 
     first = await say(fresh(), "Good evening.")
     assert [await say(fresh(), "Good evening."), len(runs)] == [first, 1]

@@ -42,7 +42,7 @@ def understudy(
     orders = [*map(understudies.parse_fault, fault or ())]
     origins = {understudies.parse_origin(origin) for origin in allow_origin or ()}
     server = understudies.Understudy(
-        understudies.Ensemble(cache=understudies.SoundCache.of_user()),
+        understudies.Ensemble(understudies.Voices(cache=understudies.SoundCache.of_user())),
         profile=understudies.profile_named(as_) if as_ else None,
         key=key,
         faults=orders,

@@ -48,13 +48,11 @@ KEPT_LINES = 1024  # lines whose sound is kept to be said again; the oldest go f
 class Ensemble:
     """Decides what to say and says it, in a thread. Lines that are spoken at the same time take turns by pieces.
 
-    A line that it has said before, in the same voice and manner, has the same sound: it is not made again. With a
-    ``cache``, that holds for all processes.
+    A line that it has said before, in the same voice and manner, has the same sound: it is not made again.
     """
 
-    def __init__(self, voices: Voices | None = None, cache: SoundCache | None = None) -> None:
+    def __init__(self, voices: Voices | None = None) -> None:
         self._voices = voices or Voices()
-        self._cache = cache
         self._shelf = BlobStore()
         self._queue = FairQueue()
         self._said: OrderedDict[tuple[SpeechPlan, str], BlobRef] = OrderedDict()
@@ -75,19 +73,15 @@ class Ensemble:
 
     async def _make(self, performance: SpeechPlan, voice: str) -> BlobRef:
         turns, audio = 0, None
-        if self._cache and (found := await anyio.to_thread.run_sync(self._load, self._cache, performance, voice)):
+        if found := await anyio.to_thread.run_sync(self._voices.load, performance, voice, self._shelf):
             return found
         with closing(self._voices.pieces(performance, voice, self._shelf)) as pieces:
             while audio is None:
                 async with self._queue.turn(turns, len(performance.transcript)):
                     audio = await anyio.to_thread.run_sync(next, pieces)
                 turns += 1
-        if self._cache:
-            await anyio.to_thread.run_sync(self._cache.save, self._voices.recipe(performance, voice), audio)
+        await anyio.to_thread.run_sync(self._voices.save, performance, voice, audio)
         return audio
-
-    def _load(self, cache: SoundCache, performance: SpeechPlan, voice: str) -> BlobRef | None:
-        return cache.load(self._voices.recipe(performance, voice), self._shelf)
 
 
 class FairQueue:
@@ -220,16 +214,31 @@ class Voices:
     """Speaks in any voice. The engine is loaded with a process's first word, and used by one thread at a time.
 
     The same performance, voice and seed give the same samples, in any process; further takes have seeds of their own.
-    Where the engine is not installed, that is a ``UsageError``.
+    Where the engine is not installed, that is a ``UsageError``. What is in the ``cache`` is not made again.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, cache: SoundCache | None = None) -> None:
         require_voice()
         self._seed = seed
+        self._cache = cache
 
     def speak(self, performance: SpeechPlan, voice: str) -> Pcm:
         """Make the sound of a line, at 24 kHz: -23 dBFS RMS, more or less by direction, no peak over -1 dBFS."""
-        return next(piece for piece in self.pieces(performance, voice, BlobStore()) if piece is not None).pcm
+        blobs = BlobStore()
+        if found := self.load(performance, voice, blobs):
+            return found.pcm
+        made = next(piece for piece in self.pieces(performance, voice, blobs) if piece is not None)
+        self.save(performance, voice, made)
+        return made.pcm
+
+    def load(self, performance: SpeechPlan, voice: str, blobs: BlobStore) -> BlobRef | None:
+        """Take the sound of a line from the cache; None where it is not there."""
+        return self._cache.load(self.recipe(performance, voice), blobs) if self._cache else None
+
+    def save(self, performance: SpeechPlan, voice: str, sound: BlobRef) -> None:
+        """Put the sound of a line into the cache, where there is one."""
+        if self._cache:
+            self._cache.save(self.recipe(performance, voice), sound)
 
     def recipe(self, performance: SpeechPlan, voice: str) -> bytes:
         """Return all that the sound of a line depends on: the line, and whatever makes sound of it, in this version."""
