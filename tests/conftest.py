@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Start one process more than there are cores: a fifth of the time, tests wait for a browser, a socket or a child."""
+    """Start one process more than there are cores: some tests wait for a browser, a socket or a child."""
     return (os.cpu_count() or 1) + 1
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import importlib
 import json
 import logging
 import multiprocessing
@@ -121,7 +120,8 @@ class Runner:
 @contextmanager
 def runner() -> Iterator[Runner]:
     """Such a process."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.support.preloaded"])
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,))
     process.start()
@@ -138,7 +138,6 @@ def _serve(connection: Connection) -> None:
     with tempfile.TemporaryFile("w+") as said:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
-        importlib.import_module("tests.support.preloaded")
         while (wish := connection.recv()) is not None:
             words, home, fault = wish
             os.ftruncate(said.fileno(), 0)

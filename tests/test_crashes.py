@@ -12,7 +12,7 @@ import pytest
 
 from tau_stage.understudy.server import Understudy
 from tests.campaign import served
-from tests.crashes import FAULTS, RED, SCENE, VERBS, Crashes, VerbCrashes, contents, left_over, runner, takes_in
+from tests.crashes import FAULTS, RED, SCENE, VERBS, Crashes, Runner, VerbCrashes, contents, left_over, runner, takes_in
 from tests.support.syscalls import Fault, can_trace
 from tests.support.tone_voice import Tones
 
@@ -27,8 +27,14 @@ FEW = 3
 
 
 @pytest.fixture(scope="module")
-def crashes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashes]:
-    with runner() as runs, served(Understudy(Tones(), keeps_visits=True)) as (url, understudy):
+def runs() -> Iterator[Runner]:
+    with runner() as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def crashes(tmp_path_factory: pytest.TempPathFactory, runs: Runner) -> Iterator[Crashes]:
+    with served(Understudy(Tones(), keeps_visits=True)) as (url, understudy):
         yield Crashes(tmp_path_factory.mktemp("crashes"), runs, url, understudy)
 
 
@@ -44,10 +50,10 @@ def test_what_meets_a_fault_is_an_undisturbed_run_when_it_is_resumed(crashes: Cr
     assert done["takes that had begun"]
 
 
-def test_an_mp3_that_could_not_be_written_to_its_end_is_made_anew(tmp_path: Path) -> None:
+def test_an_mp3_that_could_not_be_written_to_its_end_is_made_anew(tmp_path: Path, runs: Runner) -> None:
     """Slow: performs a scene, and resumes it: neither libsndfile nor LAME says what of the last writes fails."""
     scene = SCENE.replace("{loudness: -18 LUFS}", "{file: mix.mp3, loudness: -18 LUFS}")
-    with runner() as runs, served(Understudy(Tones(), keeps_visits=True)) as (url, understudy):
+    with served(Understudy(Tones(), keeps_visits=True)) as (url, understudy):
         crashes = Crashes(tmp_path, runs, url, understudy, scene)
         writes = [number for number, call in enumerate(crashes.calls, 1) if call.path.name == ".mix.mp3.part"]
         for number in writes[-5::2]:

@@ -64,10 +64,10 @@ def write_scenes(folder: Path, number: int) -> None:
         (folder / f"talk-{each}.yaml").write_text(SCENE.replace("Here.", f"Here is number {each}."))
 
 
-def kept(home: Path, verb: str) -> list[str]:
+def kept(home: Path) -> list[str]:
     """What a verb has left in the home, but for the sounds that ``docs/understudy.md`` says it keeps there."""
     cache = home / ".cache/tau-stage/speech"
-    sounds = {cache, *cache.parents, *cache.glob("*")} if verb in ("run", "understudy") else set()
+    sounds = {cache, *cache.parents, *cache.glob("*")}
     return sorted(path.relative_to(home).as_posix() for path in home.rglob("*") if path not in sounds)
 
 
@@ -90,7 +90,7 @@ def test_what_speaks_reaches_for_nobody_and_writes_no_file_but_where_it_is_said(
     command = [*(traced(log) if STRACE else []), *program(*arguments)]
     done = subprocess.run(command, cwd=folder, env=clean(home), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert kept(home, arguments[0]) == []
+    assert kept(home) == []
     assert {path.name for path in tmp_path.iterdir()} - {"calls"} == {"home", "place"}
     written = {"run": {"takes"}, "test": {".tau-stage"}, "voices": {"samples"}}[arguments[0]]
     assert {path.name for path in folder.iterdir()} - written == {"talk-0.yaml", "talk-1.yaml"}
@@ -121,7 +121,7 @@ def test_the_understudy_for_other_clients_reaches_for_nobody(tmp_path: Path) -> 
     with serving([*traced(log), *program("understudy", "--port", "0")], clean(home), tmp_path) as url:
         assert anyio.run(hear, url)
     assert strangers(log) == []
-    assert kept(home, "understudy") == []
+    assert kept(home) == []
 
 
 WATCHED = """

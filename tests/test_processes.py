@@ -14,7 +14,7 @@ import pytest
 from tau_stage.take.take_model import Take
 from tau_stage.understudy.server import Understudy
 from tests.support.forked import ForkedPython
-from tests.support.processes import begun, children, is_alive, number_in, started, until
+from tests.support.processes import begun, descendants, is_alive, number_in, parent, started, until
 from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, serve
 
@@ -148,8 +148,9 @@ def test_a_test_that_is_ended_leaves_no_process(tmp_path: Path, number: signal.S
     arguments = ("test", "one.yaml", "two.yaml", "--jobs", "2", "--allow-tools")
     with begun(*arguments, cwd=tmp_path) as process:
         files = [tmp_path / f"{name}.{kind}" for name in ("one", "two") for kind in ("tool", "child")]
-        others = [*map(number_in, files), *children(process.pid)]
-        assert len(others) >= 6
+        tools = [number_in(tmp_path / f"{name}.tool") for name in ("one", "two")]
+        others = {*map(number_in, files), *map(parent, tools)}
+        assert len(others) == 6
         process.send_signal(number)
         _, told = process.communicate()
         assert process.returncode == 130
@@ -159,11 +160,12 @@ def test_a_test_that_is_ended_leaves_no_process(tmp_path: Path, number: signal.S
 
 def test_workers_end_with_a_test_that_is_killed(tmp_path: Path) -> None:
     write(tmp_path, "one", "two", scene=WRITTEN_TOOL)
-    with begun("test", "one.yaml", "two.yaml", "--jobs", "2", "--allow-tools", cwd=tmp_path) as process:
-        tools = [number_in(tmp_path / f"{name}.tool") for name in ("one", "two")]
-        workers = children(process.pid)
+    with started("test", "one.yaml", "two.yaml", "--jobs", "2", "--allow-tools", cwd=tmp_path) as process:
+        tools = {number_in(tmp_path / f"{name}.tool") for name in ("one", "two")}
+        others = descendants(process.pid)
+        assert others > tools | set(map(parent, tools))
         process.kill()
-    until(lambda: not any(map(is_alive, [*tools, *workers])))
+    until(lambda: not any(map(is_alive, others)))
 
 
 def test_a_worker_that_is_killed_costs_its_own_scene_only(tmp_path: Path) -> None:
@@ -173,7 +175,7 @@ def test_a_worker_that_is_killed_costs_its_own_scene_only(tmp_path: Path) -> Non
     arguments = ("--jobs", "2", "--allow-tools", "--json")
     with begun("test", *(f"{name}.yaml" for name in names), *arguments, cwd=tmp_path) as process:
         tool = number_in(tmp_path / "one.tool")
-        worker = int(Path(f"/proc/{tool}/stat").read_text().rpartition(")")[2].split()[1])
+        worker = parent(tool)
         assert worker != process.pid
         os.kill(worker, signal.SIGKILL)
         told, _ = process.communicate()

@@ -12,9 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numpy as np
 import pybase64
-import soundfile
 
 from tau_stage.errors import LFS_HINT, LFS_LARGEST, LFS_PROBLEM, CassetteError, is_lfs_pointer
 
@@ -135,6 +133,9 @@ class ClipWriter:
 
     def deliver(self, folder: Path) -> None:
         """Write every sound as FLAC, or raise an ``OSError``; libsndfile does not always say that a disk failed."""
+        import numpy as np
+        import soundfile
+
         if self._problem:
             raise self._problem
         clips = Clips(folder.parent)
@@ -176,6 +177,8 @@ class Clips:
         return self._folder / f"{name}.flac"
 
     def _decode(self, name: str) -> bytes:
+        import soundfile
+
         file = self._checked(name)
         try:
             samples, _ = soundfile.read(file, dtype="int16")
@@ -188,6 +191,8 @@ class Clips:
 
     def measure(self, name: str) -> tuple[float, int]:
         """Measure a clip's seconds, and the bytes of its file; a ``CassetteError`` tells that it is not whole."""
+        import soundfile
+
         file = self._checked(name)
         try:
             return soundfile.info(file).duration, file.stat().st_size

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 ENDING_S = 5.0  # seconds that a process has to end its tools before it is killed
+
+LONGEST_FOLDER = 70  # bytes of the folder of temporary files in which a socket's path, of 104 at most, has its place
 
 _TERMINATED = 128 + signal.SIGTERM
 
@@ -70,7 +73,11 @@ def run_in_processes(
 
 
 def _new_pool() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_begin)
+    """Return a pool of one process: a fork of one that has loaded what tests a scene, where there can be one."""
+    forks = os.name == "posix" and len(os.fsencode(tempfile.gettempdir())) <= LONGEST_FOLDER
+    context = multiprocessing.get_context("forkserver" if forks else "spawn")
+    context.set_forkserver_preload(["tau_stage.suite.execution"])
+    return ProcessPoolExecutor(1, context, initializer=_begin, initargs=(dict(os.environ),))
 
 
 def _end_all(pools: Iterator[ProcessPoolExecutor]) -> None:
@@ -88,8 +95,13 @@ def _end_all(pools: Iterator[ProcessPoolExecutor]) -> None:
 # ---- in the other process
 
 
-def _begin() -> None:
-    """End this process in silence with every signal that does: a Ctrl-C reaches the parent too, which says so."""
+def _begin(environment: dict[str, str]) -> None:
+    """Take over the parent's environment; end this process in silence with every signal that does.
+
+    A Ctrl-C reaches the parent too, which says so.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
     for number in TERMINATING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _leave)

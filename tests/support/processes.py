@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support.forked import ForkedPython
@@ -65,14 +65,19 @@ def number_in(file: Path) -> int:
     return int(file.read_text())
 
 
-def children(pid: int) -> list[int]:
-    """Living processes that a process has started."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if parent == pid and is_alive(int(stat.parent.name)):
-            found.append(int(stat.parent.name))
-    return found
+def parent(pid: int) -> int:
+    """The process that has started a living one."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def descendants(pid: int) -> set[int]:
+    """Living processes that a process has started, and those that they have."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            parents[int(entry.name)] = parent(int(entry.name))
+    found, size = {pid}, 0
+    while len(found) > size:
+        size = len(found)
+        found |= {each for each, its_parent in parents.items() if its_parent in found}
+    return {each for each in found - {pid} if is_alive(each)}
