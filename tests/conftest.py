@@ -18,7 +18,7 @@ from tests.support.branches import count_branches
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is slow, and that is no failure."""
 
-settings.register_profile("same", PATIENT, derandomize=True)
+settings.register_profile("same", PATIENT, derandomize=True, max_examples=60)
 settings.register_profile("search", PATIENT, print_blob=True, max_examples=400)
 settings.load_profile("same")
 os.environ.pop("CI", None)  # tests are strict where they say so
