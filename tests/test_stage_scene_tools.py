@@ -22,7 +22,7 @@ from tau_stage.session.tools import MOST_ROUNDS, choice_after, run_calls
 from tau_stage.stage.scene_tools import LONGEST_OUTPUT, check_tool_permission, has_failed, make_tools
 from tau_stage.take import records as record
 from tests.support.in_memory_stage import Playhouse
-from tests.support.processes import children, is_alive, until
+from tests.support.processes import descendants, is_alive, until
 
 CALLER = """
 players: {ann: , bob: {tools: none}}
@@ -106,10 +106,10 @@ async def test_a_program_that_is_cancelled_while_it_starts_leaves_nothing(tmp_pa
     command = ["sh", "-c", "sleep 900 & echo $! > child; wait"]
     (made,) = make_tools(plan_with(tmp_path, command=command), ("tool",), lambda *_: None).values()
     child = tmp_path / "child"
-    before = set(children(os.getpid()))  # of other tests, like the resource tracker of multiprocessing
+    before = descendants(os.getpid())  # of other tests, like the resource tracker of multiprocessing
     async with anyio.create_task_group() as group:
         group.start_soon(made.call, "{}")
-        while set(children(os.getpid())) <= before:
+        while descendants(os.getpid()) <= before:
             await anyio.lowlevel.checkpoint()
         until(lambda: child.is_file() and child.read_text().endswith("\n"))  # the loop stands still meanwhile
         group.cancel_scope.cancel()
