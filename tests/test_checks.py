@@ -267,7 +267,7 @@ async def test_a_line_in_writing_has_no_figures_of_sound(tmp_path: Path) -> None
 
 @pytest.mark.slow
 async def test_a_pattern_that_would_search_for_ever_cannot_be_measured(tmp_path: Path) -> None:
-    """Slow: a search may take a second."""
+    """Slow: a search may take a quarter of a second."""
     line = f"  - ann: {'a' * 80}b\n    expect: {{says: {{matches: '^(a|aa)+$'}}}}\n"
     performed = await rehearse("players: {ann: {voice: ash}}\nlines:\n" + line, tmp_path)
     (verdict,) = performed.check()

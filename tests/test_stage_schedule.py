@@ -650,7 +650,7 @@ def test_records_start_the_cues_that_wait_for_what_they_tell(fact: record.Record
     ],
 )
 def test_a_search_without_end_is_told_with_its_line(steps: str) -> None:
-    """Slow: the search takes a second."""
+    """Slow: the search takes a quarter of a second."""
     plan = plan_of(steps)
     line = plan.cues[0].source_line if plan.cues else plan.lines[0].source_line
     start = under_way(plan).branches[MAIN].step
@@ -661,7 +661,7 @@ def test_a_search_without_end_is_told_with_its_line(steps: str) -> None:
 
 @pytest.mark.slow
 def test_the_end_of_free_play_that_is_never_found_is_told_with_its_line() -> None:
-    """Slow: the search takes a second."""
+    """Slow: the search takes a quarter of a second."""
     plan = plan_of("lines: [{improvise: {turns: 3, until: ^(a|aa)+$}}]")
     step = plan.steps[0]
     assert isinstance(step, ImprovisePlan)

@@ -433,7 +433,7 @@ async def test_in_real_time_each_line_is_waited_for(house: Playhouse) -> None:
 
 @pytest.mark.slow
 async def test_a_pattern_that_would_search_for_ever_ends_the_scene(house: Playhouse) -> None:
-    """Slow: a search may take a second."""
+    """Slow: a search may take a quarter of a second."""
     cue = "on: [{said: '^(a|aa)+$', do: [bob: Yes.]}]"
     take = await house.perform(HEAD + f"{cue}\nlines: [ann: {'a' * 80}b, bob: So.]")
     assert take.ended == "limit"

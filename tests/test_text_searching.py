@@ -46,18 +46,18 @@ def test_whatever_is_written_is_a_pattern_or_has_a_reason(pattern: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ["a" * 80 + "b", "a" * 30_000 + "b"])
 def test_a_search_that_would_never_end_is_given_up(text: str) -> None:
-    """Slow: a search may take a second."""
+    """Slow: a search may take a quarter of a second."""
     with pytest.raises(LimitReached, match=r"regular expression '\^\(a\|aa\)\+\$' is not done with “a{40}…”") as told:
         is_found(SLOW, text, line=7)
     assert told.value.what.startswith("line 7 of the scene: the regular expression")
-    assert "a search takes at most 1 s; repeat nothing that repeats itself" in str(told.value)
+    assert "a search takes at most 0.25 s; repeat nothing that repeats itself" in str(told.value)
 
 
 @pytest.mark.slow
 def test_ctrl_c_is_heard_while_it_searches() -> None:
     """Slow: the search must last until the signal comes."""
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
     try:
         with pytest.raises(KeyboardInterrupt):
             is_found(SLOW, "a" * 80 + "b")

@@ -10,7 +10,7 @@ import warnings
 
 from tau_stage.errors import LimitReached
 
-LONGEST_SEARCH_S = 1.0  # seconds of computing that a search may take
+LONGEST_SEARCH_S = 0.25  # seconds of computing that a search may take
 LONGEST_PATTERN = 10_000  # characters of a regular expression: one of a megabyte takes seconds to compile
 
 SHOWN = 40
