@@ -6,7 +6,6 @@ import re
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote
 
 from pydantic_core import to_json
@@ -44,7 +43,7 @@ class Secrets:
     def __init__(self, values: Iterable[str]) -> None:
         plain = {value for value in values if len(value) >= SHORTEST}
         self.values = sorted(plain | {form for value in plain for form in _in_base64(value)}, key=len, reverse=True)
-        read = {form.replace("\\", "") for value in self.values for form in (value, _unescaped(value).text)}
+        read = {form.replace("\\", "") for value in self.values for form in (value, _unescaped(value))}
         self._plain = sorted(read - {""}, key=len, reverse=True)
         self._beginnings = frozenset(value[0] for value in self._plain)
         self._pattern = re.compile("|".join(map(re.escape, self._plain)) or "(?!)")
@@ -58,10 +57,11 @@ class Secrets:
 
     def strike(self, text: str) -> str:
         """Strike the keys out."""
-        plain = _unescaped(text)
-        found = [(plain.origin(key.start()), plain.origin(key.end())) for key in self._pattern.finditer(plain.text)]
-        if not found:
+        keys = [*self._pattern.finditer(_unescaped(text))]
+        if not keys:
             return text
+        origins = _Origins(text)
+        found = [(origins.of(key.start()), origins.of(key.end())) for key in keys]
         begins, ends = [0, *(end for _, end in found)], [*(begin for begin, _ in found), len(text)]
         return STRUCK.join(text[begin:end] for begin, end in zip(begins, ends, strict=True))
 
@@ -81,43 +81,34 @@ class Secrets:
         end = text[begin:]
         done = min(found.start() for found in _UNFINISHED.finditer(end))
         plain = _unescaped(end[:done])
-        for at, sign in enumerate(plain.text):
-            if sign in self._beginnings and any(value.startswith(plain.text[at:]) for value in self._plain):
-                return begin + plain.origin(at)
+        for at, sign in enumerate(plain):
+            if sign in self._beginnings and any(value.startswith(plain[at:]) for value in self._plain):
+                return begin + _Origins(end[:done]).of(at)
         return begin + done
 
 
 NO_SECRETS = Secrets(())  # of a connection in memory
 
 
-@dataclass(frozen=True, slots=True)
-class _Unescaped:
-    """A text with its escapes taken for what they spell: where its pieces begin, and where they began before."""
+def _unescaped(text: str) -> str:
+    """Take the escapes of a text for what they spell."""
+    return _ESCAPED.sub(_spelt, text) if "\\" in text or "%" in text else text
 
-    text: str
-    places: list[int]
-    origins: list[int]
 
-    def origin(self, place: int) -> int:
+class _Origins:
+    """Where the characters of a text without its escapes come from: its pieces, as they begin now and began before."""
+
+    def __init__(self, text: str) -> None:
+        self._places, self._origins, at = [0], [0], 0
+        for found in _ESCAPED.finditer(text):
+            place = self._places[-1] + found.start() - at
+            self._places += (place, place + len(_spelt(found)))
+            self._origins += (found.start(), at := found.end())
+
+    def of(self, place: int) -> int:
         """Tell where a character comes from."""
-        piece = bisect_right(self.places, place) - 1
-        return self.origins[piece] + place - self.places[piece]
-
-
-def _unescaped(text: str) -> _Unescaped:
-    pieces, places, origins, length, at = [], [0], [0], 0, 0
-    for found in _ESCAPED.finditer(text) if "\\" in text or "%" in text else ():
-        for piece, origin, end in (
-            (text[at : found.start()], at, found.start()),
-            (_spelt(found), found.start(), found.end()),
-        ):
-            pieces.append(piece)
-            places.append(length)
-            origins.append(origin)
-            length, at = length + len(piece), end
-    pieces.append(text[at:])
-    end = length + len(text) - at
-    return _Unescaped("".join(pieces), [*places, length, end], [*origins, at, len(text)])
+        piece = bisect_right(self._places, place) - 1
+        return self._origins[piece] + place - self._places[piece]
 
 
 def _spelt(found: re.Match[str]) -> str:
@@ -125,6 +116,8 @@ def _spelt(found: re.Match[str]) -> str:
     high, low, code, quoted, sign = found.groups()
     if high:
         return chr(0x10000 + ((int(high, 16) & 0x3FF) << 10) + (int(low, 16) & 0x3FF))
+    if quoted and len(quoted) == 3:
+        return chr(int(quoted[1:], 16)).strip("\\")
     if quoted:
         return unquote(quoted, errors="replace")[:1].strip("\\")
     return chr(int(code, 16)).strip("\\") if code else sign
