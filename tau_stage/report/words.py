@@ -224,14 +224,15 @@ def _pieces(words: Sequence[TimedWord], end_s: float, name: str) -> list[tuple[S
     starts = [*(word.start_s for word in words), end_s]
     reaches = _reaches(words, columns(name))
     best: list[tuple[float, int]] = [(0.0, 0)]
+    first = 0
     for end, last in enumerate(words, 1):
+        while first < end - 1 and (starts[end] - starts[first] > LONGEST_S or reaches[first] < end):
+            first += 1
         each = _EACH + (0.0 if end == len(words) else _BORDERS[border(last.text)])
-        options = []
-        for begin in range(end - 1, -1, -1):
-            seconds = starts[end] - starts[begin]
-            if begin < end - 1 and (seconds > LONGEST_S or reaches[begin] < end):
-                break
-            options.append((best[begin][0] + each + _EACH * max(0.0, SHORTEST_S - seconds), begin))
+        options = (
+            (best[begin][0] + each + _EACH * max(0.0, SHORTEST_S - (starts[end] - starts[begin])), begin)
+            for begin in range(first, end)
+        )
         best.append(min(options))
     pieces = []
     end = len(words)
