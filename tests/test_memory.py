@@ -71,12 +71,14 @@ async def serve(transport: Transport) -> None:
 @pytest.fixture
 async def session() -> AsyncIterator[Session]:
     gc.collect()  # what other tests have left
+    gc.freeze()  # and what they hold: it is not looked at again
     ours, theirs = MemoryTransport.pair()
     async with anyio.create_task_group() as group:
         group.start_soon(serve, theirs)
         async with open_session(ours, conducted(voice="ash", instructions=""), keeps_audio=False) as opened:
             yield opened
         group.cancel_scope.cancel()
+    gc.unfreeze()
 
 
 async def test_a_session_keeps_no_sound_but_the_last_piece(session: Session) -> None:
