@@ -54,6 +54,11 @@ class Module:
     def tree(self) -> ast.Module:
         return ast.parse(self.text)
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """All that stands in its tree."""
+        return [*ast.walk(self.tree)]
+
     @property
     def is_face(self) -> bool:
         """Whether it hands on the names of a package."""
@@ -61,11 +66,11 @@ class Module:
 
     @property
     def functions(self) -> Iterator[Function]:
-        return (node for node in ast.walk(self.tree) if isinstance(node, Function))
+        return (node for node in self.nodes if isinstance(node, Function))
 
     @property
     def classes(self) -> Iterator[ast.ClassDef]:
-        return (node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef))
+        return (node for node in self.nodes if isinstance(node, ast.ClassDef))
 
     @cached_property
     def imports(self) -> list[tuple[str, str]]:
@@ -76,13 +81,13 @@ class Module:
             for line in ast.parse(stub.read_text("utf-8")).body:
                 if isinstance(line, ast.ImportFrom):
                     found += [(f"{self.name}.{line.module}", alias.name) for alias in line.names if line.module]
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
                 found += [(node.module or "", alias.name) for alias in node.names]
             elif isinstance(node, ast.Import):
                 found += [(alias.name, "") for alias in node.names if alias.name.split(".")[0] == PACKAGE]
         faces = {alias.asname or alias.name: alias.name for alias in self._faces}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in faces:
                 found.append((f"{PACKAGE}.{faces[node.value.id]}", node.attr))
         return found
@@ -90,7 +95,7 @@ class Module:
     @property
     def _faces(self) -> Iterator[ast.alias]:
         """What it imports of the package as modules, whose names it takes as attributes."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
                 yield from node.names
 
@@ -215,7 +220,7 @@ class House:
 
     def anys(self) -> int:
         """How often ``Any`` is written, its imports not counted."""
-        nodes = (node for module in self.modules.values() for node in ast.walk(module.tree))
+        nodes = (node for module in self.modules.values() for node in module.nodes)
         return sum(isinstance(node, ast.Name) and node.id == "Any" for node in nodes)
 
 

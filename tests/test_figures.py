@@ -26,6 +26,10 @@ def test_packages_are_imported_by_their_faces() -> None:
     assert HOUSE.faces_that_hide_modules() == []
 
 
+def test_no_function_is_longer_than_sixty_lines() -> None:
+    assert HOUSE.long_functions() == []
+
+
 def test_modules_over_700_lines_say_why() -> None:
     long = [module for module in HOUSE.modules.values() if module.text.count("\n") > 700]
     assert [m.name for m in long if "one file because" not in (ast.get_docstring(m.tree) or "")] == []

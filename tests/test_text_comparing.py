@@ -99,7 +99,7 @@ def test_signs_alone_stand_with_a_word() -> None:
 
 
 def test_what_is_too_long_to_be_aligned_is_estimated() -> None:
-    many = " ".join(map(str, range(40_000)))
+    many = " ".join(map(str, range(32_000)))
     assert word_error_rate(many, f"so {many}") == pytest.approx(0.0, abs=0.0001)
 
 
@@ -115,7 +115,7 @@ def test_all_that_is_shown_is_the_text(one: str, other: str) -> None:
 
 
 def test_time_grows_with_the_text() -> None:
-    for text in ("- " * 100_000, "a-" * 100_000, "1." * 100_000, "." * 200_000, "[" * 200_000, "a" * 200_000):
+    for text in ("- " * 50_000, "a-" * 50_000, "1." * 50_000, "." * 100_000, "[" * 100_000, "a" * 100_000):
         assert len(words_of(text)) <= len(text)
 
 
