@@ -226,13 +226,13 @@ def _pieces(words: Sequence[TimedWord], end_s: float, name: str) -> list[tuple[S
     best: list[tuple[float, int]] = [(0.0, 0)]
     first = 0
     for end, last in enumerate(words, 1):
-        while first < end - 1 and (starts[end] - starts[first] > LONGEST_S or reaches[first] < end):
+        over = starts[end]
+        while first < end - 1 and (over - starts[first] > LONGEST_S or reaches[first] < end):
             first += 1
         each = _EACH + (0.0 if end == len(words) else _BORDERS[border(last.text)])
-        options = (
-            (best[begin][0] + each + _EACH * max(0.0, SHORTEST_S - (starts[end] - starts[begin])), begin)
-            for begin in range(first, end)
-        )
+        options = [
+            (best[at][0] + each + _EACH * max(0.0, SHORTEST_S - (over - starts[at])), at) for at in range(first, end)
+        ]
         best.append(min(options))
     pieces = []
     end = len(words)
