@@ -38,6 +38,9 @@ SPELLINGS: tuple[Callable[[str], str], ...] = (
 SECRETS = (*MARKERS.values(), PASSWORD, QUERY, base64.b64encode(f"me:{PASSWORD}".encode()).decode())
 SAID = " ".join(SPELLINGS[number % 4](key) for number, key in enumerate(SECRETS)) + f" {ESCAPES}"
 
+PIECE = 17
+"""Characters of a delta: fewer than the shortest key has, so that each comes in pieces."""
+
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 COMMANDS = re.compile(r"^\s*::|##\[|##vso\[", re.MULTILINE)
 ESCAPED = re.compile(r"\\+u00([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})")
@@ -82,7 +85,7 @@ class Hostile:
         kind = event["type"]
         if kind in ("response.output_audio_transcript.done", "response.function_call_arguments.done"):
             told = f" {SAID}" if "transcript" in kind else _arguments()
-            pieces = [told[at : at + 7] for at in range(0, len(told), 7)]
+            pieces = [told[at : at + PIECE] for at in range(0, len(told), PIECE)]
             names = ("response_id", "item_id", "output_index", "content_index", "call_id")
             place = {name: event[name] for name in names if name in event}
             for number, piece in enumerate(pieces):
