@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,10 +32,18 @@ expect: {length: 0s..600s}
 """
 HERE = re.compile(
     r'sa_family=AF_INET6?,.*(inet_addr\("127\.0\.0\.1"\)|inet_pton\(AF_INET6, "::1")|sa_family=AF_NETLINK'
+    r'|sa_family=AF_UNIX, sun_path="[^"]+/pymp-\w+/listener-'
 )
 ELSEWHERE = re.compile(r"\b(connect|sendto|sendmsg|sendmmsg)\(.*(sa_family|msg_name=\{)")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # processes of their own, slower under strace
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder with a path that is short, as those of users are: sockets of processes have their place in it."""
+    with tempfile.TemporaryDirectory(prefix="t") as folder:
+        yield Path(folder)
 
 
 def clean(home: Path) -> dict[str, str]:
@@ -51,7 +60,7 @@ def traced(log: Path) -> list[str]:
 
 
 def strangers(log: Path) -> list[str]:
-    """Calls that reached for anything but this machine's own loopback."""
+    """Calls that reached for anything but this machine's own loopback, and what makes processes for multiprocessing."""
     return [line for line in log.read_text().splitlines() if ELSEWHERE.search(line) and not HERE.search(line)]
 
 
