@@ -23,6 +23,9 @@ from tests.test_mutations import MUTATIONS, SCENE
 pytestmark = pytest.mark.slow
 Line = dict[str, Any]
 
+NO_MIX = "deliver: {mix: none}\n"
+"""Of takes that are kept, what is made is not looked at here: to mix each would be most of the work."""
+
 
 @pytest.fixture(scope="module", params=["understudy", "cassette"])
 def accepted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,7 +33,7 @@ def accepted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     project = tmp_path_factory.mktemp("project")
     (project / "scenes").mkdir()
     (project / "scenes" / "sounds").symlink_to(SCENES / "sounds")
-    (project / "scenes" / "lamp.yaml").write_text(SCENE)
+    (project / "scenes" / "lamp.yaml").write_text(SCENE + NO_MIX)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         patch.delenv("OPENAI_API_KEY", raising=False)
@@ -43,7 +46,7 @@ def accepted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture
 def project(accepted: Path, no_key: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, as it was when it was accepted, and the working directory."""
-    (accepted / "scenes" / "lamp.yaml").write_text(SCENE)
+    (accepted / "scenes" / "lamp.yaml").write_text(SCENE + NO_MIX)
     monkeypatch.chdir(accepted)
     return accepted
 
@@ -85,7 +88,7 @@ def test_a_change_of_the_scene_is_found_at_its_place(name: str, project: Path, c
     change, _, what, place = MUTATIONS[name]
     text = change(None)  # type: ignore[arg-type]
     assert isinstance(text, str)
-    (project / "scenes" / "lamp.yaml").write_text(text)
+    (project / "scenes" / "lamp.yaml").write_text(text + NO_MIX)
     messages = [message for *at, message in found(capsys) if tuple(at) == place_of(text, place)]
     assert messages, what
 

@@ -57,31 +57,33 @@ SAID = {
 }
 
 
-def python(folder: Path, level: str, *command: str) -> subprocess.CompletedProcess[str]:
-    """A process with a level of optimisation, and without keys."""
+def said(folder: Path, level: str, *commands: str) -> tuple[str, list[tuple[str, int, str]]]:
+    """What a process with a level of optimisation says of a function, and of each command."""
+    (folder / "wrong.yaml").write_text(WRONG)
+    (folder / "played.yaml").write_text(PLAYED)
+    (folder / "saying.py").write_text(SAYING)
     kept = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_ENDPOINT"))}
-    environment = {**kept, "PYTHONOPTIMIZE": level, "XDG_CACHE_HOME": os.devnull}
-    return subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60
+    done = subprocess.run(
+        [sys.executable, "saying.py", json.dumps(commands)],
+        cwd=folder,
+        env={**kept, "PYTHONOPTIMIZE": level, "XDG_CACHE_HOME": os.devnull},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
+    assert done.returncode == 0, done.stderr
+    tool, *told = json.loads(done.stdout)
+    return tool, [(command, code, out) for command, code, out in told]
 
 
-def test_what_is_said_is_the_same(tmp_path: Path) -> None:
-    """Slow: starts two interpreters."""
-    (tmp_path / "wrong.yaml").write_text(WRONG)
-    (tmp_path / "played.yaml").write_text(PLAYED)
-    (tmp_path / "saying.py").write_text(SAYING)
-    usual, bare = (python(tmp_path, level, "saying.py", json.dumps([*SAID])) for level in ("", "2"))
-    assert (usual.returncode, bare.returncode) == (0, 0), usual.stderr + bare.stderr
-    tool, *said = json.loads(usual.stdout)
+def test_what_is_said_is_the_same_and_a_scene_is_performed_and_held_against_what_it_expects(tmp_path: Path) -> None:
+    """Slow: starts two interpreters, and performs a scene."""
+    usual = said(tmp_path, "", *SAID)
+    tool, told = said(tmp_path, "2", *SAID, "run played.yaml")
+    assert (tool, told[:-1]) == usual
     assert "description='Switch the lamp.'" in tool
-    assert {command: code for command, code, _ in said} == SAID
-    assert json.loads(bare.stdout) == [tool, *said]
-
-
-def test_a_scene_is_performed_and_held_against_what_it_expects(tmp_path: Path) -> None:
-    """Slow: performs a scene in a process of its own."""
-    (tmp_path / "played.yaml").write_text(PLAYED)
-    done = python(tmp_path, "2", "-m", "tau_stage", "run", "played.yaml")
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "1 expectation, 1 failed" in done.stdout
+    assert {command: code for command, code, _ in told[:-1]} == SAID
+    _, code, out = told[-1]
+    assert code == 1, out
+    assert "1 expectation, 1 failed" in out

@@ -161,14 +161,14 @@ async def every_stop(
 ) -> None:
     """A scene performed, then stopped at each of its records or some of them, and resumed."""
     whole = await house.perform(plan, former=former)
-    folder, records = house.folder, len(house.journal)
+    folder, records = house.folder, house.journal
     stems = files(folder)
-    for count in range(1, records, each):
+    for count in range(1, len(records), each):
         part = stopped_at(folder, count, tmp_path / f"part-{count}", torn=count % 3 * 20)
         spoken = {fact.line for fact in read_journal(part.journal) if isinstance(fact, record.LineSpoken)}
         house.understudy.visits.clear()
         take = await house.perform(plan, again=part, former=former)
-        where = f"stopped after {count}: {house.journal[count - 1].model_dump(exclude={'resolved'})}"
+        where = f"stopped after {count}: {records[count - 1].model_dump(exclude={'resolved'})}"
         assert take.ended == "complete", (where, take.problem)
         assert told(take) == told(whole), where
         assert [cue.cue for cue in take.cues] == [cue.cue for cue in whole.cues], where
@@ -191,8 +191,8 @@ def house(tmp_path: Path) -> Playhouse:
 
 def place_of(house: Playhouse, kind: type[record.Record], **facts: str | int) -> int:
     """How many records come before a fact."""
-    found = (n for n, fact in enumerate(house.journal) if isinstance(fact, kind))
-    return next(n for n in found if all(getattr(house.journal[n], name) == value for name, value in facts.items()))
+    found = ((n, fact) for n, fact in enumerate(house.journal) if isinstance(fact, kind))
+    return next(n for n, fact in found if all(getattr(fact, name) == value for name, value in facts.items()))
 
 
 @pytest.mark.slow

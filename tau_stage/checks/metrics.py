@@ -50,7 +50,7 @@ class TakeMetrics:
 
 def measure(take: Take, sound_of: Callable[[Performed], Pcm]) -> TakeMetrics:
     """Measure a take; one line's sound is in memory at a time, and a ``TakeError`` of it is kept with the line."""
-    whole = Meter(take.rate)
+    whole = Meter(take.rate, true_peak=False)
     lines: dict[str, Metrics] = {}
     for line, dead_air in zip(take.lines, silences(take.lines), strict=True):
         try:
@@ -67,7 +67,7 @@ def measure(take: Take, sound_of: Callable[[Performed], Pcm]) -> TakeMetrics:
 def _figures(line: Performed, dead_air: float | None, sound: Pcm | None, problem: str) -> Metrics:
     heard = Metrics()
     if sound:
-        meter = Meter(sound.rate)
+        meter = Meter(sound.rate, true_peak=False)
         meter.feed(sound.array / 32768)
         heard = Metrics(loudness=_rounded(meter.result().lufs, 1), silence=_silence(sound), clipping=_clipping(sound))
     return replace(
