@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from tests.benchmarks.processes import LoggedEvent, call
+from tests.support.forked import ForkedPython
 
 TOP = Path(__file__).parent.parent.parent
 PATIENCE_S = 600
@@ -49,7 +50,7 @@ class Server:
     """
 
     port: int
-    _process: subprocess.Popen[str]
+    _process: subprocess.Popen[str] | ForkedPython
 
     @property
     def url(self) -> str:
@@ -171,18 +172,8 @@ class Bench:
     def serving(self, function: Callable[..., Any], *arguments: object) -> Iterator[Server]:
         """Run a server in a process of its own, on the first core."""
         told = self.folder / "server.txt"
-        with (
-            told.open("w+") as errors,
-            subprocess.Popen(
-                _command(function, *arguments, core=0),
-                cwd=TOP,
-                env=environment(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            ) as process,
-        ):
+        command = _command(function, *arguments, core=0)
+        with told.open("w+") as errors, self._started(command, errors) as process:
             try:
                 assert process.stdout
                 port = process.stdout.readline()
@@ -191,6 +182,13 @@ class Bench:
                 yield Server(json.loads(port), process)
             finally:
                 process.kill()
+
+    def _started(self, command: list[str], errors: TextIO) -> subprocess.Popen[str] | ForkedPython:
+        if self.is_tiny:
+            module = command.index("-m")
+            return ForkedPython(*command[module:], cwd=TOP, env=environment(), stderr=errors.fileno())
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=TOP, env=environment(), stdin=pipe, stdout=pipe, stderr=errors, text=True)
 
     @property
     def _stats(self) -> Path:

@@ -30,11 +30,12 @@ async def open_many(url: str, who: str, count: int) -> tuple[float, float, float
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     async with {LIMIT: _websockets, OPENAI: openai_peer.opening, OURS: _ours}[who](url) as open_one:
         kept = [await open_one()]
-        gc.collect()
+        gc.freeze()  # what is there before is no session's
         memory, tasks, began = memory_kb(os.getpid()), len(asyncio.all_tasks()), time.perf_counter()
         kept += [await open_one() for _ in range(count)]
         took = time.perf_counter() - began
         gc.collect()
+        gc.unfreeze()
         grown = memory_kb(os.getpid()) - memory, len(asyncio.all_tasks()) - tasks
     return 1e3 * took / count, grown[0] / count, grown[1] / count
 
