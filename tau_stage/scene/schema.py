@@ -1,6 +1,7 @@
 """The JSON schema of scene files, generated from the models; editors complete, describe and check with it."""
 
 import json
+from functools import cache
 
 from pydantic.json_schema import JsonSchemaValue
 
@@ -23,6 +24,7 @@ _ITEMS = {
 _COMPARISON = {"type": "string", "description": "Compares texts, like '${mood} == happy' or '${mood} != sad'."}
 
 
+@cache
 def scene_schema() -> str:
     """Return the schema as the text of ``schemas/scene.schema.json``."""
     schema = Scene.model_json_schema(schema_generator=EditorSchema)
