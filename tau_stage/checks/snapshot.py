@@ -21,7 +21,7 @@ from tau_stage.checks.metrics import COMPARED, Metrics, TakeMetrics, measure
 from tau_stage.checks.voice_print import VoicePrint, average_print
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, format_if, is_lfs_pointer, os_reason
 from tau_stage.protocol import UNDERSTUDY
-from tau_stage.scene import SOUNDS, Deliver, did_you_mean, identity, listed, resolve_path
+from tau_stage.scene import LIVE, SOUNDS, Deliver, did_you_mean, identity, listed, resolve_path
 
 MISSING = "missing"
 DELIVERED: Mapping[str, Any] = Deliver().model_dump(mode="json") | {"pan": {}}
@@ -301,7 +301,7 @@ def _own_files(scene: str, part: Mapping[str, Any]) -> Iterator[str]:
         yield part["file"]
     if isinstance(part.get("sounds"), list):
         yield from (file for _, file in part["sounds"])
-    if part.get("human") not in (None, "", "mic", "tty") and "name" in part:
+    if part.get("human") not in (None, "", *LIVE) and "name" in part:
         yield str(part["human"])
     if isinstance(folder := part.get("stand_in"), str) and folder:
         with suppress(OSError):

@@ -52,6 +52,8 @@ VERBS = {
     "schema": "Print the JSON schema of scenes or takes.",
     "voices": "List the voices of an endpoint.",
     "understudy": "Serve a Realtime API without a key.",
+    "booth": "Open a page that shows every session of this machine.",
+    "talk": "Talk with a model: the booth's page is your microphone and your loudspeaker.",
     "compare": "Put two takes side by side.",
     "play": "Play a take.",
     "report": "Write all that is made of a take once more.",

@@ -44,6 +44,7 @@ def run(
     resume: Resume = False,
     changed: shared.Changed = False,
     through: shared.Through = False,
+    booth: Annotated[bool, typer.Option("--booth", help="Show it in the booth, as it is performed.")] = False,
 ) -> None:
     """Perform scenes; each leaves a take.
 
@@ -75,6 +76,10 @@ def run(
     before = [finish_take(folder, quiet=quiet, as_json=as_json) for folder in finished]
     if not wanted:
         raise typer.Exit(max(before))
+    if booth:
+        from tau_stage.cli.booth_command import open_for_run
+
+        open_for_run()
     perform = partial(perform_jobs, out=out, budget=shared.dollars(budget), at_once=jobs, before=before)
     perform(wanted, options, quiet=quiet, as_json=as_json, stream=stream)
 

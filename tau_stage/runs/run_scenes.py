@@ -25,8 +25,10 @@ from tau_stage.cost import price_library, retirement_warnings
 from tau_stage.environment import environment
 from tau_stage.errors import CassetteError, UsageError, unwrapped
 from tau_stage.protocol import UNDERSTUDY, Endpoint
+from tau_stage.publisher import is_debugging
 from tau_stage.report import Note
 from tau_stage.runs.deliver_takes import TAKE_SPOILED, DeliveredTake, deliver, finish, finish_cassette
+from tau_stage.runs.stage_publisher import StagePublisher
 from tau_stage.runs.take_plans import Job, open_take, resume_job, retake_job
 from tau_stage.scene import Plan, PlayerPlan, Scene, load_scene, make_plan, money
 from tau_stage.stage import Event, Person, Stage
@@ -56,6 +58,7 @@ class RunOptions:
         aloud: Whether it is heard on the loudspeaker; None: where somebody speaks into a microphone, and there is one.
         record: A folder of cassettes, to record the conversation with the providers into.
         replay: A folder of cassettes, to perform from without a provider.
+        debug: Whether a booth shows it; None: as ``TAU_DEBUG`` says. A replay, which takes no time, is not shown.
 
     >>> RunOptions(endpoint="openai", live=True).replay is None
     True
@@ -68,6 +71,7 @@ class RunOptions:
     aloud: bool | None = False
     record: Path | None = None
     replay: Path | None = None
+    debug: bool | None = None
 
     @property
     def clock(self) -> dict[str, Any]:
@@ -387,7 +391,15 @@ async def run_jobs(
                 begun[number] = folder = job.folder or _fresh_folder(out, job.plan.slug, started)
                 own = replace(shared, started=started, people=people[number], former=job.former)
                 own = replace(own, again=job.folder is not None, loudspeaker=loudspeaker, stop=stop)
-                take = await _perform_watched(job.plan, connected, folder, own, partial(observer.show, job.plan))
+                show = partial(observer.show, job.plan)
+                if options.replay or not is_debugging(options.debug):
+                    take = await _perform_watched(job.plan, connected, folder, own, show)
+                else:
+                    async with StagePublisher(
+                        job.plan, folder, people[number].values(), stop.set
+                    ).running() as publisher:
+                        shown = replace(connected, shown_as=publisher.key)
+                        take = await _perform_watched(job.plan, shown, folder, own, show, publisher.show)
                 lost[number] = finish_cassette(take)
         delivered[number] = await deliveries.run(job, folder, take, lost.get(number))
 
@@ -422,7 +434,7 @@ def _prepare(jobs: Sequence[Job], options: RunOptions, at_once: int) -> list[dic
 
 
 async def _perform_watched(
-    plan: Plan, stage: Stage, folder: TakeFolder, options: stages.PerformanceOptions, show: Callable[[Event], None]
+    plan: Plan, stage: Stage, folder: TakeFolder, options: stages.PerformanceOptions, *shows: Callable[[Event], None]
 ) -> Take:
     """Perform a plan, and show what happens beside it: who watches is never waited for."""
     events, watched = anyio.create_memory_object_stream[Event](WATCHED_EVENTS)
@@ -430,7 +442,8 @@ async def _perform_watched(
     async def watch() -> None:
         async with watched:
             async for event in watched:
-                show(event)
+                for show in shows:
+                    show(event)
 
     async with anyio.create_task_group() as group:
         group.start_soon(watch)

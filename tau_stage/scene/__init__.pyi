@@ -13,6 +13,7 @@ from .expect import Expect as Expect
 from .expect import Range as Range
 from .expect import Tolerances as Tolerances
 from .expect import Unit as Unit
+from .fields import LIVE as LIVE
 from .fields import OFF as OFF
 from .fields import DocumentedSchema as DocumentedSchema
 from .fields import Transcription as Transcription

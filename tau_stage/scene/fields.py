@@ -156,12 +156,16 @@ def names(value: object) -> object:
     return tuple(map(composed, value))
 
 
+LIVE = ("mic", "tty", "booth")
+"""How a person plays who is there: at a microphone, at a keyboard, or in the booth's page."""
+
+
 def human(value: str) -> str:
-    """Read ``mic``, ``tty``, or a sound file."""
+    """Read how a person plays: one of ``LIVE``, or a sound file."""
     value = value.strip()
-    if value not in ("mic", "tty") and "." not in value:
-        hint = did_you_mean(value, ("mic", "tty"), "write mic, tty, or a sound file like guest.wav")
-        raise wrong(f"a human plays by mic, tty, or a sound file, not '{value}'", hint)
+    if value not in LIVE and "." not in value:
+        hint = did_you_mean(value, LIVE, "write mic, tty, booth, or a sound file like guest.wav")
+        raise wrong(f"a human plays by mic, tty, booth, or a sound file, not '{value}'", hint)
     return value
 
 

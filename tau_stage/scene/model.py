@@ -43,7 +43,7 @@ Metadata = Annotated[
     BeforeValidator(fields.metadata),
     WithJsonSchema({"type": "object", "additionalProperties": fields.SCALAR, "maxProperties": 14}),
 ]
-Human = Annotated[str, FromText(fields.human, {"type": "string", "examples": ["mic", "tty"]})]
+Human = Annotated[str, FromText(fields.human, {"type": "string", "examples": [*fields.LIVE]})]
 ToolChoice = Annotated[str, WithJsonSchema({"type": "string", "examples": ["auto", "none", "required"]})]
 Order = Annotated[Literal["round", "called"] | tuple[str, ...], BeforeValidator(fields.order)]
 Threshold = Annotated[float, FromText(fields.threshold, units.number_from(0, 1))]

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from tau_stage.scene.delivery_options import Deliver
 from tau_stage.scene.expect import Expect
-from tau_stage.scene.fields import Detection, Transcription
+from tau_stage.scene.fields import LIVE, Detection, Transcription
 from tau_stage.scene.model import Condition, Event, ToolDefinition
 from tau_stage.scene.names import DEFAULT_TRANSCRIPTION, resolve_path, sounds_in
 from tau_stage.scene.source import Locations, SceneWarning
@@ -348,7 +348,7 @@ class Plan:
 
     def recordings(self, player: PlayerPlan) -> list[Path]:
         """Return the sound files of a player: what it says instead of a person, and what stands in for one."""
-        files = [] if player.human in ("mic", "tty", None) else [resolve_path(self.path, str(player.human))]
+        files = [] if player.human in (*LIVE, None) else [resolve_path(self.path, str(player.human))]
         if player.stand_in is not None:
             files += sounds_in(resolve_path(self.path, player.stand_in))
         return files
@@ -526,7 +526,7 @@ class _LineKeys:
         return _hashed(KEY_FORMAT, type(part).__name__, facts, players)
 
     def _player(self, player: PlayerPlan) -> str:
-        files = [] if player.human in ("mic", "tty", None) else [resolve_path(self._plan.path, str(player.human))]
+        files = [] if player.human in (*LIVE, None) else [resolve_path(self._plan.path, str(player.human))]
         if player.stand_in is not None:
             folder = resolve_path(self._plan.path, player.stand_in)
             files += [file for file in self._sounds if file.parent == folder]

@@ -12,6 +12,7 @@ from tau_stage.scene import model, names
 from tau_stage.scene.delivery_options import MOST_KBPS, OF_MP3, Deliver
 from tau_stage.scene.diagnostics import Diagnostics
 from tau_stage.scene.expect import Expect
+from tau_stage.scene.fields import LIVE
 from tau_stage.scene.yaml_text import Path
 from tau_stage.text import folded, hidden, visible
 
@@ -267,7 +268,7 @@ class SceneChecks:
             self.add(path, "who listens?", f"name the player: {names.listed(self.models) or 'none has a model'}")
         self.person(mic.from_, path)
         heard = [mic.from_] if mic.from_ in self.people else self.people
-        is_live = "mic" in [self.scene.players[name].human for name in heard]
+        is_live = any(self.scene.players[name].human in ("mic", "booth") for name in heard)
         if is_live and not any((mic.for_s, mic.turns, mic.until, mic.key, self.errors.is_wrong(path))):
             self.add(path, "this microphone stays open for ever", "end it with for, turns, until or key")
         self.hearing(mic.to, (*path, "to"))
@@ -468,7 +469,7 @@ def _check_person(name: str, player: model.Player, path: Path, checks: SceneChec
     for key in sorted(player.model_fields_set.difference(OF_PEOPLE)):
         hint = "remove it, or remove 'human:'"
         errors.add((*path, key), f"player '{name}' is a human, and has no '{key}'", hint, key=True)
-    if player.human not in ("mic", "tty"):
+    if player.human not in LIVE:
         checks.sounds(player.human, (*path, "human"))
     if player.stand_in is not None:
         checks.sounds(player.stand_in, (*path, "stand_in"), folder=True)

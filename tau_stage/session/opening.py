@@ -41,8 +41,10 @@ from tau_stage.audio import PCM16, RATE, Format
 from tau_stage.environment import environment, log_event
 from tau_stage.errors import SessionClosed, SessionError, Timeout, UsageError, unwrapped
 from tau_stage.protocol import client_events, endpoints, items
+from tau_stage.publisher import is_debugging
 from tau_stage.scene import default_transcription, default_voice, misspelt, voice_warning, voices_of
 from tau_stage.session.arguments import asked_session
+from tau_stage.session.debugging import SessionPublisher
 from tau_stage.session.retrying import Tally
 from tau_stage.session.session import Comments, Session
 from tau_stage.session.tools import Tool, ToolLike
@@ -68,7 +70,8 @@ async def open_session(
         transport: Not closed here but for the session's own closing.
         wanted: The session to ask for.
         name: For messages.
-        **options: As ``Session`` takes them: ``deadlines``, ``dialect``, ``opening``, ``tools``, ``prices`` and so on.
+        **options: As ``Session`` takes them: ``deadlines``, ``dialect``, ``opening``, ``tools``, ``prices`` and so on;
+            ``debug``, whether a booth shows it, and what else is ``shown`` of it.
 
     Raises:
         ConnectFailed: The server refused in-band.
@@ -80,13 +83,24 @@ async def open_session(
 
 @asynccontextmanager
 async def _living(
-    connect: Connect, wanted: client_events.SessionConfig, policy: ReconnectPolicy, **options: Any
+    connect: Connect,
+    wanted: client_events.SessionConfig,
+    policy: ReconnectPolicy,
+    *,
+    debug: bool | None = False,
+    shown: protocol.JsonObject | None = None,
+    **options: Any,
 ) -> AsyncIterator[Session]:
     forms = {"heard_as": format_of(wanted, "input"), "spoken_as": format_of(wanted, "output")}
     session = Session(**(forms | options))
+    publisher = SessionPublisher(session, shown or {}) if is_debugging(debug) else None
+    if publisher:
+        connect = partial(publisher.connected, connect)
     with unwrapped():
-        async with anyio.create_task_group() as group:
+        async with publisher.running() if publisher else nullcontext(), anyio.create_task_group() as group:
             try:
+                if publisher:
+                    group.start_soon(publisher.publish_costs)
                 await Lifecycle(session, connect, wanted, policy, group).open()
                 session.background.open(group, session.warn)
                 yield session
@@ -140,6 +154,8 @@ async def create_session(
     commentary: Comments = "drop",
     recover: bool = False,
     renew_after_s: float | None = None,
+    debug: bool | None = None,
+    debug_voice_in: bool = True,
     **wishes: object,
 ) -> AsyncIterator[Session]:
     """Open a conversation with a realtime model, and close it in the end.
@@ -157,6 +173,8 @@ async def create_session(
         commentary: Whether what the model says about its work is part of its answers: ``drop`` or ``keep``.
         recover: Come back after a drop: open again, and tell the model what was said before.
         renew_after_s: The age at which it moves to a new socket; with ``recover``, a minute before the endpoint's cap.
+        debug: Whether a booth shows it: ``tau-stage booth``; None: as ``TAU_DEBUG`` says.
+        debug_voice_in: Whether what is said into the booth's microphone reaches it.
         **wishes: What the session is to be: ``voice`` (by default ``marin``, at xAI ``ara``), ``instructions``,
             ``turn_detection``, ``transcription`` (a model, its fields, or ``off``), ``input_format``,
             ``output_format``, and every field of ``SessionConfig``.
@@ -184,7 +202,8 @@ async def create_session(
     policy = ReconnectPolicy(recover, usual_age if renew_after_s is None else renew_after_s)
     told = {"tools": equipment, "name": name, "model": model, "deadlines": waits, "commentary": commentary}
     connect = partial(_dialled, place, url, api_key, waits)
-    async with _living(connect, wanted, policy, **_customs(place), **told) as session:
+    shown = {"model": model, "listens": debug_voice_in}
+    async with _living(connect, wanted, policy, debug=debug, shown=shown, **_customs(place), **told) as session:
         session.warnings.extend(filter(None, [doubt]))
         yield session
 

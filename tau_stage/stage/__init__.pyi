@@ -5,6 +5,7 @@ from .events import PersonPrompted as PersonPrompted
 from .events import PlayerState as PlayerState
 from .events import ResumeSummary as ResumeSummary
 from .events import WordsProgress as WordsProgress
+from .people import PageSpeaker as PageSpeaker
 from .people import Person as Person
 from .people import Speaker as Speaker
 from .people import check_shared_devices as check_shared_devices

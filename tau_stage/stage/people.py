@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+from anyio.streams.memory import MemoryObjectSendStream
 
 from tau_stage import scene
 from tau_stage.audio import RATE, Pcm, read_audio, utterances
 from tau_stage.devices import typed_line
 from tau_stage.errors import UsageError
+from tau_stage.publisher import is_debugging
 from tau_stage.stage.events import PersonPrompted
 
 COUNT_DOWN = 3
@@ -21,6 +23,8 @@ LONGEST_WAIT_S = 30.0  # how long a person may stay silent, where the line says 
 
 ENOUGH_SILENCE_S = 1.2
 BLOCK = RATE // 25
+MOST_BLOCKS = 1_000
+"""Pieces of a page's sound that may wait: it sends some 25 a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +196,30 @@ class Speaker(Person):
         return self._microphone()
 
 
+class PageSpeaker(Speaker):
+    """A person at the microphone of the booth's page."""
+
+    def __init__(self, player: scene.PlayerPlan) -> None:
+        super().__init__(player, self._open)
+        self._heard: MemoryObjectSendStream[Pcm] | None = None
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[AsyncIterator[Pcm]]:
+        send, heard = anyio.create_memory_object_stream[Pcm](MOST_BLOCKS)
+        with send, heard:
+            self._heard = send
+            try:
+                yield heard
+            finally:
+                self._heard = None
+
+    def hear(self, sound: Pcm) -> None:
+        """Take in what the page's microphone hears; where nobody is listened to, it is gone."""
+        if self._heard:
+            with suppress(anyio.WouldBlock):
+                self._heard.send_nowait(sound)
+
+
 def _has_spoken(heard: list[Pcm]) -> bool:
     """Tell whether somebody has spoken, and has stopped."""
     audio = Pcm.join(heard)
@@ -238,13 +266,15 @@ def people_of(plan: scene.Plan, *, stand_in: bool = False) -> dict[str, Person]:
 def _person(plan: scene.Plan, player: scene.PlayerPlan, *, stand_in: bool) -> Person:
     assert player.human is not None  # noqa: S101 - people are
     recordings = None if player.stand_in is None else scene.resolve_path(plan.path, player.stand_in)
-    if player.human not in ("mic", "tty"):
+    if player.human not in scene.LIVE:
         file = scene.resolve_path(plan.path, player.human)
         return Recorded(player, read_audio(file), _last_line(plan, player.name), written_words(file))
     if recordings is not None and (stand_in or not _is_there(player.human)):
         return StandIn(player, recordings)
     if player.human == "tty":
         return Typist(player)
+    if player.human == "booth":
+        return PageSpeaker(player)
     from tau_stage.devices import open_microphone, sound_cards
 
     try:
@@ -268,6 +298,8 @@ def _last_line(plan: scene.Plan, name: str) -> str:
 
 
 def _is_there(human: str) -> bool:
+    if human == "booth":
+        return is_debugging(None)
     if human == "tty":
         return sys.stdin is not None and sys.stdin.isatty()
     from tau_stage.devices import has_microphone

@@ -107,6 +107,7 @@ class Stage:
         limiter: Shared by all scenes of the process.
         deadlines: How long a session waits for what.
         recording: The folder of the recording under way; empty: nothing is recorded.
+        shown_as: The key of the performance for a booth; empty: it is not shown.
 
     >>> Stage(connect=lambda player: dial("ws://localhost", {})).recording
     ''
@@ -117,6 +118,7 @@ class Stage:
     limiter: OpeningLimiter = field(default_factory=OpeningLimiter)
     deadlines: Deadlines = field(default_factory=Deadlines)
     recording: str = ""
+    shown_as: str = ""
 
     def voice_of(self, player: scene.PlayerPlan) -> str:
         """Return the voice to ask for; where the scene names none, it is the default of whoever plays."""
@@ -355,6 +357,13 @@ class Participants:
             heard_as=Format("audio/pcm", place.heard_rate),
             tools=tools,
             keeps_audio=False,
+            debug=bool(self.stage.shown_as),
+            shown={
+                "name": f"{self.plan.slug}/{player.name}",
+                "run": self.stage.shown_as,
+                "player": player.name,
+                "model": player.model,
+            },
             on_warning=lambda problem: log.warn_once(f"player {player.name}: {problem}", player.name),
             on_oddity=lambda oddity: log.warn_once(f"{place.name}: {oddity}"),
         )

@@ -34,6 +34,17 @@ FLAGS = (
     "--remote-debugging-port=0",
     "--window-size=1400,1000",
 )
+CODES = {
+    " ": 32,
+    "Enter": 13,
+    "Tab": 9,
+    "Escape": 27,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "/": 191,
+}
 PATIENCE_S, PAUSE_S = 20.0, 0.02
 
 
@@ -115,11 +126,21 @@ class Browser:
 
     def press(self, key: str) -> None:
         """Press and release a key, as ``KeyboardEvent.key`` names it."""
-        code = {" ": 32, "Enter": 13, "Tab": 9, "ArrowLeft": 37, "ArrowRight": 39}[key]
-        facts = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": code}
-        text = {" ": " ", "Enter": "\r"}.get(key, "")
-        self.send("Input.dispatchKeyEvent", type="keyDown", **facts, **({"text": text} if text else {}))
-        self.send("Input.dispatchKeyEvent", type="keyUp", **facts)
+        self.hold(key)
+        self.let_go(key)
+
+    def hold(self, key: str) -> None:
+        """Press a key, and keep it down."""
+        text = {" ": " ", "Enter": "\r"}.get(key, key if len(key) == 1 else "")
+        self.send("Input.dispatchKeyEvent", type="keyDown", **_key(key), **({"text": text} if text else {}))
+
+    def let_go(self, key: str) -> None:
+        """Release a key."""
+        self.send("Input.dispatchKeyEvent", type="keyUp", **_key(key))
+
+    def write(self, text: str) -> None:
+        """Write a text into what has the focus."""
+        self.send("Input.insertText", text=text)
 
     def emulate(self, **features: str) -> None:
         """Pretend a medium and its features, like ``prefers_color_scheme="dark"``."""
@@ -151,6 +172,12 @@ class Browser:
             case "Network.requestWillBeSent":
                 self.requests.append(facts["request"]["url"])
         return told
+
+
+def _key(key: str) -> dict[str, Any]:
+    """Describe a key for the DevTools."""
+    code = CODES[key] if key in CODES else ord(key.upper())
+    return {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": code}
 
 
 @contextmanager

@@ -1,0 +1,383 @@
+"""What a booth knows: who publishes, what happened of late, which pages look on, and how far each has kept up.
+
+Theory of operation
+===================
+
+A *source* is a session, a performance, or a take that is over. Sources say what happens; the hub numbers each event,
+keeps the newest of all sources, and puts it into the queue of each page. A page that does not read loses what its queue
+cannot hold, and is told how much; nobody waits for it. A page that comes back names the last event it has seen, and
+gets what is kept of the rest.
+
+Sound is taken out of an event, decoded once, sent to pages in binary, and kept for a while, item by item, so that a
+line can be heard again.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import struct
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import anyio
+import pybase64
+from pydantic_core import from_json
+
+from tau_stage.audio import PCM16, RATE, Decoder, Format, Pcm
+from tau_stage.protocol import JsonObject
+from tau_stage.signals import Signal
+
+KEPT_EVENTS = 10_000
+KEPT_SOUND = 128 * 1024 * 1024
+"""Bytes of sound that can be heard again; the oldest items go first."""
+
+LONGEST_TEXT = 20_000
+"""Characters of one text within an event; the rest is counted."""
+
+MOST_QUEUED = 24 * 1024 * 1024
+"""Bytes that may wait for one page."""
+
+MOST_AT_ONCE = 512 * 1024
+"""Bytes that a page is sent at once, so that it reads them without a pause that is seen."""
+
+SOUND_HEADER = struct.Struct("<III")
+"""Before the samples of a binary message: the source, the number of the item, and the sample it begins with."""
+
+DELTAS = frozenset({"response.output_audio.delta", "response.audio.delta"})
+
+
+@dataclass(slots=True)
+class Source:
+    """Whoever publishes.
+
+    Attributes:
+        id: The hub's own number.
+        kind: ``session``, ``stage`` or ``take``.
+        name: No other source has it.
+        hello: What it says of itself.
+        send: Sends it what a page asks for; None where it is gone.
+        gone: Why it is gone.
+        dropped: Messages that it could not publish in time.
+    """
+
+    id: int
+    kind: str
+    name: str
+    hello: JsonObject
+    send: Callable[[JsonObject], None] | None
+    gone: str = ""
+    dropped: int = 0
+    items: dict[str, Item] = field(default_factory=dict)
+    form: Format = PCM16
+
+    @property
+    def described(self) -> JsonObject:
+        """What a page is told of it."""
+        about = {"id": self.id, "kind": self.kind, "name": self.name, "connected": self.send is not None}
+        return {**self.hello, **about, "gone": self.gone, "dropped": self.dropped}
+
+
+@dataclass(slots=True)
+class Item:
+    """The sound of one item of a conversation: its number, and how much of it has come."""
+
+    number: int
+    decoder: Decoder
+    samples: int = 0
+
+
+class PageQueue:
+    """What waits for one page: texts and sounds, in order.
+
+    Attributes:
+        listens: The sources whose sound it wants; None: all.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[str | bytes] = deque()
+        self._size = 0
+        self._missed = [0, 0]
+        self._changed = Signal()
+        self.listens: frozenset[int] | None = None
+
+    def add(self, message: str | bytes) -> None:
+        """Put a message into the queue; one that finds it full is counted."""
+        if self._size + len(message) > MOST_QUEUED:
+            self._missed[isinstance(message, bytes)] += 1
+            return
+        self._waiting.append(message)
+        self._size += len(message)
+        if len(self._waiting) == 1:
+            self._changed.notify()
+
+    async def next(self) -> list[str | bytes]:
+        """Wait for what is next, in order: texts that follow each other come as one array of JSON, a sound as it is."""
+        await self._changed.until(lambda: bool(self._waiting))
+        messages: list[str | bytes] = []
+        texts: list[str] = []
+        size = 0
+        while self._waiting and size < MOST_AT_ONCE:
+            message = self._waiting.popleft()
+            size += len(message)
+            if isinstance(message, str):
+                texts.append(message)
+                continue
+            messages += [_array(texts), message] if texts else [message]
+            texts = []
+        messages += [_array(texts)] if texts else []
+        self._size -= size
+        if any(self._missed):
+            events, sounds = self._missed
+            messages.append(_text([{"type": "missed", "events": events, "sounds": sounds}]))
+            self._missed = [0, 0]
+        return messages
+
+
+class Hub:
+    """Everything that a booth knows; it neither reads nor writes files or sockets.
+
+    Attributes:
+        epoch: Tells one life of a booth from another: numbers of events begin anew.
+    """
+
+    def __init__(self, epoch: str = "") -> None:
+        self.epoch = epoch or secrets.token_hex(4)
+        self.sources: dict[int, Source] = {}
+        self.pages: set[PageQueue] = set()
+        self._ids = count(1)
+        self._numbers = count(1)
+        self._events: deque[tuple[int, str]] = deque(maxlen=KEPT_EVENTS)
+        self._newest = 0
+        self._sounds: OrderedDict[tuple[int, str], bytearray] = OrderedDict()
+        self._kept = 0
+        self._answers: dict[int, tuple[PageQueue, object]] = {}
+        self._wishes = count(1)
+
+    # ---- sources
+
+    def join(self, hello: JsonObject, send: Callable[[JsonObject], None] | None) -> Source:
+        """Take in a source that has said who it is; a source that comes back is the one that it was.
+
+        Raises:
+            ValueError: It does not say who it is.
+        """
+        kind, name = hello.get("kind"), hello.get("name")
+        if kind not in ("session", "stage", "take") or not isinstance(name, str):
+            raise ValueError("a hello has a kind and a name")
+        former = next((one for one in self.sources.values() if one.send is None and _same(one.hello, hello)), None)
+        if former:
+            source = former
+            source.hello, source.send, source.gone = hello, send, ""
+        else:
+            source = Source(next(self._ids), kind, self._free(name), hello, send)
+            self.sources[source.id] = source
+        before = hello.pop("before", None)
+        source.form = _form(hello.get("output_format"))
+        self.show({"type": "source", "source": source.described})
+        if former is None and isinstance(before, list):
+            for record in before:
+                self.keep_record(source, None, record)
+        return source
+
+    def _free(self, name: str) -> str:
+        taken = {source.name for source in self.sources.values()}
+        return next(each for number in count(1) if (each := name if number == 1 else f"{name} {number}") not in taken)
+
+    def leave(self, source: Source, why: str) -> None:
+        """Note that a source has gone; what it did stays."""
+        source.send, source.gone = None, why
+        self.show({"type": "source", "source": source.described})
+
+    def take_in(self, source: Source, frame: bytes | str) -> None:
+        """Take in what a source says: a message a line.
+
+        Raises:
+            ValueError: It is no JSON.
+        """
+        for line in frame.splitlines():
+            message = as_object(from_json(line))
+            if "event" in message:
+                self._event(source, message)
+            elif "record" in message:
+                self.keep_record(source, message.get("at"), message["record"])
+            elif "answer" in message:
+                self._answer(message)
+            elif "dropped" in message:
+                source.dropped += int(message["dropped"])
+                self.show({"type": "source", "source": source.described})
+
+    def keep_record(self, source: Source, at_s: object, record: JsonObject) -> None:
+        """Keep something of a performance, and show it."""
+        self._keep(source, {"at": at_s, "record": _shortened(record)})
+
+    def _event(self, source: Source, message: dict[str, Any]) -> None:
+        event = as_object(message["event"])
+        told: JsonObject = {"at": message.get("at"), "from": message.get("from")}
+        if event.get("type") in DELTAS and isinstance(event.get("delta"), str):
+            told |= self._sound(source, str(event.get("item_id", "")), event["delta"])
+            event = {**event, "delta": f"<{len(event['delta'])}>"}
+        self._keep(source, {**told, "event": _shortened(event)})
+
+    def _sound(self, source: Source, item_id: str, encoded: str) -> JsonObject:
+        """Show a piece of sound to the pages that listen, and keep it."""
+        item = source.items.get(item_id)
+        if item is None:
+            item = source.items[item_id] = Item(next(self._ids), source.form.decoder())
+        sound = item.decoder.feed(pybase64.b64decode(encoded))
+        packed = SOUND_HEADER.pack(source.id, item.number, item.samples) + sound.data
+        for page in self.pages:
+            if page.listens is None or source.id in page.listens:
+                page.add(packed)
+        first, item.samples = item.samples, item.samples + len(sound)
+        self._remember((source.id, item_id), sound)
+        return {"item": item.number, "first": first, "samples": len(sound), "level": _level(sound)}
+
+    def _remember(self, key: tuple[int, str], sound: Pcm) -> None:
+        self._sounds.setdefault(key, bytearray()).extend(sound.data)
+        self._kept += len(sound.data)
+        while self._kept > KEPT_SOUND and len(self._sounds) > 1:
+            _, oldest = self._sounds.popitem(last=False)
+            self._kept -= len(oldest)
+
+    def sound_of(self, source_id: int, item_id: str) -> Pcm | None:
+        """Return the sound of an item; None where it is not kept."""
+        kept = self._sounds.get((source_id, item_id))
+        return None if kept is None else Pcm(bytes(kept), RATE)
+
+    def _keep(self, source: Source, told: JsonObject) -> None:
+        self._newest = next(self._numbers)
+        text = _text({"type": "event", "n": self._newest, "source": source.id, **told})
+        self._events.append((self._newest, text))
+        for page in self.pages:
+            page.add(text)
+
+    async def idle(self, for_s: float) -> None:
+        """Wait until nobody has published or looked on for so many seconds."""
+        since = anyio.current_time()
+        while anyio.current_time() < since + for_s:
+            await anyio.sleep(min(1.0, for_s))
+            if self.pages or any(source.send for source in self.sources.values()):
+                since = anyio.current_time()
+
+    # ---- pages
+
+    def open_page(self, epoch: str = "", seen: int = 0) -> PageQueue:
+        """Let a page look on: first who is there, then what it has not seen, as far as that is kept.
+
+        Args:
+            epoch: Of the booth that it saw before.
+            seen: The last event that it saw.
+        """
+        page = PageQueue()
+        after = seen if epoch == self.epoch else 0
+        oldest = self._events[0][0] if self._events else self._newest + 1
+        welcome = {
+            "type": "welcome",
+            "epoch": self.epoch,
+            "sources": [source.described for source in self.sources.values()],
+            "lost": max(0, oldest - 1 - after),
+        }
+        page.add(_text(welcome))
+        for number, text in self._events:
+            if number > after:
+                page.add(text)
+        self.pages.add(page)
+        return page
+
+    def close_page(self, page: PageQueue) -> None:
+        """Forget a page."""
+        self.pages.discard(page)
+
+    def show(self, message: JsonObject) -> None:
+        """Show something to all pages."""
+        text = _text(message)
+        for page in self.pages:
+            page.add(text)
+
+    def ask(self, page: PageQueue, wish: JsonObject) -> None:
+        """Send what a page asks for to the source that it names, and to no other.
+
+        Raises:
+            ValueError: There is no such source, or it is gone.
+        """
+        source = self.sources.get(wish["to"]) if isinstance(wish.get("to"), int) else None
+        if source is None or source.send is None:
+            raise ValueError("whoever it is for is gone" if source else "it is for nobody")
+        number = next(self._wishes)
+        self._answers[number] = (page, wish.get("id"))
+        source.send({**wish, "id": number})
+
+    def _answer(self, message: Mapping[str, Any]) -> None:
+        if asked := self._answers.pop(message["answer"], None):
+            self.answer(*asked, str(message.get("problem", "")))
+
+    def answer(self, page: PageQueue, wish: object, problem: str) -> None:
+        """Tell a page what came of what it asked for; a problem is empty where all went well."""
+        page.add(_text({"type": "answer", "id": wish, "problem": problem}))
+
+    def hear(self, source_id: int, sound: bytes) -> None:
+        """Send sound of a page's microphone to one source.
+
+        Args:
+            source_id: Whom it is for.
+            sound: 16-bit samples at 24 kHz.
+
+        Raises:
+            ValueError: There is no such source, it is gone, or these are no samples.
+        """
+        source = self.sources.get(source_id)
+        if source is None or source.send is None or len(sound) % 2:
+            raise ValueError("the sound is for nobody" if len(sound) % 2 == 0 else "half a sample came")
+        source.send({"do": "hear", "audio": pybase64.b64encode(sound).decode("ascii")})
+
+
+def as_object(thing: object) -> dict[str, Any]:
+    """Return an object of JSON.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if isinstance(thing, dict):
+        return thing
+    raise ValueError("a message is an object")
+
+
+def _same(former: JsonObject, hello: JsonObject) -> bool:
+    """Tell whether a source is one that was there before."""
+    return former.get("key") is not None and former["key"] == hello.get("key")
+
+
+def _form(told: object) -> Format:
+    """Read how a session's sound travels; usual sound where it is not told."""
+    if isinstance(told, Mapping) and told.get("type") in ("audio/pcm", "audio/pcmu", "audio/pcma"):
+        return Format(told["type"], int(told.get("rate") or (RATE if told["type"] == "audio/pcm" else 8_000)))
+    return PCM16
+
+
+def _level(sound: Pcm) -> float:
+    """Measure how high a piece of sound reaches, full scale at 1."""
+    return round(float(abs(sound.array.astype("int32")).max()) / 32768, 3) if sound else 0.0
+
+
+def _shortened(thing: Any) -> Any:
+    """Return a thing of JSON whose long texts are cut."""
+    if isinstance(thing, str):
+        more = len(thing) - LONGEST_TEXT
+        return thing if more <= 0 else f"{thing[:LONGEST_TEXT]} ... and {more} more characters"
+    if isinstance(thing, dict):
+        return {key: _shortened(value) for key, value in thing.items()}
+    if isinstance(thing, list):
+        return [_shortened(each) for each in thing]
+    return thing
+
+
+def _array(texts: list[str]) -> str:
+    return f"[{','.join(texts)}]"
+
+
+def _text(message: JsonObject | Iterable[JsonObject]) -> str:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,11 @@
+// Read what came from elsewhere: whatever is of another kind than expected becomes empty.
+
+export const text = (thing) => (typeof thing === "string" ? thing : "");
+export const number = (thing) => (typeof thing === "number" && Number.isFinite(thing) ? thing : 0);
+export const maybe = (thing) => (typeof thing === "number" && Number.isFinite(thing) ? thing : null);
+export const list = (thing) => (Array.isArray(thing) ? thing : []);
+export const object = (thing) => (thing && typeof thing === "object" && !Array.isArray(thing) ? thing : {});
+export const dollarsOf = (thing) => {
+  const read = typeof thing === "string" && thing ? Number(thing) : thing;
+  return maybe(read);
+};

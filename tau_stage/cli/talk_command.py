@@ -1,0 +1,59 @@
+"""``tau-stage talk``: a conversation with one player, with the booth's page as microphone and loudspeaker."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from tau_stage.cli.booth_command import Browser, ensure_booth, show_page
+from tau_stage.cli.options import Elsewhere
+from tau_stage.cli.printing import say, warn
+
+
+def talk(
+    instructions: Annotated[str, typer.Option(help="Who it is, and how it speaks.")] = "",
+    voice: Annotated[str | None, typer.Option(help="Its voice: see tau-stage voices.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model.")] = None,
+    endpoint: Elsewhere = None,
+    push: Annotated[
+        bool, typer.Option("--push", help="Answer when you let go of the key, and not when you pause.")
+    ] = False,
+    browser: Browser = True,
+) -> None:
+    """Talk with a model: the booth's page is your microphone and your loudspeaker.
+
+    Without a key, the understudy answers.
+    """
+    from tau_stage.termination import run_until_signal
+
+    wishes = {"instructions": instructions or None, "voice": voice, "model": model}
+    run_until_signal(_talk, endpoint, {name: value for name, value in wishes.items() if value}, push, browser, clock={})
+
+
+async def _talk(endpoint: str | None, wishes: dict[str, Any], push: bool, browser: bool) -> None:
+    from contextlib import AsyncExitStack
+
+    from tau_stage.environment import environment
+    from tau_stage.session import create_session
+
+    place = endpoint or environment().get("TAU_STAGE_ENDPOINT")
+    async with AsyncExitStack() as opened:
+        if place is None and not environment().get("OPENAI_API_KEY"):
+            place = "understudy"
+        if place == "understudy":
+            from tau_stage.understudy import Ensemble, SoundCache, Understudy, open_understudy
+
+            warn("OPENAI_API_KEY is not set: the understudy answers, and nothing is spent.")
+            place = await opened.enter_async_context(open_understudy(Understudy(Ensemble(cache=SoundCache.of_user()))))
+        url = ensure_booth()
+        detection = None if push else {"type": "server_vad"}
+        asked = create_session(endpoint=place or "openai", name="talk", debug=True, turn_detection=detection, **wishes)
+        session = await opened.enter_async_context(asked)
+        say(f"Talk at {url}#talk  (Ctrl-C ends it)")
+        if browser:
+            show_page(f"{url}#talk")
+        async with session.events() as events:
+            async for _ in events:
+                pass
+        warn("the session has ended")

@@ -1,0 +1,93 @@
+"""A performance as a booth sees it: its scene, what happens, and what a page may do with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+
+import anyio
+import pybase64
+
+from tau_stage.audio import Pcm
+from tau_stage.errors import UsageError
+from tau_stage.protocol import JsonObject
+from tau_stage.publisher import Publisher
+from tau_stage.scene import Plan
+from tau_stage.stage import Event, PageSpeaker, Person
+from tau_stage.take import Record, TakeFolder
+
+
+class StagePublisher(Publisher):
+    """Publishes a performance: each event that an observer is shown.
+
+    Args:
+        plan: What is performed.
+        folder: Where its take lies.
+        people: Of the scene; those who play in the booth hear what the page's microphone hears.
+        stop: Lets the line under way be the last.
+    """
+
+    def __init__(self, plan: Plan, folder: TakeFolder, people: Iterable[Person], stop: Callable[[], object]) -> None:
+        super().__init__(self._hello, self._do)
+        self._plan = plan
+        self._folder = folder
+        self._speakers = [person for person in people if isinstance(person, PageSpeaker)]
+        self._stop = stop
+        self._records: list[JsonObject] = []
+
+    def _hello(self) -> JsonObject:
+        plan = self._plan
+        return {
+            "kind": "stage",
+            "name": plan.slug if not plan.variant else f"{plan.slug} ({plan.variant})",
+            "run": self.key,
+            "title": plan.title,
+            "players": [
+                {"name": each.name, "voice": each.voice, "model": each.model, "human": each.human}
+                for each in plan.players
+            ],
+            "lines": [
+                {"id": line.id, "player": line.player, "words": line.words, "direction": line.direction}
+                for line in plan.lines
+            ],
+            "budget": None if plan.budget is None else str(plan.budget),
+            "folder": str(self._folder.path.absolute()),
+            "can": ["stop"],
+            "at": anyio.current_time(),
+            "before": list(self._records),
+        }
+
+    def show(self, event: Event) -> None:
+        """Publish what an observer is shown; a booth that comes later learns what the journal has by then."""
+        told = described(event)
+        if isinstance(event, Record):
+            self._records.append(told)
+        self.publish({"at": anyio.current_time(), "record": told})
+
+    async def _do(self, wish: JsonObject) -> None:
+        """Do what a page asks for.
+
+        Raises:
+            UsageError: There is no such thing.
+        """
+        match wish.get("do"):
+            case "stop":
+                self._stop()
+            case "hear":
+                for speaker in self._speakers:
+                    speaker.hear(Pcm(pybase64.b64decode(str(wish["audio"]))))
+            case what:
+                raise UsageError(f"a performance cannot {what!r}")
+
+
+def described(event: Event) -> JsonObject:
+    """Describe an event for a page, with its type.
+
+    >>> from tau_stage.stage import HearingBegan
+    >>> described(HearingBegan("ann", "ben-1"))
+    {'type': 'hearing_began', 'player': 'ann', 'line': 'ben-1'}
+    """
+    if isinstance(event, Record):
+        return event.model_dump(mode="json")
+    return {"type": re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower(), **asdict(event)}

@@ -1,0 +1,697 @@
+"""The booth's page in a browser: what is seen, heard and said there. Slow all of them: a browser is a large program."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pybase64
+import pytest
+
+from tau_stage import Session
+from tau_stage.audio import RATE, Pcm
+from tau_stage.audio.wav import WavWriter, read_wav
+from tau_stage.booth.hub import KEPT_EVENTS, Hub
+from tau_stage.booth.past_takes import attach
+from tau_stage.take import Take, TakeFolder
+from tests.support.booth_pages import (
+    captured,
+    check_with_axe,
+    choose,
+    fill,
+    lane,
+    longest_silence_s,
+    page,
+    see_lanes,
+    similarity,
+    start_listening,
+    texts,
+    visit,
+    wait_for,
+)
+from tests.support.browser import CHROMIUM, Browser, open_browser
+from tests.support.open_booths import OpenBooth, ScriptedSource, chirp, lasting_source, open_booths
+from tests.support.report_pages import long_take, tavern
+from tests.support.tone_voice import tone
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: apt-get install chromium"),
+]
+
+LONGEST_GAP_S = 0.02
+AXE = "AXE_CORE"
+
+SCENE = """
+scene: Two
+players:
+  ann: {voice: marin}
+  ben: {voice: cedar}
+lines:
+  - ann: Good evening to you, and to all of yours.
+  - ben: And a good evening to you, too.
+  - ann: How is the weather on the other side?
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser whose microphone hears a second of a tone, and two seconds of silence, again and again."""
+    file = tmp_path_factory.mktemp("microphone") / "voice.wav"
+    with WavWriter(file) as wav:
+        wav.append(Pcm.from_array(0.5 * np.sin(np.arange(RATE) * 2 * np.pi * 330 / RATE)))
+        wav.append(Pcm.silence(2 * RATE))
+    flags = (
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={file}",
+    )
+    with open_browser(*flags) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def tavern_take(tmp_path_factory: pytest.TempPathFactory) -> tuple[TakeFolder, Take]:
+    return tavern(tmp_path_factory.mktemp("tavern"))
+
+
+@pytest.fixture
+def booth() -> Iterator[OpenBooth]:
+    with open_booths() as opened:
+        yield opened
+
+
+@pytest.fixture
+def tab(browser: Browser, booth: OpenBooth) -> Iterator[Browser]:
+    """The booth's page, connected; whatever it complains of fails the test, and so does a request to elsewhere."""
+    browser.complaints.clear()
+    browser.requests.clear()
+    browser.emulate()
+    browser.resize(1400, 1000)
+    visit(browser, booth)
+    yield browser
+    assert browser.complaints == []
+    own = booth.url.removeprefix("http")
+    assert all(url.startswith((f"http{own}", f"ws{own}", "blob:http", "data:")) for url in browser.requests)
+    browser.visit("about:blank")
+
+
+async def answer(session: Session, words: str) -> str:
+    await session.user(words)
+    return (await session.response()).transcript
+
+
+# ---- the players
+
+
+def test_an_empty_booth_says_how_to_publish(tab: Browser) -> None:
+    told = tab.run("document.getElementById('empty').innerText")
+    assert all(word in told for word in ("create_session(debug=True)", "TAU_DEBUG=true", "--booth", "tau-stage talk"))
+
+
+def test_two_sessions_speak_one_after_the_other(tab: Browser, booth: OpenBooth) -> None:
+    ann, ben = booth.session("ann"), booth.session("ben")
+    see_lanes(tab, 2)
+    tab.run(
+        "window.spoke = []; new MutationObserver(changes => { for (const { target } of changes) "
+        "if (target.dataset.status === 'speaking') spoke.push(target.dataset.name) })"
+        ".observe(document.getElementById('lanes'), { subtree: true, attributeFilter: ['data-status'] })"
+    )
+    words = {}
+    for session in (ann, ben):
+        words[session.name] = booth.call(answer, session, "What do you think of the weather on a day like this one?")
+        tab.until(f"spoke.at(-1) === '{session.name}'")
+        tab.until(f"document.querySelector('{lane(session.name)}').dataset.status === 'idle'")
+    assert tab.run("spoke") == ["ann", "ben"]
+    assert dict(zip(texts(tab, "#lanes h3"), texts(tab, "#lanes .below"), strict=True)) == words
+    assert "$" in texts(tab, f"{lane('ann')} .side")[0]
+
+
+def test_a_lane_shows_what_its_session_does(tab: Browser, booth: OpenBooth) -> None:
+    source = booth.source("ann")
+    status = f"document.querySelector('{lane('ann')}')?.dataset.status"
+    tab.until(f"{status} === 'idle'")
+    source.send("input_audio_buffer.speech_started")
+    tab.until(f"{status} === 'listening'")
+    source.send("input_audio_buffer.speech_stopped")
+    source.send("response.created", response={"id": "resp_1"})
+    tab.until(f"{status} === 'thinking'")
+    source.say("One two three four.", chirp(1.0), "item_1", "resp_1")
+    tab.until(f"{status} === 'speaking'")
+    tab.until(f"{status} === 'idle'")
+    marked = "[...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].some(byte => byte > 0)"
+    assert tab.run(f"(() => {{ const c = document.querySelector('{lane('ann')} canvas'); return {marked} }})()")
+
+
+# ---- what is heard
+
+
+@pytest.mark.parametrize("pieces", [1, 40])
+def test_what_is_heard_is_what_was_said(tab: Browser, booth: OpenBooth, pieces: int) -> None:
+    source, sound = booth.source("ann"), chirp(2.0)
+    see_lanes(tab, 1)
+    start_listening(tab)
+    source.say("One two three four.", sound, "item_1", "resp_1", pieces=pieces)
+    number = "[...state.sources.values()][0].session.items.get('item_1')?.number"
+    wait_for(tab, f"sound.played.get({number}) === {len(sound)}")
+    time.sleep(0.2)
+    heard = captured(tab)
+    alike, place = similarity(heard, sound)
+    assert alike > 0.98
+    assert longest_silence_s(heard[place : place + len(sound)]) < LONGEST_GAP_S
+
+
+def test_sound_that_comes_as_fast_as_it_sounds_and_unevenly_has_no_gap(tab: Browser, booth: OpenBooth) -> None:
+    source, sound = booth.source("ann"), chirp(2.0)
+    see_lanes(tab, 1)
+    start_listening(tab)
+    source.send("response.created", response={"id": "resp_1"})
+    source.stream(sound, "item_1", "resp_1", np.random.default_rng(1).uniform(0, 0.03, 50).tolist())
+    source.end("One.", "item_1", "resp_1")
+    wait_for(tab, f"[...sound.played.values()][0] === {len(sound)}")
+    time.sleep(0.2)
+    heard = captured(tab)
+    alike, place = similarity(heard, sound)
+    assert alike > 0.9
+    assert longest_silence_s(heard[place : place + len(sound)]) < LONGEST_GAP_S
+
+
+def test_the_players_of_one_performance_are_heard_one_after_the_other(tab: Browser, booth: OpenBooth) -> None:
+    booth.source("two", "stage", run="r1", title="Two", players=[{"name": "ann"}, {"name": "ben"}], lines=[])
+    sources = [booth.source(name, run="r1", player=name) for name in ("ann", "ben")]
+    sounds = [chirp(1.0, 200, 400), chirp(1.0, 900, 1400)]
+    tab.until("document.querySelectorAll('#lanes .mixer button:not([hidden])').length >= 4")
+    start_listening(tab)
+    for number, (source, sound) in enumerate(zip(sources, sounds, strict=True)):
+        source.say("One two three.", sound, f"item_{number}", f"resp_{number}")
+    wait_for(tab, f"[...sound.played.values()].reduce((a, b) => a + b, 0) === {2 * RATE}")
+    time.sleep(0.2)
+    heard = captured(tab)
+    places = [similarity(heard, sound) for sound in sounds]
+    assert all(alike > 0.95 for alike, _ in places)
+    assert 0 <= places[1][1] - places[0][1] - RATE < LONGEST_GAP_S * RATE
+
+
+def test_one_is_muted_and_one_is_heard_alone(tab: Browser, booth: OpenBooth) -> None:
+    sources = {name: booth.source(name) for name in ("ann", "ben")}
+    sounds = {"ann": chirp(0.8, 200, 400), "ben": chirp(0.8, 900, 1400)}
+    see_lanes(tab, 2)
+    start_listening(tab)
+    for number, (act, audible) in enumerate((("Mute ann", "ben"), ("Solo ann", ""), ("Mute ann", "ann"))):
+        tab.click(f"[aria-label='{act}']")
+        tab.run("captured.length = 0")
+        for name, source in sources.items():
+            source.say("One two three.", sounds[name], f"item_{number}", f"resp_{number}")
+        wait_for(tab, f"[...sound.played.values()].filter(n => n === {len(sounds['ann'])}).length === {2 * number + 2}")
+        time.sleep(0.15)
+        heard = captured(tab)
+        for name, sound in sounds.items():
+            alike = similarity(heard, sound)[0] if np.abs(heard).max() > 30 else 0.0
+            assert (alike > 0.9) == (name == audible), (act, name, alike)
+
+
+# ---- talk
+
+
+def test_the_microphone_reaches_the_chosen_session_and_no_other(tab: Browser, booth: OpenBooth) -> None:
+    booth.session("ann")
+    booth.session("ben")
+    see_lanes(tab, 2)
+    choose(tab, "ben")
+    tab.run("document.activeElement.blur()")
+    tab.hold("t")
+    tab.until("document.getElementById('mic-level').getAttribute('aria-valuenow') > 20")
+    tab.until("document.querySelector(\"[data-name=ben]\").dataset.status === 'listening'")
+    time.sleep(0.7)
+    tab.let_go("t")
+    tab.until("document.querySelector(\"[data-name=ben] .below\").textContent !== ''")
+    ann, ben = (understudy.visits[0] for understudy in booth.understudies)
+    assert ann.received.count("input_audio_buffer.append") == 0
+    (heard,) = ben.heard.values()
+    assert 0.6 < heard.duration_s < 3
+    assert np.abs(heard.array).max() > 3000
+    assert ben.received.count("input_audio_buffer.commit") == 1
+
+
+def test_a_turn_that_the_server_detects_is_answered_and_heard(tab: Browser, booth: OpenBooth) -> None:
+    booth.session("ann", turn_detection={"type": "server_vad", "silence_duration_ms": 300})
+    see_lanes(tab, 1)
+    choose(tab, "ann")
+    start_listening(tab)
+    tab.click("#open-mic")
+    tab.until("document.querySelector(\"[data-name=ann] .below\").textContent !== ''")
+    tab.click("#open-mic")
+    wait_for(tab, "[...sound.played.values()].some(samples => samples > 1000)")
+    tab.click("#tab-words")
+    tab.until("document.querySelectorAll('#words .said').length >= 1")
+    assert np.abs(captured(tab)).max() > 1000
+
+
+def test_typed_words_are_answered(tab: Browser, booth: OpenBooth) -> None:
+    booth.session("ann")
+    see_lanes(tab, 1)
+    tab.press("1")
+    tab.run("document.getElementById('say').focus()")
+    tab.write("Where does the wind come from?")
+    tab.press("Enter")
+    tab.until("document.querySelector(\"[data-name=ann] .below\").textContent !== ''")
+    tab.click("#tab-words")
+    tab.until("document.querySelectorAll('#words .said').length === 2")
+    assert texts(tab, "#words .said")[0] == "Where does the wind come from?"
+
+
+def test_interrupting_tells_how_much_was_heard(tab: Browser, booth: OpenBooth) -> None:
+    source, sound = booth.source("ann"), chirp(5.0)
+    see_lanes(tab, 1)
+    start_listening(tab)
+    choose(tab, "ann")
+    source.say("One two three four.", sound, "item_1", "resp_1")
+    wait_for(tab, "[...sound.played.values()][0] > 24000")
+    tab.run("document.activeElement.blur()")
+    tab.press("i")
+    source.until(lambda: bool(source.wishes))
+    (wish,) = source.wishes
+    assert wish["do"] == "interrupt"
+    assert 24000 - 0.3 * RATE < wish["samples"] < 3 * RATE
+    source.send("conversation.item.truncate", "client", item_id="item_1", audio_end_ms=wish["samples"] * 1000 // RATE)
+    tab.until("document.querySelector(\"[data-name=ann]\").dataset.status === 'idle'")
+    time.sleep(0.3)
+    quiet = captured(tab)[-2400:]
+    assert np.abs(quiet).max() < 30
+    alike, _ = similarity(captured(tab), sound[: wish["samples"] - 2400])
+    assert alike > 0.95
+
+
+def test_a_session_that_is_interrupted_forgets_what_was_not_heard(tab: Browser, booth: OpenBooth) -> None:
+    session = booth.session("ann")
+    see_lanes(tab, 1)
+    start_listening(tab)
+    choose(tab, "ann")
+    booth.call(answer, session, "Say something long: " + "and on it goes, on and on, " * 12)
+    wait_for(tab, "[...sound.played.values()][0] > 4000")
+    tab.run("document.activeElement.blur()")
+    tab.press("i")
+    tab.until(
+        "[...document.querySelectorAll('#rows .type')].some(e => e.textContent === 'conversation.item.truncated')"
+    )
+    told = page(tab, "[...[...state.sources.values()][0].session.items.values()].map(i => [i.cut, i.samples])")
+    (cut, samples) = next(each for each in told if each[0] is not None)
+    assert 3000 < cut < samples
+
+
+def test_whoever_speaks_into_the_microphone_silences_the_session(tab: Browser, booth: OpenBooth) -> None:
+    source, sound = booth.source("ann"), chirp(5.0)
+    see_lanes(tab, 1)
+    start_listening(tab)
+    choose(tab, "ann")
+    tab.click("#open-mic")
+    source.say("One two three four.", sound, "item_1", "resp_1")
+    wait_for(tab, "[...sound.played.values()][0] > 12000")
+    source.send("input_audio_buffer.speech_started")
+    wait_for(tab, "sound.playing.size === 0")
+    time.sleep(0.2)
+    assert np.abs(captured(tab)[-1200:]).max() < 30
+    tab.click("#open-mic")
+
+
+def test_another_choice_closes_the_microphone(tab: Browser, booth: OpenBooth) -> None:
+    sources = {name: booth.source(name) for name in ("ann", "ben")}
+    see_lanes(tab, 2)
+    choose(tab, "ann")
+    tab.click("#open-mic")
+    sources["ann"].until(lambda: len(sources["ann"].wishes) > 10)
+    choose(tab, "ben")
+    assert tab.run("document.getElementById('open-mic').getAttribute('aria-pressed')") == "false"
+    time.sleep(0.5)
+    assert sources["ben"].wishes == []
+
+
+# ---- events
+
+
+def speak_twice(tab: Browser, booth: OpenBooth) -> dict[str, ScriptedSource]:
+    sources = {name: booth.source(name) for name in ("ann", "ben")}
+    for name, source in sources.items():
+        source.say(f"I am {name} and nobody else.", tone("ash", name), "item_1", "resp_1", pieces=8)
+    tab.until(
+        "[...document.querySelectorAll('#rows > :not([hidden]) .type')]"
+        ".filter(e => e.textContent === 'response.done').length === 2"
+    )
+    tab.until("document.querySelectorAll('#filter-player option').length === 3")
+    return sources
+
+
+def test_repeated_deltas_are_one_row_with_a_count(tab: Browser, booth: OpenBooth) -> None:
+    speak_twice(tab, booth)
+    types = texts(tab, "#rows > :not([hidden]) .type")
+    assert types.count("response.output_audio.delta ×8") == 2
+    assert not any(word in text for text in texts(tab, "#rows .what") for word in ("AAAA", "<"))
+    latencies = tab.run(
+        "[...document.querySelectorAll('#rows > :not([hidden])')].filter(r => r.querySelector('.took').textContent)"
+        ".map(r => r.querySelector('.type').textContent)"
+    )
+    assert {"response.created", "response.output_audio.delta ×8"} <= set(latencies)
+
+
+def test_events_are_filtered_by_type_player_and_text(tab: Browser, booth: OpenBooth) -> None:
+    speak_twice(tab, booth)
+
+    def shown() -> list[str]:
+        rows: list[str] = tab.run(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done("
+            "[...document.querySelectorAll('#rows > :not([hidden])')].map(r => r.innerText)))))"
+        )
+        return rows
+
+    everything = len(shown())
+    fill(tab, "filter-type", "response.done")
+    assert len(shown()) == 2
+    fill(tab, "filter-player", "ben")
+    assert len(shown()) == 1
+    fill(tab, "filter-type", "")
+    assert len(shown()) == everything // 2
+    fill(tab, "filter-player", "")
+    fill(tab, "filter-text", "i am ann")
+    assert shown()
+    assert all("ann" in row for row in shown())
+    fill(tab, "filter-from", "client")
+    assert shown() == []
+
+
+def test_the_json_of_an_event_is_shown_when_it_is_asked_for(tab: Browser, booth: OpenBooth) -> None:
+    speak_twice(tab, booth)
+    tab.run("document.getElementById('events').focus()")
+    fill(tab, "filter-type", "response.created")
+    for key in ("ArrowDown", "ArrowDown", "Enter"):
+        tab.press(key)
+    told = json.loads(tab.run("document.getElementById('detail-json').textContent"))
+    assert told == {"type": "response.created", "response": {"id": "resp_1"}}
+
+
+def test_events_are_exported_as_lines_of_json(tab: Browser, booth: OpenBooth, tmp_path: Path) -> None:
+    sources = speak_twice(tab, booth)
+    tab.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    fill(tab, "filter-player", "ann")
+    tab.click("#export")
+    sources["ann"].until(lambda: bool(list(tmp_path.glob("*.jsonl"))))
+    lines = [json.loads(line) for line in next(tmp_path.glob("*.jsonl")).read_text("utf-8").splitlines()]
+    assert {line["source"] for line in lines} == {"ann"}
+    assert sum(line["event"]["type"] == "response.output_audio.delta" for line in lines) == 8
+    assert [line["n"] for line in lines if line["event"]["type"] == "response.done"]
+
+
+def test_ten_thousand_events_are_kept_and_the_rest_is_counted(tab: Browser, booth: OpenBooth) -> None:
+    source = booth.source("ann")
+    see_lanes(tab, 1)
+    for batch in range(24):
+        source.many(500, "rate_limits.updated", number=batch)
+    wait_for(tab, "state.log.dropped >= 2000 && state.log.kept === 10000")
+    tab.until("document.getElementById('events-note').textContent.includes('older ones dropped')")
+    assert tab.run("document.querySelectorAll('#rows > *').length") < 100
+
+
+# ---- performances and takes
+
+
+def test_a_performance_is_shown_as_it_is_performed(tab: Browser, booth: OpenBooth, tmp_path: Path) -> None:
+    scene = tmp_path / "two.yaml"
+    scene.write_text(SCENE)
+    start_listening(tab)
+    take = booth.perform(scene, tmp_path / "takes")
+    tab.until("document.querySelectorAll('#system .block').length === 3")
+    assert texts(tab, "#lanes h3") == texts(tab, "#system .player h3") == ["ann", "ben"]
+    assert sorted(texts(tab, "#system .block .below")) == sorted(line.said for line in take.lines)
+    assert tab.run("document.getElementById('when').textContent") == "complete: 3 of 3 lines"
+    wait_for(
+        tab, f"[...sound.played.values()].reduce((a, b) => a + b, 0) >= {sum(line.samples for line in take.lines)}"
+    )
+    time.sleep(0.2)
+    heard = captured(tab)
+    found = [similarity(heard, read_wav(take.folder.path / str(line.file))) for line in take.lines]
+    assert all(alike > 0.9 for alike, _ in found)
+    assert [place for _, place in found] == sorted(place for _, place in found)
+    tab.until("document.getElementById('controls').textContent === 'Another take of ann-2'")
+    tab.click("#tab-words")
+    tab.until("document.querySelectorAll('#words .line').length === 3")
+    assert "ben heard it" in texts(tab, "#words .line")[0]
+    tab.click("#tab-figures")
+    tab.until("document.querySelectorAll('#times tr').length === 3")
+    assert tab.run("[...document.querySelectorAll('#money td:last-child')].every(e => e.textContent.startsWith('$'))")
+    tab.click("#system .block")
+    wait_for(tab, "app.replay.at > 0.05")
+
+
+def test_a_performance_is_asked_to_stop_and_to_play_a_line_again(tab: Browser, booth: OpenBooth) -> None:
+    facts = {"run": "r", "title": "Two", "players": [{"name": "ann"}], "folder": "/nowhere"}
+    source = booth.source("two", "stage", problem="not now", can=["stop", "retake"], lines=[{"id": "ann-1"}], **facts)
+    tab.until("document.querySelector('#controls button') !== null")
+    source.record("line_began", line="ann-1", player="ann")
+    tab.until("document.getElementById('when').textContent === 'line 1 of 1: ann'")
+    tab.click("#controls button")
+    tab.until("document.getElementById('notice-list').textContent.includes('stop after this line: not now')")
+    assert [wish["do"] for wish in source.wishes] == ["stop"]
+
+
+def test_a_take_is_replayed_with_a_time_line(
+    tab: Browser, booth: OpenBooth, tavern_take: tuple[TakeFolder, Take]
+) -> None:
+    folder, take = tavern_take
+    booth.call(attach, booth.hub, folder.path)
+    tab.until("document.querySelectorAll('#system .block').length > 3")
+    at = "Number(document.getElementById('seek').value)"
+    tab.press(" ")
+    tab.until(f"{at} > 0.1")
+    tab.press(" ")
+    tab.press("ArrowRight")
+    second = next(line.offset_s for line in take.lines if line.offset_s > 1)
+    tab.until(f"Math.abs({at} - {second}) < 0.02")
+    fill(tab, "seek", "5")
+    tab.until("document.getElementById('place').textContent === '0:05.0'")
+    tab.click("#play")
+    tab.until(f"{at} > 5.1")
+    tab.click("#play")
+    tab.click("#tab-words")
+    tab.until(f"document.querySelectorAll('#words .line').length === {len(take.lines)}")
+    tab.click("#words .line:nth-child(2) .hear")
+    tab.until("document.querySelectorAll('#words .line.now').length === 1")
+    assert {"/".join(url.partition("?")[0].split("/")[-2:]) for url in tab.requests} >= {
+        f"{line.file}" for line in take.lines[:2]
+    }
+
+
+def test_the_score_draws_only_what_can_be_seen(tab: Browser, booth: OpenBooth, tmp_path: Path) -> None:
+    folder, _ = long_take(tmp_path / "take", 400)
+    booth.call(attach, booth.hub, folder.path)
+    tab.until("document.querySelectorAll('#system .block').length > 3")
+    assert tab.run("document.querySelectorAll('#system .block').length") < 200
+    tab.run("document.getElementById('score').scrollLeft = 1e6")
+    tab.until("[...document.querySelectorAll('#system .above b')].some(e => e.textContent === '400')")
+    assert tab.run("document.querySelectorAll('#system .block').length") < 200
+
+
+def test_a_person_plays_in_the_page(tab: Browser, booth: OpenBooth) -> None:
+    players = [{"name": "ann", "human": "booth"}, {"name": "ben"}]
+    source = booth.source("two", "stage", run="r", title="Two", players=players, lines=[])
+    see_lanes(tab, 2)
+    source.record("person_prompted", player="ann", line="ann-1", words="Good evening.", direction="warmly", in_s=1)
+    tab.until("document.getElementById('prompt-count').textContent === '1'")
+    assert texts(tab, "#prompt-title, #prompt-direction") == ["Good evening.", "warmly"]
+    tab.until("document.getElementById('prompt-count').textContent === 'Speak now.'")
+    assert source.wishes == []
+    source.until(lambda: len(source.wishes) > 20)
+    tab.press("Enter")
+    sent = len(source.wishes)
+    source.until(lambda: len(source.wishes) > sent + 40)
+    quiet = np.frombuffer(pybase64.b64decode(source.wishes[-1]["audio"]), np.int16)
+    loudest = max(np.abs(np.frombuffer(pybase64.b64decode(each["audio"]), np.int16)).max() for each in source.wishes)
+    assert {wish["do"] for wish in source.wishes} == {"hear"}
+    assert (np.abs(quiet).max(), loudest > 1000) == (0, True)
+    source.record("line_spoken", line="ann-1", player="ann", said="Good evening.", offset_samples=0, samples=24000)
+    tab.until("document.getElementById('prompt').hidden")
+
+
+# ---- whoever looks on
+
+
+def test_hostile_words_are_text(tab: Browser, booth: OpenBooth) -> None:
+    evil = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+    source = booth.source(evil, model=evil)
+    booth.source(
+        "stage",
+        "stage",
+        title=evil,
+        run="r",
+        players=[{"name": evil, "voice": evil, "model": evil}],
+        lines=[{"id": evil, "player": evil, "words": evil, "direction": evil}],
+    )
+    source.say(evil, tone("ash", "evil"), "item_1", "resp_1", pieces=1)
+    source.send("error", error={"code": evil, "message": evil})
+    source.send(evil, item_id=evil, delta=[evil], item=evil, response=[1], session=3)
+    for kind in ("line_began", "line_spoken", "warned", "person_prompted", "take_ended", "words_progress", "__proto__"):
+        source.record(kind, line=evil, player=evil, text=evil, words=evil, hearers=3, offset_samples="x", usage=[evil])
+    for tab_id in ("words", "figures", "events"):
+        tab.click(f"#tab-{tab_id}")
+        tab.run("new Promise(done => setTimeout(done, 350))")
+    choices = "document.getElementById('scope')"
+    tab.run(f"{choices}.value = 'sessions'; {choices}.dispatchEvent(new Event('change'))")
+    tab.until("document.querySelector('#lanes h3').textContent.startsWith('<img')")
+    assert tab.run("document.querySelectorAll('img, main script').length") == 0
+    assert "owned" not in tab.run("document.title").replace(evil, "")
+    assert "could not be read" not in tab.run("document.getElementById('notice-list').textContent")
+
+
+LUMINANCE = "getComputedStyle(document.documentElement).backgroundColor.match(/\\d+/g).reduce((a, b) => a + +b, 0)"
+
+
+def test_the_lights_follow_the_system_and_the_switch(tab: Browser) -> None:
+    tab.emulate(prefers_color_scheme="dark")
+    assert tab.run(LUMINANCE) < 150
+    tab.click("#theme")
+    assert tab.run(LUMINANCE) > 600
+    tab.click("#theme")
+    tab.click("#theme")
+    tab.emulate(prefers_color_scheme="light")
+    assert tab.run(LUMINANCE) > 600
+
+
+def test_everything_is_done_without_a_mouse(tab: Browser, booth: OpenBooth) -> None:
+    source = booth.source("ann")
+    booth.source("ben")
+    source.say("One two three four.", chirp(0.3), "item_1", "resp_1")
+    see_lanes(tab, 2)
+    tab.press("l")
+    tab.until("document.getElementById('listen').getAttribute('aria-pressed') === 'true'")
+    tab.press("2")
+    tab.until("document.getElementById('talk-to').selectedOptions[0].textContent === 'ben'")
+    reached: set[str] = set()
+    for _ in range(40):
+        tab.press("Tab")
+        reached.add(
+            tab.run("document.activeElement.id || document.activeElement.getAttribute('aria-label') || ''")
+            or tab.run("document.activeElement.dataset.name || ''")
+        )
+    wanted = {"listen", "volume", "theme", "ann", "Mute ann", "Solo ben", "tab-events", "filter-text", "events"}
+    assert wanted <= reached
+    assert {"talk-to", "talk", "open-mic", "say", "interrupt"} <= reached
+    tab.run("document.querySelector('#lanes > .lane').focus()")
+    tab.press("ArrowDown")
+    tab.press("m")
+    tab.until("document.querySelector(\"[aria-label='Mute ben']\").getAttribute('aria-pressed') === 'true'")
+    tab.press("/")
+    assert tab.run("document.activeElement.id") == "filter-text"
+    tab.press("Escape")
+    tab.press("?")
+    assert tab.run("document.getElementById('keys').open")
+    tab.press("Escape")
+
+
+@pytest.mark.parametrize("width", [400, 800, 1400])
+def test_nothing_is_wider_than_the_page(tab: Browser, booth: OpenBooth, width: int) -> None:
+    tab.resize(width, 900)
+    speak_twice(tab, booth)
+    for name in ("words", "figures", "events"):
+        tab.click(f"#tab-{name}")
+        assert not tab.run("document.documentElement.scrollWidth > innerWidth")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(
+    tab: Browser, booth: OpenBooth, tavern_take: tuple[TakeFolder, Take], theme: str
+) -> None:
+    if AXE not in os.environ:
+        pytest.skip(f"{AXE} does not name axe-core")
+    axe = Path(os.environ[AXE]).read_text("utf-8")
+    tab.emulate(prefers_color_scheme=theme)
+    speak_twice(tab, booth)
+    tab.run(f"{axe}; 0")
+    check_with_axe(tab)
+    source = booth.call(attach, booth.hub, tavern_take[0].path)
+    choices = "document.getElementById('scope')"
+    tab.until(f"{choices}.options.length === 2")
+    tab.run(f"{choices}.value = 'source {source.id}'; {choices}.dispatchEvent(new Event('change'))")
+    tab.until("document.querySelectorAll('#system .block').length > 3")
+    check_with_axe(tab)
+
+
+# ---- a booth that ends and comes back
+
+
+def test_a_page_comes_back_to_a_booth_that_was_started_again(browser: Browser) -> None:
+    browser.emulate()
+    browser.resize(1400, 1000)
+    with open_booths(Hub("one"), token="the-same") as booth:
+        visit(browser, booth)
+        booth.source("ann").say("One two.", tone("ash", "ann"), "item_1", "resp_1")
+        browser.until("document.querySelector('#lanes h3')?.textContent === 'ann'")
+        port = int(booth.url.split(":")[2].split("/")[0])
+    browser.until("document.getElementById('link').dataset.state === 'lost'")
+    with open_booths(Hub("two"), port=port, token="the-same") as booth:
+        booth.source("ben").say("Three four.", tone("ash", "ben"), "item_1", "resp_1")
+        browser.until("document.getElementById('link').dataset.state === 'open'")
+        browser.until("document.querySelector('#lanes h3')?.textContent === 'ben'")
+        browser.until("document.getElementById('notice-list').textContent.includes('was started again')")
+        assert texts(browser, "#lanes h3") == ["ben"]
+    browser.visit("about:blank")
+
+
+def test_a_session_outlives_its_booth_and_is_still_the_chosen_one(browser: Browser) -> None:
+    browser.emulate()
+    with lasting_source("ann") as ann, lasting_source("ben"):
+        with open_booths(Hub("one"), token="the-same") as booth:
+            visit(browser, booth)
+            port = int(booth.url.split(":")[2].split("/")[0])
+            browser.until("document.querySelectorAll('#lanes > .lane').length === 2")
+            start_listening(browser)
+            choose(browser, "ann")
+            browser.click("[aria-label='Mute ben']")
+        browser.until("document.getElementById('link').dataset.state === 'lost'")
+        with open_booths(Hub("two"), port=port, token="the-same") as booth:
+            booth.source("cat")
+            browser.until("document.querySelectorAll('#lanes > .lane').length === 3")
+            wait_for(browser, "app.talk.source?.name === 'ann' && app.talk.source.connected")
+            muted = "[...document.querySelectorAll('#lanes [aria-label^=Mute][aria-pressed=true]')]"
+            browser.until(f"{muted}.map(e => e.getAttribute('aria-label')).join() === 'Mute ben'")
+            ann.say("One two three.", chirp(0.5), "item_1", "resp_1")
+            wait_for(browser, "[...sound.played.values()].includes(12000)")
+            browser.run("document.getElementById('say').focus()")
+            browser.write("Hello")
+            browser.press("Enter")
+            ann.until(lambda: [wish["do"] for wish in ann.wishes] == ["say"])
+    browser.visit("about:blank")
+
+
+def test_a_page_that_comes_back_gets_what_it_has_not_seen(browser: Browser) -> None:
+    browser.emulate()
+    with open_booths(Hub("one")) as booth:
+        visit(browser, booth)
+        source = booth.source("ann")
+        source.many(20, "rate_limits.updated")
+        wait_for(browser, "state.seen === 20")
+        page(browser, "app.connection.cut()")
+        browser.until("document.getElementById('link').dataset.state === 'lost'")
+        source.many(30, "rate_limits.updated")
+        wait_for(browser, "state.seen === 50 && state.log.kept === 50 && app.connection.isOpen")
+        assert browser.run("document.getElementById('notices').hidden")
+    browser.visit("about:blank")
+
+
+def test_a_page_that_was_away_too_long_is_told_what_it_missed(browser: Browser) -> None:
+    browser.emulate()
+    with open_booths(Hub("one")) as booth:
+        visit(browser, booth)
+        booth.source("ann").many(20, "rate_limits.updated")
+        wait_for(browser, "state.seen === 20")
+        (publishing,) = booth.hub.sources.values()
+        line = json.dumps({"at": 1.0, "from": "server", "event": {"type": "rate_limits.updated"}})
+        page(browser, "app.connection.cut()")
+        booth.call(booth.hub.take_in, publishing, "\n".join([line] * (KEPT_EVENTS + 100)))
+        browser.until(
+            "document.getElementById('notice-list').textContent.includes('100 events of before are not kept')"
+        )
+        assert page(browser, "state.log.dropped") == 120
+    browser.visit("about:blank")
