@@ -51,7 +51,7 @@ DELTAS = frozenset({"response.output_audio.delta", "response.audio.delta"})
 
 
 @dataclass(slots=True)
-class Source:
+class Feed:
     """Whoever publishes.
 
     Attributes:
@@ -71,7 +71,7 @@ class Source:
     send: Callable[[JsonObject], None] | None
     gone: str = ""
     dropped: int = 0
-    items: dict[str, Item] = field(default_factory=dict)
+    items: dict[str, ItemSound] = field(default_factory=dict)
     form: Format = PCM16
 
     @property
@@ -82,7 +82,7 @@ class Source:
 
 
 @dataclass(slots=True)
-class Item:
+class ItemSound:
     """The sound of one item of a conversation: its number, and how much of it has come."""
 
     number: int
@@ -146,7 +146,7 @@ class Hub:
 
     def __init__(self, epoch: str = "") -> None:
         self.epoch = epoch or secrets.token_hex(4)
-        self.sources: dict[int, Source] = {}
+        self.sources: dict[int, Feed] = {}
         self.pages: set[PageQueue] = set()
         self._ids = count(1)
         self._numbers = count(1)
@@ -159,7 +159,7 @@ class Hub:
 
     # ---- sources
 
-    def join(self, hello: JsonObject, send: Callable[[JsonObject], None] | None) -> Source:
+    def join(self, hello: JsonObject, send: Callable[[JsonObject], None] | None) -> Feed:
         """Take in a source that has said who it is; a source that comes back is the one that it was.
 
         Raises:
@@ -173,7 +173,7 @@ class Hub:
             source = former
             source.hello, source.send, source.gone = hello, send, ""
         else:
-            source = Source(next(self._ids), kind, self._free(name), hello, send)
+            source = Feed(next(self._ids), kind, self._free(name), hello, send)
             self.sources[source.id] = source
         before = hello.pop("before", None)
         source.form = _form(hello.get("output_format"))
@@ -187,12 +187,12 @@ class Hub:
         taken = {source.name for source in self.sources.values()}
         return next(each for number in count(1) if (each := name if number == 1 else f"{name} {number}") not in taken)
 
-    def leave(self, source: Source, why: str) -> None:
+    def leave(self, source: Feed, why: str) -> None:
         """Note that a source has gone; what it did stays."""
         source.send, source.gone = None, why
         self.show({"type": "source", "source": source.described})
 
-    def take_in(self, source: Source, frame: bytes | str) -> None:
+    def take_in(self, source: Feed, frame: bytes | str) -> None:
         """Take in what a source says: a message a line.
 
         Raises:
@@ -210,11 +210,11 @@ class Hub:
                 source.dropped += int(message["dropped"])
                 self.show({"type": "source", "source": source.described})
 
-    def keep_record(self, source: Source, at_s: object, record: JsonObject) -> None:
+    def keep_record(self, source: Feed, at_s: object, record: JsonObject) -> None:
         """Keep something of a performance, and show it."""
         self._keep(source, {"at": at_s, "record": _shortened(record)})
 
-    def _event(self, source: Source, message: dict[str, Any]) -> None:
+    def _event(self, source: Feed, message: dict[str, Any]) -> None:
         event = as_object(message["event"])
         told: JsonObject = {"at": message.get("at"), "from": message.get("from")}
         if event.get("type") in DELTAS and isinstance(event.get("delta"), str):
@@ -222,11 +222,11 @@ class Hub:
             event = {**event, "delta": f"<{len(event['delta'])}>"}
         self._keep(source, {**told, "event": _shortened(event)})
 
-    def _sound(self, source: Source, item_id: str, encoded: str) -> JsonObject:
+    def _sound(self, source: Feed, item_id: str, encoded: str) -> JsonObject:
         """Show a piece of sound to the pages that listen, and keep it."""
         item = source.items.get(item_id)
         if item is None:
-            item = source.items[item_id] = Item(next(self._ids), source.form.decoder())
+            item = source.items[item_id] = ItemSound(next(self._ids), source.form.decoder())
         sound = item.decoder.feed(pybase64.b64decode(encoded))
         packed = SOUND_HEADER.pack(source.id, item.number, item.samples) + sound.data
         for page in self.pages:
@@ -248,7 +248,7 @@ class Hub:
         kept = self._sounds.get((source_id, item_id))
         return None if kept is None else Pcm(bytes(kept), RATE)
 
-    def _keep(self, source: Source, told: JsonObject) -> None:
+    def _keep(self, source: Feed, told: JsonObject) -> None:
         self._newest = next(self._numbers)
         text = _text({"type": "event", "n": self._newest, "source": source.id, **told})
         self._events.append((self._newest, text))

@@ -28,7 +28,7 @@ from tau_stage.protocol import UNDERSTUDY, Endpoint
 from tau_stage.publisher import is_debugging
 from tau_stage.report import Note
 from tau_stage.runs.deliver_takes import TAKE_SPOILED, DeliveredTake, deliver, finish, finish_cassette
-from tau_stage.runs.stage_publisher import StagePublisher
+from tau_stage.runs.stage_publisher import StagePublisher, published
 from tau_stage.runs.take_plans import Job, open_take, resume_job, retake_job
 from tau_stage.scene import Plan, PlayerPlan, Scene, load_scene, make_plan, money
 from tau_stage.stage import Event, Person, Stage
@@ -72,6 +72,11 @@ class RunOptions:
     record: Path | None = None
     replay: Path | None = None
     debug: bool | None = None
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether a booth shows it."""
+        return not self.replay and is_debugging(self.debug)
 
     @property
     def clock(self) -> dict[str, Any]:
@@ -391,15 +396,10 @@ async def run_jobs(
                 begun[number] = folder = job.folder or _fresh_folder(out, job.plan.slug, started)
                 own = replace(shared, started=started, people=people[number], former=job.former)
                 own = replace(own, again=job.folder is not None, loudspeaker=loudspeaker, stop=stop)
-                show = partial(observer.show, job.plan)
-                if options.replay or not is_debugging(options.debug):
-                    take = await _perform_watched(job.plan, connected, folder, own, show)
-                else:
-                    async with StagePublisher(
-                        job.plan, folder, people[number].values(), stop.set
-                    ).running() as publisher:
-                        shown = replace(connected, shown_as=publisher.key)
-                        take = await _perform_watched(job.plan, shown, folder, own, show, publisher.show)
+                publisher = StagePublisher(job.plan, folder, people[number].values(), stop.set)
+                async with published(connected, publisher if options.is_shown else None) as (shown, publish):
+                    show = partial(observer.show, job.plan)
+                    take = await _perform_watched(job.plan, shown, folder, own, show, publish)
                 lost[number] = finish_cassette(take)
         delivered[number] = await deliveries.run(job, folder, take, lost.get(number))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
 
 import anyio
 import pybase64
@@ -14,7 +15,7 @@ from tau_stage.errors import UsageError
 from tau_stage.protocol import JsonObject
 from tau_stage.publisher import Publisher
 from tau_stage.scene import Plan
-from tau_stage.stage import Event, PageSpeaker, Person
+from tau_stage.stage import Event, PageSpeaker, Person, Stage
 from tau_stage.take import Record, TakeFolder
 
 
@@ -79,6 +80,18 @@ class StagePublisher(Publisher):
                     speaker.hear(Pcm(pybase64.b64decode(str(wish["audio"]))))
             case what:
                 raise UsageError(f"a performance cannot {what!r}")
+
+
+@asynccontextmanager
+async def published(
+    stage: Stage, publisher: StagePublisher | None
+) -> AsyncIterator[tuple[Stage, Callable[[Event], None]]]:
+    """Publish a performance while the block runs, if somebody is to; return its stage, and what is shown each event."""
+    if publisher is None:
+        yield stage, lambda _event: None
+        return
+    async with publisher.running():
+        yield replace(stage, shown_as=publisher.key), publisher.show
 
 
 def described(event: Event) -> JsonObject:

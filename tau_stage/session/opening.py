@@ -161,7 +161,7 @@ async def create_session(
     """Open a conversation with a realtime model, and close it in the end.
 
     Args:
-        endpoint: Name of an endpoint, or a ``ws://`` or ``wss://`` URL.
+        endpoint: Its name, or a ``ws://`` or ``wss://`` URL.
         model: The model's name; on Azure, the deployment's.
         dialect: How a URL's server spells events: ``ga``, ``beta``, or as an endpoint that has its own way (``xai``).
         api_key: The key, or a function that gives one for each opening (as Entra ID wants it: then it travels as a
@@ -173,11 +173,10 @@ async def create_session(
         commentary: Whether what the model says about its work is part of its answers: ``drop`` or ``keep``.
         recover: Come back after a drop: open again, and tell the model what was said before.
         renew_after_s: The age at which it moves to a new socket; with ``recover``, a minute before the endpoint's cap.
-        debug: Whether a booth shows it: ``tau-stage booth``; None: as ``TAU_DEBUG`` says.
-        debug_voice_in: Whether what is said into the booth's microphone reaches it.
+        debug: Whether a booth shows it; None: as ``TAU_DEBUG`` says.
+        debug_voice_in: Whether the booth's microphone reaches it.
         **wishes: What the session is to be: ``voice`` (by default ``marin``, at xAI ``ara``), ``instructions``,
-            ``turn_detection``, ``transcription`` (a model, its fields, or ``off``), ``input_format``,
-            ``output_format``, and every field of ``SessionConfig``.
+            ``turn_detection``, ``transcription`` (a model, its fields, or ``off``), ``input_format``, and so on.
 
     Raises:
         UsageError: There is no such endpoint, voice or option, or it wants a key or a resource that is not there.
@@ -195,15 +194,20 @@ async def create_session(
     place, waits = place_of(endpoint, dialect), deadlines or Deadlines()
     url = place.address(model, _host_of(place, resource))
     equipment = [*map(Tool.of, tools)]
-    given = {"tools": tuple(tool.definition for tool in equipment)} if equipment else {}
     wishes, doubt = _wishes_at(place, wishes)
-    wanted = asked_session(**{"turn_detection": None, **place.named(model), **wishes, **given})
-    usual_age = place.cap_s - 60 if recover else inf
-    policy = ReconnectPolicy(recover, usual_age if renew_after_s is None else renew_after_s)
-    told = {"tools": equipment, "name": name, "model": model, "deadlines": waits, "commentary": commentary}
-    connect = partial(_dialled, place, url, api_key, waits)
-    shown = {"model": model, "listens": debug_voice_in}
-    async with _living(connect, wanted, policy, debug=debug, shown=shown, **_customs(place), **told) as session:
+    if equipment:
+        wishes["tools"] = tuple(tool.definition for tool in equipment)
+    wanted = asked_session(**{"turn_detection": None, **place.named(model), **wishes})
+    policy = ReconnectPolicy.at(place, recover=recover, renew_after_s=renew_after_s)
+    told: dict[str, Any] = {
+        "tools": equipment,
+        "name": name,
+        "model": model,
+        "deadlines": waits,
+        "commentary": commentary,
+    }
+    told |= {"debug": debug, "shown": {"model": model, "listens": debug_voice_in}, **_customs(place)}
+    async with _living(partial(_dialled, place, url, api_key, waits), wanted, policy, **told) as session:
         session.warnings.extend(filter(None, [doubt]))
         yield session
 
@@ -298,6 +302,12 @@ class ReconnectPolicy:
 
     recover: bool = False
     renew_after_s: float = inf
+
+    @classmethod
+    def at(cls, place: endpoints.Endpoint, *, recover: bool, renew_after_s: float | None) -> ReconnectPolicy:
+        """Complete what is wished: who comes back moves a minute before the endpoint's cap."""
+        usual_age = place.cap_s - 60 if recover else inf
+        return cls(recover, usual_age if renew_after_s is None else renew_after_s)
 
     @property
     def lasts(self) -> bool:

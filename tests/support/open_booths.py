@@ -18,8 +18,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from tau_stage import DeliveredTake, RunOptions, Session, create_session, perform_scene
 from tau_stage.audio import RATE, Pcm
+from tau_stage.booth.booth_server import open_booth
 from tau_stage.booth.hub import Hub
-from tau_stage.booth.server import open_booth
 from tau_stage.protocol import JsonObject
 from tau_stage.publisher import Publisher
 from tau_stage.understudy.server import Understudy, open_understudy

@@ -42,7 +42,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tau_stage.audio import Pcm
 from tau_stage.booth.hub import Hub, PageQueue, as_object
-from tau_stage.booth.take_editor import TakeEditor
+from tau_stage.booth.past_takes import TakeEditor
 from tau_stage.environment import log_event
 from tau_stage.errors import UsageError, lone, unwrapped
 from tau_stage.protocol import JsonObject
@@ -342,6 +342,19 @@ def _listening(host: str, port: int, prefer: int = 0) -> socket.socket:
     return own
 
 
+def _settings(door: Doorkeeper) -> uvicorn.Config:
+    return uvicorn.Config(
+        door,
+        log_config=None,
+        lifespan="off",
+        access_log=False,
+        ws="websockets-sansio",
+        ws_max_size=LARGEST_MESSAGE,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=1,
+    )
+
+
 @asynccontextmanager
 async def open_booth(
     hub: Hub | None = None,
@@ -375,17 +388,7 @@ async def open_booth(
     number = own.getsockname()[1]
     names = {"127.0.0.1", "localhost", "[::1]"} | ({host, socket.gethostname()} if allow_remote else set())
     door = Doorkeeper(Booth(hub, editor).app(), frozenset(f"{name}:{number}" for name in names), token)
-    config = uvicorn.Config(
-        door,
-        log_config=None,
-        lifespan="off",
-        access_log=False,
-        ws="websockets-sansio",
-        ws_max_size=LARGEST_MESSAGE,
-        ws_per_message_deflate=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = _Server(config)
+    server = _Server(_settings(door))
     ended = anyio.Event()
 
     async def serve() -> None:
