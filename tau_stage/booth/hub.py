@@ -21,7 +21,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
 
 import anyio
 import pybase64
@@ -214,7 +213,7 @@ class Hub:
         """Keep something of a performance, and show it."""
         self._keep(source, {"at": at_s, "record": _shortened(record)})
 
-    def _event(self, source: Feed, message: dict[str, Any]) -> None:
+    def _event(self, source: Feed, message: JsonObject) -> None:
         event = as_object(message["event"])
         told: JsonObject = {"at": message.get("at"), "from": message.get("from")}
         if event.get("type") in DELTAS and isinstance(event.get("delta"), str):
@@ -311,7 +310,7 @@ class Hub:
         self._answers[number] = (page, wish.get("id"))
         source.send({**wish, "id": number})
 
-    def _answer(self, message: Mapping[str, Any]) -> None:
+    def _answer(self, message: JsonObject) -> None:
         if asked := self._answers.pop(message["answer"], None):
             self.answer(*asked, str(message.get("problem", "")))
 
@@ -335,7 +334,7 @@ class Hub:
         source.send({"do": "hear", "audio": pybase64.b64encode(sound).decode("ascii")})
 
 
-def as_object(thing: object) -> dict[str, Any]:
+def as_object(thing: object) -> JsonObject:
     """Return an object of JSON.
 
     Raises:
@@ -363,7 +362,7 @@ def _level(sound: Pcm) -> float:
     return round(float(abs(sound.array.astype("int32")).max()) / 32768, 3) if sound else 0.0
 
 
-def _shortened(thing: Any) -> Any:
+def _shortened(thing: object) -> object:
     """Return a thing of JSON whose long texts are cut."""
     if isinstance(thing, str):
         more = len(thing) - LONGEST_TEXT

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tau_stage.cli.booth_command import Browser, ensure_booth, show_page
 from tau_stage.cli.options import Elsewhere
 from tau_stage.cli.printing import say, warn
+from tau_stage.protocol import JsonObject
 
 
 def talk(
@@ -31,7 +32,7 @@ def talk(
     run_until_signal(_talk, endpoint, {name: value for name, value in wishes.items() if value}, push, browser, clock={})
 
 
-async def _talk(endpoint: str | None, wishes: dict[str, Any], push: bool, browser: bool) -> None:
+async def _talk(endpoint: str | None, wishes: JsonObject, push: bool, browser: bool) -> None:
     from contextlib import AsyncExitStack
 
     from tau_stage.environment import environment

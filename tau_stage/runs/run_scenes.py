@@ -28,7 +28,7 @@ from tau_stage.protocol import UNDERSTUDY, Endpoint
 from tau_stage.publisher import is_debugging
 from tau_stage.report import Note
 from tau_stage.runs.deliver_takes import TAKE_SPOILED, DeliveredTake, deliver, finish, finish_cassette
-from tau_stage.runs.stage_publisher import StagePublisher, published
+from tau_stage.runs.stage_publisher import published
 from tau_stage.runs.take_plans import Job, open_take, resume_job, retake_job
 from tau_stage.scene import Plan, PlayerPlan, Scene, load_scene, make_plan, money
 from tau_stage.stage import Event, Person, Stage
@@ -396,10 +396,7 @@ async def run_jobs(
                 begun[number] = folder = job.folder or _fresh_folder(out, job.plan.slug, started)
                 own = replace(shared, started=started, people=people[number], former=job.former)
                 own = replace(own, again=job.folder is not None, loudspeaker=loudspeaker, stop=stop)
-                publisher = StagePublisher(job.plan, folder, people[number].values(), stop.set)
-                async with published(connected, publisher if options.is_shown else None) as (shown, publish):
-                    show = partial(observer.show, job.plan)
-                    take = await _perform_watched(job.plan, shown, folder, own, show, publish)
+                take = await _perform_watched(job.plan, connected, folder, own, observer, is_shown=options.is_shown)
                 lost[number] = finish_cassette(take)
         delivered[number] = await deliveries.run(job, folder, take, lost.get(number))
 
@@ -434,21 +431,28 @@ def _prepare(jobs: Sequence[Job], options: RunOptions, at_once: int) -> list[dic
 
 
 async def _perform_watched(
-    plan: Plan, stage: Stage, folder: TakeFolder, options: stages.PerformanceOptions, *shows: Callable[[Event], None]
+    plan: Plan,
+    stage: Stage,
+    folder: TakeFolder,
+    options: stages.PerformanceOptions,
+    observer: RunObserver,
+    *,
+    is_shown: bool,
 ) -> Take:
-    """Perform a plan, and show what happens beside it: who watches is never waited for."""
+    """Perform a plan, and show what happens beside it, in a booth too: who watches is never waited for."""
     events, watched = anyio.create_memory_object_stream[Event](WATCHED_EVENTS)
+    async with published(plan, stage, folder, options, is_shown=is_shown) as performance:
 
-    async def watch() -> None:
-        async with watched:
-            async for event in watched:
-                for show in shows:
-                    show(event)
+        async def watch() -> None:
+            async with watched:
+                async for event in watched:
+                    observer.show(plan, event)
+                    performance.publish(event)
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(watch)
-        async with events:
-            take = await stages.perform(plan, stage, folder, replace(options, watch=events))
+        async with anyio.create_task_group() as group, events:
+            group.start_soon(watch)
+            own = replace(options, watch=events, stop=performance.stop)
+            take = await stages.perform(plan, performance.stage, folder, own)
     return take
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 import anyio
 import pybase64
@@ -15,7 +15,7 @@ from tau_stage.errors import UsageError
 from tau_stage.protocol import JsonObject
 from tau_stage.publisher import Publisher
 from tau_stage.scene import Plan
-from tau_stage.stage import Event, PageSpeaker, Person, Stage
+from tau_stage.stage import Event, PageSpeaker, PerformanceOptions, Person, Stage
 from tau_stage.take import Record, TakeFolder
 
 
@@ -82,16 +82,34 @@ class StagePublisher(Publisher):
                 raise UsageError(f"a performance cannot {what!r}")
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedPerformance:
+    """A performance as it is performed where a booth shows it: its stage, its stop, and what publishes each event."""
+
+    stage: Stage
+    stop: anyio.Event | None
+    publish: Callable[[Event], object]
+
+
 @asynccontextmanager
 async def published(
-    stage: Stage, publisher: StagePublisher | None
-) -> AsyncIterator[tuple[Stage, Callable[[Event], None]]]:
-    """Publish a performance while the block runs, if somebody is to; return its stage, and what is shown each event."""
-    if publisher is None:
-        yield stage, lambda _event: None
+    plan: Plan, stage: Stage, folder: TakeFolder, options: PerformanceOptions, *, is_shown: bool
+) -> AsyncIterator[PublishedPerformance]:
+    """Publish a performance while the block runs, if a booth is to show it; a page may stop it, and no other."""
+    if not is_shown:
+        yield PublishedPerformance(stage, options.stop, lambda _event: None)
         return
-    async with publisher.running():
-        yield replace(stage, shown_as=publisher.key), publisher.show
+    stop, of_all = anyio.Event(), options.stop or anyio.Event()
+    publisher = StagePublisher(plan, folder, (options.people or {}).values(), stop.set)
+
+    async def stop_with_all() -> None:
+        await of_all.wait()
+        stop.set()
+
+    async with publisher.running(), anyio.create_task_group() as group:
+        group.start_soon(stop_with_all)
+        yield PublishedPerformance(replace(stage, shown_as=publisher.key), stop, publisher.show)
+        group.cancel_scope.cancel()
 
 
 def described(event: Event) -> JsonObject:

@@ -192,22 +192,13 @@ async def create_session(
     'completed'
     """
     place, waits = place_of(endpoint, dialect), deadlines or Deadlines()
-    url = place.address(model, _host_of(place, resource))
-    equipment = [*map(Tool.of, tools)]
-    wishes, doubt = _wishes_at(place, wishes)
-    if equipment:
-        wishes["tools"] = tuple(tool.definition for tool in equipment)
+    url, equipment = place.address(model, _host_of(place, resource)), [*map(Tool.of, tools)]
+    wishes, doubt = _wishes_at(place, wishes, equipment)
     wanted = asked_session(**{"turn_detection": None, **place.named(model), **wishes})
     policy = ReconnectPolicy.at(place, recover=recover, renew_after_s=renew_after_s)
-    told: dict[str, Any] = {
-        "tools": equipment,
-        "name": name,
-        "model": model,
-        "deadlines": waits,
-        "commentary": commentary,
-    }
-    told |= {"debug": debug, "shown": {"model": model, "listens": debug_voice_in}, **_customs(place)}
-    async with _living(partial(_dialled, place, url, api_key, waits), wanted, policy, **told) as session:
+    own = _customs(place, name=name, model=model, deadlines=waits, commentary=commentary, tools=equipment)
+    own |= {"debug": debug, "shown": {"model": model, "listens": debug_voice_in}}
+    async with _living(partial(_dialled, place, url, api_key, waits), wanted, policy, **own) as session:
         session.warnings.extend(filter(None, [doubt]))
         yield session
 
@@ -233,11 +224,13 @@ def _host_of(place: endpoints.Endpoint, resource: str) -> str:
     return host
 
 
-def _wishes_at(place: endpoints.Endpoint, wishes: Mapping[str, object]) -> tuple[dict[str, object], str]:
+def _wishes_at(
+    place: endpoints.Endpoint, wishes: Mapping[str, object], tools: Sequence[Tool]
+) -> tuple[dict[str, object], str]:
     """Complete wishes by an endpoint's voice and transcriber, or refuse a misspelt voice; return a doubt, too."""
     voice = wishes.get("voice")
     voice = default_voice(place.name) if voice is None else voice
-    asked = {**wishes, "voice": voice}
+    asked = {**wishes, **({"tools": tuple(tool.definition for tool in tools)} if tools else {}), "voice": voice}
     if not voice:
         del asked["voice"]
     name = voice if isinstance(voice, str) else ""
@@ -250,10 +243,10 @@ def _wishes_at(place: endpoints.Endpoint, wishes: Mapping[str, object]) -> tuple
     return asked, name and voice_warning(name, place.name)
 
 
-def _customs(place: endpoints.Endpoint) -> dict[str, Any]:
-    """Return what a session has to know of its endpoint."""
+def _customs(place: endpoints.Endpoint, **options: object) -> dict[str, Any]:
+    """Return a session's options, with what it has to know of its endpoint."""
     heard = {"heard_as": Format("audio/pcm", place.heard_rate)} if place.heard_rate != RATE else {}
-    return {"prices": place.price_provider, "dialect": place.dialect, "opening": place.opening} | heard
+    return {"prices": place.price_provider, "dialect": place.dialect, "opening": place.opening, **heard, **options}
 
 
 def place_of(name: str, dialect: str | None = None) -> endpoints.Endpoint:
