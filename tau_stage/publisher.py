@@ -6,7 +6,8 @@ Theory of operation
 A ``Publisher`` is a queue and one task. Whoever publishes puts a message into the queue and goes on: a queue that is
 full loses the message and counts it. The task looks for a booth, connects, says who publishes, sends what waits, and
 hands on what the page asks for. Where there is no booth, it looks again after a while, and the queue is empty: what
-happens while nobody watches is not kept. A booth that is slow, dies or comes back changes nothing for a publisher.
+happens while nobody watches is counted, and not kept. Whoever says hello tells the count, and what is to be known of
+the time before. A booth that is slow, dies or comes back changes nothing for a publisher.
 
 A message is one line of JSON; a frame holds as many as are waiting. Frames of a provider are passed on as they are, so
 that publishing costs no parsing. Sound that a player is sent is left out, for a page needs only its size: it has the
@@ -157,11 +158,13 @@ class Publisher:
     """Publishes one session, or one performance.
 
     Args:
-        hello: Says who publishes, and what has happened so far; called for each connection.
+        hello: Says who publishes, and by ``before`` what has happened so far; called for each connection.
         command: Does what a page asks for.
 
     Attributes:
         key: Tells it from all others.
+        is_connected: Whether a booth is there, or is expected to be.
+        missed: Messages that no booth was there for, since the last one was.
     """
 
     def __init__(self, hello: Callable[[], JsonObject], command: Command) -> None:
@@ -171,14 +174,17 @@ class Publisher:
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._lost = 0
+        self.missed = 0
         self._changed = Signal()
-        self._is_connected = False
+        self.is_connected = False
         self._is_over = False
 
     def publish(self, message: JsonObject) -> None:
         """Publish a message, if somebody listens and keeps up."""
-        if self._is_connected:
+        if self.is_connected:
             self._add(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode())
+        else:
+            self.missed += 1
 
     def pass_on(self, sender: str, at_s: float, frame: bytes) -> None:
         """Publish an event as it travels.
@@ -188,9 +194,18 @@ class Publisher:
             at_s: On the clock of the loop.
             frame: The event in JSON.
         """
-        if self._is_connected:
+        if self.is_connected:
             event = frame if sender == "server" else without_sound(frame)
             self._add(b'{"at":%.6f,"from":"%s","event":%s}' % (at_s, sender.encode(), event.replace(b"\n", b" ")))
+        else:
+            self.missed += 1
+
+    def _forget(self) -> int:
+        """Empty the queue; return how many messages it held."""
+        count = len(self._waiting)
+        self._waiting.clear()
+        self._size = 0
+        return count
 
     def _add(self, line: bytes) -> None:
         if self._size + len(line) > MOST_WAITING:
@@ -210,7 +225,7 @@ class Publisher:
             await self._run()
             ended.set()
 
-        self._is_connected = find_booth() is not None  # what comes before it has answered waits
+        self.is_connected = find_booth() is not None  # what comes before it has answered waits
         with unwrapped():
             async with anyio.create_task_group() as group:
                 group.start_soon(run)
@@ -235,9 +250,8 @@ class Publisher:
                 if problem != (problem := str(error)):
                     log_event("booth", logging.INFO, f"the booth is not reached: {problem}")
             finally:
-                self._is_connected = False
-                self._waiting.clear()
-                self._size = 0
+                self.is_connected = False
+                self.missed += self._forget()
             with anyio.move_on_after(LOOK_AGAIN_S):
                 await self._changed.until(lambda: self._is_over)
 
@@ -247,12 +261,12 @@ class Publisher:
                 dial(booth.publishing, {"Origin": booth.origin}) as transport,
                 anyio.create_task_group() as group,
             ):
-                hello = {"hello": {"key": self.key, "pid": os.getpid(), **self._hello()}}
-                if "before" in hello["hello"]:  # it says what waits
-                    self._waiting.clear()
-                    self._size = 0
+                about = self._hello()
+                if "before" in about:  # it says what waits
+                    self._forget()
+                hello = {"hello": {"key": self.key, "pid": os.getpid(), "missed": self.missed, **about}}
+                self.missed, self.is_connected = 0, True
                 await transport.send(json.dumps(hello, ensure_ascii=False).encode())
-                self._is_connected = True
                 group.start_soon(self._listen, transport, group)
                 await self._send(transport)
                 group.cancel_scope.cancel()

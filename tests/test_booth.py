@@ -6,6 +6,7 @@ import json
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,12 @@ from tau_stage.booth.past_takes import attach
 from tau_stage.errors import SessionError, TakeError, UsageError
 from tau_stage.protocol import JsonObject
 from tau_stage.publisher import MOST_WAITING, BoothAddress, Publisher, booth_file, find_booth, without_sound
+from tau_stage.runs.stage_publisher import published
+from tau_stage.stage import PerformanceOptions, Stage
+from tau_stage.take import TakeFolder, records
+from tau_stage.transport import dial
 from tau_stage.understudy.server import Understudy, open_understudy
+from tests.support.in_memory_stage import plan_of
 from tests.support.tone_voice import Tones
 
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -38,6 +44,9 @@ lines:
   - ann: Good evening.
   - ben: Good evening to you.
 """
+
+
+NOBODY = Stage(lambda _player: dial("ws://localhost", {}))
 
 
 @pytest.fixture
@@ -80,6 +89,32 @@ async def test_sources_of_one_name_are_told_apart() -> None:
     first = hub.join({"kind": "session", "name": "ann"}, lambda _wish: None)
     second = hub.join({"kind": "session", "name": "ann"}, lambda _wish: None)
     assert (first.name, second.name) == ("ann", "ann 2")
+
+
+async def test_a_page_that_comes_late_is_told_what_lasts() -> None:
+    """Ten thousand other events push out no item and no cost of a session."""
+    hub = Hub()
+    ann, ben = (hub.join({"kind": "session", "name": name}, None) for name in ("ann", "ben"))
+    hub.take_in(ann, json.dumps({"at": 1, "event": {"type": "conversation.item.done", "item": {"id": "a"}}}))
+    hub.take_in(ann, json.dumps({"at": 1, "event": {"type": "response.output_text.delta", "delta": "a"}}))
+    hub.take_in(ann, json.dumps({"at": 1, "record": {"type": "cost", "dollars": "0.1"}}))
+    limits = json.dumps({"at": 2, "event": {"type": "rate_limits.updated"}})
+    hub.take_in(ben, "\n".join([limits] * KEPT_EVENTS))
+    welcome, *events = await messages(hub.open_page())
+    assert welcome["lost"] == 1
+    assert [event["n"] for event in events] == [1, 3, *range(4, KEPT_EVENTS + 4)]
+    again, *events = await messages(hub.open_page(hub.epoch, seen=2))
+    assert (again["lost"], events[0]["n"]) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"before": 3}, {"before": [3]}, {"before": [{"record": 3}]}, {"missed": "many"}, {"missed": None}]
+)
+async def test_a_hello_that_is_odd_joins_nobody(odd: JsonObject) -> None:
+    hub = Hub()
+    with pytest.raises((ValueError, TypeError)):
+        hub.join({"kind": "session", "name": "ann", **odd}, None)
+    assert hub.sources == {}
 
 
 async def test_a_source_that_comes_back_is_the_one_that_it_was() -> None:
@@ -479,12 +514,35 @@ async def test_a_booth_that_comes_back_is_found_again(
             await session.user("Nobody sees this.")
 
 
+async def test_a_booth_that_comes_late_is_told_what_a_session_has_done(
+    variables: dict[str, str], real_voice: Understudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tau_stage.publisher.LOOK_AGAIN_S", 0.01)
+    hub = Hub()
+    async with (
+        open_understudy(real_voice) as server,
+        create_session(endpoint=server, debug=True, name="ann") as session,
+    ):
+        await session.user("Nobody sees this.")
+        response = await session.response()
+        async with a_booth(variables, hub):
+            await until(lambda: hub.sources)
+            so_far, cost = (json.loads(text)["record"] for _, text in hub.sources[1].lasting)
+            await session.user("Somebody sees this.")
+            await until(lambda: "conversation.item.done" in types_of(hub, 1))
+    said = [item["content"][0].get("text") or item["content"][0]["transcript"] for item in so_far["items"]]
+    assert said == ["Nobody sees this.", response.transcript]
+    assert so_far["status"] in ("idle", "speaking")
+    assert (cost["dollars"], cost["usage"]["audio_out"]) == (str(session.usage.total), session.usage.tokens.audio_out)
+    assert hub.sources[1].described["missed"] > 10
+
+
 async def test_a_booth_that_does_not_read_loses_messages_and_holds_nobody_up() -> None:
     async def nothing(_wish: JsonObject) -> None:
         pass
 
     publisher = Publisher(dict, nothing)
-    publisher._is_connected = True
+    publisher.is_connected = True
     for _ in range(3 * MOST_WAITING // 1_000_000):
         publisher.publish({"text": "x" * 1_000_000})
     assert publisher._size <= MOST_WAITING
@@ -492,6 +550,47 @@ async def test_a_booth_that_does_not_read_loses_messages_and_holds_nobody_up() -
 
 
 # ---- performances and takes
+
+
+async def test_a_booth_that_comes_late_is_told_what_was_performed(
+    variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tau_stage.publisher.LOOK_AGAIN_S", 0.01)
+    hub = Hub()
+    plan = plan_of(SCENE)
+    first, second = (
+        records.LineBegan(at_s=at_s, line=line, player="ann") for at_s, line in ((1, "ann-1"), (2, "ann-2"))
+    )
+    async with published(plan, NOBODY, TakeFolder(tmp_path), PerformanceOptions(), is_shown=True) as performance:
+        performance.publish(first)
+        for _ in range(2):  # the second booth is the same one, which was away
+            async with a_booth(variables, hub):
+                await until(lambda: any(source.send for source in hub.sources.values()))
+            performance.publish(second)
+    (source,) = hub.sources.values()
+    told_of = [json.loads(text)["record"]["line"] for _, text in source.lasting]
+    assert told_of[:2] == ["ann-1", "ann-2"]
+    assert source.missed == 2
+
+
+async def test_a_page_stops_one_performance_and_no_other(variables: dict[str, str], tmp_path: Path) -> None:
+    plan, of_all = plan_of(SCENE), anyio.Event()
+    shown = partial(published, plan, NOBODY, TakeFolder(tmp_path), PerformanceOptions(stop=of_all))
+    async with (
+        a_booth(variables) as url,
+        page_of(url) as page,
+        shown(is_shown=True) as one,
+        shown(is_shown=True) as two,
+    ):
+        assert one.stop
+        assert two.stop
+        source = (await told(page, "source"))["source"]
+        await page.send(json.dumps({"id": 1, "to": source["id"], "do": "stop"}))
+        assert (await told(page, "answer"))["problem"] == ""
+        assert one.stop.is_set() + two.stop.is_set() == 1
+        of_all.set()
+        await one.stop.wait()
+        await two.stop.wait()
 
 
 async def test_a_performance_is_shown_with_its_players(variables: dict[str, str], tmp_path: Path) -> None:

@@ -650,6 +650,8 @@ def test_a_session_outlives_its_booth_and_is_still_the_chosen_one(browser: Brows
             choose(browser, "ann")
             browser.click("[aria-label='Mute ben']")
         browser.until("document.getElementById('link').dataset.state === 'lost'")
+        ann.until(lambda: not ann.is_connected)
+        ann.many(3, "rate_limits.updated")
         with open_booths(Hub("two"), port=port, token="the-same") as booth:
             booth.source("cat")
             browser.until("document.querySelectorAll('#lanes > .lane').length === 3")
@@ -658,6 +660,9 @@ def test_a_session_outlives_its_booth_and_is_still_the_chosen_one(browser: Brows
             browser.until(f"{muted}.map(e => e.getAttribute('aria-label')).join() === 'Mute ben'")
             ann.say("One two three.", chirp(0.5), "item_1", "resp_1")
             wait_for(browser, "[...sound.played.values()].includes(12000)")
+            notices = "document.getElementById('notice-list').textContent"
+            browser.until(f"{notices}.includes('ann: 3 events happened while the booth was not there.')")
+            browser.until("document.getElementById('events-note').textContent.includes('3 happened while no booth')")
             browser.run("document.getElementById('say').focus()")
             browser.write("Hello")
             browser.press("Enter")
@@ -693,5 +698,5 @@ def test_a_page_that_was_away_too_long_is_told_what_it_missed(browser: Browser) 
         browser.until(
             "document.getElementById('notice-list').textContent.includes('100 events of before are not kept')"
         )
-        assert page(browser, "state.log.dropped") == 120
+        wait_for(browser, "state.log.dropped === 120")
     browser.visit("about:blank")

@@ -27,7 +27,8 @@ FOLD = """(async (messages) => {
   const [source] = state.sources.values(), air = source.stage ? [...deadAir(source.stage)] : [];
   return { air, rows: state.log.rows.map(row => [row.type, row.latency]), notices: state.notices,
     lines: [...(source.stage?.lines.values() ?? [])], items: [...(source.session?.items.values() ?? [])],
-    usage: source.session?.usage, prompt: source.stage?.prompt };
+    usage: source.session?.usage, dollars: source.session?.dollars, prompt: source.stage?.prompt,
+    missed: state.log.missed, thinks: Boolean(source.session?.response) };
 })"""
 
 
@@ -38,9 +39,9 @@ def tab() -> Iterator[Browser]:
         yield browser
 
 
-def fold(tab: Browser, kind: str, told: list[dict[str, Any]]) -> dict[str, Any]:
+def fold(tab: Browser, kind: str, told: list[dict[str, Any]], **facts: Any) -> dict[str, Any]:
     """What the page makes of messages of one source."""
-    source = {"id": 1, "kind": kind, "name": "it", "connected": True}
+    source = {"id": 1, "kind": kind, "name": "it", "connected": True, **facts}
     messages: list[dict[str, Any]] = [{"type": "welcome", "epoch": "a", "sources": [source], "lost": 0}]
     messages += [{"type": "event", "n": n, "source": 1, **each} for n, each in enumerate(told, 1)]
     found: dict[str, Any] = tab.run(f"{FOLD}({json.dumps(messages)})")
@@ -99,3 +100,40 @@ def test_lines_know_their_dead_air_their_hearers_and_their_takes(tab: Browser) -
     assert (first["said"], first["take"], first["samples"]) == ("two", 2, 2 * RATE)
     assert [(one["hearer"], one["took"]) for one in first["hearings"]] == [("ben", 0.25)]
     assert told["air"] == [["ann-2", -0.5], ["ann-3", -0.5]]
+
+
+def test_a_session_that_began_before_its_booth_is_shown_as_it_says(tab: Browser) -> None:
+    items = [
+        {
+            "id": "a",
+            "type": "message",
+            "role": "user",
+            "status": "completed",
+            "content": [{"type": "text", "text": "Hello."}],
+        },
+        {
+            "id": "b",
+            "type": "message",
+            "role": "assistant",
+            "status": "in_progress",
+            "content": [{"type": "audio", "transcript": "Good"}],
+        },
+        {"id": "c", "type": "function_call", "name": "light"},
+    ]
+    usage = {"audio_out": 10, "text_out": 3, "audio_in": 5, "text_in": 2, "cached_audio_in": 7}
+    told = fold(
+        tab,
+        "session",
+        [
+            {"at": 1.0, "record": {"type": "so_far", "status": "thinking", "items": items}},
+            {"at": 1.0, "record": {"type": "cost", "dollars": "0.25", "usage": usage}},
+        ],
+        missed=214,
+    )
+    assert [(item["role"], item["words"], item["done"]) for item in told["items"]] == [
+        ("user", "Hello.", True),
+        ("assistant", "Good", False),
+    ]
+    assert (told["thinks"], told["dollars"], told["missed"]) == (True, 0.25, 214)
+    assert told["usage"] == {"spoken": 10, "listened": 7, "cached": 7, "text": 3, "reasoned": 0, "responses": 1}
+    assert told["notices"] == []

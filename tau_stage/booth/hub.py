@@ -6,7 +6,8 @@ Theory of operation
 A *source* is a session, a performance, or a take that is over. Sources say what happens; the hub numbers each event,
 keeps the newest of all sources, and puts it into the queue of each page. A page that does not read loses what its queue
 cannot hold, and is told how much; nobody waits for it. A page that comes back names the last event it has seen, and
-gets what is kept of the rest.
+gets what is kept of the rest. Of each source, the newest that matter to whoever comes late are kept for longer: items,
+answers and costs of a session, records of a performance. A source says how much happened before it found this hub.
 
 Sound is taken out of an event, decoded once, sent to pages in binary, and kept for a while, item by item, so that a
 line can be heard again.
@@ -21,6 +22,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from math import inf
 
 import anyio
 import pybase64
@@ -31,6 +33,22 @@ from tau_stage.protocol import JsonObject
 from tau_stage.signals import Signal
 
 KEPT_EVENTS = 10_000
+KEPT_FOR_LONGER = {"session": 200, "stage": 20_000, "take": 20_000}
+"""Events of one source that matter to a page which comes late."""
+
+PASSING = frozenset(
+    {
+        "input_audio_buffer.append",
+        "rate_limits.updated",
+        "hearing_began",
+        "words_progress",
+        "audio_progress",
+        "player_state",
+        "person_prompted",
+    }
+)
+"""What tells nothing later, but for deltas."""
+
 KEPT_SOUND = 128 * 1024 * 1024
 """Bytes of sound that can be heard again; the oldest items go first."""
 
@@ -61,6 +79,9 @@ class Feed:
         send: Sends it what a page asks for; None where it is gone.
         gone: Why it is gone.
         dropped: Messages that it could not publish in time.
+        missed: Messages that it could not publish, as it found no hub.
+        lasting: Events that a page which comes late is told, with their numbers.
+        told_s: The last time within a performance that its records tell of.
     """
 
     id: int
@@ -70,6 +91,9 @@ class Feed:
     send: Callable[[JsonObject], None] | None
     gone: str = ""
     dropped: int = 0
+    missed: int = 0
+    told_s: float = -inf
+    lasting: deque[tuple[int, str]] = field(default_factory=deque)
     items: dict[str, ItemSound] = field(default_factory=dict)
     form: Format = PCM16
 
@@ -77,7 +101,7 @@ class Feed:
     def described(self) -> JsonObject:
         """What a page is told of it."""
         about = {"id": self.id, "kind": self.kind, "name": self.name, "connected": self.send is not None}
-        return {**self.hello, **about, "gone": self.gone, "dropped": self.dropped}
+        return {**self.hello, **about, "gone": self.gone, "dropped": self.dropped, "missed": self.missed}
 
 
 @dataclass(slots=True)
@@ -162,24 +186,26 @@ class Hub:
         """Take in a source that has said who it is; a source that comes back is the one that it was.
 
         Raises:
-            ValueError: It does not say who it is.
+            ValueError: It does not say who it is, or not as it must.
+            TypeError: As before.
         """
         kind, name = hello.get("kind"), hello.get("name")
         if kind not in ("session", "stage", "take") or not isinstance(name, str):
             raise ValueError("a hello has a kind and a name")
-        former = next((one for one in self.sources.values() if one.send is None and _same(one.hello, hello)), None)
-        if former:
-            source = former
-            source.hello, source.send, source.gone = hello, send, ""
-        else:
-            source = Feed(next(self._ids), kind, self._free(name), hello, send)
+        missed, before = int(hello.pop("missed", 0)), map(as_object, hello.pop("before", ()))
+        records = [(message.get("at"), as_object(message.get("record"))) for message in before]
+        source = next((one for one in self.sources.values() if one.send is None and _same(one.hello, hello)), None)
+        if source is None:
+            lasting = deque[tuple[int, str]](maxlen=KEPT_FOR_LONGER[kind])
+            source = Feed(next(self._ids), kind, self._free(name), hello, send, lasting=lasting)
             self.sources[source.id] = source
-        before = hello.pop("before", None)
-        source.form = _form(hello.get("output_format"))
+        source.hello, source.send, source.gone, source.form = hello, send, "", _form(hello.get("output_format"))
+        source.missed += missed
+        known_s = source.told_s
         self.show({"type": "source", "source": source.described})
-        if former is None and isinstance(before, list):
-            for record in before:
-                self.keep_record(source, None, record)
+        for at_s, record in records:
+            if _time(record, inf) > known_s:
+                self.keep_record(source, at_s, record)
         return source
 
     def _free(self, name: str) -> str:
@@ -202,7 +228,7 @@ class Hub:
             if "event" in message:
                 self._event(source, message)
             elif "record" in message:
-                self.keep_record(source, message.get("at"), message["record"])
+                self.keep_record(source, message.get("at"), as_object(message["record"]))
             elif "answer" in message:
                 self._answer(message)
             elif "dropped" in message:
@@ -211,7 +237,8 @@ class Hub:
 
     def keep_record(self, source: Feed, at_s: object, record: JsonObject) -> None:
         """Keep something of a performance, and show it."""
-        self._keep(source, {"at": at_s, "record": _shortened(record)})
+        source.told_s = max(source.told_s, _time(record, -inf))
+        self._keep(source, record.get("type"), {"at": at_s, "record": _shortened(record)})
 
     def _event(self, source: Feed, message: JsonObject) -> None:
         event = as_object(message["event"])
@@ -219,7 +246,7 @@ class Hub:
         if event.get("type") in DELTAS and isinstance(event.get("delta"), str):
             told |= self._sound(source, str(event.get("item_id", "")), event["delta"])
             event = {**event, "delta": f"<{len(event['delta'])}>"}
-        self._keep(source, {**told, "event": _shortened(event)})
+        self._keep(source, event.get("type"), {**told, "event": _shortened(event)})
 
     def _sound(self, source: Feed, item_id: str, encoded: str) -> JsonObject:
         """Show a piece of sound to the pages that listen, and keep it."""
@@ -247,10 +274,12 @@ class Hub:
         kept = self._sounds.get((source_id, item_id))
         return None if kept is None else Pcm(bytes(kept), RATE)
 
-    def _keep(self, source: Feed, told: JsonObject) -> None:
+    def _keep(self, source: Feed, kind: object, told: JsonObject) -> None:
         self._newest = next(self._numbers)
         text = _text({"type": "event", "n": self._newest, "source": source.id, **told})
         self._events.append((self._newest, text))
+        if str(kind) not in PASSING and not str(kind).endswith(".delta"):
+            source.lasting.append((self._newest, text))
         for page in self.pages:
             page.add(text)
 
@@ -274,14 +303,17 @@ class Hub:
         page = PageQueue()
         after = seen if epoch == self.epoch else 0
         oldest = self._events[0][0] if self._events else self._newest + 1
+        older = sorted(
+            event for source in self.sources.values() for event in source.lasting if after < event[0] < oldest
+        )
         welcome = {
             "type": "welcome",
             "epoch": self.epoch,
             "sources": [source.described for source in self.sources.values()],
-            "lost": max(0, oldest - 1 - after),
+            "lost": max(0, oldest - 1 - after) - len(older),
         }
         page.add(_text(welcome))
-        for number, text in self._events:
+        for number, text in (*older, *self._events):
             if number > after:
                 page.add(text)
         self.pages.add(page)
@@ -348,6 +380,12 @@ def as_object(thing: object) -> JsonObject:
 def _same(former: JsonObject, hello: JsonObject) -> bool:
     """Tell whether a source is one that was there before."""
     return former.get("key") is not None and former["key"] == hello.get("key")
+
+
+def _time(record: JsonObject, otherwise: float) -> float:
+    """Return when something of a performance happened."""
+    at_s = record.get("at_s")
+    return at_s if isinstance(at_s, int | float) else otherwise
 
 
 def _form(told: object) -> Format:

@@ -61,10 +61,10 @@ class StagePublisher(Publisher):
 
     def show(self, event: Event) -> None:
         """Publish what an observer is shown; a booth that comes later learns what the journal has by then."""
-        told = described(event)
+        told = {"at": anyio.current_time(), "record": described(event)}
         if isinstance(event, Record):
             self._records.append(told)
-        self.publish({"at": anyio.current_time(), "record": told})
+        self.publish(told)
 
     async def _do(self, wish: JsonObject) -> None:
         """Do what a page asks for.

@@ -10,7 +10,7 @@ import pybase64
 
 from tau_stage.audio import Pcm
 from tau_stage.errors import UsageError
-from tau_stage.protocol import JsonObject, client_events
+from tau_stage.protocol import TOKENS, Entry, JsonObject, client_events
 from tau_stage.publisher import Publisher
 from tau_stage.session.session import Session
 from tau_stage.transport import Transport
@@ -37,8 +37,14 @@ class PublishedTransport:
         return frame
 
 
+LAST_ITEMS = 50
+"""Items of a conversation that a booth which comes later is told."""
+
+
 class SessionPublisher(Publisher):
     """Publishes a session: each event as it travels, and who it is.
+
+    A booth that has missed something is told the last items of the conversation, what the model does, and the cost.
 
     Args:
         session: The session.
@@ -62,6 +68,10 @@ class SessionPublisher(Publisher):
             "output_format": {"type": spoken.kind, "rate": spoken.rate},
             "at": anyio.current_time(),
         }
+        if self.missed:
+            items = [_told(entry) for entry in [*session.conversation.items.values()][-LAST_ITEMS:]]
+            so_far = {"type": "so_far", "status": session.status, "items": items}
+            about["before"] = [self._record(so_far), self._record(self._cost())]
         return {**about, **self._about, **({"model": session.answered_by} if session.answered_by else {})}
 
     @asynccontextmanager
@@ -76,10 +86,16 @@ class SessionPublisher(Publisher):
         """Publish what the session has cost whenever a response has ended, as long as it is open."""
         async with self._session.responses() as ended:
             async for _ in ended:
-                cost = self._session.usage
-                parts = {"dollars": cost.total, "spoken": cost.spoken, "listened": cost.listened, "cached": cost.cached}
-                told = {name: None if part is None else str(part) for name, part in parts.items()}
-                self.publish({"at": anyio.current_time(), "record": {"type": "cost", **told}})
+                self.publish(self._record(self._cost()))
+
+    def _record(self, told: JsonObject) -> JsonObject:
+        return {"at": anyio.current_time(), "record": told}
+
+    def _cost(self) -> JsonObject:
+        cost = self._session.usage
+        parts = {"dollars": cost.total, "spoken": cost.spoken, "listened": cost.listened, "cached": cost.cached}
+        told = {name: None if part is None else str(part) for name, part in parts.items()}
+        return {"type": "cost", **told, "usage": {kind: getattr(cost.tokens, kind) for kind in TOKENS}}
 
     async def _do(self, wish: JsonObject) -> None:
         """Do what a page asks for.
@@ -115,3 +131,12 @@ class SessionPublisher(Publisher):
         """Let the model speak as in a detected turn: nobody follows the response, and its tools are called."""
         event = client_events.ResponseCreate(event_id=self._session.fresh("evt"))
         await self._session.wire.write(event.encode())
+
+
+def _told(entry: Entry) -> JsonObject:
+    """Describe an item as the wire does, without its sound."""
+    content = [{"type": "text", "text": entry.text}] if entry.text else []
+    if entry.transcript or not content:
+        content.append({"type": "audio", "transcript": entry.transcript})
+    facts = {"id": entry.id, "type": entry.type, "role": entry.role, "status": entry.status}
+    return facts | ({"content": content} if entry.type == "message" else {"name": entry.call and entry.call.name})

@@ -42,6 +42,11 @@ class ScriptedSource:
         self._publisher = publisher
         self.wishes = wishes
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether what is published reaches a booth."""
+        return self._publisher.is_connected
+
     def send(self, kind: str, sender: str = "server", **fields: Any) -> None:
         """Publish an event as it would travel."""
         self._pass_on(json.dumps({"type": kind, **fields}).encode(), sender)

@@ -29,6 +29,7 @@ export const summarise = (row) => {
   const [last] = row.events.slice(-1), event = object(last?.event), record = last?.record && object(last.record);
   if (record) {
     const parts = [record.player, record.line, record.hearer, record.words ?? record.said ?? record.text, record.problem, record.dollars && `$${record.dollars}`, record.state];
+    if (record.type === "so_far") parts.push(record.status, `${list(record.items).length} items of before`);
     return parts.map(text).filter(Boolean).join(", ");
   }
   if (row.samples) return `${(row.samples / RATE).toFixed(2)} s of sound`;
@@ -47,6 +48,7 @@ export class EventLog {
   rows = [];
   kept = 0;
   dropped = 0;
+  missed = 0; // that happened while no booth was there
   added = 0; // rows ever added
   removed = 0; // rows that are gone from the front
   types = new Map();

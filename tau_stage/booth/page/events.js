@@ -82,10 +82,11 @@ export class EventTable {
   }
 
   #note(more) {
-    const { kept, dropped } = this.#log, filtered = this.#shown.length !== this.#log.rows.length;
+    const { kept, dropped, missed } = this.#log, filtered = this.#shown.length !== this.#log.rows.length;
     const words = [`${amount(kept)} events kept`];
     if (filtered) words.push(more ? "searching" : `${amount(this.#shown.length)} rows shown`);
     words.push(dropped ? `${amount(dropped)} older ones dropped` : "none dropped");
+    if (missed) words.push(`${amount(missed)} happened while no booth was there`);
     setText($("events-note"), words.join(" · "));
     this.box.setAttribute("aria-rowcount", String(this.#shown.length));
   }

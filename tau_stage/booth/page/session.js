@@ -1,6 +1,6 @@
 // One session's conversation as its events tell of it.
 
-import { dollarsOf, list, maybe, number, object, text } from "./reading.js";
+import { dollarsOf, list, number, object, text, tokensOf } from "./reading.js";
 
 const RATE = 24000;
 const MOST_ITEMS = 400;
@@ -50,10 +50,24 @@ class Session {
     for (const item of this.items.values()) Object.assign(item, { number: 0, samples: 0, from: null });
   }
 
-  readRecord(record) {
+  readRecord(record, at) {
+    if (record.type === "so_far") this.#readSoFar(record, at);
     if (record.type !== "cost") return;
     this.dollars = dollarsOf(record.dollars);
     for (const kind of Object.keys(this.money)) this.money[kind] = dollarsOf(record[kind]);
+    if (record.usage) Object.assign(this.usage, tokensOf(record.usage), { responses: Math.max(1, this.usage.responses) });
+  }
+
+  // What happened while no booth was there.
+  #readSoFar(record, at) {
+    const status = text(record.status);
+    for (const told of list(record.items)) {
+      const item = readItem(this, told, at);
+      if (item) item.done = text(object(told).status) !== "in_progress";
+      if (item?.words) this.wording = item;
+    }
+    this.isHearing = status === "listening";
+    this.response = status === "thinking" || status === "speaking" ? { id: "", at, sounded: status === "speaking" } : null;
   }
 }
 

@@ -1,6 +1,6 @@
 // A performance, or a take that is over, as its records tell of it.
 
-import { dollarsOf, list, maybe, number, object, text } from "./reading.js";
+import { dollarsOf, list, maybe, number, object, text, tokensOf } from "./reading.js";
 
 const RATE = 24000;
 export const HUES = 8;
@@ -74,12 +74,8 @@ class Stage {
 export const createStage = () => new Stage();
 
 const useTokens = (stage, name, usage) => {
-  const player = stage.player(name), told = object(usage);
-  if (!player) return;
-  player.tokens.spoken += number(told.audio_out);
-  player.tokens.text += number(told.text_out);
-  player.tokens.listened += number(told.audio_in) + number(told.text_in) + number(told.image_in);
-  player.tokens.cached += number(told.cached_audio_in) + number(told.cached_text_in) + number(told.cached_image_in);
+  const player = stage.player(name);
+  for (const [kind, count] of Object.entries(player ? tokensOf(usage) : {})) player.tokens[kind] += count;
 };
 
 const facts = (record) => ({

@@ -27,7 +27,16 @@ const note = (state, words) => {
   if (state.notices.length > 50) state.notices.shift();
 };
 
-const readHello = (source, told) => {
+// What a source did while no booth was there: of a source that this page knows, it is news.
+const readMissed = (state, source, missed) => {
+  const more = missed - (source.missed ?? 0);
+  source.missed = missed;
+  if (more <= 0) return;
+  state.log.missed += more;
+  if (source.isKnown) note(state, `${source.name}: ${more} ${more === 1 ? "event" : "events"} happened while the booth was not there.`);
+};
+
+const readHello = (state, source, told) => {
   source.hello = told;
   source.name = text(told.name) || "nameless";
   source.kind = text(told.kind);
@@ -38,6 +47,7 @@ const readHello = (source, told) => {
   source.can = list(told.can).map(text);
   if (source.kind === "stage" && !source.connected && text(told.folder)) source.can = ["retake", "pick"]; // it is a take by now
   source.lost = number(told.dropped);
+  readMissed(state, source, number(told.missed));
   if (source.session) source.session.settings = { ...source.session.settings, ...object(told.session) };
   if (source.stage) source.stage.readHello(told);
 };
@@ -49,13 +59,16 @@ const join = (state, told) => {
     const former = text(told.key) && state.former.find((one) => text(one.hello.key) === told.key);
     state.former = state.former.filter((one) => one !== former);
     source = former || { offset: Infinity, session: null, stage: null };
+    source.isKnown = Boolean(former);
+    source.missed = 0; // in this booth
     source.id = id;
     if (told.kind !== "session") source.stage = createStage(); // it tells its records anew
     else if (former) source.session.forgetSounds();
     else source.session = createSession();
     state.sources.set(id, source);
   }
-  readHello(source, told);
+  readHello(state, source, told);
+  source.isKnown = true;
   return source;
 };
 
@@ -81,7 +94,7 @@ const happened = (state, told, arrival) => {
   if (at !== null && source.kind !== "take") source.offset = Math.min(source.offset, arrival - at);
   const record = told.record && object(told.record);
   if (record && source.stage) applyRecord(source.stage, record, at);
-  else if (record && source.session) source.session.readRecord(record);
+  else if (record && source.session) source.session.readRecord(record, at);
   else if (told.event && source.session) applyEvent(source.session, told, chainOf(state, source));
   state.log.add(source, told);
 };
