@@ -207,7 +207,7 @@ class Timeout(SessionError):
 class BudgetExceeded(StageError):
     """The scene stopped between two lines because its budget was used up, or would be by the next one.
 
-    All is in dollars; ``expected`` is what the line was likely to cost that was not begun.
+    All is in dollars; ``expected`` is what the line, or without one the scene, was likely to cost that was not begun.
 
     >>> from decimal import Decimal
     >>> print(BudgetExceeded(Decimal("0.50"), Decimal("0.48"), "clerk-7"))
@@ -222,7 +222,8 @@ class BudgetExceeded(StageError):
     def __str__(self) -> str:
         used = f"${self.spent:.4f} of the budget of ${self.budget:.4f} is used"
         used += "" if self.expected is None else f", and it is likely to cost ${self.expected:.4f}"
-        return f"stopped before line {self.before_line}: {used}; raise limits.budget or --budget to go on"
+        place = f"line {self.before_line}" if self.before_line else "the first line"
+        return f"stopped before {place}: {used}; raise limits.budget or --budget to go on"
 
 
 @dataclass(eq=False)

@@ -18,6 +18,7 @@ import pytest
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
 from tau_stage.cost import price
+from tau_stage.gate import Gate, LocalGate
 from tau_stage.protocol.endpoints import endpoint
 from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.plan import Plan, PlayerPlan
@@ -25,7 +26,7 @@ from tau_stage.scene.planner import make_plan
 from tau_stage.session import Deadlines
 from tau_stage.stage.events import AudioProgress, Event, HearingBegan
 from tau_stage.stage.performance import PerformanceOptions, perform
-from tau_stage.stage.sessions import OpeningLimiter, Provider, Stage
+from tau_stage.stage.sessions import Provider, Stage
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.folding import fold
@@ -56,13 +57,11 @@ def plan_of(text: str) -> Plan:
     return make_plan(parse_scene(text, "trio.yaml"))
 
 
-def stage_for(
-    understudy: Understudy, *, deadlines: Deadlines | None = None, limiter: OpeningLimiter | None = None
-) -> Stage:
+def stage_for(understudy: Understudy, *, deadlines: Deadlines | None = None, gate: Gate | None = None) -> Stage:
     def connect(player: PlayerPlan) -> AbstractAsyncContextManager[Transport]:
         return connected(understudy, Handshake(query={"model": player.model}))
 
-    return Stage(connect, limiter=limiter or OpeningLimiter(), deadlines=deadlines or Deadlines())
+    return Stage(connect, gate=gate or LocalGate(), deadlines=deadlines or Deadlines())
 
 
 @pytest.fixture
@@ -148,9 +147,7 @@ async def test_one_round_trip_per_line_words_and_request_leave_together(house: U
             transports.append(transport)
             yield transport
 
-    await perform(
-        plan_of("players: {ann: {voice: ash}}\nlines: [ann: One.]"), Stage(connect, limiter=stage.limiter), folder
-    )
+    await perform(plan_of("players: {ann: {voice: ash}}\nlines: [ann: One.]"), Stage(connect, gate=stage.gate), folder)
     sent = [json.loads(frame) for frame in transports[0].sent]
     assert [event["type"] for event in sent] == ["session.update", "conversation.item.create", "response.create"]
     assert sent[1]["item"]["content"] == [{"type": "input_text", "text": 'Perform this line: "One."'}]
@@ -417,7 +414,7 @@ async def test_over_a_real_socket_a_stalled_hearer_delays_nobody_either(folder: 
         place = Provider(endpoint(url))
         deadlines = Deadlines(request_s=0.8)
         stage = Stage(
-            lambda player: place.connect(player.model, 1, 1), lambda _: place.endpoint, OpeningLimiter(), deadlines
+            lambda player: place.connect(player.model, 1, 1), lambda _: place.endpoint, LocalGate(), deadlines
         )
         take = await perform(plan_of(TRIO), stage, folder)
     assert take.ended == "complete"

@@ -1,4 +1,4 @@
-"""The limiter opens sessions one at a time and knows what may pass and what never will."""
+"""The gate opens sessions one at a time and knows what may pass and what never will."""
 
 import random
 from dataclasses import replace
@@ -11,10 +11,11 @@ import anyio
 import pytest
 
 from tau_stage.errors import ConnectFailed
+from tau_stage.gate import LocalGate
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.session.retrying import RULES, Rule
 from tau_stage.stage.performance import perform
-from tau_stage.stage.sessions import OpeningLimiter, Stage
+from tau_stage.stage.sessions import Stage
 from tau_stage.take.folder import TakeFolder
 from tests.support.in_memory_stage import plan_of
 from tests.support.scripted_providers import ScriptedProvider
@@ -42,18 +43,22 @@ def busy(retry_after_s: float | None = None, status: int = 429) -> ConnectFailed
     return ConnectFailed(reason="slow down", status=status, retry_after_s=retry_after_s)
 
 
-async def test_openings_never_overlap_and_keep_their_gap() -> None:
-    limiter, doors = OpeningLimiter(), [Door(takes_s=3) for _ in range(4)]
+@pytest.mark.parametrize(("takes_s", "starts_at"), [(3, [0, 10, 20, 30]), (12, [0, 12, 24, 36])])
+async def test_openings_never_overlap_and_begin_in_their_pace(takes_s: float, starts_at: list[float]) -> None:
+    gate, doors = LocalGate(), [Door(takes_s=takes_s) for _ in range(4)]
     async with anyio.create_task_group() as group:
         for door in doors:
-            group.start_soon(partial(limiter.run, door, gap_s=10))
+            group.start_soon(partial(gate.open, door, account="a", gap_s=10))
     spans = sorted(door.span for door in doors)
-    assert [round(later[0] - earlier[1], 6) for earlier, later in pairwise(spans)] == [10, 10, 10]
+    assert [round(start - spans[0][0], 6) for start, _ in spans] == starts_at
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))
 
 
 async def test_the_servers_own_wish_to_wait_is_kept_with_a_little_jitter() -> None:
     door, waits = Door(busy(8.0), busy(8.0)), list[float]()
-    await OpeningLimiter(dice=random.Random(1)).run(door, gap_s=0, refused=lambda _error, wait_s: waits.append(wait_s))
+    await LocalGate(dice=random.Random(1)).open(
+        door, account="a", gap_s=0, refused=lambda _error, wait_s: waits.append(wait_s)
+    )
     assert len(door.tried_at) == 3
     assert all(8 <= wait_s <= 10 for wait_s in waits)
     assert waits[0] != waits[1]
@@ -61,15 +66,15 @@ async def test_the_servers_own_wish_to_wait_is_kept_with_a_little_jitter() -> No
 
 async def test_without_a_wish_the_wait_doubles_up_to_a_limit() -> None:
     door, waits = Door(*[busy() for _ in range(5)]), list[float]()
-    limiter = OpeningLimiter({**RULES, "busy": Rule(6, first_wait_s=1, longest_wait_s=4)}, random.Random(1))
-    await limiter.run(door, gap_s=0, refused=lambda _error, wait_s: waits.append(wait_s))
+    gate = LocalGate(rules={**RULES, "busy": Rule(6, first_wait_s=1, longest_wait_s=4)}, dice=random.Random(1))
+    await gate.open(door, account="a", gap_s=0, refused=lambda _error, wait_s: waits.append(wait_s))
     assert [int(wait_s / 1.25 + 0.999) for wait_s in waits] == [1, 2, 4, 4, 4]
 
 
 async def test_patience_ends() -> None:
     door = Door(*[busy() for _ in range(9)])
     with pytest.raises(ConnectFailed):
-        await OpeningLimiter({**RULES, "busy": Rule(3)}).run(door, gap_s=0)
+        await LocalGate(rules={**RULES, "busy": Rule(3)}).open(door, account="a", gap_s=0)
     assert len(door.tried_at) == 3
 
 
@@ -84,15 +89,15 @@ async def test_patience_ends() -> None:
 async def test_what_never_passes_is_tried_once(error: ConnectFailed) -> None:
     door = Door(error)
     with pytest.raises(ConnectFailed):
-        await OpeningLimiter().run(door, gap_s=0)
+        await LocalGate().open(door, account="a", gap_s=0)
     assert len(door.tried_at) == 1
 
 
 async def test_who_failed_does_not_keep_the_others_out() -> None:
-    limiter = OpeningLimiter()
+    gate = LocalGate()
     with pytest.raises(ConnectFailed):
-        await limiter.run(Door(busy(status=403)), gap_s=0)
-    assert await limiter.run(Door(), gap_s=0) == "open"
+        await gate.open(Door(busy(status=403)), account="a", gap_s=0)
+    assert await gate.open(Door(), account="a", gap_s=0) == "open"
 
 
 @pytest.mark.parametrize(("place", "voices"), [("xai", ["ara", "ash"]), ("azure", ["marin", "ash"])])

@@ -32,11 +32,12 @@ from tau_stage.cassette import event_diff
 from tau_stage.cassette.clips import RECORD_AGAIN, Event, replace_audio
 from tau_stage.cassette.format import MANIFEST, REFUSAL, Cassette, CassetteEvent, load_cassette
 from tau_stage.errors import CassetteDiffers, CassetteError, ConnectFailed, SessionClosed, Timeout
+from tau_stage.gate import LocalGate
 from tau_stage.protocol import Endpoint, endpoint
 from tau_stage.scene import Plan, PlayerPlan
 from tau_stage.session import Deadlines
 from tau_stage.signals import Signal
-from tau_stage.stage import OpeningLimiter, Stage
+from tau_stage.stage import Stage
 from tau_stage.take import Take
 from tau_stage.transport import Transport
 
@@ -56,7 +57,7 @@ class Replay:
     def __init__(self, cassette: Cassette) -> None:
         self.cassette = cassette
         self.differs: CassetteDiffers | None = None
-        self.stage = Stage(self._connect, self._provider_of, OpeningLimiter(), Deadlines())
+        self.stage = Stage(self._connect, self._provider_of, LocalGate(), Deadlines())
         self._left = deque(cassette.entries)
         self._done: set[int] = set()
         self._changed = Signal()

@@ -110,5 +110,6 @@ from .server_events import TranscriptionCompleted as TranscriptionCompleted
 from .server_events import TranscriptionFailed as TranscriptionFailed
 from .server_events import UnusableEvent as UnusableEvent
 from .server_events import WireResponse as WireResponse
+from .token_bucket import TokenBucket as TokenBucket
 from .usage import TOKENS as TOKENS
 from .usage import Usage as Usage

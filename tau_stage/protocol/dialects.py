@@ -43,7 +43,7 @@ AZURE_VOICE = re.compile(r"[a-z]{2,3}-[\w:-]+")  # `en-US-AvaNeural`, `en-US-Ava
 NOTHING = object()  # what a field has to say that is left out
 
 
-def ignore(_oddity: str) -> None:
+def ignore(_fact: object) -> None:
     """Note nothing."""
 
 

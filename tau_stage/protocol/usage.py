@@ -58,6 +58,15 @@ class Usage:
         """Whether nothing was used, or nothing of what was used is known."""
         return not (any(getattr(self, name) for name in TOKENS) or self.seconds)
 
+    @property
+    def tokens(self) -> int:
+        """All tokens, as rate limits count them.
+
+        >>> Usage(text_in=3, cached_audio_in=4, audio_out=5).tokens
+        12
+        """
+        return sum(getattr(self, name) for name in TOKENS)
+
     @classmethod
     def from_wire(cls, raw: object, *, written: bool = False) -> Usage:
         """Read the usage of one response or transcript, whatever JSON the server sent for it.

@@ -71,6 +71,7 @@ class Session:
         commentary: Whether what the model says about its work is part of its answers: ``drop`` or ``keep``.
         on_warning: Told of each warning, once, when it arises.
         on_oddity: Told of each kind of thing that the server sends otherwise than the protocol has it, once.
+        on_limits: Told what is left of the provider's limits, when it says so.
 
     Attributes:
         conversation: What the server has told so far.
@@ -109,6 +110,7 @@ class Session:
         commentary: Comments = "drop",
         on_warning: Callable[[str], None] = protocol.ignore,
         on_oddity: Callable[[str], None] = protocol.ignore,
+        on_limits: Callable[[Sequence[protocol.RateLimit]], None] = protocol.ignore,
     ) -> None:
         self.name = name
         self.conversation = protocol.Conversation(spoken_as, keeps_audio=keeps_audio)
@@ -116,6 +118,7 @@ class Session:
         self.warnings: list[str] = []
         self._on_warning = on_warning
         self._on_oddity = on_oddity
+        self._on_limits = on_limits
         self.deadlines = deadlines or Deadlines()
         self.heard_as = heard_as
         self.answered_by = ""
@@ -526,6 +529,8 @@ class Session:
                 self._named(event.session.get("model"))
             case server_events.ResponseCreated() | server_events.ResponseDone():
                 self._named(event.response.model)
+            case server_events.RateLimitsUpdated():
+                self._on_limits(event.rate_limits)
             case server_events.SpeechStarted() if playing := self.state.stop_playing(now):
                 # on a websocket the server cancels, and leaves it to us to say how much was heard
                 self.background.add(partial(self._cut, playing))

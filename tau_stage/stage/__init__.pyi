@@ -16,7 +16,6 @@ from .performance import perform as perform
 from .replay import scene_changes as scene_changes
 from .scene_tools import check_tool_permission as check_tool_permission
 from .scene_tools import find_tools as find_tools
-from .sessions import OpeningLimiter as OpeningLimiter
 from .sessions import Stage as Stage
 from .sessions import endpoint_for as endpoint_for
 from .sessions import keys_at as keys_at

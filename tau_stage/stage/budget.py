@@ -54,6 +54,7 @@ class Budget:
         self._read: dict[str, Decimal] = defaultdict(Decimal)
         self._tools: dict[str, Decimal] = defaultdict(Decimal)
         self._promised: dict[str, Decimal] = {}
+        self._tokens: dict[str, int] = {}
         self._has_warned = False
 
     # ---- what was spent
@@ -75,6 +76,7 @@ class Budget:
         elif isinstance(fact, PAID) and fact.player in self._asked:
             cost = self._cost(fact)
             self.spent += cost
+            self._tokens[fact.player] = fact.usage.tokens or self._tokens.get(fact.player, 0)
             self._learn(fact, cost)
 
     def restore(self, journal: Sequence[record.Record]) -> None:
@@ -165,6 +167,16 @@ class Budget:
             self._require(next(iter(new)), sum(new.values(), ZERO))
             self._promised |= new
 
+    @property
+    def committed(self) -> Decimal:
+        """Dollars that were spent, and that are kept for lines."""
+        return self.spent + sum(self._promised.values(), ZERO)
+
+    def tokens(self, line: str, player: str) -> int:
+        """Foresee the tokens of a response; of a line that nobody has foreseen, as many as its player's last one."""
+        usage = self._foreseen.get(line)
+        return self._tokens.get(player, 0) if usage is None else usage.tokens
+
     def check(self, line: str, player: str) -> None:
         """Tell by a ``BudgetExceeded`` that a line may not begin that nothing is kept for: it costs too much."""
         self._require(line, self.expected(line, player))
@@ -196,7 +208,7 @@ class Budget:
 
     def _covers(self, more: Decimal) -> bool:
         """Tell whether the budget has room for so many dollars, on top of what was spent and what is kept for lines."""
-        return self.spent + sum(self._promised.values(), ZERO) + more <= self._most
+        return self.committed + more <= self._most
 
     def _price(self, player: str, usage: Usage, model: str = "") -> Cost:
         asked, provider = self._asked[player]

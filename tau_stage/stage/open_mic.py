@@ -625,7 +625,7 @@ class OpenMicrophone:
         """Let the next answer cost no more than the budget has left; raise ``BudgetExceeded`` where none fits."""
         budget, name, own = self._production.budget, self._player.name, self._player.max_output_tokens
         line = f"{self._step.id}-{self._made + 2}"  # the person speaks before it
-        budget.check(line, name)
+        await self._production.check(line, name)
         most = budget.most_tokens(line, name, self._player.output)
         if most is not None:
             self._has_cap = True

@@ -13,7 +13,7 @@ from functools import partial
 import anyio
 
 from tau_stage import errors
-from tau_stage.cost import expected_usage
+from tau_stage.cost import expected_cost, expected_usage
 from tau_stage.devices import Loudspeaker, Playback
 from tau_stage.protocol import UNDERSTUDY
 from tau_stage.scene import Plan, PlayerPlan, lines_of, plan_json, sound_warnings
@@ -157,6 +157,9 @@ async def _play(production: Production, participants: Participants, options: Per
     async with anyio.create_task_group() as group:
         group.start_soon(leave_at_the_stop)
         async with AsyncExitStack() as opened:
+            if "dollars" in participants.stage.gate.limited:
+                reserving = participants.stage.gate.reservation(_foreseen(production, former), production.budget.spent)
+                production.reservation = await opened.enter_async_context(reserving)
             await participants.open_all(opened, former)
             production.presence.present = frozenset(participants.sessions)
             if options.again:
@@ -167,6 +170,13 @@ async def _play(production: Production, participants: Participants, options: Per
         group.cancel_scope.cancel()
     if not is_played:
         raise errors.Stopped
+
+
+def _foreseen(production: Production, former: ReusedLines) -> Decimal:
+    """Estimate the dollars of the lines that are not there yet."""
+    done = former.lines.keys() | {fact.line for fact in production.log.records if isinstance(fact, record.LineSpoken)}
+    left = expected_usage(production.plan).keys() - done
+    return expected_cost(production.plan, left).total or Decimal(0)
 
 
 async def _restore_contexts(participants: Participants, production: Production) -> None:
@@ -233,7 +243,8 @@ def _budget(plan: Plan, stage: Stage, log: EventLog, wished: Decimal | None) -> 
     if wished is None and (before := log.records):
         limit = beginning(before).budget
     tariffs = {player.name: (player.model, stage.provider_of(player).price_provider) for player in plan.models}
-    return Budget(limit, tariffs, {} if limit is None else expected_usage(plan))
+    is_foreseen = limit is not None or {"tokens", "dollars"} & {*stage.gate.limited}
+    return Budget(limit, tariffs, expected_usage(plan) if is_foreseen else {})
 
 
 def _began(plan: Plan, stage: Stage, budget: Decimal | None, options: PerformanceOptions) -> record.TakeBegan:

@@ -15,7 +15,8 @@ import anyio
 
 from tau_stage.audio import RATE, Pcm, Playable, Stereo
 from tau_stage.devices import Playback
-from tau_stage.errors import SessionError, Stopped, unwrapped
+from tau_stage.errors import BudgetExceeded, SessionError, Stopped, unwrapped
+from tau_stage.gate import Reservation
 from tau_stage.protocol import Response, Usage
 from tau_stage.scene import LineKey, LinePlan, Plan, SoundPlan, key_name
 from tau_stage.signals import Signal
@@ -148,6 +149,7 @@ class Production:
         calling: Lines under way that have called tools.
         beds: What lies beneath the scene now, by its id.
         keys: What each line depends on, by its id in the plan.
+        reservation: Dollars that were reserved at the gate, where it has a budget.
     """
 
     def __init__(
@@ -177,6 +179,7 @@ class Production:
         self.known_answers: dict[tuple[str, str, str, str], list[str]] = {}
         self.ended_takes: dict[str, list[record.TakeKept]] = {}
         self.beds: dict[str, SoundPlan] = {}
+        self.reservation: Reservation | None = None
         self._number = 0
         self._numbers: dict[str, int] = {}
         self._done: set[str] = set()
@@ -194,7 +197,30 @@ class Production:
             share = f"{budget.spent / budget.limit:.0%}" if budget.limit else ""
             text = f"line {fact.line}: {share} {OF_THE_BUDGET} of ${budget.limit} is used"
             self.log.append(record.Warned(line=fact.line, text=text))
+        if self.reservation:
+            self.reservation.spend(budget.spent)
         self.log.append(fact)
+
+    async def reserve(self, *lines: tuple[str, str]) -> None:
+        """Let lines begin, all or none, by id and player: the budgets of the scene and of the gate have room for them.
+
+        Raises:
+            BudgetExceeded: One has not.
+        """
+        self.budget.reserve(*lines)
+        if self.reservation and lines:
+            try:
+                await self.reservation.require(self.budget.committed, lines[0][0])
+            except BudgetExceeded:
+                for line, _ in lines:
+                    self.budget.release(line)
+                raise
+
+    async def check(self, line: str, player: str) -> None:
+        """Tell by a ``BudgetExceeded`` that a line may not begin that nothing is kept for."""
+        self.budget.check(line, player)
+        if self.reservation:
+            await self.reservation.require(self.budget.committed + self.budget.expected(line, player), line)
 
     def record_fact(self, fact: record.Record) -> None:
         """Write a record down, and let the schedule know of it: cues may start, or a LimitReached ends the scene."""

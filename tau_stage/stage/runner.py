@@ -182,7 +182,7 @@ class Runner:
         asked = [
             part for part in parts if isinstance(part, scene.LinePlan) and part.player in self._participants.sessions
         ]
-        production.budget.reserve(*((line.id, line.player) for line in asked if line.id not in known))
+        await production.reserve(*((line.id, line.player) for line in asked if line.id not in known))
         production.number_lines(scene.lines_of((step,)), start.came)
 
         async def speak(part: scene.LinePlan) -> None:
@@ -284,7 +284,7 @@ class Runner:
     async def _model_line(self, line: scene.LinePlan, at: int | None) -> Decimal:
         production = self._production
         if line.id not in production.ended_takes:  # else those takes must do, where there is no money for more
-            production.budget.reserve((line.id, line.player))
+            await production.reserve((line.id, line.player))
         try:
             await wait_until_idle(await self._reconnector.session(line.player, line.id))
         except Timeout as error:

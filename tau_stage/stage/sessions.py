@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from heapq import nlargest
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 from pydantic import SecretStr
@@ -19,8 +18,9 @@ from tau_stage import scene
 from tau_stage.audio import Format, Playable, read_playable
 from tau_stage.environment import known_keys
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionError, UsageError
+from tau_stage.gate import Gate, LocalGate
 from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, Endpoint, FunctionTool, Secrets, conducted, endpoint, proxy_for
-from tau_stage.session import RULES, Deadlines, Rule, Session, Tally, Tool, Trouble, open_session, opening_trouble
+from tau_stage.session import Deadlines, Session, Tool, open_session
 from tau_stage.stage.context import HistoryItem, Sounds, add_item, put_words, restore_context
 from tau_stage.stage.events import EventLog
 from tau_stage.stage.fan_out import ClipForm, StreamRefused
@@ -34,54 +34,6 @@ Connect = Callable[[scene.PlayerPlan], AbstractAsyncContextManager[Transport]]
 """Opens the connection of one player."""
 
 
-Opened = TypeVar("Opened")
-
-
-class OpeningLimiter:
-    """Lets one opening through at a time. Share one among all scenes of a process."""
-
-    def __init__(self, rules: Mapping[Trouble, Rule] = RULES, dice: random.Random | None = None) -> None:
-        self._rules = rules
-        self._dice = dice or random.Random()  # noqa: S311 - jitter, not secrecy
-        self._turn = anyio.Lock()
-        self._last_opening = float("-inf")
-
-    async def run(
-        self,
-        opening: Callable[[], Awaitable[Opened]],
-        *,
-        gap_s: float,
-        refused: Callable[[SessionError, float], None] = lambda _error, _wait_s: None,
-    ) -> Opened:
-        """Open one session when it is its turn, ``gap_s`` after the one before; waits out, in the turn, what may pass.
-
-        Raises:
-            SessionError: It will not open.
-        """
-        async with self._turn:
-            await anyio.sleep_until(self._last_opening + gap_s)
-            try:
-                return await self._insist(opening, refused)
-            finally:
-                self._last_opening = anyio.current_time()
-
-    async def _insist(
-        self, opening: Callable[[], Awaitable[Opened]], refused: Callable[[SessionError, float], None]
-    ) -> Opened:
-        tally = Tally(self._rules)
-        while True:
-            try:
-                return await opening()
-            except SessionError as error:
-                wished_s = error.retry_after_s if isinstance(error, ConnectFailed) else None
-                wait_s = tally.wait_s(opening_trouble(error), wished_s)
-                if wait_s is None:
-                    raise
-                wait_s *= 1 + self._dice.random() / 4  # so that clients part
-                refused(error, wait_s)
-            await anyio.sleep(wait_s)
-
-
 @dataclass(frozen=True, slots=True)
 class Provider:
     """Who plays a player, its key, if it wants one, and the user's own host there; the key shows in no ``repr``."""
@@ -89,6 +41,12 @@ class Provider:
     endpoint: Endpoint
     key: SecretStr | None = None
     resource: str = ""
+
+    @property
+    def account(self) -> str:
+        """Whose limits count there; of the key, it has a fingerprint."""
+        key = sha256(self.key.get_secret_value().encode()).hexdigest()[:12] if self.key else "no key"
+        return f"{self.endpoint.name}, {key}"
 
     def connect(self, model: str, opening_s: float, closing_s: float) -> AbstractAsyncContextManager[Transport]:
         """Dial it."""
@@ -104,10 +62,11 @@ class Stage:
     Attributes:
         connect: Opens the connection of one player.
         provider_of: The endpoint that plays a player.
-        limiter: Shared by all scenes of the process.
+        gate: Shared by all scenes of the process, or of many processes.
         deadlines: How long a session waits for what.
         recording: The folder of the recording under way; empty: nothing is recorded.
         shown_as: The key of the performance for a booth; empty: it is not shown.
+        account_of: Whose limits a player's requests count for; each model has its own.
 
     >>> Stage(connect=lambda player: dial("ws://localhost", {})).recording
     ''
@@ -115,10 +74,11 @@ class Stage:
 
     connect: Connect
     provider_of: Callable[[scene.PlayerPlan], Endpoint] = lambda _player: endpoint(UNDERSTUDY)
-    limiter: OpeningLimiter = field(default_factory=OpeningLimiter)
+    gate: Gate = field(default_factory=LocalGate)
     deadlines: Deadlines = field(default_factory=Deadlines)
     recording: str = ""
     shown_as: str = ""
+    account_of: Callable[[scene.PlayerPlan], str] = lambda player: player.model
 
     def voice_of(self, player: scene.PlayerPlan) -> str:
         """Return the voice to ask for; where the scene names none, it is the default of whoever plays."""
@@ -194,8 +154,9 @@ async def open_stage(
     wished: str | None = None,
     live: bool = False,
     deadlines: Deadlines | None = None,
+    gate: Gate | None = None,
 ) -> AsyncIterator[Stage]:
-    """Open a stage for these plans, with an understudy in this process where one is needed.
+    """Open a stage for these plans, with an understudy in this process where one is needed; without a gate, its own.
 
     Raises:
         UsageError: A player has nobody to play it.
@@ -220,7 +181,13 @@ async def open_stage(
         opening_s, closing_s = max(one.opening_s for one in wished), max(one.closing_s for one in wished)
         return providers[player].connect(player.model, opening_s, closing_s)
 
-    stage = Stage(connect, lambda player: providers[player].endpoint, OpeningLimiter(), waits)
+    stage = Stage(
+        connect,
+        lambda player: providers[player].endpoint,
+        gate or LocalGate(),
+        waits,
+        account_of=lambda player: f"{providers[player].account}, {player.model}",
+    )
     local = [player for player, provider in providers.items() if provider.endpoint.name == UNDERSTUDY]
     if not local:
         yield stage
@@ -285,6 +252,8 @@ class Participants:
         A SessionError tells that one will not open.
         """
         plan, sessions = self.plan, dict[str, Session]()
+        if needed := sum(former.needs(player.name) for player in plan.opening_order):
+            await opened.enter_async_context(self.stage.gate.sessions(needed))
         try:
             for player in plan.opening_order:
                 if former.needs(player.name):
@@ -326,8 +295,11 @@ class Participants:
             log.append(record.OpeningRefused(player=name, problem=str(error.about(player=name)), wait_s=wait_s))
 
         wanted, ordered = self.stage.provider_of(player).opening_gap_s, self.plan.opening_gap_s
-        session = await self.stage.limiter.run(
-            partial(self._open, player, opened), gap_s=wanted if ordered is None else ordered, refused=refused
+        session = await self.stage.gate.open(
+            partial(self._open, player, opened),
+            account=self.stage.account_of(player),
+            gap_s=wanted if ordered is None else ordered,
+            refused=refused,
         )
         took_s = round(log.now_s - began, 6)
         log.append(record.PlayerOpened(player=name, session=session.id, attempts=refusals + 1, took_s=took_s))
@@ -366,6 +338,7 @@ class Participants:
             },
             on_warning=lambda problem: log.warn_once(f"player {player.name}: {problem}", player.name),
             on_oddity=lambda oddity: log.warn_once(f"{place.name}: {oddity}"),
+            on_limits=partial(self.stage.gate.learn, self.stage.account_of(player)),
         )
         async with AsyncExitStack() as own:
             try:

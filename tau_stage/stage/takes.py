@@ -43,7 +43,7 @@ from tau_stage.stage.fan_out import LineStream
 from tau_stage.stage.line import RESULT_FACTS, LineResult, LineTake, ending_in_words, trouble_in_words
 from tau_stage.stage.production import Production
 from tau_stage.stage.reconnect import Reconnector
-from tau_stage.stage.sessions import Participants, wished_tools
+from tau_stage.stage.sessions import Participants, Stage, wished_tools
 from tau_stage.stage.timeline import LineFile
 from tau_stage.take import read_sound
 from tau_stage.take import records as record
@@ -109,7 +109,9 @@ class LineRunner:
         production = self._production
         began = anyio.current_time()
         own = self._participants.tools[line.player]
-        attempts = _LineAttempts(production, line, [own[name].definition for name in line.tools or ()], number, at)
+        attempts = _LineAttempts(
+            production, self._participants.stage, line, [own[name].definition for name in line.tools or ()], number, at
+        )
         try:
             asked = line if is_first or line.apart else replace(line, prompt="")
             if number > 1:
@@ -160,6 +162,7 @@ class _LineAttempts:
     def __init__(
         self,
         production: Production,
+        stage: Stage,
         line: LinePlan,
         tools: Sequence[protocol.FunctionTool],
         number: int,
@@ -178,6 +181,8 @@ class _LineAttempts:
         self.tally = Tally()
         self.deadline = math.inf
         self.production = production
+        self._gate, self._account = stage.gate, stage.account_of(player)
+        self._asked_tokens: int | None = None
         self._cap = line.max_output_tokens or player.max_output_tokens or sys.maxsize
         self.owed = NOTHING
 
@@ -190,10 +195,23 @@ class _LineAttempts:
     def ended(self, response: protocol.Response, session: Session) -> None:
         """Note that a response has ended, before anything else is done about it."""
         self.owed = response.usage
+        if self._asked_tokens is not None and not response.usage.untold:
+            self._gate.used(self._account, response.usage.tokens - self._asked_tokens)
+        self._asked_tokens = None
         self.production.answered_by(self.line.player, session.answered_by)
 
+    async def wait_for_tokens(self) -> None:
+        """Wait until the provider's limits have room for a response; that is no part of the line's time."""
+        began = anyio.current_time()
+        tokens = self.production.budget.tokens(self.line.id, self.line.player)
+        await self._gate.tokens(self._account, tokens)
+        self._asked_tokens = tokens
+        self.deadline += anyio.current_time() - began
+
     def again(self, response: protocol.Response, trouble: Trouble, wait_s: float) -> None:
-        """Note that the line is asked for once more."""
+        """Note that the line is asked for once more; where the provider wants it, everybody waits."""
+        if trouble == "rate limit":
+            self._gate.pause(self._account, wait_s)
         problem = trouble_in_words(response, trouble)
         if response.status != "completed":
             told = f": {response.message}" if response.message else ""
@@ -341,6 +359,7 @@ class _LineRequest:
         options = self._options
         if (most := self._attempts.most_tokens()) is not None:
             options = {**options, "max_output_tokens": most}
+        await self._attempts.wait_for_tokens()
         self._attempts.owed = protocol.Usage(untold=1)  # nobody knows yet what it costs
         async with wire.send_lock:
             if not self._is_put:

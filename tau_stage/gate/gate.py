@@ -1,0 +1,233 @@
+"""The gate as a performance sees it, and the one inside this process."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import count
+from typing import TypeVar
+
+from tau_stage.errors import BudgetExceeded, ConnectFailed, SessionError, UsageError
+from tau_stage.gate import messages
+from tau_stage.gate.book import GateBook, Limits
+from tau_stage.gate.lease_queue import LeaseQueue
+from tau_stage.protocol import RateLimit
+from tau_stage.session import RULES, Rule, Tally, Trouble, opening_trouble
+
+Opened = TypeVar("Opened")
+
+ALONE, BEFORE = "own", "before"  # the one client of a gate inside a process, and what was spent before it
+
+
+class Gate(ABC):
+    """Holds what performances share. All of them ask one gate.
+
+    Args:
+        rules: What is tried again when a session does not open.
+        dice: For jitter.
+
+    Attributes:
+        limited: What has a limit that was set: ``sessions``, ``tokens``, ``dollars``.
+    """
+
+    limited: Sequence[messages.Kind] = ()
+    is_shared = False  # whether other processes ask it, too
+
+    def __init__(self, rules: Mapping[Trouble, Rule] = RULES, dice: random.Random | None = None) -> None:
+        self._rules = rules
+        self._dice = dice or random.Random()  # noqa: S311 - jitter, not secrecy
+        self._ids = count(1)
+        self._told: set[str] = set()
+
+    # ---- what a gate does
+
+    @abstractmethod
+    async def ask(self, asked: messages.Ask) -> messages.Denied | None:
+        """Wait for a lease; what is denied says why."""
+
+    @abstractmethod
+    async def enlarge(self, asked: messages.Enlarge) -> messages.Denied | None:
+        """Ask for more dollars; what is denied says why."""
+
+    @abstractmethod
+    def tell(self, notice: messages.Notice) -> None:
+        """Tell of something; nothing is answered."""
+
+    @abstractmethod
+    async def status(self) -> messages.Status:
+        """Tell what the gate holds."""
+
+    # ---- what performances do with it
+
+    @asynccontextmanager
+    async def sessions(self, number: int) -> AsyncIterator[None]:
+        """Hold the places of all sessions of a performance, as long as the block runs.
+
+        Raises:
+            UsageError: There are fewer at all.
+        """
+        async with self._lease(messages.Ask(id=next(self._ids), kind="sessions", count=number)) as denied:
+            if denied:
+                problem = f"the scene needs {number} sessions at once, and the limit is {denied.sessions}"
+                raise UsageError(problem, "raise limits.sessions, or let fewer players be there at once")
+            yield
+
+    async def open(
+        self,
+        opening: Callable[[], Awaitable[Opened]],
+        *,
+        account: str,
+        gap_s: float,
+        refused: Callable[[SessionError, float], None] = lambda _error, _wait_s: None,
+    ) -> Opened:
+        """Open one session when it is its turn, ``gap_s`` after the beginning of the one before at the earliest.
+
+        What may pass is waited out, and tried again; all others of the account wait as long.
+
+        Raises:
+            SessionError: It will not open.
+        """
+        asked = messages.Ask(id=next(self._ids), kind="opening", account=account, gap_s=gap_s)
+        tally = Tally(self._rules)
+        async with self._lease(asked):
+            while True:
+                try:
+                    return await opening()
+                except SessionError as error:
+                    wished_s = error.retry_after_s if isinstance(error, ConnectFailed) else None
+                    wait_s = tally.wait_s(opening_trouble(error), wished_s)
+                    if wait_s is None:
+                        raise
+                    wait_s *= 1 + self._dice.random() / 4  # so that clients part
+                    refused(error, wait_s)
+                self.tell(messages.Refused(id=asked.id, wait_s=wait_s))
+                await self.ask(asked)
+
+    async def tokens(self, account: str, number: int) -> None:
+        """Wait until so many tokens may be used."""
+        if self._counts(account):
+            await self.ask(messages.Ask(id=next(self._ids), kind="tokens", account=account, count=number))
+
+    def used(self, account: str, more: int) -> None:
+        """Tell of tokens that were used and not asked for; a negative number were not used."""
+        if more and self._counts(account):
+            self.tell(messages.Used(account=account, tokens=more))
+
+    def _counts(self, account: str) -> bool:
+        return self.is_shared or "tokens" in self.limited or account in self._told
+
+    def learn(self, account: str, limits: Sequence[RateLimit]) -> None:
+        """Tell what a provider says of its limits."""
+        self._told.add(account)
+        self.tell(messages.Learned(account=account, limits=tuple(limits[:10])))
+
+    def pause(self, account: str, wait_s: float) -> None:
+        """Let everybody of an account wait, as a provider wants."""
+        self._told.add(account)
+        self.tell(messages.Pause(account=account, wait_s=wait_s))
+
+    @asynccontextmanager
+    async def reservation(self, dollars: Decimal, before: Decimal = Decimal(0)) -> AsyncIterator[Reservation]:
+        """Reserve what a performance is likely to cost, as long as the block runs.
+
+        ``before`` is what it had cost when it was stopped: that was counted then, and is no part of it.
+
+        Raises:
+            BudgetExceeded: The budget has no room for it.
+        """
+        asked = messages.Ask(id=next(self._ids), kind="dollars", dollars=dollars)
+        async with self._lease(asked) as denied:
+            if denied:
+                raise BudgetExceeded(denied.budget, denied.spent, "", dollars)
+            yield Reservation(self, asked.id, before, dollars)
+
+    @asynccontextmanager
+    async def _lease(self, asked: messages.Ask) -> AsyncIterator[messages.Denied | None]:
+        try:
+            yield await self.ask(asked)
+        finally:
+            self.tell(messages.Release(id=asked.id))
+
+
+@dataclass(slots=True)
+class Reservation:
+    """Dollars that were reserved for one performance, beside those that it has cost ``before``."""
+
+    _gate: Gate
+    _id: int
+    before: Decimal
+    dollars: Decimal
+    spent: Decimal = Decimal(0)
+
+    def spend(self, dollars: Decimal) -> None:
+        """Tell what the performance has cost by now."""
+        if dollars - self.before > self.spent:
+            self.spent = dollars - self.before
+            self._gate.tell(messages.Spent(id=self._id, dollars=self.spent))
+
+    async def require(self, dollars: Decimal, line: str) -> None:
+        """See to it that so much is reserved for the performance by now, before a line.
+
+        Raises:
+            BudgetExceeded: The budget has no room for it.
+        """
+        wanted = dollars - self.before
+        if wanted > self.dollars:
+            if denied := await self._gate.enlarge(messages.Enlarge(id=self._id, dollars=wanted)):
+                raise BudgetExceeded(denied.budget, denied.spent, line, wanted - self.spent)
+            self.dollars = wanted
+
+
+class LocalGate(Gate):
+    """The gate inside a process: of a run without an address, and of the server for each of its clients.
+
+    Args:
+        limits: What all together may do.
+        spent: Dollars that were spent before.
+        rules: As of ``Gate``.
+        dice: As of ``Gate``.
+
+    >>> import anyio
+    >>> async def open_two() -> list[str]:
+    ...     async def opening() -> str:
+    ...         return "open"
+    ...     gate = LocalGate(Limits(sessions=2))
+    ...     async with gate.sessions(2):
+    ...         return [await gate.open(opening, account="understudy", gap_s=0.0) for _ in range(2)]
+    >>> anyio.run(open_two)
+    ['open', 'open']
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        spent: Decimal = Decimal(0),
+        rules: Mapping[Trouble, Rule] = RULES,
+        dice: random.Random | None = None,
+    ) -> None:
+        super().__init__(rules, dice)
+        limits = limits or Limits()
+        self.limited = limits.limited
+        self.queue = LeaseQueue(GateBook(limits, spent={BEFORE: spent}, dice=self._dice))
+        self._own = self.queue.client(ALONE)
+
+    async def ask(self, asked: messages.Ask) -> messages.Denied | None:
+        """Wait for a lease; what is denied says why."""
+        return await self._own.ask(asked)
+
+    async def enlarge(self, asked: messages.Enlarge) -> messages.Denied | None:
+        """Ask for more dollars; what is denied says why."""
+        return self._own.enlarge(asked)
+
+    def tell(self, notice: messages.Notice) -> None:
+        """Tell of something; nothing is answered."""
+        self._own.tell(notice)
+
+    async def status(self) -> messages.Status:
+        """Tell what the gate holds."""
+        return self.queue.status()

@@ -1,0 +1,216 @@
+"""What is asked of a gate, and what it answers: the same inside a process and over a socket, a line of JSON each."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from tau_stage.protocol import RateLimit
+
+Kind = Literal["sessions", "opening", "tokens", "dollars"]
+Account = Annotated[str, Field(max_length=500)]
+"""Whose limits count: endpoint, model and a fingerprint of the key."""
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+Dollars = Annotated[Decimal, Field(ge=0, le=10**9, allow_inf_nan=False)]
+
+
+class Message(BaseModel):
+    """A line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ask(Message):
+    """Ask for a lease.
+
+    Attributes:
+        id: The client's own; it names the lease from now on.
+        kind: What is wanted.
+        count: Sessions, or tokens.
+        dollars: What a performance is likely to cost.
+        spent: What it has cost so far: of a lease that is told of again.
+        account: Of an opening, and of tokens.
+        gap_s: Seconds since the beginning of the opening before.
+    """
+
+    type: Literal["ask"] = "ask"
+    id: int
+    kind: Kind
+    count: Annotated[int, Field(ge=0, le=10**9)] = 1
+    dollars: Dollars = Decimal(0)
+    spent: Dollars = Decimal(0)
+    account: Account = ""
+    gap_s: Seconds = 0.0
+
+
+class Release(Message):
+    """Give a lease up, or stop to wait for one."""
+
+    type: Literal["release"] = "release"
+    id: int
+
+
+class Refused(Message):
+    """A provider has refused an opening: it is tried again in so many seconds, in the same place of the queue."""
+
+    type: Literal["refused"] = "refused"
+    id: int
+    wait_s: Seconds
+
+
+class Pause(Message):
+    """A provider wants everybody of an account to wait: HTTP 429, or a response that failed for a rate limit."""
+
+    type: Literal["pause"] = "pause"
+    account: Account
+    wait_s: Seconds
+
+
+class Used(Message):
+    """A response has used more tokens than were asked for, or fewer."""
+
+    type: Literal["used"] = "used"
+    account: Account
+    tokens: Annotated[int, Field(ge=-(10**9), le=10**9)]
+
+
+class Learned(Message):
+    """A provider has told what is left of its limits."""
+
+    type: Literal["learned"] = "learned"
+    account: Account
+    limits: Annotated[tuple[RateLimit, ...], Field(max_length=10)]
+
+
+class Spent(Message):
+    """A performance has cost so much by now, and is likely to cost so much in all."""
+
+    type: Literal["spent"] = "spent"
+    id: int
+    dollars: Dollars
+
+
+class Enlarge(Message):
+    """Ask at once for more dollars than were reserved, in all; it is granted or refused, and never waits."""
+
+    type: Literal["enlarge"] = "enlarge"
+    id: int
+    dollars: Dollars
+
+
+class Hello(Message):
+    """Begin a connection, with all that the client holds from before.
+
+    Attributes:
+        token: As the gate knows it.
+        client: The client's own name for itself, the same in each connection.
+        spent: What its performances have cost that are over.
+        held: The leases it holds.
+    """
+
+    type: Literal["hello"] = "hello"
+    token: str
+    client: Annotated[str, Field(min_length=1, max_length=100)]
+    spent: Dollars = Decimal(0)
+    held: tuple[Ask, ...] = ()
+
+
+class StatusWanted(Message):
+    """Ask what the gate holds."""
+
+    type: Literal["status?"] = "status?"
+
+
+class Ping(Message):
+    """Show that one is there."""
+
+    type: Literal["ping"] = "ping"
+
+
+class Welcome(Message):
+    """Answer a hello; what is ``limited`` is asked for, beside openings and sessions."""
+
+    type: Literal["welcome"] = "welcome"
+    limited: tuple[Kind, ...] = ()
+
+
+class Granted(Message):
+    """Grant a lease."""
+
+    type: Literal["granted"] = "granted"
+    id: int
+
+
+class Denied(Message):
+    """Deny a lease for good: there are fewer sessions at all, or the budget has no room."""
+
+    type: Literal["denied"] = "denied"
+    id: int
+    sessions: int = 0
+    budget: Decimal = Decimal(0)
+    spent: Decimal = Decimal(0)
+
+
+class AccountStatus(Message):
+    """How an account stands: what is left of its limits, and seconds until its pause is over."""
+
+    account: str
+    tokens: float | None
+    requests: float | None
+    paused_s: float
+
+
+class Status(Message):
+    """What a gate holds.
+
+    Attributes:
+        clients: Connections that are open.
+        waiting: Requests for leases, by kind.
+        held: Leases, by kind; of sessions, how many sessions.
+        openings: How many openings were let through so far.
+        budget: Dollars in all; None is any.
+        spent: Dollars that were spent.
+        reserved: Dollars that performances under way may still cost.
+        accounts: Those of which limits or pauses are known.
+    """
+
+    type: Literal["status"] = "status"
+    clients: int = 0
+    waiting: dict[Kind, int]
+    held: dict[Kind, int]
+    openings: int
+    start_rate: float | None
+    sessions: int | None
+    tokens: float | None
+    budget: Decimal | None
+    spent: Decimal
+    reserved: Decimal
+    accounts: tuple[AccountStatus, ...] = ()
+
+
+class Problem(Message):
+    """Say why the connection is closed."""
+
+    type: Literal["problem"] = "problem"
+    problem: str
+
+
+Notice = Release | Refused | Pause | Used | Learned | Spent
+Request = Ask | Enlarge | Notice | Hello | StatusWanted | Ping
+Answer = Welcome | Granted | Denied | Status | Problem | Ping
+
+REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
+ANSWERS: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="type")])
+
+
+def as_line(message: Message) -> bytes:
+    r"""Write a message as a line.
+
+    >>> as_line(Granted(id=7))
+    b'{"type":"granted","id":7}\n'
+    """
+    return message.model_dump_json().encode() + b"\n"
