@@ -41,15 +41,16 @@ MISUSED: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 
 VERBS = {
     "run": "Perform scenes; each leaves a take.",
+    "batch": "Perform many scenes, in variants and languages.",
     "resume": "Go on with a take that was stopped.",
     "retake": "Perform lines of a take again, or all that have failed.",
     "pick": "Make another take of a line the line.",
-    "validate": "Check scene files: every error, with a way out.",
+    "validate": "Check scene files and batch files: every error, with a way out.",
     "plan": "Estimate a scene's time and cost.",
     "show": "Show what every line resolves to.",
     "fmt": "Write the lines of scene files as a list or as a script.",
     "tag": "Write each line's id into scene files.",
-    "schema": "Print the JSON schema of scenes or takes.",
+    "schema": "Print the JSON schema of scenes, takes or batches.",
     "voices": "List the voices of an endpoint.",
     "understudy": "Serve a Realtime API without a key.",
     "booth": "Open a page that shows every session of this machine.",

@@ -55,6 +55,7 @@ Changed = Annotated[
     bool, typer.Option("--changed", help="Perform only what has changed since the newest take; take over the rest.")
 ]
 Through = Annotated[bool, typer.Option("--through", help="With --changed: the lines that heard what has changed, too.")]
+MaxVariants = Annotated[int, typer.Option(min=1, metavar="N", help="How many variants the matrix of a scene may make.")]
 OneScene = Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)]
 Scenes = Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)]
 TakePath = Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder, or a link to it.", show_default=False)]

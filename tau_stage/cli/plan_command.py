@@ -12,7 +12,7 @@ import typer
 from tau_stage import cost
 from tau_stage import report as reports
 from tau_stage import scene as scenes
-from tau_stage.cli.options import Elsewhere, OneScene, Only, Through, Var
+from tau_stage.cli.options import Elsewhere, MaxVariants, OneScene, Only, Through, Var
 from tau_stage.cli.printing import say, say_json, show_report
 from tau_stage.errors import UsageError
 
@@ -28,13 +28,14 @@ def plan(
     through: Through = False,
     out: Annotated[Path, typer.Option(help="With --changed: where the takes are.")] = Path("takes"),
     endpoint: Elsewhere = None,
+    max_variants: MaxVariants = scenes.MOST_VARIANTS,
 ) -> None:
     """Estimate a scene's time and cost: who opens when, what is spoken, what listening costs, what would save."""
     from tau_stage.cli.scene_files import load_plans
 
     if through and not changed:
         raise UsageError("--through is about lines that heard what has changed", "add --changed")
-    for number, found in enumerate(load_plans([scene], variables=var, only=only)):
+    for number, found in enumerate(load_plans([scene], variables=var, only=only, most=max_variants)):
         data, report = _changes(found, out, endpoint, through=through) if changed else _forecast(found)
         if as_json:
             say_json(json.dumps(data, indent=2, ensure_ascii=False))

@@ -44,6 +44,7 @@ def run(
     resume: Resume = False,
     changed: shared.Changed = False,
     through: shared.Through = False,
+    max_variants: shared.MaxVariants = scene.MOST_VARIANTS,
     booth: Annotated[bool, typer.Option("--booth", help="Show it in the booth, as it is performed.")] = False,
 ) -> None:
     """Perform scenes; each leaves a take.
@@ -54,7 +55,7 @@ def run(
     from tau_stage.cli.resume_command import finish_take
     from tau_stage.cli.scene_files import load_plans
 
-    plans = load_plans(scenes, variables=var, only=only)
+    plans = load_plans(scenes, variables=var, only=only, most=max_variants)
     options = runs.RunOptions(
         endpoint=endpoint,
         live=live,

@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from tau_stage.errors import SceneError, UsageError
-from tau_stage.scene import Document, Plan, Scene, load_scene, load_variants, make_plan, read_source, read_yaml
+from tau_stage.scene import (
+    MOST_VARIANTS,
+    Document,
+    Plan,
+    Scene,
+    load_scene,
+    load_variants,
+    make_plan,
+    read_source,
+    read_yaml,
+)
 
 Made = TypeVar("Made")
 
@@ -35,22 +45,19 @@ def each_scene(paths: Sequence[str], make: Callable[[str], Made]) -> list[Made]:
 
 def load_plans(
     paths: Sequence[str],
-    loaded: Callable[[Plan], None] = lambda _plan: None,
     *,
     variables: Sequence[str] | None = None,
     only: Sequence[str] | None = None,
+    most: int = MOST_VARIANTS,
 ) -> list[Plan]:
     """Load the plans of scene files, with variables as ``name=value``: of one with a matrix, all its variants.
 
-    ``loaded`` is told of each plan, before the next file is read.
+    ``most`` is how many variants one of them may have.
     """
     given = named_values(variables)
 
     def load(path: str) -> list[Plan]:
-        plans = [*map(make_plan, load_variants(path, given, only or ()))]
-        for plan in plans:
-            loaded(plan)
-        return plans
+        return [*map(make_plan, load_variants(path, given, only or (), most=most))]
 
     return [*chain.from_iterable(each_scene(paths, load))]
 

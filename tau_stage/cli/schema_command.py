@@ -1,25 +1,27 @@
-"""``tau-stage schema``: the scene language, or a take, as a JSON schema."""
+"""``tau-stage schema``: the scene language, a take, or a batch, as a JSON schema."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from tau_stage import scene, take
+from tau_stage import batch, scene, take
 from tau_stage.cli.printing import say_json
 
 
 def schema(
-    of: Annotated[Literal["scene", "take"], typer.Argument(help="What is described.")] = "scene",
+    of: Annotated[Literal["scene", "take", "batch"], typer.Argument(help="What is described.")] = "scene",
     write: Annotated[Path | None, typer.Option(help="Write it to this file instead of printing it.")] = None,
 ) -> None:
-    """Print the JSON schema of scenes or takes.
+    """Print the JSON schema of scenes, takes or batches.
 
     Name that of scenes in a scene's first line, as scenes/umbrella.yaml does: the editor then completes and
     describes what you write.
     """
     if of == "scene":
         text = scene.scene_schema()
+    elif of == "batch":
+        text = batch.batch_schema()
     else:
         import json
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tau_stage import cost, report, scene
-from tau_stage.cli.options import Only, Scenes, Var
+from tau_stage import batch, cost, report, scene
+from tau_stage.cli.options import MaxVariants, Only, Scenes, Var
 from tau_stage.cli.printing import say, say_commands, say_json, warn
 from tau_stage.errors import SceneError, format_if
 from tau_stage.text import counted
@@ -29,15 +29,16 @@ def validate(
     ] = "text",
     var: Var = None,
     only: Only = None,
+    max_variants: MaxVariants = scene.MOST_VARIANTS,
 ) -> None:
-    """Check scene files: every error, with a way out."""
+    """Check scene files and batch files: every error, with a way out."""
     if form == "text":
-        from tau_stage.cli.scene_files import load_plans
+        from tau_stage.cli.scene_files import each_scene
 
-        load_plans(scenes, loaded=_praise, variables=var, only=only)
+        each_scene(scenes, lambda path: _praised(path, var, only, max_variants))
         return
 
-    found = _found(scenes, var, only)
+    found = _found(scenes, var, only, max_variants)
     if form == "json":
         say_json(report.as_json(found))
     elif found:
@@ -45,23 +46,41 @@ def validate(
     raise typer.Exit(2 if any(finding.severity == "error" for finding in found) else 0)
 
 
-def _found(
-    scenes: Sequence[str], variables: Sequence[str] | None, only: Sequence[str] | None
-) -> list[report.Annotation]:
-    """Find everything that is wrong, or may be, in the order of the files."""
+def _loaded(path: str, variables: Sequence[str] | None, only: Sequence[str] | None, most: int) -> list[scene.Plan]:
+    """Load the plans of a scene file, or of all scenes of a batch file."""
     from tau_stage.cli.scene_files import load_plans
 
+    if batch.is_batch(path):
+        return [job.plan for job in batch.load_jobs(batch.load_batch(path), only=only or ())]
+    return load_plans([path], variables=variables, only=only, most=most)
+
+
+def _praised(path: str, variables: Sequence[str] | None, only: Sequence[str] | None, most: int) -> None:
+    plans = _loaded(path, variables, only, most)
+    if batch.is_batch(path):
+        jobs, lines = counted(len(plans), "job"), counted(sum(len(plan.lines) for plan in plans), "line")
+        say(f"ok {path}: {batch.load_batch(path).title}, {jobs}, {lines}")
+        return
+    for plan in plans:
+        _praise(plan)
+
+
+def _found(
+    scenes: Sequence[str], variables: Sequence[str] | None, only: Sequence[str] | None, most: int
+) -> list[report.Annotation]:
+    """Find everything that is wrong, or may be, in the order of the files."""
     found: list[report.Annotation] = []
     for path in scenes:
         try:
-            plans = load_plans([path], variables=variables, only=only)
+            plans = _loaded(path, variables, only, most)
         except SceneError as error:
             found += map(report.Annotation.of, (error, *error.also))
             continue
         for remark in dict.fromkeys(remark for plan in plans for remark in plan.warnings):
             spot = remark.location
             found.append(report.Annotation(spot.path, spot.line, spot.column, "warning", str(remark)))
-        found += [report.Annotation(path, 1, 1, "warning", text) for plan in plans for text in _warnings(plan)]
+        told = dict.fromkeys((plan.path, text) for plan in plans for text in _warnings(plan))
+        found += [report.Annotation(spot, 1, 1, "warning", text) for spot, text in told]
     return found
 
 

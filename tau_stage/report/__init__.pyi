@@ -19,5 +19,7 @@ from .page_graphics import PageSound as PageSound
 from .page_graphics import peaks as peaks
 from .tables import TextReport as TextReport
 from .tables import TextTable as TextTable
+from .tables import dollars as dollars
+from .tables import note as note
 from .tables import plain_text as plain_text
 from .tables import tabulate_take as tabulate_take

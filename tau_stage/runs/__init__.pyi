@@ -16,6 +16,7 @@ from .take_plans import Job as Job
 from .take_plans import changed_jobs as changed_jobs
 from .take_plans import find_takes as find_takes
 from .take_plans import open_take as open_take
+from .take_plans import remaining_job as remaining_job
 from .take_plans import resume_job as resume_job
 from .take_plans import retake_job as retake_job
 from .take_plans import scene_changes_since as scene_changes_since

@@ -367,6 +367,7 @@ async def run_jobs(
     deliver: Callable[[PerformedTake, Note], DeliveredTake] = PerformedTake.deliver,
     ask: stages.ChooseTake | None = None,
     stopping: AbstractAsyncContextManager[anyio.Event] | None = None,
+    on: Stage | None = None,
 ) -> list[DeliveredTake]:
     """Perform scenes, and deliver each while others are performed; return the takes of those that began, in order.
 
@@ -380,6 +381,7 @@ async def run_jobs(
         deliver: Delivers a take, in another thread.
         ask: Lets somebody choose among the takes of a line.
         stopping: Gives an event: once it is set, lines under way come to their ends, and nothing else begins.
+        on: A stage of several runs, which is open for all their scenes; None: one of its own.
     """
     people = _prepare(jobs, options, at_once)
     shared = stages.PerformanceOptions(budget=budget, allow_tools=options.allow_tools, ask=ask)
@@ -403,19 +405,23 @@ async def run_jobs(
     async with (
         stopping or nullcontext(anyio.Event()) as stop,
         _loudspeaker(people[0].values(), options.aloud, observer.warn) as loudspeaker,
-        _stage([job.plan for job in jobs], options) as stage,
+        _stage(jobs, options, on) as stage,
         anyio.create_task_group() as group,
     ):
-        for text in _warnings(jobs, options, stage):
-            observer.warn(text)
-        if stage is not None:
-            await anyio.to_thread.run_sync(price_library)  # else the first line loads it, on the loop
+        await _warn(jobs, options, stage, observer)
         for number, job in enumerate(jobs):
             group.start_soon(perform_one, number, job, stage)
-    for number, folder in begun.items():  # somebody stopped them at once
-        if number not in delivered and folder.journal.exists():
-            delivered[number] = await deliveries.run(jobs[number], *read_take(folder.path), lost.get(number))
+    for number in (number for number in begun.keys() - delivered.keys() if begun[number].journal.exists()):
+        delivered[number] = await deliveries.run(jobs[number], *read_take(begun[number].path), lost.get(number))
     return [delivered[number] for number in sorted(delivered)]
+
+
+async def _warn(jobs: Sequence[Job], options: RunOptions, stage: Stage | None, observer: RunObserver) -> None:
+    """Show what a user should know beforehand; load the prices, which else the first line would, on the loop."""
+    for text in _warnings(jobs, options, stage):
+        observer.warn(text)
+    if stage is not None:
+        await anyio.to_thread.run_sync(price_library)
 
 
 def _prepare(jobs: Sequence[Job], options: RunOptions, at_once: int) -> list[dict[str, Person]]:
@@ -461,11 +467,12 @@ def _fresh_folder(out: Path, slug: str, started: datetime) -> TakeFolder:
     return TakeFolder.create(out, slug, started, secrets.token_hex(3))
 
 
-def _stage(plans: Sequence[Plan], options: RunOptions) -> AbstractAsyncContextManager[Stage | None]:
-    """Open the stage of all scenes; none where each has its own cassette."""
-    if options.replay:
-        return nullcontext()
-    return stages.open_stage(list(plans), environment(), wished=options.endpoint, live=options.live)
+def _stage(jobs: Sequence[Job], options: RunOptions, on: Stage | None) -> AbstractAsyncContextManager[Stage | None]:
+    """Open the stage of all scenes, if it is not open yet; none where each has its own cassette."""
+    if on or options.replay:
+        return nullcontext(on)
+    plans = [job.plan for job in jobs]
+    return stages.open_stage(plans, environment(), wished=options.endpoint, live=options.live)
 
 
 @contextmanager

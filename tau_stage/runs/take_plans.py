@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import dropwhile
@@ -12,9 +13,9 @@ from shlex import quote
 from tau_stage import take as takes
 from tau_stage.environment import environment
 from tau_stage.errors import TakeError, UsageError
-from tau_stage.scene import Plan, Scene, change_line, did_you_mean, listed, load_variants, make_plan
+from tau_stage.scene import ANY_NUMBER, Plan, Scene, change_line, did_you_mean, listed, load_variants, make_plan
 from tau_stage.stage import endpoint_for, keys_at, scene_changes
-from tau_stage.take import FormerTake, Record, Retake, ReusedLines, SceneChanges, Take, TakeFolder
+from tau_stage.take import FormerTake, Record, Retake, ReusedLines, SceneChanges, Staged, Take, TakeFolder
 from tau_stage.text import counted
 
 STOPPED = ("interrupted", "failed", "budget")  # how takes ended that can go on
@@ -47,8 +48,8 @@ def open_take(path: Path) -> tuple[TakeFolder, Sequence[Record]]:
     return folder, takes.read_journal(folder.journal)
 
 
-def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -> Job:
-    """Say how a take goes on, each model where it was played before.
+def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool, plan: Plan | None = None) -> Job:
+    """Say how a take goes on, each model where it was played before; ``plan`` is of the scene, if it is loaded.
 
     Raises:
         SceneError: The scene is wrong by now.
@@ -59,7 +60,7 @@ def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -
     if began.retake and not began.retake.changed:
         job = _retake_job(*takes.read_take(Path(began.former)), began.retake, anyway=True)
     else:
-        job = Job(make_plan(_scene_again(began.path, began.given, began.variant)))
+        job = Job(plan or make_plan(_scene_again(began)))
     if not anyway and (found := scene_changes(journal, job.plan)):
         shown = "\n".join(f"  {line}" for line in found)
         problem = f"{began.path}: the scene has changed since the take was performed\n{shown}"
@@ -99,7 +100,7 @@ def retake_job(take: Path, wanted: Retake, *, anyway: bool = False) -> Job:
 
 
 def _retake_job(folder: TakeFolder, former: Take, wanted: Retake, *, anyway: bool, named: Path | None = None) -> Job:
-    scene = _scene_again(former.scene.path, former.scene.given, former.scene.variant)
+    scene = _scene_again(former.scene)
     if scene.sha256 != former.scene.sha256 and not anyway:
         hint = "perform the scene, or retake the line with --anyway"
         raise UsageError(f"{scene.path}: the scene has changed since the take was performed", hint)
@@ -141,8 +142,9 @@ def _no_such_line(named: Path, former: Take, wanted: Sequence[str]) -> UsageErro
     return UsageError(f"{named}: the take has no line '{', '.join(wanted)}' that can be retaken so", hint)
 
 
-def _scene_again(path: str, given: Mapping[str, str], variant: str) -> Scene:
-    return load_variants(path, given, [variant] if variant else ())[0]
+def _scene_again(performed: takes.records.TakeBegan | Staged) -> Scene:
+    only = [performed.variant] if performed.variant else ()
+    return load_variants(performed.path, performed.given, only, overlays=performed.overlays, most=ANY_NUMBER)[0]
 
 
 def find_takes(
@@ -158,12 +160,32 @@ def find_takes(
     for plan in plans:
         folder, journal = _newest(out, plan)
         if folder and takes.fold(journal).ended not in takes.OVER:
-            jobs.append(resume_job(folder, journal, anyway=False))
+            jobs.append(resume_job(folder, journal, anyway=False, plan=plan))
         elif folder and _is_the_same(journal, plan, endpoint, live=live):
             finished.append(folder)
         else:
             jobs.append(Job(plan))
     return finished, jobs
+
+
+def remaining_job(out: Path, plan: Plan, *, endpoint: str | None = None) -> tuple[TakeFolder | None, Job | None]:
+    """Return the take of a scene that stands, or what is left: the rest of one that was stopped, else what has changed.
+
+    Raises:
+        UsageError: An endpoint is unknown.
+    """
+    folder, journal = _newest(out, plan)
+    if folder and takes.fold(journal).ended not in takes.OVER and _goes_on(journal, plan, endpoint):
+        return None, replace(resume_job(folder, journal, anyway=False, plan=plan), plan=plan)
+    standing, jobs = changed_jobs(out, [plan], endpoint=endpoint)
+    return (standing[0].takes[0].folder, None) if standing else (None, jobs[0])
+
+
+def _goes_on(journal: Sequence[Record], plan: Plan, endpoint: str | None) -> bool:
+    """Tell whether a take that was stopped is of the scene as it is, and was played where it is to be played."""
+    played = {role.name: role.endpoint for role in takes.beginning(journal).roles}
+    wanted = {player.name: endpoint_for(player, environment(), endpoint).name for player in plan.models}
+    return not scene_changes(journal, plan) and all(played.get(name) == place for name, place in wanted.items())
 
 
 def _is_the_same(journal: Sequence[Record], plan: Plan, endpoint: str | None, *, live: bool) -> bool:
@@ -261,6 +283,11 @@ def _newest(out: Path, plan: Plan) -> tuple[TakeFolder | None, Sequence[Record]]
     return next(((folder, journal) for retake, folder, journal in found if not retake or retake.changed), (None, ()))
 
 
+def _origin(scene: takes.records.TakeBegan | Plan) -> tuple[object, ...]:
+    """Return what makes one scene file several scenes."""
+    return dict(scene.given), scene.variant, [*map(os.path.abspath, scene.overlays)]
+
+
 def _takes(out: Path, plan: Plan) -> Iterator[tuple[TakeFolder, Sequence[Record]]]:
     """Yield the takes of a scene and variant that nobody writes now, the newest first.
 
@@ -274,6 +301,6 @@ def _takes(out: Path, plan: Plan) -> Iterator[tuple[TakeFolder, Sequence[Record]
             began = takes.beginning(journal)
         except TakeError:  # nothing that could go on
             continue
-        is_ours = dict(began.given) == dict(plan.given) and began.variant == plan.variant
+        is_ours = _origin(began) == _origin(plan)
         if is_ours and not path.parent.is_symlink() and not takes.is_locked(path.parent):
             yield TakeFolder(path.parent), journal

@@ -20,6 +20,7 @@ from tau_stage.scene.yaml_text import Document, Node, Path, read_items, read_yam
 MERGED = ("players", "tools", "vars")  # mappings of which a scene and what it includes have each a part
 NOT_INCLUDED = ("scene", "lines", "script", "on", "matrix", "include")  # what belongs to the scene itself
 MOST_VARIANTS = 100
+ANY_NUMBER = 1_000_000  # variants that nobody counts beforehand
 MOST_VARIED = 300_000  # values of a scene times its variants: each variant is read like a scene of its own
 MOST_INCLUDED = 50
 MOST_FILLED = 2_000_000  # characters that all variables of a scene come to, where they stand: as many as a scene has
@@ -44,6 +45,18 @@ def include(entries: Entries, errors: Diagnostics) -> None:
             errors.take_over(path, error, what)
         else:
             errors.document.graft(_merge(entries, other, own, errors), other)
+
+
+def overlay(entries: Entries, names: Sequence[str], errors: Diagnostics) -> None:
+    """Merge files that were named from outside into a scene's entries; what they say wins."""
+    for name in names:
+        what = f"the file '{name}'"
+        try:
+            other = read_yaml(read_source(name, what))
+        except SceneError as error:
+            errors.take_over((), error, what)
+        else:
+            errors.document.graft(_merge(entries, other, set(), errors), other)
 
 
 def _included(wanted: Node, errors: Diagnostics) -> Iterator[tuple[Path, str]]:
@@ -164,10 +177,10 @@ class Variant:
     values: Mapping[str, str]
 
 
-def variants(entries: Entries, only: Sequence[str], errors: Diagnostics) -> list[Variant]:
+def variants(entries: Entries, only: Sequence[str], errors: Diagnostics, most: int = MOST_VARIANTS) -> list[Variant]:
     """Return the wanted combinations (none: all) of the matrix's values, in order; without a matrix a nameless one."""
     axes = _axes(entries.get("matrix", ""), errors)
-    if problem := _too_many(prod(map(len, axes.values())), len(errors.document.values)):
+    if problem := _too_many(prod(map(len, axes.values())), len(errors.document.values), most):
         errors.add(("matrix",), *problem, key=True)
         return []
     made = [
@@ -182,13 +195,15 @@ def variants(entries: Entries, only: Sequence[str], errors: Diagnostics) -> list
     return [variant for variant in made if not only or variant.name in wanted]
 
 
-def _too_many(count: int, values: int) -> tuple[str, str] | None:
+def _too_many(count: int, values: int, most: int) -> tuple[str, str] | None:
     """Return what is wrong with so many variants of so many values, and what to do; None where it is nothing."""
-    if count > MOST_VARIANTS:
-        return f"the matrix makes {count:,} variants, and {MOST_VARIANTS} is the limit", "use fewer values"
-    if count * values > MOST_VARIED:
+    if count > most:
+        hint = f"use fewer values, or allow more: --max-variants {count}"
+        return f"the matrix makes {count:,} variants, and {most:,} is the limit", hint
+    varied = MOST_VARIED * max(most, MOST_VARIANTS) // MOST_VARIANTS
+    if count * values > varied:
         return (
-            f"all {count} variants together hold more than {MOST_VARIED:,} values",
+            f"all {count} variants together hold more than {varied:,} values",
             "use fewer values, or part the scene",
         )
     return None

@@ -6,7 +6,16 @@ from itertools import chain
 from pathlib import Path as FilePath
 
 from tau_stage.scene.builders import Steps, load_cues
-from tau_stage.scene.compose import Variant, fill_in, include, script_into_lines, variables, variants
+from tau_stage.scene.compose import (
+    MOST_VARIANTS,
+    Variant,
+    fill_in,
+    include,
+    overlay,
+    script_into_lines,
+    variables,
+    variants,
+)
 from tau_stage.scene.diagnostics import Diagnostics, ModelT
 from tau_stage.scene.model import AnyStep, Cascade, Player, Scene, SoundStep, ToolDefinition, parts_of
 from tau_stage.scene.names import cue_id, key_meant
@@ -80,7 +89,12 @@ def load_scene(path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES) ->
 
 
 def load_variants(
-    path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES, only: Sequence[str] = ()
+    path: str | FilePath,
+    given: Mapping[str, str] = NO_VARIABLES,
+    only: Sequence[str] = (),
+    *,
+    overlays: Sequence[str] = (),
+    most: int = MOST_VARIANTS,
 ) -> tuple[Scene, ...]:
     """Load all variants of a scene file, in the order of its matrix; one scene, where there is no matrix.
 
@@ -88,11 +102,13 @@ def load_variants(
         path: The file.
         given: Variables by name; they overrule the file's.
         only: The names of the variants that are wanted; none is all.
+        overlays: Files like those that a scene includes; what stands in them wins over what stands in the scene.
+        most: How many variants there may be.
 
     Raises:
         SceneError: The file cannot be read or performed, or has no such variant.
     """
-    return _variants(read_source(path), given, only)
+    return _variants(read_source(path), given, only, overlays, most)
 
 
 def parse_scene(text: str, path: str = "scene.yaml", given: Mapping[str, str] = NO_VARIABLES) -> Scene:
@@ -100,16 +116,23 @@ def parse_scene(text: str, path: str = "scene.yaml", given: Mapping[str, str] = 
     return _variants(Source.of(text, path), given, ())[0]
 
 
-def _variants(source: Source, given: Mapping[str, str], only: Sequence[str]) -> tuple[Scene, ...]:
+def _variants(
+    source: Source,
+    given: Mapping[str, str],
+    only: Sequence[str],
+    overlays: Sequence[str] = (),
+    most: int = MOST_VARIANTS,
+) -> tuple[Scene, ...]:
     errors = Diagnostics(read_yaml(source))
     entries = errors.entries(errors.document.data, (), "the scene")
     include(entries, errors)
+    overlay(entries, overlays, errors)
     script_into_lines(entries, errors)
     named = variables(entries, given, errors)
-    wanted = variants(entries, only, errors)
+    wanted = variants(entries, only, errors, most)
     errors.raise_any()
     scenes = (_scene(Diagnostics(errors.document), entries, named, variant) for variant in wanted)
-    return tuple(scene.model_copy(update={"given": dict(given)}) for scene in scenes)
+    return tuple(scene.model_copy(update={"given": dict(given), "overlays": tuple(overlays)}) for scene in scenes)
 
 
 def _scene(errors: Diagnostics, entries: dict[str, Node], named: Mapping[str, str], variant: Variant) -> Scene:

@@ -619,6 +619,9 @@ class Scene(Cascade):
     given: SkipJsonSchema[Mapping[str, str]] = Field(
         default_factory=dict, exclude=True, description="Variables that were given from outside."
     )
+    overlays: SkipJsonSchema[tuple[str, ...]] = option(
+        "Files that were laid over the scene from outside, as they were named.", (), exclude=True
+    )
     variant: SkipJsonSchema[str] = option("Which variant of a matrix it is.", "", exclude=True)
     locations: SkipJsonSchema[Locations] = Field(
         default_factory=dict, exclude=True, description="Where its parts stand in the file."

@@ -312,6 +312,7 @@ class Plan:
     pace: Literal["fast", "realtime"] = "fast"
     variant: str = ""
     given: Mapping[str, str] = field(default_factory=dict)
+    overlays: tuple[str, ...] = ()
     deliver: Deliver = field(default_factory=Deliver)
     expect: Expect | None = None
     locations: Locations = field(default_factory=dict, compare=False, repr=False)

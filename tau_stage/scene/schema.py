@@ -9,7 +9,7 @@ from tau_stage.scene.expect import CallWanted
 from tau_stage.scene.fields import IGNORED, SCALAR, EditorSchema, SceneModel
 from tau_stage.scene.model import RESERVED, Line, Scene
 
-ID = "https://json-schema.org/draft/2020-12/schema"
+SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _SOUND_FILE = {"type": "string", "description": "A sound file, relative to the scene."}
 _WAV = {"type": "string", "description": "A sound file, relative to the scene: what the user says in it."}
@@ -44,7 +44,7 @@ def scene_schema() -> str:
     for name in ("Happened", "When"):
         parts[name]["oneOf"] = _required(*parts[name]["properties"])
     schema.update(IGNORED)
-    return json.dumps(_without_nulls({"$schema": ID, **schema}), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(without_nulls({"$schema": SCHEMA_DIALECT, **schema}), indent=2, ensure_ascii=False) + "\n"
 
 
 def _required(*keys: str) -> list[JsonSchemaValue]:
@@ -107,8 +107,8 @@ def _steps(parts: JsonSchemaValue) -> None:
     parts["Together"]["properties"]["together"]["minItems"] = 2
 
 
-def _without_nulls(node: object) -> object:
+def without_nulls(node: object) -> object:
     """Leave out defaults of null, at any depth."""
     if isinstance(node, dict):
-        return {key: _without_nulls(value) for key, value in node.items() if key != "default" or value is not None}
-    return [*map(_without_nulls, node)] if isinstance(node, list) else node
+        return {key: without_nulls(value) for key, value in node.items() if key != "default" or value is not None}
+    return [*map(without_nulls, node)] if isinstance(node, list) else node

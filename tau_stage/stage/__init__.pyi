@@ -13,6 +13,7 @@ from .people import known_words as known_words
 from .people import people_of as people_of
 from .performance import PerformanceOptions as PerformanceOptions
 from .performance import perform as perform
+from .replay import plan_facts as plan_facts
 from .replay import scene_changes as scene_changes
 from .scene_tools import check_tool_permission as check_tool_permission
 from .scene_tools import find_tools as find_tools

@@ -258,6 +258,7 @@ def _began(plan: Plan, stage: Stage, budget: Decimal | None, options: Performanc
         sha256=plan.sha256,
         variant=plan.variant,
         given=dict(plan.given),
+        overlays=plan.overlays,
         deliver=plan.deliver,
         resolved=plan_json(plan),
         budget=budget,

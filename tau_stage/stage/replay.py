@@ -129,7 +129,7 @@ def _lost_line(records: Sequence[record.Record]) -> str:
 CUT = "the performance was stopped in the middle of it"
 MOST_CHANGES = 24  # lines of a difference that are shown
 
-_NOT_TOLD = {"sha256", "source_line", "path", "endpoint"}
+_NOT_TOLD = {"sha256", "source_line", "path", "overlays", "endpoint"}
 """What may differ though the scene is the same; it is played where it was played before."""
 
 
@@ -138,14 +138,19 @@ def scene_changes(journal: Sequence[record.Record], plan: scene.Plan) -> list[st
     began = beginning(journal)
     if not began.resolved:
         return [] if began.sha256 == plan.sha256 else ["the file is another"]
-    before, now = map(_facts, (began.resolved, scene.plan_json(plan)))
+    before, now = map(_facts, (json.loads(began.resolved), json.loads(scene.plan_json(plan))))
     lines = list(difflib.unified_diff(before, now, "as performed", "as it is", n=2, lineterm=""))
     more = len(lines) - MOST_CHANGES
     return lines if more <= 0 else [*lines[:MOST_CHANGES], f"... and {more} lines more"]
 
 
-def _facts(plan: str) -> list[str]:
-    return json.dumps(_told(json.loads(plan)), indent=1, ensure_ascii=False).splitlines()
+def plan_facts(plan: scene.Plan) -> object:
+    """Return what of a plan makes its take another one, as JSON has it."""
+    return _told(json.loads(scene.plan_json(plan)))
+
+
+def _facts(plan: object) -> list[str]:
+    return json.dumps(_told(plan), indent=1, ensure_ascii=False).splitlines()
 
 
 def _told(part: object) -> object:

@@ -175,11 +175,16 @@ async def open_stage(
         player: provider_for(player, environment, wished=wished, live=live) for plan in plans for player in plan.models
     }
 
+    patience: dict[scene.PlayerPlan, tuple[float, float]] = {}
+    for plan in plans:
+        own = _deadlines(plan.waits, waits)
+        for player in plan.models:
+            opening_s, closing_s = patience.get(player, (0.0, 0.0))
+            patience[player] = max(own.opening_s, opening_s), max(own.closing_s, closing_s)
+
     def connect(player: scene.PlayerPlan) -> AbstractAsyncContextManager[Transport]:
         """Dial for a player; wait as long as the most patient scene with this player."""
-        wished = [_deadlines(plan.waits, waits) for plan in plans if player in plan.models] or [waits]
-        opening_s, closing_s = max(one.opening_s for one in wished), max(one.closing_s for one in wished)
-        return providers[player].connect(player.model, opening_s, closing_s)
+        return providers[player].connect(player.model, *patience.get(player, (waits.opening_s, waits.closing_s)))
 
     stage = Stage(
         connect,

@@ -27,6 +27,7 @@ from .folder import is_latest as is_latest
 from .folder import leave_latest as leave_latest
 from .folder import make_latest as make_latest
 from .folder import unlinked as unlinked
+from .folding import Bills as Bills
 from .folding import beginning as beginning
 from .folding import cost_json as cost_json
 from .folding import delivery as delivery
@@ -97,6 +98,7 @@ from .take_model import Costs as Costs
 from .take_model import Performed as Performed
 from .take_model import PlayedSound as PlayedSound
 from .take_model import Playing as Playing
+from .take_model import Staged as Staged
 from .take_model import Take as Take
 from .take_model import heard_by as heard_by
 from .take_model import outdated_lines as outdated_lines

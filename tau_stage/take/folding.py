@@ -238,16 +238,20 @@ class Bills:
         self.by_line: defaultdict[str, Cost] = defaultdict(Cost)
         self.by_player: defaultdict[str, Cost] = defaultdict(Cost)
         self.tariffs: dict[tuple[str, str], None] = {}
-        roles: dict[str, record.Role] = {}
+        self._roles: dict[str, record.Role] = {}
         for fact in journal:
-            if isinstance(fact, record.TakeBegan | record.TakeResumed):
-                roles |= {role.name: role for role in fact.roles}
-                self.tariffs |= {(role.model, role.prices): None for role in fact.roles}
-            elif isinstance(fact, record.ModelNamed) and (role := roles.get(fact.player)):
-                roles[fact.player] = role.model_copy(update={"model": fact.model})
-                self.tariffs[fact.model, role.prices] = None
-            elif isinstance(fact, record.PAID) and (role := roles[fact.player]).human is None:
-                self._add(fact, getattr(fact, "model", role.model), role.prices)
+            self.apply(fact)
+
+    def apply(self, fact: Record) -> None:
+        """Count what one more record tells of."""
+        if isinstance(fact, record.TakeBegan | record.TakeResumed):
+            self._roles |= {role.name: role for role in fact.roles}
+            self.tariffs |= {(role.model, role.prices): None for role in fact.roles}
+        elif isinstance(fact, record.ModelNamed) and (role := self._roles.get(fact.player)):
+            self._roles[fact.player] = role.model_copy(update={"model": fact.model})
+            self.tariffs[fact.model, role.prices] = None
+        elif isinstance(fact, record.PAID) and (role := self._roles[fact.player]).human is None:
+            self._add(fact, getattr(fact, "model", role.model), role.prices)
 
     def _add(self, fact: record.PAID, who: str, provider: str) -> None:
         cost = price(fact.usage, who, provider)

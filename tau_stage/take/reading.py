@@ -88,7 +88,7 @@ def _from_journal(path: Path) -> Take:
 def parse_document(
     model: type[ModelT],
     text: str | bytes,
-    path: Path,
+    path: str | Path,
     what: str,
     hint: str,
     refuse: Callable[[str, str, str], StageError] = TakeError,
@@ -113,7 +113,7 @@ def parse_document(
 
 
 def _check_version(
-    path: Path,
+    path: str | Path,
     facts: object,
     name: str = "version",
     known: int = VERSION,

@@ -84,6 +84,7 @@ class TakeBegan(Record):
     sha256: str
     variant: str = ""
     given: dict[str, str] = {}
+    overlays: tuple[str, ...] = ()
     spent: bool
     deliver: Deliver = Deliver()
     resolved: str = ""  # the plan as JSON

@@ -179,6 +179,7 @@ class Staged(TakePart):
     sha256: str = Field(description="Hash of the scene file's bytes.")
     variant: str = Field(description="Which variant of its matrix, or empty.")
     given: dict[str, str] = Field({}, description="Variables that were given from outside.")
+    overlays: tuple[str, ...] = Field((), description="Files that were laid over the scene from outside.")
 
 
 class Take(TakePart):

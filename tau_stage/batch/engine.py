@@ -1,0 +1,90 @@
+"""Run a batch in this process: open its store and a stage for all its scenes, and let a worker go through the jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import anyio
+import anyio.to_thread
+
+from tau_stage import stage as stages
+from tau_stage.batch.batch_file import Batch
+from tau_stage.batch.jobs import BatchJob
+from tau_stage.batch.ledger import JobResult, Ledger, spent
+from tau_stage.batch.worker import BatchObserver, Outcome, Purse, Worker, WorkerOptions
+from tau_stage.environment import environment
+from tau_stage.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One part of a batch's jobs, of several that are performed apart: the third of forty is ``3/40``."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read a shard as the command line has it.
+
+        Raises:
+            UsageError: It is none.
+
+        >>> Shard.parse("3/40")
+        Shard(number=3, of=40)
+        """
+        number, slash, of = text.partition("/")
+        if slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of):
+            return cls(int(number), int(of))
+        hint = "write the number of the part and how many there are, from 1: --shard 3/40"
+        raise UsageError(f"--shard: '{text}' is no part of a whole", hint)
+
+    def of_jobs(self, jobs: Sequence[BatchJob]) -> list[BatchJob]:
+        """Return the jobs of this part: each belongs to one part, whatever else is in the batch."""
+        return [*jobs[self.number - 1 :: self.of]]
+
+
+async def run_batch(
+    batch: Batch,
+    jobs: Sequence[BatchJob],
+    ledger: Ledger,
+    options: WorkerOptions,
+    *,
+    budget: Decimal | None = None,
+    observer: BatchObserver,
+    stopping: AbstractAsyncContextManager[anyio.Event] | None = None,
+) -> Mapping[str, Outcome]:
+    """Perform what is left of a batch's jobs, in this process; return what came of each, by name.
+
+    Args:
+        batch: The batch.
+        jobs: Of the batch, those that are wanted.
+        ledger: Where it is written down what came of them.
+        options: How they are performed.
+        budget: Dollars that the batch may cost in all; None: as the batch says.
+        observer: Is shown what happens.
+        stopping: Gives an event: once it is set, lines under way come to their ends, and nothing else begins.
+
+    Raises:
+        UsageError: A player has nobody to play it.
+        TakeError: The store cannot be read or written.
+    """
+    limit = batch.limits.budget if budget is None else budget
+    before = await anyio.to_thread.run_sync(lambda: spent(ledger.results(), ledger.claims()))
+    plans, run, rate = [job.plan for job in jobs], options.run, batch.limits.start_rate
+    stages.raise_descriptor_limit(plans, options.at_once)
+    opened = stages.open_stage(plans, environment(), wished=run.endpoint, live=run.live)
+    async with stopping or nullcontext(anyio.Event()) as stop, opened as stage:
+        paced = replace(stage, limiter=stages.OpeningLimiter(gap_s=60 / rate)) if rate else stage
+        worker = Worker(ledger, paced, Purse(limit, before), options, observer, stop)
+        return await worker.run(jobs)
+
+
+def exit_code(outcomes: Mapping[str, Outcome], jobs: Sequence[BatchJob]) -> int:
+    """Return the exit code of a run: the worst of its jobs'; 130 where somebody has stopped it before its end."""
+    results = [outcome.result for outcome in outcomes.values()]
+    codes = [result.code for result in results if isinstance(result, JobResult)]
+    return max([*codes, 130 if len(outcomes) < len(jobs) else 0], default=0)

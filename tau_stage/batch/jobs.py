@@ -1,0 +1,122 @@
+"""The jobs of a batch: one for each scene, variant and language."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import partial
+from hashlib import sha256
+from itertools import product
+from os.path import relpath
+from pathlib import Path, PurePath
+
+from tau_stage.batch.batch_file import Batch
+from tau_stage.environment import environment
+from tau_stage.errors import SceneError, UsageError
+from tau_stage.scene import ANY_NUMBER, Plan, did_you_mean, listed, load_variants, make_plan, slug
+from tau_stage.stage import endpoint_for, keys_at, plan_facts
+
+NO_LANGUAGE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchJob:
+    """One scene in one variant and one language.
+
+    Attributes:
+        name: Unique in the batch, and where its takes are in the store: ``de/cross/scenes/umbrella``.
+    """
+
+    name: str
+    plan: Plan
+    language: str = NO_LANGUAGE
+
+    @property
+    def folder(self) -> PurePath:
+        """The folder, in the store, of the folder that is named as the scene is."""
+        return PurePath("takes", *PurePath(self.name).parts[:-1])
+
+    @property
+    def takes(self) -> str:
+        """The folder of its takes, in the store."""
+        return (self.folder / self.plan.slug).as_posix()
+
+    def fingerprint(self, endpoint: str | None = None) -> str:
+        """Return the hash of all that a take of it depends on, where it is played at an endpoint.
+
+        Raises:
+            UsageError: The endpoint is unknown.
+        """
+        keys = keys_at(self.plan, partial(endpoint_for, environment=environment(), wished=endpoint))
+        lines = {name: (key.own, key.context) for name, key in keys.items()}
+        return sha256(json.dumps([plan_facts(self.plan), lines], sort_keys=True).encode()).hexdigest()
+
+
+def load_jobs(batch: Batch, *, only: Sequence[str] = (), most: int = ANY_NUMBER) -> list[BatchJob]:
+    """Load every scene of a batch, in all variants and languages; the errors of all files are raised together.
+
+    Args:
+        batch: The batch.
+        only: Patterns of the names of jobs that are wanted, like ``de/*``; none is all.
+        most: How many variants the matrix of one scene may make.
+
+    Raises:
+        SceneError: A scene cannot be performed; further errors are in its ``also``.
+        UsageError: A pattern fits no job.
+    """
+    errors: dict[SceneError, None] = {}
+    jobs: list[BatchJob] = []
+    for language, variant, file in product(batch.languages or [NO_LANGUAGE], batch.variants, batch.files):
+        overlays = batch.overlays(language) if language else ()
+        try:
+            scenes = load_variants(file, variant.values, overlays=overlays, most=most)
+        except SceneError as error:
+            errors |= dict.fromkeys((error, *error.also))
+            continue
+        places = (language, variant.name, *_folders(batch, file))
+        jobs += (_job(places, plan, language) for plan in map(make_plan, scenes))
+    if errors:
+        first, *others = _distinct(errors)
+        raise replace(first, also=tuple(others))
+    _refuse_twins(jobs)
+    return _wanted(jobs, only)
+
+
+def _job(places: Iterable[str], plan: Plan, language: str) -> BatchJob:
+    return BatchJob("/".join((*filter(None, places), plan.slug)), plan, language)
+
+
+def _folders(batch: Batch, file: str) -> Iterator[str]:
+    """Yield the folders between a batch file and a scene, as names of folders in the store."""
+    for part in PurePath(relpath(Path(file).parent, Path(batch.path).parent)).parts:
+        yield "up" if part == ".." else slug(part)
+
+
+def _distinct(errors: Iterable[SceneError]) -> list[SceneError]:
+    """Leave out what several variants or languages say of one place."""
+    return list({(error.path, error.line, error.column, error.problem): error for error in errors}.values())
+
+
+def _refuse_twins(jobs: Sequence[BatchJob]) -> None:
+    paths: dict[str, str] = {}
+    for job in jobs:
+        other = paths.setdefault(job.name.casefold(), job.plan.path)
+        if other != job.plan.path:
+            problem = f"{other} and {job.plan.path} would both be called {job.name}"
+            raise UsageError(problem, "rename one of the files or folders")
+
+
+def _wanted(jobs: list[BatchJob], only: Sequence[str]) -> list[BatchJob]:
+    names = [job.name for job in jobs]
+    for pattern in only:
+        if not any(_fits(name, pattern) for name in names):
+            hint = did_you_mean(pattern, names, f"jobs: {listed(names[:12])}")
+            raise UsageError(f"no job of the batch fits '{pattern}'", hint)
+    return [job for job in jobs if not only or any(_fits(job.name, pattern) for pattern in only)]
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Tell whether a name fits a pattern, or its last part does."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition("/")[2], pattern)

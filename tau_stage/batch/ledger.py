@@ -1,0 +1,249 @@
+"""The ledger of a batch: who works on which job, what is done, and what has failed, as documents in the store.
+
+A job has one document, ``jobs/<name>.json``, once it was performed, and claims while somebody performs it:
+``claims/<name>.<number>.json``. A claim is made if absent, so that one worker has it. It is renewed while the job runs.
+When its time is over, or its process is gone, another worker makes the claim with the next number, and so again only
+one does. Whoever finds a higher number than its own, or its own gone, has lost the job.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tau_stage.batch.store import Store
+from tau_stage.errors import StageError, TakeError
+from tau_stage.take import parse_document
+
+CLAIM_S = 60.0
+"""Seconds after which a claim that nobody has renewed may be taken over from another machine."""
+
+ZERO = Decimal(0)
+State = Literal["done", "failed", "stopped"]
+Document = TypeVar("Document", bound="LedgerPart")
+
+
+class LedgerPart(BaseModel):
+    """What all documents of a ledger share: they never change, and a newer tau-stage may write more into them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: Literal[1] = 1
+
+
+class JobResult(LedgerPart):
+    """What came of a job the last time that it was performed.
+
+    Attributes:
+        state: done; failed: a line has no sound, or a provider failed; stopped: it goes on in the next run.
+        ended: How its take ended.
+        code: The exit code of its performance.
+        fingerprint: Hash of all that its take depended on.
+        take: The folder of its take, in the store.
+        lines: Of its take; ``seconds``: how long it is; ``outdated``: lines that heard others otherwise.
+        paid: Estimated dollars by take, as far as they are known: all that was performed for the job.
+        finished: UTC.
+    """
+
+    job: str
+    state: State
+    ended: str
+    problem: str = ""
+    code: int = 0
+    fingerprint: str = ""
+    take: str = ""
+    lines: int = 0
+    seconds: float = 0.0
+    outdated: int = 0
+    paid: dict[str, Decimal] = {}
+    finished: str = ""
+    owner: str = ""
+
+    @property
+    def dollars(self) -> Decimal:
+        """All that the job has cost."""
+        return sum(self.paid.values(), ZERO)
+
+
+class Claim(LedgerPart):
+    """Who performs a job, and until when nobody else may.
+
+    Attributes:
+        number: Which claim of the job it is, from 1.
+        owner: The worker.
+        host: Its machine.
+        pid: Its process there.
+        until: UTC.
+        lines: That are finished.
+        dollars: That the job has cost so far.
+    """
+
+    job: str
+    number: int
+    owner: str
+    host: str
+    pid: int
+    until: datetime
+    lines: int = 0
+    dollars: Decimal = ZERO
+
+    @property
+    def document(self) -> str:
+        """Its name in the store."""
+        return f"claims/{self.job}.{self.number}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The documents of one batch, as one worker reads and writes them.
+
+    Attributes:
+        owner: The worker.
+        claim_s: Seconds that a claim holds.
+        now: Tells the time, UTC.
+        is_gone: Tells whether a process of this machine is gone.
+    """
+
+    store: Store
+    owner: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}")
+    claim_s: float = CLAIM_S
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    host: str = field(default_factory=socket.gethostname)
+    is_gone: Callable[[int], bool] = lambda pid: not is_running(pid)
+
+    # ---- results
+
+    def result(self, job: str) -> JobResult | None:
+        """Read what came of a job; None where it was never performed to an end."""
+        name = _document(job)
+        data = self.store.read(name)
+        return None if data is None else self._parsed(JobResult, name, data)
+
+    def results(self) -> dict[str, JobResult]:
+        """Read what came of all jobs, by name."""
+        documents = self.store.read_all("jobs")
+        found = (self._parsed(JobResult, name, data) for name, data in documents.items())
+        return {result.job: result for result in found}
+
+    def write(self, result: JobResult) -> None:
+        """Write down what came of a job."""
+        self.store.write(_document(result.job), _data(result))
+
+    def _parsed(self, kind: type[Document], name: str, data: bytes) -> Document:
+        return parse_document(kind, data, self.store.address(name), "document of a batch", "remove it", _refused)
+
+    # ---- claims
+
+    def claims(self) -> dict[str, Claim]:
+        """Read the claim that counts of each job that is performed, or was when its worker ended, by name."""
+        return _newest(map(_claim, self.store.read_all("claims").values()))
+
+    def claim(self, job: str) -> Claim | None:
+        """Make the claim of a job; None where somebody else performs it now."""
+        before = self._claims_of(job)
+        last = max(before, key=lambda claim: claim.number, default=None)
+        if last and not self.is_over(last):
+            return None
+        number = last.number + 1 if last else 1
+        made = self._own(job, number, last.dollars if last else ZERO)
+        if not self.store.create(made.document, _data(made)):
+            return None
+        for old in before:
+            self.store.delete(old.document)
+        return made
+
+    def renew(self, claim: Claim, **facts: object) -> Claim | None:
+        """Let a claim hold on, with what has come of its job so far; None where the job is somebody else's now."""
+        numbers = [each.number for each in self._claims_of(claim.job)]
+        if claim.number not in numbers or max(numbers) > claim.number:
+            return None
+        renewed = claim.model_copy(update={**facts, "until": self._until()})
+        self.store.write(renewed.document, _data(renewed))
+        return renewed
+
+    def release(self, claim: Claim) -> None:
+        """Give a job up, whatever has come of it."""
+        self.store.delete(claim.document)
+
+    def is_over(self, claim: Claim) -> bool:
+        """Tell whether another worker may take a job over."""
+        return claim.until <= self.now() or (claim.host == self.host and self.is_gone(claim.pid))
+
+    def _claims_of(self, job: str) -> list[Claim]:
+        documents = self.store.read_all(f"claims/{job.rpartition('/')[0]}".rstrip("/"))
+        own = re.compile(rf"claims/{re.escape(job)}\.\d+\.json")
+        return [*filter(None, (_claim(data) for name, data in documents.items() if own.fullmatch(name)))]
+
+    def _own(self, job: str, number: int, dollars: Decimal) -> Claim:
+        pid, until = os.getpid(), self._until()
+        return Claim(job=job, number=number, owner=self.owner, host=self.host, pid=pid, until=until, dollars=dollars)
+
+    def _until(self) -> datetime:
+        return self.now() + timedelta(seconds=self.claim_s)
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process of this machine is there; one that has ended, and was not waited for, is not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return not _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123 - no path of a user's
+            return stat.read().rpartition(b")")[2].split()[:1] == [b"Z"]
+    except OSError:
+        return False
+
+
+def spent(results: Mapping[str, JobResult], claims: Mapping[str, Claim]) -> Decimal:
+    """Add up what the jobs of a batch have cost so far, those under way as far as it is written down."""
+    names = results.keys() | claims.keys()
+    costs = (max(_dollars(results.get(name)), _dollars(claims.get(name))) for name in names)
+    return sum(costs, ZERO)
+
+
+def _dollars(document: JobResult | Claim | None) -> Decimal:
+    return document.dollars if document else ZERO
+
+
+def _document(job: str) -> str:
+    return f"jobs/{job}.json"
+
+
+def _data(document: LedgerPart) -> bytes:
+    return document.model_dump_json(indent=1).encode() + b"\n"
+
+
+def _claim(data: bytes) -> Claim | None:
+    """Read a claim; one that was cut while it was written holds nothing."""
+    try:
+        return Claim.model_validate_json(data)
+    except ValidationError:
+        return None
+
+
+def _newest(claims: Iterable[Claim | None]) -> dict[str, Claim]:
+    found: dict[str, Claim] = {}
+    for claim in claims:
+        if claim and (claim.job not in found or found[claim.job].number < claim.number):
+            found[claim.job] = claim
+    return found
+
+
+def _refused(path: str, problem: str, hint: str) -> StageError:
+    return TakeError(path, problem, hint)

@@ -1,0 +1,264 @@
+"""What is left of a batch, and what has come of it, as data and as tables that a thousand jobs fit into."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from tau_stage import runs
+from tau_stage.batch.batch_file import Batch, BatchLimits
+from tau_stage.batch.jobs import BatchJob
+from tau_stage.batch.ledger import ZERO, Claim, JobResult, Ledger, spent
+from tau_stage.cost import expected_cost
+from tau_stage.protocol import TOKENS
+from tau_stage.report import TextReport, TextTable, dollars, note
+from tau_stage.take import all_new
+from tau_stage.text import counted
+
+MOST_ROWS = 10
+"""Jobs that a table names, the worst first; ``--all`` names each."""
+
+Left = Literal["new", "changed", "stopped", "failed", "fine"]
+Standing = Literal["done", "failed", "stopped", "running", "abandoned", "waiting"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedJob:
+    """What a run would do about one job.
+
+    Attributes:
+        job: Its name.
+        state: new: there is no take; changed; stopped: it goes on; failed, and is performed with ``--retry failed``;
+            fine: nothing is left to do.
+        lines: Of its scene.
+        performed: How many would be performed.
+        new: How many are new; ``changed``, ``outdated`` and ``removed``: as of ``plan --changed``.
+        dollars: What that is likely to cost, None where a price is not known.
+        tokens: That it is likely to use.
+        sessions: That it opens.
+    """
+
+    job: str
+    state: Left
+    lines: int
+    performed: int = 0
+    new: int = 0
+    changed: int = 0
+    outdated: int = 0
+    removed: int = 0
+    dollars: Decimal | None = ZERO
+    tokens: int = 0
+    sessions: int = 0
+
+
+def plan_jobs(
+    jobs: Sequence[BatchJob], ledger: Ledger, *, endpoint: str | None = None, retry_failed: bool = False
+) -> list[PlannedJob]:
+    """Tell what a run would do about each job; nothing is performed.
+
+    Raises:
+        TakeError: The store cannot be read.
+        UsageError: An endpoint is unknown.
+    """
+    results, claims = ledger.results(), ledger.claims()
+    return [
+        _planned(job, ledger, results.get(job.name), claims.get(job.name), endpoint, retry_failed=retry_failed)
+        for job in jobs
+    ]
+
+
+def _planned(
+    job: BatchJob,
+    ledger: Ledger,
+    result: JobResult | None,
+    claim: Claim | None,
+    endpoint: str | None,
+    *,
+    retry_failed: bool,
+) -> PlannedJob:
+    lines = len(job.plan.all_lines)
+    is_same = result is not None and result.fingerprint == job.fingerprint(endpoint)
+    if result and is_same and result.state == "done":
+        return PlannedJob(job.name, "fine", lines, outdated=result.outdated)
+    if result or claim:
+        ledger.store.pull(job.takes)
+    found = runs.scene_changes_since(ledger.store.home / job.folder, job.plan, endpoint=endpoint)
+    changes = found.changes if found else all_new(job.plan)
+    if result and is_same and result.state == "failed" and not retry_failed:
+        return PlannedJob(job.name, "failed", lines, outdated=len(changes.outdated))
+    cost = expected_cost(job.plan, changes.performed)
+    is_stopped = found is not None and found.takes[0].take.ended in runs.STOPPED
+    state: Left = "stopped" if is_stopped else "changed" if found else "new"
+    sessions = sum(found is None or changes.reuse.needs(player.name) for player in job.plan.models)
+    counts = {name: len(getattr(changes, name)) for name in ("performed", "new", "changed", "outdated", "removed")}
+    tokens = sum(getattr(cost.tokens, kind) for kind in TOKENS)
+    return PlannedJob(job.name, state, lines, **counts, dollars=cost.total, tokens=tokens, sessions=sessions)
+
+
+def tabulate_plan(batch: Batch, planned: Sequence[PlannedJob], already: Decimal, *, every: bool = False) -> TextReport:
+    """Tell what a run would do: counts and sums by state, and the jobs that cost most, or every job."""
+    groups: dict[str, list[PlannedJob]] = defaultdict(list)
+    for each in planned:
+        groups[each.state].append(each)
+    rows = [
+        _plan_row(state, groups[state]) for state in ("new", "changed", "stopped", "failed", "fine") if state in groups
+    ]
+    columns = ("jobs", "count", "lines", "perform", "new", "changed", "outdated", "removed", "dollars")
+    tables = [TextTable(columns, [*rows, _plan_row("in all", planned)], has_total=True)]
+    left = [each for each in planned if every or each.performed]
+    left = left if every else sorted(left, key=lambda each: (-(each.dollars or ZERO), each.job))[:MOST_ROWS]
+    if left:
+        each_rows = [(each.job, each.state, *_plan_row("", [each])[2:]) for each in left]
+        title = "every job" if every else "the dearest"
+        tables.append(TextTable(("job", "is", *columns[2:]), each_rows, {0, 1}, title=title))
+    notes = [*_limits(batch.limits, planned, already)]
+    return TextReport((f"{batch.title} ({batch.path}): {counted(len(planned), 'job')}",), tables, [*map(note, notes)])
+
+
+def _plan_row(name: str, planned: Sequence[PlannedJob]) -> tuple[str, ...]:
+    numbers = ("lines", "performed", "new", "changed", "outdated", "removed")
+    sums = (f"{sum(getattr(each, number) for each in planned):,}" for number in numbers)
+    return (name, f"{len(planned):,}", *sums, dollars(_sum(each.dollars for each in planned)))
+
+
+def _limits(limits: BatchLimits, planned: Sequence[PlannedJob], already: Decimal) -> Iterable[str]:
+    """Say what a run takes within the limits of its batch."""
+    likely = _sum(each.dollars for each in planned)
+    sessions, tokens = sum(each.sessions for each in planned), sum(each.tokens for each in planned)
+    if limits.start_rate and sessions:
+        minutes = sessions / limits.start_rate
+        yield f"{counted(sessions, 'session')} would open, which takes at least {minutes:.1f} min"
+    if limits.tokens and tokens:
+        yield f"about {tokens:,} tokens would be used, which takes at least {tokens / limits.tokens:.1f} min"
+    if limits.budget is not None:
+        yield f"{dollars(already)} of {dollars(limits.budget)} are spent"
+        if likely is not None and already + likely > limits.budget:
+            yield "warning: the budget is likely to end before the batch does"
+    yield "The dollars are an estimate."
+
+
+def plan_data(batch: Batch, planned: Sequence[PlannedJob], already: Decimal) -> dict[str, object]:
+    """Make data of what ``tabulate_plan`` tells, for ``json.dumps``."""
+    jobs = [_amounts(asdict(each)) for each in planned]
+    total: dict[str, object] = {"jobs": len(planned), "performed": sum(each.performed for each in planned)}
+    total |= _amounts({"dollars": _sum(each.dollars for each in planned), "spent": already})
+    return {"version": 1, "estimate": True, "currency": "USD", "batch": batch.path, "total": total, "jobs": jobs}
+
+
+# ---- what has come of it
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """What has come of one job.
+
+    Attributes:
+        job: Its name.
+        state: done, failed, stopped; running; abandoned: its worker is gone; waiting: nobody has performed it yet.
+        lines: That are finished.
+        seconds: How long its take is.
+        dollars: What it has cost in all.
+        problem: Why it has failed or was stopped.
+        take: The folder of its take, in the store.
+        owner: Who performs it, or did.
+    """
+
+    job: str
+    state: Standing
+    lines: int = 0
+    seconds: float = 0.0
+    dollars: Decimal = ZERO
+    outdated: int = 0
+    problem: str = ""
+    take: str = ""
+    owner: str = ""
+
+
+def status_of(names: Iterable[str], ledger: Ledger) -> list[JobStatus]:
+    """Tell what has come of jobs.
+
+    Raises:
+        TakeError: The store cannot be read.
+    """
+    results, claims = ledger.results(), ledger.claims()
+    return [_status(name, results.get(name), claims.get(name), ledger) for name in names]
+
+
+def _status(name: str, result: JobResult | None, claim: Claim | None, ledger: Ledger) -> JobStatus:
+    if claim:
+        state: Standing = "abandoned" if ledger.is_over(claim) else "running"
+        cost = max(claim.dollars, result.dollars if result else ZERO)
+        return JobStatus(name, state, claim.lines, dollars=cost, owner=claim.owner)
+    if result is None:
+        return JobStatus(name, "waiting")
+    facts = (result.lines, result.seconds, result.dollars, result.outdated, result.problem, result.take, result.owner)
+    return JobStatus(name, result.state, *facts)
+
+
+def tabulate_status(batch: Batch, found: Sequence[JobStatus], *, every: bool = False) -> TextReport:
+    """Tell what has come of a batch: counts and sums by state, and what needs to be looked at, or every job."""
+    groups: dict[str, list[JobStatus]] = defaultdict(list)
+    for each in found:
+        groups[each.state].append(each)
+    order = ("done", "running", "waiting", "stopped", "abandoned", "failed")
+    columns = ("jobs", "count", "lines", "seconds", "outdated", "dollars")
+    rows = [_status_row(state, groups[state]) for state in order if state in groups]
+    tables = [TextTable(columns, [*rows, _status_row("in all", found)], has_total=True)]
+    worst = {state: number for number, state in enumerate(("failed", "abandoned", "stopped", "running"))}
+    shown = (
+        found if every else sorted((each for each in found if each.state in worst), key=lambda each: worst[each.state])
+    )
+    shown = shown if every else shown[:MOST_ROWS]
+    if shown:
+        each_rows = [(each.job, each.state, *_status_row("", [each])[2:], each.problem or each.take) for each in shown]
+        tables.append(
+            TextTable(
+                ("job", "is", *columns[2:], ""), each_rows, {0, 1, 6}, title="every job" if every else "to look at"
+            )
+        )
+    notes = ["The dollars are an estimate, of all that was performed."]
+    if groups["failed"]:
+        notes.insert(0, f"failed: perform them again with tau-stage batch run {batch.path} --retry failed")
+    if left := len(groups["stopped"]) + len(groups["waiting"]) + len(groups["abandoned"]):
+        notes.insert(0, f"{counted(left, 'job')} left to do: tau-stage batch run {batch.path}")
+    return TextReport((f"{batch.title} ({batch.path}): {counted(len(found), 'job')}",), tables, [*map(note, notes)])
+
+
+def _status_row(name: str, found: Sequence[JobStatus]) -> tuple[str, ...]:
+    lines, outdated = (sum(getattr(each, number) for each in found) for number in ("lines", "outdated"))
+    seconds, cost = sum(each.seconds for each in found), sum((each.dollars for each in found), ZERO)
+    return (name, f"{len(found):,}", f"{lines:,}", f"{seconds:,.1f}", f"{outdated:,}", dollars(cost))
+
+
+def status_data(batch: Batch, found: Sequence[JobStatus]) -> dict[str, object]:
+    """Make data of what ``tabulate_status`` tells, for ``json.dumps``."""
+    counts: dict[str, int] = defaultdict(int)
+    for each in found:
+        counts[each.state] += 1
+    total: dict[str, object] = {"jobs": len(found), "states": dict(counts)}
+    total |= _amounts({"dollars": sum((each.dollars for each in found), ZERO)})
+    jobs = [_amounts(asdict(each)) for each in found]
+    return {"version": 1, "estimate": True, "currency": "USD", "batch": batch.path, "total": total, "jobs": jobs}
+
+
+def spent_in(ledger: Ledger) -> Decimal:
+    """Add up what a batch has cost so far."""
+    return spent(ledger.results(), ledger.claims())
+
+
+def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """Add amounts up; None where one of them is not known."""
+    total = ZERO
+    for amount in amounts:
+        if amount is None:
+            return None
+        total += amount
+    return total
+
+
+def _amounts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write dollars as texts, as ``cost.json`` does."""
+    return {name: str(fact) if isinstance(fact, Decimal) else fact for name, fact in facts.items()}

@@ -1,0 +1,371 @@
+"""Performs jobs of a batch: looks, claims, and goes on with what is there, so that nothing is performed twice.
+
+A worker goes through all jobs. What another worker has claimed is looked at again in the end, as that worker may die.
+Every engine is made of such workers: one process has one, ``--workers`` has one in each of its processes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from tau_stage import runs
+from tau_stage.batch.jobs import BatchJob
+from tau_stage.batch.ledger import ZERO, Claim, JobResult, Ledger, State
+from tau_stage.cost import expected_cost
+from tau_stage.errors import StageError, TakeError, unwrapped
+from tau_stage.report import Note
+from tau_stage.scene import Plan
+from tau_stage.signals import Signal
+from tau_stage.stage import Event, Stage
+from tau_stage.take import Bills, TakeFolder, fold, read_beginning, read_journal
+from tau_stage.take import records as record
+
+LOOK_AGAIN_S = 2.0
+"""Seconds after which jobs of other workers are looked at again, once there is nothing else to do."""
+
+UNLIMITED = Decimal(1_000_000)
+OUT_OF_MONEY = {"state": "stopped", "ended": "budget", "problem": "the budget of the batch is spent", "code": 4}
+
+_STATES: Mapping[str, State] = {"complete": "done", "incomplete": "failed", "failed": "failed", "limit": "failed"}
+"""States of jobs, by how their takes ended; of any other ending, the job goes on in the next run."""
+
+Fate = Literal["done", "failed", "stopped", "unchanged", "held"]
+Value = TypeVar("Value")
+Deliver = Callable[[runs.PerformedTake, Note], runs.DeliveredTake]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a worker did about a job: performed it, left it as it was, or found it in other hands (held).
+
+    ``dollars`` are what that has cost now.
+    """
+
+    job: str
+    fate: Fate
+    result: JobResult | None = None
+    dollars: Decimal = ZERO
+
+
+class BatchObserver(runs.RunObserver):
+    """Is shown what happens in a batch; this one shows it to nobody."""
+
+    def begin(self, job: BatchJob) -> None:
+        """Show that a job is performed now."""
+
+    def end(self, outcome: Outcome) -> None:
+        """Show what came of a job."""
+
+
+class Purse:
+    """The money of a batch: jobs reserve what they are likely to cost, and settle what they did cost.
+
+    Args:
+        limit: Dollars; None is no limit.
+        spent: What was spent before.
+    """
+
+    def __init__(self, limit: Decimal | None, spent: Decimal = ZERO) -> None:
+        self._limit = limit
+        self._reserved = ZERO
+        self._change = Signal()
+        self.spent = spent
+        self.is_closed = False
+
+    async def reserve(self, dollars: Decimal) -> Decimal | None:
+        """Reserve what a job is likely to cost: what it may spend, nothing where all is spent, None without a limit.
+
+        Where there is less left, wait until others have settled; the last of the money goes to one job.
+        """
+        if self._limit is None:
+            return None
+        await self._change.until(lambda: self.is_closed or self._left >= dollars or not self._reserved)
+        granted = ZERO if self.is_closed else max(ZERO, min(self._left, dollars))
+        self._reserved += granted
+        return granted
+
+    def settle(self, granted: Decimal | None, spent: Decimal) -> None:
+        """Give back what was reserved, and count what was spent."""
+        self._reserved -= granted or ZERO
+        self.spent += spent
+        self._change.notify()
+
+    @property
+    def _left(self) -> Decimal:
+        return (self._limit or ZERO) - self.spent - self._reserved
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerOptions:
+    """Say how a worker performs.
+
+    Attributes:
+        run: Who plays, and how.
+        at_once: How many jobs are performed at the same time.
+        retries: How often a job that fails is tried again.
+        retry_failed: Whether jobs that failed in an earlier run are performed again.
+        deliver: Delivers a take, in another thread.
+    """
+
+    run: runs.RunOptions
+    at_once: int = 1
+    retries: int = 2
+    retry_failed: bool = False
+    deliver: Deliver = runs.PerformedTake.deliver
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker of a batch, in one process.
+
+    Attributes:
+        ledger: The documents, as this worker writes them.
+        stage: Connects players; it is open for the scenes of all jobs.
+        purse: The money of the batch.
+        stop: Once it is set, lines under way come to their ends, and nothing else begins.
+    """
+
+    ledger: Ledger
+    stage: Stage
+    purse: Purse
+    options: WorkerOptions
+    observer: BatchObserver
+    stop: anyio.Event
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    _waiting: deque[BatchJob] = field(default_factory=deque)
+    _held: list[BatchJob] = field(default_factory=list)
+    tries: dict[str, int] = field(default_factory=dict)
+
+    async def run(self, jobs: Sequence[BatchJob]) -> dict[str, Outcome]:
+        """Perform jobs until each is done, has failed, or there is no money left; return what came of each, by name."""
+        self._waiting.extend(jobs)
+        while self._waiting and not self.stop.is_set():
+            async with anyio.create_task_group() as group:
+                for _ in range(min(self.options.at_once, len(self._waiting))):
+                    group.start_soon(self._go_through)
+            if self._held and not self.stop.is_set():
+                with anyio.move_on_after(LOOK_AGAIN_S):
+                    await self.stop.wait()
+                self._waiting.extend(self._held)
+                self._held.clear()
+        return self.outcomes
+
+    async def _go_through(self) -> None:
+        while self._waiting and not self.stop.is_set():
+            job = self._waiting.popleft()
+            outcome = await self._look_and_perform(job)
+            if outcome.fate == "held":
+                self._held.append(job)
+                continue
+            self.outcomes[job.name] = outcome
+            if self._is_tried_again(job, outcome):
+                self._waiting.append(job)
+            else:
+                self.observer.end(outcome)
+
+    def _is_tried_again(self, job: BatchJob, outcome: Outcome) -> bool:
+        if self.stop.is_set() or outcome.fate not in ("failed", "stopped"):
+            return False
+        tries = self.tries[job.name] = self.tries.get(job.name, 0) + 1
+        if outcome.result and outcome.result.ended == "budget":
+            return not self.purse.is_closed and job.plan.budget is None
+        return tries <= self.options.retries
+
+    async def _look_and_perform(self, job: BatchJob) -> Outcome:
+        """Look at a job, claim it, look once more, and perform what is left of it."""
+        fingerprint = job.fingerprint(self.options.run.endpoint)
+        if found := await _in_thread(partial(self._standing, job, fingerprint)):
+            return found
+        claim = await _in_thread(partial(self.ledger.claim, job.name))
+        if claim is None:
+            return Outcome(job.name, "held")
+        try:
+            if found := await _in_thread(partial(self._standing, job, fingerprint)):
+                return found
+            self.observer.begin(job)
+            performance = _Performance(self, job, claim, fingerprint)
+            try:
+                with unwrapped():
+                    result = await performance.run()
+            except StageError as error:
+                result = await performance.fail(str(error))
+        finally:
+            with anyio.CancelScope(shield=True):
+                await _in_thread(partial(self.ledger.release, claim))
+        if result is None:
+            return Outcome(job.name, "held")
+        return Outcome(job.name, result.state, result, result.dollars - performance.before)
+
+    def _standing(self, job: BatchJob, fingerprint: str) -> Outcome | None:
+        """Return what came of a job that need not be performed: it is done, or has failed in an earlier run."""
+        result = self.ledger.result(job.name)
+        if result is None or result.fingerprint != fingerprint:
+            return None
+        if result.state == "done":
+            return Outcome(job.name, "unchanged", result)
+        is_left = result.state == "failed" and not self.options.retry_failed and job.name not in self.tries
+        return Outcome(job.name, "unchanged", result) if is_left else None
+
+
+class _Performance(runs.RunObserver):
+    """One performance of a job, whose lines are pushed to the store as they are finished."""
+
+    def __init__(self, worker: Worker, job: BatchJob, claim: Claim, fingerprint: str) -> None:
+        self._worker, self._job, self._claim, self._fingerprint = worker, job, claim, fingerprint
+        self._store, self._out = worker.ledger.store, worker.ledger.store.home / job.folder
+        self._lines = 0
+        self._bills = Bills(())
+        self.before = ZERO
+        self._news = Signal()
+
+    async def run(self) -> JobResult | None:
+        """Perform what is left of it; None where another worker has taken it over meanwhile."""
+        worker, plan = self._worker, self._job.plan
+        await _in_thread(partial(self._store.pull, self._job.takes))
+        endpoint = worker.options.run.endpoint
+        folder, left = await _in_thread(partial(runs.remaining_job, self._out, plan, endpoint=endpoint))
+        if left is None:
+            assert folder is not None  # noqa: S101 - one of both is there
+            return await self._write_down(await _in_thread(partial(runs.finish, folder)))
+        before = await _in_thread(self._paid)
+        lines = [line.id for line in plan.all_lines if line.id not in left.former.lines]
+        self.before = sum(before.values(), ZERO)
+        wanted = expected_cost(plan, lines).known * self._share
+        granted = await worker.purse.reserve(wanted)
+        if granted == ZERO:
+            return await _in_thread(partial(self._written, self._result(**OUT_OF_MONEY)))
+        try:
+            delivered = await self._perform(left, granted, before)
+        finally:
+            paid = await _in_thread(self._paid)
+            worker.purse.settle(granted, sum(paid.values(), ZERO) - self.before)
+        if granted is not None and granted < wanted and delivered and delivered.ended == "budget":
+            worker.purse.is_closed = True
+        return None if delivered is None else await self._write_down(delivered)
+
+    async def _perform(
+        self, left: runs.Job, granted: Decimal | None, before: dict[str, Decimal]
+    ) -> runs.DeliveredTake | None:
+        """Perform it, and renew the claim meanwhile."""
+        worker = self._worker
+        goes_on = ZERO if left.folder is None else before.get(self._name(left.folder), ZERO)
+        delivered: list[runs.DeliveredTake] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._keep_claim, group.cancel_scope)
+            delivered += await runs.run_jobs(
+                [replace(left, notes=())],
+                worker.options.run,
+                out=self._out,
+                budget=self._limit(granted, goes_on, left),
+                observer=self,
+                deliver=worker.options.deliver,
+                stopping=nullcontext(worker.stop),
+                on=worker.stage,
+            )
+            group.cancel_scope.cancel()
+        return delivered[0] if delivered else None
+
+    def show(self, plan: Plan, event: Event) -> None:
+        """Show an event; a line that is finished is pushed."""
+        self._worker.observer.show(plan, event)
+        if isinstance(event, record.Record):
+            self._bills.apply(event)
+        if isinstance(event, record.LineSpoken):
+            self._lines += 1
+            self._news.notify()
+
+    def making(self, plan: Plan, what: str) -> None:
+        """Show what is being made of the take."""
+        self._worker.observer.making(plan, what)
+
+    def warn(self, text: str) -> None:
+        """Show what a user should know besides."""
+        self._worker.observer.warn(text)
+
+    async def _keep_claim(self, scope: anyio.CancelScope) -> None:
+        """Push what is new, and renew the claim: after each line, and often enough; end all where it is lost."""
+        while True:
+            with anyio.move_on_after(self._worker.ledger.claim_s / 3):
+                await self._news.wait()
+            if not await _in_thread(self._push):
+                scope.cancel()
+                return
+
+    def _push(self) -> bool:
+        self._store.push(self._job.takes)
+        dollars = self.before + self._bills.whole.known
+        return self._worker.ledger.renew(self._claim, lines=self._lines, dollars=dollars) is not None
+
+    async def fail(self, problem: str) -> JobResult:
+        """Write down that the job cannot be performed."""
+        code = runs.TAKE_SPOILED
+        return await _in_thread(
+            lambda: self._written(self._result(state="failed", ended="failed", problem=problem, code=code))
+        )
+
+    async def _write_down(self, delivered: runs.DeliveredTake) -> JobResult:
+        take = delivered.take
+        result = partial(
+            self._result,
+            state=_STATES.get(take.ended, "stopped"),
+            ended=take.ended,
+            problem=take.problem or next(iter(delivered.problems), ""),
+            code=delivered.exit_code,
+            take=self._name(delivered.folder),
+            lines=len(take.lines),
+            seconds=take.duration_s,
+            outdated=sum(bool(line.outdated) for line in take.lines),
+        )
+        return await _in_thread(lambda: self._written(result()))
+
+    def _result(self, **facts: Any) -> JobResult:
+        now, owner = datetime.now(UTC), self._worker.ledger.owner
+        about = {"job": self._job.name, "fingerprint": self._fingerprint, "paid": self._paid(), "owner": owner}
+        return JobResult(**about, **facts, finished=f"{now:%Y-%m-%dT%H:%M:%SZ}")
+
+    def _written(self, result: JobResult) -> JobResult:
+        """Push all of the take, and write down what came of the job."""
+        self._store.push(self._job.takes)
+        self._worker.ledger.write(result)
+        return result
+
+    @property
+    def _share(self) -> int:
+        """How much more is reserved than the job is likely to cost: more, where that was too little before."""
+        return 2 << self._worker.tries.get(self._job.name, 0)
+
+    def _limit(self, granted: Decimal | None, goes_on: Decimal, left: runs.Job) -> Decimal | None:
+        """Return what the take may cost in all: what the batch grants, and no more than the scene allows itself."""
+        own = self._job.plan.budget
+        if granted is None:
+            had_limit = left.folder and read_beginning(left.folder.journal).budget is not None
+            return own or (UNLIMITED if had_limit else None)
+        return min(granted + goes_on, own or UNLIMITED)
+
+    def _paid(self) -> dict[str, Decimal]:
+        """Return what each take of the job has cost, as far as it is known."""
+        former = self._worker.ledger.result(self._job.name)
+        found = dict(former.paid) if former else {}
+        for journal in sorted((self._out / self._job.plan.slug).glob("*/journal.jsonl")):
+            if not journal.parent.is_symlink():
+                with suppress(TakeError):  # it has no beginning
+                    found[self._name(TakeFolder(journal.parent))] = fold(read_journal(journal)).cost.known
+        return found
+
+    def _name(self, folder: TakeFolder) -> str:
+        """Return the folder of a take, in the store."""
+        return folder.path.relative_to(self._store.home).as_posix()
+
+
+async def _in_thread(work: Callable[[], Value]) -> Value:
+    return await anyio.to_thread.run_sync(work)

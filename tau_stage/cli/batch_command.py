@@ -1,0 +1,135 @@
+"""``tau-stage batch``: many scenes in variants and languages, by many workers, and nothing paid twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import typer
+
+from tau_stage import batch as batches
+from tau_stage import runs
+from tau_stage.cli import options as shared
+from tau_stage.cli.printing import say_json, show_report
+from tau_stage.text import docstring
+
+batch = typer.Typer(
+    name="batch", help="Perform many scenes, in variants and languages.", no_args_is_help=True, **shared.PLAIN
+)
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="A batch file.", show_default=False)]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Jobs whose names fit, like 'de/*'; may be given several times."),
+]
+MaxVariants = Annotated[
+    int, typer.Option(min=1, metavar="N", help="How many variants a matrix may make.", show_default="any number")
+]
+Every = Annotated[bool, typer.Option("--all", help="Name every job, not only the worst.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+RetryWhat = Annotated[
+    Literal["failed"] | None, typer.Option(help="Perform what failed in an earlier run again.", show_default=False)
+]
+ANY_NUMBER = 1_000_000
+
+
+def plan(
+    file: File,
+    only: Only = None,
+    endpoint: shared.Elsewhere = None,
+    retry: RetryWhat = None,
+    every: Every = False,
+    as_json: AsJson = False,
+    max_variants: MaxVariants = ANY_NUMBER,
+) -> None:
+    """Say what a run would perform, and what that would cost and take; nothing is performed."""
+    found, jobs, ledger = _open(file, only, max_variants)
+    planned = batches.plan_jobs(jobs, ledger, endpoint=endpoint, retry_failed=retry is not None)
+    already = batches.spent_in(ledger)
+    if as_json:
+        say_json(json.dumps(batches.plan_data(found, planned, already), indent=2, ensure_ascii=False))
+    else:
+        show_report(batches.tabulate_plan(found, planned, already, every=every))
+
+
+def run(
+    file: File,
+    only: Only = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Scenes performed at once.")] = 1,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Perform one part of the jobs, like 3/40.", show_default=False)
+    ] = None,
+    retry: RetryWhat = None,
+    budget: Annotated[
+        str | None, typer.Option(help="What the batch may cost in all, like '$200'. Default: as its file says.")
+    ] = None,
+    endpoint: shared.Elsewhere = None,
+    live: shared.Live = False,
+    allow_tools: shared.AllowTools = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but what is wrong.")] = False,
+    as_json: AsJson = False,
+    max_variants: MaxVariants = ANY_NUMBER,
+) -> None:
+    """Perform what is left: what is new, what has changed, what was stopped.
+
+    What is done is neither performed nor paid again, whichever worker has done it. Exit code 0: all is done; 1: an
+    expectation failed; 3: something failed; 4: stopped at the budget; 130: interrupted.
+    """
+    from tau_stage.cli.batch_running import run_jobs
+
+    part = batches.Shard.parse(shard) if shard else None
+    limit = shared.dollars(budget)
+    found, wanted, ledger = _open(file, only, max_variants)
+    wanted = part.of_jobs(wanted) if part else wanted
+    times = found.retry.times if found.retry else 0
+    options = batches.WorkerOptions(
+        run=runs.RunOptions(endpoint=endpoint, live=live, allow_tools=allow_tools, stand_in=True),
+        at_once=jobs,
+        retries=times,
+        retry_failed=retry is not None,
+    )
+    code = run_jobs(found, wanted, ledger, options, budget=limit, quiet=quiet or as_json)
+    names = [job.name for job in wanted]
+    _show_status(found, names, ledger, every=False, as_json=as_json, quiet=quiet)
+    raise typer.Exit(code)
+
+
+def status(
+    file: File,
+    only: Only = None,
+    every: Every = False,
+    as_json: AsJson = False,
+    max_variants: MaxVariants = ANY_NUMBER,
+) -> None:
+    """Say what has come of each job so far: done, running, left to do, failed."""
+    found, jobs, ledger = _open(file, only, max_variants)
+    _show_status(found, [job.name for job in jobs], ledger, every=every, as_json=as_json)
+
+
+def _show_status(
+    found: batches.Batch,
+    names: Sequence[str],
+    ledger: batches.Ledger,
+    *,
+    every: bool,
+    as_json: bool,
+    quiet: bool = False,
+) -> None:
+    state = batches.status_of(names, ledger)
+    if as_json:
+        say_json(json.dumps(batches.status_data(found, state), indent=2, ensure_ascii=False))
+    elif not quiet:
+        show_report(batches.tabulate_status(found, state, every=every))
+
+
+def _open(
+    file: str, only: Sequence[str] | None, most: int
+) -> tuple[batches.Batch, list[batches.BatchJob], batches.Ledger]:
+    found = batches.load_batch(file, most=most)
+    jobs = batches.load_jobs(found, only=only or (), most=most)
+    return found, jobs, batches.Ledger(batches.open_store(found.home))
+
+
+for verb in (plan, run, status):
+    batch.command(cls=shared.Verb, help=docstring(verb))(verb)

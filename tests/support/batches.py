@@ -1,0 +1,79 @@
+"""Batches in a folder, performed against an understudy that notes what it was asked for."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine
+from tests.support.tone_voice import Tones
+from tests.test_cli_validate import run
+
+SCENE = """
+scene: {title}
+vars: {{mood: calm}}
+limits: {{start_rate: 100/s}}
+players: {{ann: {{voice: ash}}, bob: {{voice: sage}}}}
+lines:
+  - ann: "(${{mood}}) Where is my {title}?"
+  - bob: Here is your {title}.
+  - ann: Thank you for the {title}.
+"""
+
+
+class Asked(Tones):
+    """Notes each line that it is asked to speak, as its words."""
+
+    def __init__(self) -> None:
+        self.words: Counter[str] = Counter()
+
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
+        spoken = await super().speak(request)
+        self.words[spoken.words] += 1
+        return spoken
+
+    def take(self) -> Counter[str]:
+        """What was asked for since."""
+        words, self.words = self.words, Counter()
+        return words
+
+
+def write_batch(batch: str = "scenes: [scenes/*.yaml]\n", *titles: str) -> None:
+    """Write a batch file and its scenes into this folder."""
+    Path("scenes").mkdir(exist_ok=True)
+    for title in titles or ("hat", "key"):
+        Path(f"scenes/{title}.yaml").write_text(SCENE.format(title=title))
+    Path("batch.yaml").write_text(batch)
+
+
+class BatchRuns:
+    """`tau-stage batch`, at one endpoint."""
+
+    def __init__(self, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        self._endpoint = ("--endpoint", url)
+        self._capsys = capsys
+        self.err = ""
+
+    def plan(self, *options: str) -> dict[str, Any]:
+        """What would be performed."""
+        return self._json("plan", *options, code=0)
+
+    def run(self, *options: str, code: int = 0) -> dict[str, Any]:
+        """Perform; what came of it."""
+        return self._json("run", *options, code=code)
+
+    def _json(self, verb: str, *options: str, code: int) -> dict[str, Any]:
+        assert run("batch", verb, "batch.yaml", "--json", *self._endpoint, *options) == code
+        out, self.err = self._capsys.readouterr()
+        told: dict[str, Any] = json.loads(out)
+        return told
+
+
+def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """When each file was written, and what it holds."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}

@@ -1,0 +1,151 @@
+"""Batch files: what they may hold, what is wrong with them, which jobs they make, and their schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from tau_stage.batch.batch_file import batch_schema, load_batch
+from tau_stage.batch.jobs import load_jobs
+from tau_stage.errors import SceneError, UsageError
+from tests.support.batches import SCENE, write_batch
+from tests.test_cli_run import no_key
+from tests.test_cli_validate import run
+
+__all__ = ["no_key"]
+
+COMMITTED = Path(__file__).parent.parent / "schemas" / "batch.schema.json"
+WHOLE = """
+batch: The harbour
+scenes: [scenes/*.yaml]
+matrix: {mood: [calm, cross]}
+languages: {en: {}, de: {include: [cast.de.yaml]}}
+store: takes-of-batch
+limits: {budget: $200, start_rate: 30/min, sessions: 40, tokens: 200000/min}
+retry: {times: 3}
+"""
+
+
+def names(only: list[str] | None = None) -> list[str]:
+    return [job.name for job in load_jobs(load_batch("batch.yaml"), only=only or [])]
+
+
+def problem(text: str) -> str:
+    """What is wrong with a batch file, without the place."""
+    write_batch(text)
+    with pytest.raises(SceneError) as raised:
+        load_batch("batch.yaml")
+    return f"{raised.value.line}:{raised.value.column}: {raised.value.problem}"
+
+
+def test_a_batch_has_a_job_for_each_scene_variant_and_language() -> None:
+    write_batch(WHOLE)
+    Path("cast.de.yaml").write_text("players: {ann: {voice: coral}}\n")
+    batch = load_batch("batch.yaml")
+    assert (batch.title, batch.limits.sessions, batch.limits.tokens) == ("The harbour", 40, 200_000)
+    assert batch.retry
+    assert batch.retry.times == 3
+    jobs = {job.name: job.plan for job in load_jobs(batch)}
+    places = ["en/calm", "en/cross", "de/calm", "de/cross"]
+    assert list(jobs) == [f"{place}/scenes/{scene}" for place in places for scene in ("hat", "key")]
+    assert jobs["de/cross/scenes/hat"].lines[0].direction == "cross"
+    assert jobs["de/cross/scenes/hat"].player("ann").voice == "coral"
+    assert jobs["en/cross/scenes/hat"].player("ann").voice == "ash"
+
+
+def test_a_batch_of_nothing_special_has_a_job_for_each_scene() -> None:
+    write_batch()
+    assert names() == ["scenes/hat", "scenes/key"]
+    assert load_batch("batch.yaml").title == "batch"
+
+
+def test_a_scene_has_its_own_matrix_too() -> None:
+    write_batch()
+    Path("scenes/hat.yaml").write_text(SCENE.format(title="hat") + "matrix: {mood: [calm, wild]}\n")
+    assert names() == ["scenes/hat.calm", "scenes/hat.wild", "scenes/key"]
+
+
+def test_only_takes_patterns_of_names_or_of_their_last_part() -> None:
+    write_batch(WHOLE.replace("{include: [cast.de.yaml]}", "{}"))
+    assert names(["de/*hat"]) == ["de/calm/scenes/hat", "de/cross/scenes/hat"]
+    assert names(["k?y", "en/cross/*"]) == [
+        *("en/calm/scenes/key", "en/cross/scenes/hat", "en/cross/scenes/key"),
+        *("de/calm/scenes/key", "de/cross/scenes/key"),
+    ]
+    with pytest.raises(UsageError, match="no job of the batch fits 'ke'"):
+        names(["ke"])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("scenes: [a/*.yaml]\n", "1:9: there is no scene file 'a/*.yaml'"),
+        ("scenes: scenes/hat.yml\n", "1:9: there is no scene file 'scenes/hat.yml'"),
+        ("batch: x\n", "1:1: the batch names no scenes"),
+        ("scenes: [scenes/*.yaml]\nlines: a.csv\n", "2:1: the batch has unknown key 'lines'"),
+        ("scenes: [scenes/*.yaml]\nlimit: {budget: $2}\n", "2:1: the batch has unknown key 'limit'"),
+        ("scenes: [scenes/*.yaml]\nlimits: {budget: 2}\n", "2:18: an amount needs its currency, and '2' has none"),
+        ("scenes: [scenes/*.yaml]\nlanguages: {de: de.yaml}\n", "2:17: language de must be a mapping of 'key: value'"),
+        ("scenes: [scenes/*.yaml]\nlanguages: {de: {include: de.yaml}}\n", "2:17: the file 'de.yaml' does not exist"),
+        (
+            "scenes: [scenes/*.yaml]\nlanguages: {../de: {}}\n",
+            "2:13: '../de' cannot be a language, as languages name folders",
+        ),
+        ("scenes: [scenes/*.yaml]\nmatrix: {mood: calm}\n", "2:16: 'mood' needs a list of texts"),
+        ("scenes: [scenes/*.yaml]\nretry: {times: often}\n", "2:16: 'often' is no whole number from 1 to 100,000"),
+    ],
+)
+def test_what_is_wrong_with_a_batch_file_has_its_place(text: str, told: str) -> None:
+    assert problem(text) == told
+
+
+def test_a_batch_file_that_asks_for_a_table_is_told_what_to_do() -> None:
+    write_batch("scenes: [scenes/*.yaml]\nlines: dialogue.csv\n")
+    with pytest.raises(SceneError) as raised:
+        load_batch("batch.yaml")
+    assert raised.value.hint.startswith("tables of lines are not known yet")
+
+
+def test_the_errors_of_all_scenes_are_told_together_and_once() -> None:
+    write_batch("scenes: [scenes/*.yaml]\nmatrix: {mood: [calm, cross]}\n", "hat", "key")
+    for name in ("hat", "key"):
+        Path(f"scenes/{name}.yaml").write_text(SCENE.format(title=name).replace("bob: Here", "bib: Here"))
+    with pytest.raises(SceneError) as raised:
+        names()
+    assert [error.path for error in (raised.value, *raised.value.also)] == ["scenes/hat.yaml", "scenes/key.yaml"]
+
+
+def test_two_scenes_with_one_name_are_refused() -> None:
+    write_batch("scenes: [scenes/*.yaml, scenes-/*.yaml]\n", "hat")
+    Path("scenes-").mkdir()
+    Path("scenes-/hat.yaml").write_text(SCENE.format(title="hat"))
+    with pytest.raises(UsageError, match="would both be called scenes/hat"):
+        names()
+
+
+def test_validate_knows_batch_files(capsys: pytest.CaptureFixture[str]) -> None:
+    write_batch()
+    assert run("validate", "batch.yaml") == 0
+    assert capsys.readouterr().out == "ok batch.yaml: batch, 2 jobs, 6 lines\n"
+    Path("scenes/key.yaml").write_text("players: {ann: }\nlines: [bob: Hello.]\n")
+    assert run("validate", "batch.yaml") == 2
+    assert "scenes/key.yaml:2:9" in capsys.readouterr().err
+    assert run("validate", "batch.yaml", "--format", "json") == 2
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["path"] == "scenes/key.yaml"
+
+
+def test_the_committed_schema_is_current_and_knows_what_we_know() -> None:
+    """``tau-stage schema batch --write schemas/batch.schema.json`` makes it so."""
+    assert COMMITTED.read_text(encoding="utf-8") == batch_schema()
+    schema = json.loads(batch_schema())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(yaml.safe_load(WHOLE), schema)
+    jsonschema.validate(yaml.safe_load("{scenes: a.yaml, languages: {en: }, retry: off}"), schema)
+    for wrong in ("{scenes: a.yaml, lines: b.csv}", "{batch: x}", "{scenes: a.yaml, retry: {time: 2}}"):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(yaml.safe_load(wrong), schema)
