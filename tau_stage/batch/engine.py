@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 import anyio
@@ -14,9 +14,10 @@ from tau_stage import stage as stages
 from tau_stage.batch.batch_file import Batch
 from tau_stage.batch.jobs import BatchJob
 from tau_stage.batch.ledger import JobResult, Ledger, spent
-from tau_stage.batch.worker import BatchObserver, Outcome, Purse, Worker, WorkerOptions
+from tau_stage.batch.worker import BatchObserver, Outcome, Worker, WorkerOptions
 from tau_stage.environment import environment
 from tau_stage.errors import UsageError
+from tau_stage.gate import Limits, LocalGate
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +75,13 @@ async def run_batch(
     """
     limit = batch.limits.budget if budget is None else budget
     before = await anyio.to_thread.run_sync(lambda: spent(ledger.results(), ledger.claims()))
-    plans, run, rate = [job.plan for job in jobs], options.run, batch.limits.start_rate
+    plans, run, told = [job.plan for job in jobs], options.run, batch.limits
     stages.raise_descriptor_limit(plans, options.at_once)
-    opened = stages.open_stage(plans, environment(), wished=run.endpoint, live=run.live)
+    limits = Limits(limit, told.start_rate, told.sessions, told.tokens)
+    gate = LocalGate(limits, spent=before)
+    opened = stages.open_stage(plans, environment(), wished=run.endpoint, live=run.live, gate=gate)
     async with stopping or nullcontext(anyio.Event()) as stop, opened as stage:
-        paced = replace(stage, limiter=stages.OpeningLimiter(gap_s=60 / rate)) if rate else stage
-        worker = Worker(ledger, paced, Purse(limit, before), options, observer, stop)
-        return await worker.run(jobs)
+        return await Worker(ledger, stage, options, observer, stop).run(jobs)
 
 
 def exit_code(outcomes: Mapping[str, Outcome], jobs: Sequence[BatchJob]) -> int:

@@ -27,13 +27,12 @@ from tau_stage.report import Note
 from tau_stage.scene import Plan
 from tau_stage.signals import Signal
 from tau_stage.stage import Event, Stage
-from tau_stage.take import Bills, TakeFolder, fold, read_beginning, read_journal
+from tau_stage.take import Bills, TakeFolder, fold, read_journal
 from tau_stage.take import records as record
 
 LOOK_AGAIN_S = 2.0
 """Seconds after which jobs of other workers are looked at again, once there is nothing else to do."""
 
-UNLIMITED = Decimal(1_000_000)
 OUT_OF_MONEY = {"state": "stopped", "ended": "budget", "problem": "the budget of the batch is spent", "code": 4}
 
 _STATES: Mapping[str, State] = {"complete": "done", "incomplete": "failed", "failed": "failed", "limit": "failed"}
@@ -67,44 +66,6 @@ class BatchObserver(runs.RunObserver):
         """Show what came of a job."""
 
 
-class Purse:
-    """The money of a batch: jobs reserve what they are likely to cost, and settle what they did cost.
-
-    Args:
-        limit: Dollars; None is no limit.
-        spent: What was spent before.
-    """
-
-    def __init__(self, limit: Decimal | None, spent: Decimal = ZERO) -> None:
-        self._limit = limit
-        self._reserved = ZERO
-        self._change = Signal()
-        self.spent = spent
-        self.is_closed = False
-
-    async def reserve(self, dollars: Decimal) -> Decimal | None:
-        """Reserve what a job is likely to cost: what it may spend, nothing where all is spent, None without a limit.
-
-        Where there is less left, wait until others have settled; the last of the money goes to one job.
-        """
-        if self._limit is None:
-            return None
-        await self._change.until(lambda: self.is_closed or self._left >= dollars or not self._reserved)
-        granted = ZERO if self.is_closed else max(ZERO, min(self._left, dollars))
-        self._reserved += granted
-        return granted
-
-    def settle(self, granted: Decimal | None, spent: Decimal) -> None:
-        """Give back what was reserved, and count what was spent."""
-        self._reserved -= granted or ZERO
-        self.spent += spent
-        self._change.notify()
-
-    @property
-    def _left(self) -> Decimal:
-        return (self._limit or ZERO) - self.spent - self._reserved
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerOptions:
     """Say how a worker performs.
@@ -131,13 +92,11 @@ class Worker:
     Attributes:
         ledger: The documents, as this worker writes them.
         stage: Connects players; it is open for the scenes of all jobs.
-        purse: The money of the batch.
         stop: Once it is set, lines under way come to their ends, and nothing else begins.
     """
 
     ledger: Ledger
     stage: Stage
-    purse: Purse
     options: WorkerOptions
     observer: BatchObserver
     stop: anyio.Event
@@ -177,9 +136,8 @@ class Worker:
         if self.stop.is_set() or outcome.fate not in ("failed", "stopped"):
             return False
         tries = self.tries[job.name] = self.tries.get(job.name, 0) + 1
-        if outcome.result and outcome.result.ended == "budget":
-            return not self.purse.is_closed and job.plan.budget is None
-        return tries <= self.options.retries
+        is_broke = outcome.result is not None and outcome.result.ended == "budget"
+        return not is_broke and tries <= self.options.retries
 
     async def _look_and_perform(self, job: BatchJob) -> Outcome:
         """Look at a job, claim it, look once more, and perform what is left of it."""
@@ -223,7 +181,7 @@ class _Performance(runs.RunObserver):
     def __init__(self, worker: Worker, job: BatchJob, claim: Claim, fingerprint: str) -> None:
         self._worker, self._job, self._claim, self._fingerprint = worker, job, claim, fingerprint
         self._store, self._out = worker.ledger.store, worker.ledger.store.home / job.folder
-        self._lines = 0
+        self._lines = self._pushed = 0
         self._bills = Bills(())
         self.before = ZERO
         self._news = Signal()
@@ -237,28 +195,11 @@ class _Performance(runs.RunObserver):
         if left is None:
             assert folder is not None  # noqa: S101 - one of both is there
             return await self._write_down(await _in_thread(partial(runs.finish, folder)))
-        before = await _in_thread(self._paid)
-        lines = [line.id for line in plan.all_lines if line.id not in left.former.lines]
-        self.before = sum(before.values(), ZERO)
-        wanted = expected_cost(plan, lines).known * self._share
-        granted = await worker.purse.reserve(wanted)
-        if granted == ZERO:
-            return await _in_thread(partial(self._written, self._result(**OUT_OF_MONEY)))
-        try:
-            delivered = await self._perform(left, granted, before)
-        finally:
-            paid = await _in_thread(self._paid)
-            worker.purse.settle(granted, sum(paid.values(), ZERO) - self.before)
-        if granted is not None and granted < wanted and delivered and delivered.ended == "budget":
-            worker.purse.is_closed = True
-        return None if delivered is None else await self._write_down(delivered)
-
-    async def _perform(
-        self, left: runs.Job, granted: Decimal | None, before: dict[str, Decimal]
-    ) -> runs.DeliveredTake | None:
-        """Perform it, and renew the claim meanwhile."""
-        worker = self._worker
-        goes_on = ZERO if left.folder is None else before.get(self._name(left.folder), ZERO)
+        self.before = sum((await _in_thread(self._paid)).values(), ZERO)
+        there = left.former.lines.keys() | (await _in_thread(partial(_spoken, left.folder)) if left.folder else set())
+        lines = [line.id for line in plan.all_lines if line.id not in there]
+        if not await self._is_affordable(expected_cost(plan, lines).known):
+            return await _in_thread(lambda: self._written(self._result(**OUT_OF_MONEY)))
         delivered: list[runs.DeliveredTake] = []
         async with anyio.create_task_group() as group:
             group.start_soon(self._keep_claim, group.cancel_scope)
@@ -266,14 +207,21 @@ class _Performance(runs.RunObserver):
                 [replace(left, notes=())],
                 worker.options.run,
                 out=self._out,
-                budget=self._limit(granted, goes_on, left),
                 observer=self,
                 deliver=worker.options.deliver,
                 stopping=nullcontext(worker.stop),
                 on=worker.stage,
             )
             group.cancel_scope.cancel()
-        return delivered[0] if delivered else None
+        return await self._write_down(delivered[0]) if delivered else None
+
+    async def _is_affordable(self, dollars: Decimal) -> bool:
+        """Tell whether the budget of the batch has room for the job, where nothing else is performed."""
+        gate = self._worker.stage.gate
+        if "dollars" not in gate.limited:
+            return True
+        status = await gate.status()
+        return status.budget is None or status.spent + dollars <= status.budget
 
     def show(self, plan: Plan, event: Event) -> None:
         """Show an event; a line that is finished is pushed."""
@@ -294,14 +242,13 @@ class _Performance(runs.RunObserver):
 
     async def _keep_claim(self, scope: anyio.CancelScope) -> None:
         """Push what is new, and renew the claim: after each line, and often enough; end all where it is lost."""
-        while True:
+        while await _in_thread(self._push):
             with anyio.move_on_after(self._worker.ledger.claim_s / 3):
-                await self._news.wait()
-            if not await _in_thread(self._push):
-                scope.cancel()
-                return
+                await self._news.until(lambda: self._lines > self._pushed)
+        scope.cancel()
 
     def _push(self) -> bool:
+        self._pushed = self._lines
         self._store.push(self._job.takes)
         dollars = self.before + self._bills.whole.known
         return self._worker.ledger.renew(self._claim, lines=self._lines, dollars=dollars) is not None
@@ -339,19 +286,6 @@ class _Performance(runs.RunObserver):
         self._worker.ledger.write(result)
         return result
 
-    @property
-    def _share(self) -> int:
-        """How much more is reserved than the job is likely to cost: more, where that was too little before."""
-        return 2 << self._worker.tries.get(self._job.name, 0)
-
-    def _limit(self, granted: Decimal | None, goes_on: Decimal, left: runs.Job) -> Decimal | None:
-        """Return what the take may cost in all: what the batch grants, and no more than the scene allows itself."""
-        own = self._job.plan.budget
-        if granted is None:
-            had_limit = left.folder and read_beginning(left.folder.journal).budget is not None
-            return own or (UNLIMITED if had_limit else None)
-        return min(granted + goes_on, own or UNLIMITED)
-
     def _paid(self) -> dict[str, Decimal]:
         """Return what each take of the job has cost, as far as it is known."""
         former = self._worker.ledger.result(self._job.name)
@@ -365,6 +299,11 @@ class _Performance(runs.RunObserver):
     def _name(self, folder: TakeFolder) -> str:
         """Return the folder of a take, in the store."""
         return folder.path.relative_to(self._store.home).as_posix()
+
+
+def _spoken(folder: TakeFolder) -> set[str]:
+    """Return the lines that are finished of a take."""
+    return {fact.line for fact in read_journal(folder.journal) if isinstance(fact, record.LineSpoken)}
 
 
 async def _in_thread(work: Callable[[], Value]) -> Value:
