@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,11 @@ from tau_stage.protocol import JsonObject
 from tau_stage.publisher import MOST_WAITING, BoothAddress, Publisher, booth_file, find_booth, without_sound
 from tau_stage.runs.stage_publisher import published
 from tau_stage.stage import PerformanceOptions, Stage
-from tau_stage.take import TakeFolder, records
+from tau_stage.take import Journal, TakeFolder, records
 from tau_stage.transport import dial
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.support.in_memory_stage import plan_of
+from tests.support.report_pages import tavern
 from tests.support.tone_voice import Tones
 
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -632,6 +633,20 @@ async def test_a_page_stops_a_performance_after_the_line(variables: dict[str, st
 async def test_what_is_no_take_cannot_be_attached(tmp_path: Path) -> None:
     with pytest.raises(TakeError, match="holds no take"):
         attach(Hub(), tmp_path)
+
+
+async def test_what_others_write_into_a_take_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tau_stage.booth.past_takes.LOOK_AGAIN_S", 0.01)
+    hub, folder = Hub(), tavern(tmp_path)[0]
+    source = attach(hub, folder.path)
+    number = len(source.lasting)
+    async with open_booth(hub) as url, page_of(url) as page:
+        for count in (1, 2):  # the second pick is like the first
+            with closing(Journal(folder.journal, goes_on=True)) as journal:
+                picked = records.TakePicked(at_s=journal.records[-1].at_s, line="guest-1", take=2)
+                journal.append(picked)
+            await until(lambda count=count: len(source.lasting) == number + count)
+        assert (await told(page, "event", "take_picked"))["record"] == picked.model_dump(mode="json")
 
 
 async def test_an_order_for_a_take_needs_one_that_is_over(tmp_path: Path) -> None:

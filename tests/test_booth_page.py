@@ -17,7 +17,7 @@ from tau_stage.audio import RATE, Pcm
 from tau_stage.audio.wav import WavWriter, read_wav
 from tau_stage.booth.hub import KEPT_EVENTS, Hub
 from tau_stage.booth.past_takes import attach
-from tau_stage.take import Take, TakeFolder
+from tau_stage.take import Take, TakeFolder, read_take
 from tests.support.booth_pages import (
     captured,
     check_with_axe,
@@ -455,6 +455,45 @@ def test_a_performance_is_asked_to_stop_and_to_play_a_line_again(tab: Browser, b
     tab.click("#controls button")
     tab.until("document.getElementById('notice-list').textContent.includes('stop after this line: not now')")
     assert [wish["do"] for wish in source.wishes] == ["stop"]
+
+
+def test_a_click_picks_a_take(tab: Browser, booth: OpenBooth, tmp_path: Path) -> None:
+    scene = tmp_path / "two.yaml"
+    scene.write_text(SCENE.replace("ann: How", "{id: how, ann: How").replace("side?", "side?, takes: 2}"))
+    take = booth.perform(scene, tmp_path / "takes").folder
+    tab.click("#tab-words")
+    tab.until("document.querySelectorAll('#words .takes li').length === 2")
+    (picked,) = (line.take for line in read_take(take.path)[1].lines if line.id == "how")
+    other = 3 - picked
+    assert texts(tab, "#words .takes .label") == [f"Take {picked} is the line."]
+    tab.until(f"document.querySelector('[data-act=\"pick how {other}\"]') !== null")
+    tab.click(f"[data-act='pick how {other}']")
+    tab.until(f"document.querySelector('#words .takes .label').textContent === 'Take {other} is the line.'")
+    tab.until(f"document.getElementById('notice-list').textContent.includes('take {other} of how: done.')")
+    (line,) = (line for line in read_take(take.path)[1].lines if line.id == "how")
+    assert line.take == other
+
+
+def test_who_waits_to_open_a_session_is_shown(tab: Browser, booth: OpenBooth) -> None:
+    players = [{"name": name} for name in ("ann", "ben", "cid")]
+    source = booth.source("two", "stage", run="r", title="Two", players=players, lines=[])
+    see_lanes(tab, 3)
+    for name in ("ann", "ben", "cid"):
+        source.record("opening_queued", player=name)
+    source.record("opening_began", player="ann")
+    source.record("opening_refused", player="ann", problem="too many requests", wait_s=2)
+    tab.until("document.querySelectorAll('#gate li').length === 3")
+    assert [words.split(" since ")[0] for words in texts(tab, "#gate li")] == [
+        "ann is being opened, in the queue",
+        "ben waits",
+        "cid waits",
+    ]
+    tab.until("document.querySelector('#gate li').textContent.endsWith(' s; refused: too many requests')")
+    tab.until("document.querySelectorAll('#gate li')[2].textContent === 'cid waits since 1 s'")
+    assert texts(tab, "#lanes .state-words") == ["opens", "waits to open", "waits to open"]
+    for name in ("ann", "ben", "cid"):
+        source.record("player_opened", player=name, took_s=1)
+    tab.until("document.getElementById('gate').hidden")
 
 
 def test_a_take_is_replayed_with_a_time_line(

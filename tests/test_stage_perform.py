@@ -24,7 +24,7 @@ from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.planner import make_plan
 from tau_stage.session import Deadlines
-from tau_stage.stage.events import AudioProgress, Event, HearingBegan
+from tau_stage.stage.events import AudioProgress, Event, HearingBegan, OpeningBegan, OpeningQueued
 from tau_stage.stage.performance import PerformanceOptions, perform
 from tau_stage.stage.sessions import Provider, Stage
 from tau_stage.take import records as record
@@ -379,6 +379,14 @@ async def test_an_onlooker_sees_what_happens_and_is_never_waited_for(house: Unde
         HearingBegan,
         record.TakeEnded,
     }
+    openings = [
+        (type(item), item.player)
+        for item in news
+        if isinstance(item, OpeningQueued | OpeningBegan | record.PlayerOpened)
+    ]
+    turns = [(kind, name) for name in ("ann", "bob", "cid") for kind in (OpeningBegan, record.PlayerOpened)]
+    assert [each for each in openings if each[0] is not OpeningQueued] == turns
+    assert openings[:3] == [(OpeningQueued, name) for name in ("ann", "bob", "cid")]
     full, unread = anyio.create_memory_object_stream[Event](0)
     other = TakeFolder.create(folder.path.parent.parent, "scene", datetime.now(UTC), "b")
     take = await perform(plan_of(TRIO), stage_for(house), other, PerformanceOptions(watch=full))

@@ -382,7 +382,7 @@ async def open_booth(
         hint = "add --allow-remote, if whoever has the address may hear and read all sessions, and speak in them"
         raise UsageError(f"{host} lets other machines in", hint)
     hub = hub or Hub()
-    editor = TakeEditor()
+    editor = TakeEditor(hub)
     token = token or secrets.token_urlsafe(24)
     own = _listening(host, port, prefer)
     number = own.getsockname()[1]

@@ -18,11 +18,10 @@ from __future__ import annotations
 import json
 import secrets
 import struct
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from math import inf
 
 import anyio
 import pybase64
@@ -81,7 +80,7 @@ class Feed:
         dropped: Messages that it could not publish in time.
         missed: Messages that it could not publish, as it found no hub.
         lasting: Events that a page which comes late is told, with their numbers.
-        told_s: The last time within a performance that its records tell of.
+        told: How often it has told each record of its journal, by hash.
     """
 
     id: int
@@ -92,7 +91,7 @@ class Feed:
     gone: str = ""
     dropped: int = 0
     missed: int = 0
-    told_s: float = -inf
+    told: Counter[int] = field(default_factory=Counter)
     lasting: deque[tuple[int, str]] = field(default_factory=deque)
     items: dict[str, ItemSound] = field(default_factory=dict)
     form: Format = PCM16
@@ -201,11 +200,8 @@ class Hub:
             self.sources[source.id] = source
         source.hello, source.send, source.gone, source.form = hello, send, "", _form(hello.get("output_format"))
         source.missed += missed
-        known_s = source.told_s
         self.show({"type": "source", "source": source.described})
-        for at_s, record in records:
-            if _time(record, inf) > known_s:
-                self.keep_record(source, at_s, record)
+        self.catch_up(source, records)
         return source
 
     def _free(self, name: str) -> str:
@@ -237,8 +233,19 @@ class Hub:
 
     def keep_record(self, source: Feed, at_s: object, record: JsonObject) -> None:
         """Keep something of a performance, and show it."""
-        source.told_s = max(source.told_s, _time(record, -inf))
+        if "at_s" in record:
+            source.told[_hash(record)] += 1
         self._keep(source, record.get("type"), {"at": at_s, "record": _shortened(record)})
+
+    def catch_up(self, source: Feed, records: Iterable[tuple[object, JsonObject]]) -> None:
+        """Keep, and show, what a source has not told yet of all that has happened in a performance."""
+        told = source.told.copy()
+        for at_s, record in records:
+            key = _hash(record)
+            if told[key]:
+                told[key] -= 1
+            else:
+                self.keep_record(source, at_s, record)
 
     def _event(self, source: Feed, message: JsonObject) -> None:
         event = as_object(message["event"])
@@ -382,10 +389,9 @@ def _same(former: JsonObject, hello: JsonObject) -> bool:
     return former.get("key") is not None and former["key"] == hello.get("key")
 
 
-def _time(record: JsonObject, otherwise: float) -> float:
-    """Return when something of a performance happened."""
-    at_s = record.get("at_s")
-    return at_s if isinstance(at_s, int | float) else otherwise
+def _hash(record: JsonObject) -> int:
+    """Tell records of a journal apart; several may be alike."""
+    return hash(json.dumps(record, sort_keys=True))
 
 
 def _form(told: object) -> Format:

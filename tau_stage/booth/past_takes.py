@@ -1,4 +1,4 @@
-"""Takes that are over: a page replays them, performs their lines again, and picks among the takes of a line."""
+"""Takes that are over: a page replays them, performs their lines again, picks, and is told what others have picked."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
 from tau_stage.booth.hub import Feed, Hub
-from tau_stage.errors import UsageError
+from tau_stage.errors import TakeError, UsageError
 from tau_stage.protocol import JsonObject
 from tau_stage.signals import Signal
-from tau_stage.take import read_journal, read_take
+from tau_stage.take import TakeFolder, read_journal, read_take
 
 MOST_ORDERS = 16
 LONGEST_PROBLEM = 2_000
+LOOK_AGAIN_S = 1.0
+"""Seconds between two looks at the journals of takes that are over."""
 
 
 def attach(hub: Hub, path: Path) -> Feed:
@@ -53,8 +55,7 @@ def attach(hub: Hub, path: Path) -> Feed:
     }
     source = hub.join(hello, None)
     source.gone = "it is over"
-    for record in read_journal(folder.journal):
-        hub.keep_record(source, record.at_s, record.model_dump(mode="json"))
+    hub.catch_up(source, ((record.at_s, record.model_dump(mode="json")) for record in read_journal(folder.journal)))
     return source
 
 
@@ -67,11 +68,19 @@ class Order:
 
 
 class TakeEditor:
-    """Runs the commands that a page asks for, one after another; what they perform is shown in the booth."""
+    """Runs the commands that a page asks for, one after another; what they perform is shown in the booth.
 
-    def __init__(self) -> None:
+    What is written into the journal of a take that is over, by them or by whoever else, is shown, too.
+
+    Args:
+        hub: Of the booth.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
         self._waiting: deque[Order] = deque()
         self._changed = Signal()
+        self._sizes: dict[int, int] = {}
 
     def order(self, source: Feed | None, what: str, wish: JsonObject, answer: Callable[[str], None]) -> None:
         """Order a ``retake`` of a line, or a ``pick`` of one of its takes.
@@ -105,9 +114,31 @@ class TakeEditor:
         """
         shown = {**os.environ, "TAU_DEBUG": "true", "TAU_DEBUG_SERVER_URL": url}
         while True:
-            await self._changed.until(lambda: bool(self._waiting))
-            order = self._waiting.popleft()
-            command = [sys.executable, "-m", "tau_stage", *order.words]
-            done = await anyio.run_process(command, check=False, env=shown, stdin=subprocess.DEVNULL)
-            said = done.stderr.decode(errors="replace").strip() or f"it left with {done.returncode}"
-            order.answer(said[-LONGEST_PROBLEM:] if done.returncode else "")
+            with anyio.move_on_after(LOOK_AGAIN_S):
+                await self._changed.until(lambda: bool(self._waiting))
+            order = self._waiting.popleft() if self._waiting else None
+            problem = await self._run(order, shown) if order else ""
+            for source in list(self._hub.sources.values()):
+                if source.send is None and "folder" in source.hello:
+                    await self._look(source)
+            if order:
+                order.answer(problem)
+
+    async def _run(self, order: Order, environment: Mapping[str, str]) -> str:
+        command = [sys.executable, "-m", "tau_stage", *order.words]
+        done = await anyio.run_process(command, check=False, env=environment, stdin=subprocess.DEVNULL)
+        said = done.stderr.decode(errors="replace").strip() or f"it left with {done.returncode}"
+        return said[-LONGEST_PROBLEM:] if done.returncode else ""
+
+    async def _look(self, source: Feed) -> None:
+        """Look whether the journal of a take that is over has become longer; tell what is new in it."""
+        journal = TakeFolder(Path(str(source.hello["folder"]))).journal
+        try:
+            size = (await anyio.Path(journal).stat()).st_size
+            if size == self._sizes.get(source.id):
+                return
+            records = await anyio.to_thread.run_sync(read_journal, journal)
+        except (OSError, ValueError, TakeError):  # it is not there, or not whole, now
+            return
+        self._sizes[source.id] = size
+        self._hub.catch_up(source, ((None, record.model_dump(mode="json")) for record in records))

@@ -15,7 +15,7 @@ from tau_stage.errors import UsageError
 from tau_stage.protocol import JsonObject
 from tau_stage.publisher import Publisher
 from tau_stage.scene import Plan
-from tau_stage.stage import Event, PageSpeaker, PerformanceOptions, Person, Stage
+from tau_stage.stage import Event, OpeningBegan, OpeningQueued, PageSpeaker, PerformanceOptions, Person, Stage
 from tau_stage.take import Record, TakeFolder
 
 
@@ -60,9 +60,9 @@ class StagePublisher(Publisher):
         }
 
     def show(self, event: Event) -> None:
-        """Publish what an observer is shown; a booth that comes later learns what the journal has by then."""
+        """Publish what an observer is shown; a booth that comes later learns what lasts of it."""
         told = {"at": anyio.current_time(), "record": described(event)}
-        if isinstance(event, Record):
+        if isinstance(event, Record | OpeningQueued | OpeningBegan):
             self._records.append(told)
         self.publish(told)
 

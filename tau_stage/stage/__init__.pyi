@@ -1,6 +1,8 @@
 from .events import AudioProgress as AudioProgress
 from .events import Event as Event
 from .events import HearingBegan as HearingBegan
+from .events import OpeningBegan as OpeningBegan
+from .events import OpeningQueued as OpeningQueued
 from .events import PersonPrompted as PersonPrompted
 from .events import PlayerState as PlayerState
 from .events import ResumeSummary as ResumeSummary

@@ -27,6 +27,20 @@ class AudioProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class OpeningQueued:
+    """A player waits for its turn to open its session; only watchers learn of it."""
+
+    player: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningBegan:
+    """It is a player's turn: its session is being opened, for the first time or once more; for watchers only."""
+
+    player: str
+
+
+@dataclass(frozen=True, slots=True)
 class HearingBegan:
     """A player is being sent a line; only watchers learn of it."""
 
@@ -78,7 +92,17 @@ class ResumeSummary:
     dollars: Decimal
 
 
-Event = Record | ResumeSummary | AudioProgress | HearingBegan | WordsProgress | PersonPrompted | PlayerState
+Event = (
+    Record
+    | ResumeSummary
+    | OpeningQueued
+    | OpeningBegan
+    | AudioProgress
+    | HearingBegan
+    | WordsProgress
+    | PersonPrompted
+    | PlayerState
+)
 EventStream = MemoryObjectSendStream[Event]
 """A bounded, one-way stream to an observer; news that finds it full is lost, and never in the way."""
 

@@ -22,7 +22,7 @@ from tau_stage.gate import Gate, LocalGate
 from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, Endpoint, FunctionTool, Secrets, conducted, endpoint, proxy_for
 from tau_stage.session import Deadlines, Session, Tool, open_session
 from tau_stage.stage.context import HistoryItem, Sounds, add_item, put_words, restore_context
-from tau_stage.stage.events import EventLog
+from tau_stage.stage.events import EventLog, OpeningBegan, OpeningQueued
 from tau_stage.stage.fan_out import ClipForm, StreamRefused
 from tau_stage.stage.people import Person, known_words
 from tau_stage.take import ReusedLines
@@ -257,11 +257,14 @@ class Participants:
         A SessionError tells that one will not open.
         """
         plan, sessions = self.plan, dict[str, Session]()
-        if needed := sum(former.needs(player.name) for player in plan.opening_order):
-            await opened.enter_async_context(self.stage.gate.sessions(needed))
+        opening = [player.name for player in plan.opening_order if former.needs(player.name)]
+        for name in opening:
+            self.log.publish(OpeningQueued(name))
+        if opening:
+            await opened.enter_async_context(self.stage.gate.sessions(len(opening)))
         try:
             for player in plan.opening_order:
-                if former.needs(player.name):
+                if player.name in opening:
                     sessions[player.name] = await self.open(player.name, opened)
                 else:
                     self.log.append(record.PlayerOpened(player=player.name, session="", attempts=0, took_s=0.0))
@@ -292,6 +295,7 @@ class Participants:
     async def open(self, name: str, opened: AsyncExitStack) -> Session:
         """Open a player's session when it is its turn, and put into it what is there before the first line."""
         player, log, began = self.plan.player(name), self.log, self.log.now_s
+        log.publish(OpeningQueued(name))
         refusals = 0
 
         def refused(error: SessionError, wait_s: float) -> None:
@@ -314,6 +318,7 @@ class Participants:
 
     async def _open(self, player: scene.PlayerPlan, opened: AsyncExitStack) -> Session:
         log, place, tools = self.log, self.stage.provider_of(player), [*self.tools[player.name].values()]
+        log.publish(OpeningBegan(player.name))
         wanted = conducted(
             voice=self.stage.voice_of(player),
             instructions=player.instructions,

@@ -11,7 +11,7 @@ import { Score } from "./score.js";
 import { median } from "./session.js";
 import { newMixer, Sound } from "./sound.js";
 import { HUES } from "./stage.js";
-import { apply, chainKey, createState, looseSessions, sessionsOf } from "./state.js";
+import { apply, chainKey, clockOf, createState, looseSessions, sessionsOf } from "./state.js";
 import { Talk } from "./talk.js";
 import { Replay } from "./timeline.js";
 import { Waves } from "./waves.js";
@@ -225,6 +225,22 @@ const progress = (stage) => {
   return stage.current ? `line ${Math.min(all, done + 1)} of ${all}: ${stage.current.player}` : stage.players.some((player) => player.opened) ? `${done} of ${all} lines` : "the sessions are being opened";
 };
 
+// Who waits to open a session, of all performances: they pass one gate.
+const drawGate = (pageNow) => {
+  const stages = [...state.sources.values()].filter((source) => source.stage && source.connected && source.stage.opening.size);
+  const waiting = stages.flatMap((source) => [...source.stage.opening].map(([player, opening]) => ({ name: stages.length > 1 ? `${source.name}/${player}` : player, source, ...opening })));
+  waiting.sort((one, other) => Number(other.began !== null) - Number(one.began !== null) || one.since + one.source.offset - other.since - other.source.offset);
+  const list = $("gate");
+  while (list.childElementCount > waiting.length) list.lastChild.remove();
+  waiting.forEach(({ name, source, since, began, refused }, index) => {
+    const line = list.children[index] ?? list.appendChild(make("li", { dir: "auto" })), at = clockOf(source, pageNow);
+    const passed = at === null || since === null ? "" : ` since ${Math.max(0, Math.floor(at - since))} s`;
+    setText(line, `${name} ${began === null ? "waits" : "is being opened, in the queue"}${passed}${refused ? `; refused: ${refused}` : ""}`);
+  });
+  setHidden(list, !waiting.length);
+  setHidden($("gate-title"), !waiting.length);
+};
+
 const drawControls = (stage) => {
   const can = (what) => stage && scope.can.includes(what), last = stage?.spoken.at(-1), controls = $("controls");
   const wanted = [];
@@ -320,7 +336,7 @@ const everyFrame = (time) => {
   if (tab === "events") events.draw(time);
   prompter.draw(prompted(), now());
   app.talk.drawLevel();
-  if (frame % 15 === 0) drawListen();
+  if (frame % 15 === 0) { drawListen(); drawGate(now()); }
 };
 
 // ---- hands on the page

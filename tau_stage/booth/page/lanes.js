@@ -9,7 +9,7 @@ import { STEP } from "./waves.js";
 const RATE = 24000;
 const PER_SECOND = 34; // pixels
 const NOW = 0.72; // where on the staff
-const WORDS = { idle: "idle", listening: "listening", thinking: "thinking", speaking: "speaking", gone: "gone", prompted: "your turn", done: "done", waiting: "next" };
+const WORDS = { idle: "idle", listening: "listening", thinking: "thinking", speaking: "speaking", gone: "gone", prompted: "your turn", done: "done", waiting: "next", queued: "waits to open", opening: "opens" };
 
 export class Lanes {
   #lanes = new Map();

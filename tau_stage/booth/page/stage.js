@@ -13,6 +13,7 @@ class Stage {
   spoken = []; // lines with a place in the recording, by that place
   current = null;
   hearing = new Map(); // who hears -> the line
+  opening = new Map(); // who waits to open a session, or opens one: {since, began, refused}
   states = new Map(); // what players do at an open microphone
   spent = 0;
   budget = null;
@@ -119,10 +120,19 @@ const READERS = {
     stage.mixWanted = text(mix.file);
   },
   take_resumed(stage, record) { stage.warnings.push(`It was stopped, and resumed at ${text(record.started)}.`); stage.ended = ""; },
-  opening_refused(stage, record) { stage.warnings.push(`${text(record.player)}: ${text(record.problem)}; waited ${number(record.wait_s).toFixed(1)} s`); },
-  player_opened(stage, record) { const player = stage.player(text(record.player)); if (player) Object.assign(player, { opened: true, openedIn: number(record.took_s) }); },
+  opening_queued(stage, record, at) { if (!stage.opening.has(text(record.player))) stage.opening.set(text(record.player), { since: at, began: null, refused: "" }); },
+  opening_began(stage, record, at) { const opening = stage.opening.get(text(record.player)); if (opening) opening.began = at; },
+  opening_refused(stage, record) {
+    const opening = stage.opening.get(text(record.player));
+    if (opening) opening.refused = text(record.problem); 
+    stage.warnings.push(`${text(record.player)}: ${text(record.problem)}; waited ${number(record.wait_s).toFixed(1)} s`);
+  },
+  player_opened(stage, record) {
+    stage.opening.delete(text(record.player));
+    const player = stage.player(text(record.player)); if (player) Object.assign(player, { opened: true, openedIn: number(record.took_s) });
+  },
   model_named(stage, record) { const player = stage.player(text(record.player)); if (player) player.model = text(record.model); },
-  player_lost(stage, record) { const player = stage.player(text(record.player)); if (player) player.lost = text(record.problem); stage.warnings.push(`${text(record.player)} is lost: ${text(record.problem)}`); },
+  player_lost(stage, record) { stage.opening.delete(text(record.player)); const player = stage.player(text(record.player)); if (player) player.lost = text(record.problem); stage.warnings.push(`${text(record.player)} is lost: ${text(record.problem)}`); },
   step_ended(stage, record) {
     const dollars = dollarsOf(record.dollars) ?? 0;
     stage.spent += dollars;
@@ -192,6 +202,7 @@ const READERS = {
     stage.problem = text(record.problem);
     stage.current = null;
     stage.prompt = null;
+    stage.opening.clear();
     stage.hearing.clear();
   },
   take_delivered(stage, record) { stage.judged = text(record.judged); },
@@ -239,6 +250,7 @@ export const deadAir = (stage) => {
 
 export const stateOf = (stage, player) => {
   if (player.lost) return "gone";
+  if (stage.opening.has(player.name)) return stage.opening.get(player.name).began === null ? "queued" : "opening";
   if (stage.current?.player === player.name) return stage.prompt?.player === player.name ? "prompted" : "speaking";
   if (stage.hearing.has(player.name)) return "listening";
   return stage.states.get(player.name) || "idle";
