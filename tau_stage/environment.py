@@ -18,8 +18,10 @@ from tau_stage.text import bears_key, keys_of
 
 logging.getLogger("tau_stage").addHandler(logging.NullHandler())  # silent, unless the program wants to hear
 
-KEYS = frozenset({name for place in ENDPOINTS.values() for name in place.key_env} | {"TAU_STAGE_API_KEY"})
-"""Every variable that may hold an endpoint's key."""
+KEYS = frozenset(
+    {name for place in ENDPOINTS.values() for name in place.key_env} | {"TAU_STAGE_API_KEY", "TAU_STAGE_GATE_TOKEN"}
+)
+"""Every variable that may hold the key of an endpoint, or of a gate."""
 
 ADDRESSES = frozenset(
     {place.resource_env for place in ENDPOINTS.values() if place.resource_env} | {"TAU_STAGE_ENDPOINT"}

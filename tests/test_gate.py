@@ -8,12 +8,12 @@ from itertools import pairwise
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tau_stage.errors import BudgetExceeded, ConnectFailed, UsageError
 from tau_stage.gate import LocalGate
-from tau_stage.gate.book import GateBook, Lease, Limits
+from tau_stage.gate.book import GateBook, GateLimits, Lease
 from tau_stage.gate.lease_queue import ClientLeases, LeaseQueue
 from tau_stage.gate.messages import Ask, Enlarge, Learned, Release, Spent
 from tau_stage.protocol import RateLimit
@@ -50,7 +50,7 @@ async def opened(gate: LocalGate, *wanted: tuple[Opening, str]) -> list[float]:
 
 
 async def test_openings_keep_the_start_rate() -> None:
-    began = await opened(LocalGate(Limits(start_rate=30)), *[(opening(0.5), "a")] * 5)
+    began = await opened(LocalGate(GateLimits(start_rate=30)), *[(opening(0.5), "a")] * 5)
     assert sorted(began) == [0, 2, 4, 6, 8]
 
 
@@ -84,7 +84,7 @@ async def test_a_refusal_counts_for_responses_of_the_account_too() -> None:
 
 
 async def test_all_sessions_of_a_scene_begin_together_or_wait() -> None:
-    gate, order = LocalGate(Limits(sessions=5)), list[tuple[str, float]]()
+    gate, order = LocalGate(GateLimits(sessions=5)), list[tuple[str, float]]()
     start = anyio.current_time()
 
     async def perform(name: str, sessions: int) -> None:
@@ -101,12 +101,12 @@ async def test_all_sessions_of_a_scene_begin_together_or_wait() -> None:
 
 async def test_more_sessions_than_there_are_at_all_are_refused_at_once() -> None:
     with pytest.raises(UsageError, match="needs 6 sessions at once, and the limit is 5"):
-        async with LocalGate(Limits(sessions=5)).sessions(6):
+        async with LocalGate(GateLimits(sessions=5)).sessions(6):
             pass
 
 
 async def test_tokens_are_waited_for_and_settled() -> None:
-    gate, start = LocalGate(Limits(tokens=600)), anyio.current_time()
+    gate, start = LocalGate(GateLimits(tokens=600)), anyio.current_time()
     await gate.tokens("a", 600)
     gate.used("a", -300)  # only half was used
     await gate.tokens("a", 300)
@@ -130,7 +130,7 @@ async def test_what_a_provider_tells_of_its_limits_is_kept() -> None:
 
 
 async def test_a_scene_reserves_what_it_is_likely_to_cost_and_settles_what_it_did() -> None:
-    gate, order = LocalGate(Limits(budget=Decimal(1)), spent=Decimal("0.2")), list[str]()
+    gate, order = LocalGate(GateLimits(budget=Decimal(1)), spent=Decimal("0.2")), list[str]()
 
     async def perform(name: str, foreseen: str, cost: str) -> None:
         try:
@@ -151,7 +151,7 @@ async def test_a_scene_reserves_what_it_is_likely_to_cost_and_settles_what_it_di
 
 
 async def test_a_scene_that_costs_more_than_foreseen_reserves_more_while_there_is_room() -> None:
-    gate = LocalGate(Limits(budget=Decimal(1)))
+    gate = LocalGate(GateLimits(budget=Decimal(1)))
     async with gate.reservation(Decimal("0.3")) as first, gate.reservation(Decimal("0.4")) as second:
         await first.require(Decimal("0.6"), "ann-1")
         with pytest.raises(BudgetExceeded, match="before line ann-2"):
@@ -164,7 +164,7 @@ async def test_a_scene_that_costs_more_than_foreseen_reserves_more_while_there_i
 
 
 async def test_what_a_take_had_cost_before_it_was_stopped_is_not_counted_again() -> None:
-    gate = LocalGate(Limits(budget=Decimal(1)), spent=Decimal("0.5"))
+    gate = LocalGate(GateLimits(budget=Decimal(1)), spent=Decimal("0.5"))
     async with gate.reservation(Decimal("0.3"), before=Decimal("0.5")) as rest:
         rest.spend(Decimal("0.5"))
         await rest.require(Decimal("0.8"), "ann-3")
@@ -173,7 +173,7 @@ async def test_what_a_take_had_cost_before_it_was_stopped_is_not_counted_again()
 
 
 async def test_who_is_cancelled_while_waiting_keeps_nobody_out() -> None:
-    gate = LocalGate(Limits(sessions=1))
+    gate = LocalGate(GateLimits(sessions=1))
     async with gate.sessions(1):
         with anyio.move_on_after(5):
             async with gate.sessions(1):
@@ -184,7 +184,7 @@ async def test_who_is_cancelled_while_waiting_keeps_nobody_out() -> None:
 
 
 async def test_a_client_that_wants_much_keeps_nobody_out() -> None:
-    queue = LeaseQueue(GateBook(Limits(start_rate=60), dice=random.Random(1)))
+    queue = LeaseQueue(GateBook(GateLimits(start_rate=60), dice=random.Random(1)))
     greedy, modest, served = queue.client("greedy"), queue.client("modest"), list[str]()
 
     async def open_one(client: ClientLeases, name: str, number: int) -> None:
@@ -205,7 +205,7 @@ async def test_a_client_that_wants_much_keeps_nobody_out() -> None:
 
 
 async def test_a_client_that_is_gone_holds_nothing_but_what_it_has_spent() -> None:
-    queue = LeaseQueue(GateBook(Limits(sessions=3, budget=Decimal(1)), dice=random.Random(1)))
+    queue = LeaseQueue(GateBook(GateLimits(sessions=3, budget=Decimal(1)), dice=random.Random(1)))
     client = queue.client("worker")
     await client.ask(Ask(id=1, kind="sessions", count=3))
     await client.ask(Ask(id=2, kind="opening", account="a"))
@@ -218,7 +218,7 @@ async def test_a_client_that_is_gone_holds_nothing_but_what_it_has_spent() -> No
 
 
 async def test_a_client_that_comes_back_to_a_new_gate_holds_what_it_held() -> None:
-    former = LeaseQueue(GateBook(Limits(sessions=3, budget=Decimal(1)), dice=random.Random(1)))
+    former = LeaseQueue(GateBook(GateLimits(sessions=3, budget=Decimal(1)), dice=random.Random(1)))
     before = former.client("worker")
     held = (
         Ask(id=1, kind="sessions", count=3),
@@ -230,7 +230,7 @@ async def test_a_client_that_comes_back_to_a_new_gate_holds_what_it_held() -> No
     before.restore(Decimal("0.1"), held[2:])
     known = former.book.spent_by
     assert known == {"worker": Decimal("0.4")}
-    after = LeaseQueue(GateBook(Limits(sessions=3, budget=Decimal(1)), spent=known, dice=random.Random(1)))
+    after = LeaseQueue(GateBook(GateLimits(sessions=3, budget=Decimal(1)), spent=known, dice=random.Random(1)))
     again = after.client("worker")
     again.restore(Decimal("0.1"), held)
     status = after.status()
@@ -251,9 +251,10 @@ wishes = st.tuples(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(st.one_of(wishes, st.integers(0, 30), st.floats(0, 20)), max_size=60))
 def test_whatever_happens_the_limits_hold_and_everybody_is_served(events: list[object]) -> None:
-    limits = Limits(budget=Decimal(4), start_rate=30, sessions=5, tokens=60)
+    limits = GateLimits(budget=Decimal(4), start_rate=30, sessions=5, tokens=60)
     book, now, leases, starts = GateBook(limits, dice=random.Random(1)), 0.0, list[Lease](), list[float]()
 
     def advance() -> None:
@@ -295,6 +296,6 @@ def test_whatever_happens_the_limits_hold_and_everybody_is_served(events: list[o
 
 
 async def test_many_that_wait_are_let_through_in_the_pace() -> None:
-    gate = LocalGate(Limits(start_rate=6000))
+    gate = LocalGate(GateLimits(start_rate=6000))
     began = await opened(gate, *[(opening(), "a")] * 200)
     assert sorted(began) == pytest.approx([number / 100 for number in range(200)])

@@ -17,7 +17,7 @@ from tau_stage.batch.ledger import JobResult, Ledger, spent
 from tau_stage.batch.worker import BatchObserver, Outcome, Worker, WorkerOptions
 from tau_stage.environment import environment
 from tau_stage.errors import UsageError
-from tau_stage.gate import Limits, LocalGate
+from tau_stage.gate import GateLimits, LocalGate
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ async def run_batch(
     before = await anyio.to_thread.run_sync(lambda: spent(ledger.results(), ledger.claims()))
     plans, run, told = [job.plan for job in jobs], options.run, batch.limits
     stages.raise_descriptor_limit(plans, options.at_once)
-    limits = Limits(limit, told.start_rate, told.sessions, told.tokens)
+    limits = GateLimits(limit, told.start_rate, told.sessions, told.tokens)
     gate = LocalGate(limits, spent=before)
     opened = stages.open_stage(plans, environment(), wished=run.endpoint, live=run.live, gate=gate)
     async with stopping or nullcontext(anyio.Event()) as stop, opened as stage:

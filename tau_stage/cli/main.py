@@ -53,6 +53,7 @@ VERBS = {
     "schema": "Print the JSON schema of scenes, takes or batches.",
     "voices": "List the voices of an endpoint.",
     "understudy": "Serve a Realtime API without a key.",
+    "gate": "Let the scenes of many processes and machines share limits.",
     "booth": "Open a page that shows every session of this machine.",
     "talk": "Talk with a model: the booth's page is your microphone and your loudspeaker.",
     "compare": "Put two takes side by side.",

@@ -56,6 +56,12 @@ Changed = Annotated[
 ]
 Through = Annotated[bool, typer.Option("--through", help="With --changed: the lines that heard what has changed, too.")]
 MaxVariants = Annotated[int, typer.Option(min=1, metavar="N", help="How many variants the matrix of a scene may make.")]
+GateAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--gate", metavar="HOST:PORT", envvar="TAU_STAGE_GATE", help="Ask this gate, which tau-stage gate has opened."
+    ),
+]
 OneScene = Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)]
 Scenes = Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)]
 TakePath = Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder, or a link to it.", show_default=False)]
@@ -168,3 +174,16 @@ def _taken_by_shell(budget: str) -> str:
     if re.fullmatch(r"0\d+|", budget):
         return f"quote it: --budget $2{budget}"
     return ""
+
+
+def per_minute(rate: str | None, option: str) -> float | None:
+    """Read a rate of the command line, like ``30/min``."""
+    from pydantic_core import PydanticCustomError
+
+    from tau_stage.scene import rate as read_rate
+
+    try:
+        return None if rate is None else read_rate(rate)
+    except PydanticCustomError as error:
+        told = error.context or {}
+        raise UsageError(f"{option}: {told.get('problem', error)}", str(told.get("hint", ""))) from None

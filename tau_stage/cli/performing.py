@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -14,16 +15,18 @@ from typing import NoReturn, TextIO
 import anyio
 import typer
 
+from tau_stage import gate as gates
 from tau_stage import report as reports
 from tau_stage import runs
+from tau_stage import stage as stages
 from tau_stage.cli.printing import is_plain, say, say_json, say_path, show_report, warn
 from tau_stage.cli.progress import EventStream, ProgressView, open_progress, open_stream
 from tau_stage.cli.stopping import stoppable
 from tau_stage.devices import typed_line
-from tau_stage.environment import keep_freed_memory, spared_by_collector
+from tau_stage.environment import environment, keep_freed_memory, spared_by_collector
 from tau_stage.errors import TakeError, format_if
 from tau_stage.protocol import ignore
-from tau_stage.scene import LinePlan
+from tau_stage.scene import LinePlan, Plan
 from tau_stage.stage import TakeOption, pick_take
 from tau_stage.text import one_line
 
@@ -42,6 +45,7 @@ def perform_jobs(
     as_json: bool,
     stream: str | None = None,
     before: Sequence[int] = (),
+    gate: str | None = None,
 ) -> NoReturn:
     """Perform scenes, print what came of them, and leave with the exit code."""
     keep_freed_memory()
@@ -51,7 +55,8 @@ def perform_jobs(
     async def perform(view: ProgressView) -> list[runs.DeliveredTake]:
         ask = ask_which if sys.stdin is not None and sys.stdin.isatty() else None
         run = partial(runs.run_jobs, jobs, options, out=out, budget=budget, at_once=at_once, deliver=deliver_performed)
-        return await run(observer=view, ask=ask, stopping=stoppable())
+        async with _stage_at(gate, plans, options) if gate and not options.replay else nullcontext() as stage:
+            return await run(observer=view, ask=ask, stopping=stoppable(), on=stage)
 
     with (
         spared_by_collector(),
@@ -67,6 +72,16 @@ def perform_jobs(
     for each in delivered:
         print_take(each, quiet=quiet, as_json=as_json, to=sys.stderr if stream == "-" else sys.stdout)
     raise typer.Exit(max(codes))
+
+
+@asynccontextmanager
+async def _stage_at(address: str, plans: list[Plan], options: runs.RunOptions) -> AsyncIterator[stages.Stage]:
+    """Open a stage that asks the gate at an address."""
+    async with (
+        gates.open_gate(address, environment().get(gates.TOKEN, "")) as gate,
+        stages.open_stage(plans, environment(), wished=options.endpoint, live=options.live, gate=gate) as stage,
+    ):
+        yield stage
 
 
 def deliver_performed(performed: runs.PerformedTake, note: reports.Note = ignore) -> runs.DeliveredTake:

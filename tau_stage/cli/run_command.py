@@ -45,6 +45,7 @@ def run(
     changed: shared.Changed = False,
     through: shared.Through = False,
     max_variants: shared.MaxVariants = scene.MOST_VARIANTS,
+    gate: shared.GateAddress = None,
     booth: Annotated[bool, typer.Option("--booth", help="Show it in the booth, as it is performed.")] = False,
 ) -> None:
     """Perform scenes; each leaves a take.
@@ -81,7 +82,7 @@ def run(
         from tau_stage.cli.booth_command import open_for_run
 
         open_for_run()
-    perform = partial(perform_jobs, out=out, budget=shared.dollars(budget), at_once=jobs, before=before)
+    perform = partial(perform_jobs, out=out, budget=shared.dollars(budget), at_once=jobs, before=before, gate=gate)
     perform(wanted, options, quiet=quiet, as_json=as_json, stream=stream)
 
 

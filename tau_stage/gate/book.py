@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import get_args
@@ -18,13 +18,15 @@ from tau_stage.gate.messages import AccountStatus, Ask, Denied, Kind, Status
 from tau_stage.protocol import RateLimit, TokenBucket
 
 ZERO = Decimal(0)
+BEFORE = "before"  # a client that stands for what was spent before
 KINDS: tuple[Kind, ...] = get_args(Kind)
+PROVIDED: tuple[Kind, ...] = ("opening", "tokens")  # what a provider may want everybody to wait for
 JITTER = 0.25  # how much longer than a provider wishes somebody may wait, so that not all come back at once
 COUNTED = ("tokens", "requests")  # limits of providers that are kept, by the name that providers give them
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class GateLimits:
     """What all performances together may do; None is any.
 
     Attributes:
@@ -77,6 +79,9 @@ class Lease:
         return max(ZERO, self.dollars - self.spent)
 
 
+_Queue = dict[str, dict[Lease, None]]  # those who wait for the same, by client, in the order of asking
+
+
 class GateBook:
     """Who waits, and who holds what; ``spent`` is what each client has spent before.
 
@@ -84,11 +89,11 @@ class GateBook:
         wakes_at: When something may be granted that cannot be now, if nothing else happens.
     """
 
-    def __init__(self, limits: Limits, *, spent: Mapping[str, Decimal] | None = None, dice: random.Random) -> None:
+    def __init__(self, limits: GateLimits, *, spent: Mapping[str, Decimal] | None = None, dice: random.Random) -> None:
         self.limits = limits
         self.wakes_at = math.inf
         self._dice = dice
-        self._waiting: dict[Kind, dict[Lease, None]] = {kind: {} for kind in KINDS}
+        self._waiting: dict[Kind, dict[str, _Queue]] = {kind: {} for kind in KINDS}
         self._held: dict[Kind, dict[Lease, None]] = {kind: {} for kind in KINDS}
         self._settled: dict[str, Decimal] = defaultdict(Decimal, spent or {})
         self._served: dict[tuple[Kind, str], int] = {}
@@ -97,6 +102,7 @@ class GateBook:
         self._last_opening = -math.inf
         self._buckets: dict[str, dict[str, TokenBucket]] = {}
         self._paused: dict[str, float] = {}
+        self._delayed: dict[str, float] = {}
 
     # ---- leases
 
@@ -104,7 +110,20 @@ class GateBook:
         """Let somebody wait for a lease."""
         self._served.setdefault((lease.ask.kind, lease.client), self._turns)
         self._delay(lease, now)
-        self._waiting[lease.ask.kind][lease] = None
+        self._queue(lease).setdefault(lease.client, {})[lease] = None
+
+    def _queue(self, lease: Lease) -> _Queue:
+        """Return where a lease waits: with those of its kind and account."""
+        return self._waiting[lease.ask.kind].setdefault(lease.ask.account, {})
+
+    def _leave(self, lease: Lease) -> None:
+        queue = self._queue(lease)
+        own = queue.get(lease.client, {})
+        own.pop(lease, None)
+        if not own:
+            queue.pop(lease.client, None)
+        if not queue:
+            del self._waiting[lease.ask.kind][lease.ask.account]
 
     def restore(self, lease: Lease) -> None:
         """Note a lease that a client holds from before: also beyond what is allowed."""
@@ -113,7 +132,7 @@ class GateBook:
 
     def remove(self, lease: Lease) -> None:
         """End a lease, or the wait for it; what it has spent stays spent."""
-        self._waiting[lease.ask.kind].pop(lease, None)
+        self._leave(lease)
         if lease in self._held[lease.ask.kind]:
             del self._held[lease.ask.kind][lease]
             self._settled[lease.client] += lease.spent
@@ -136,7 +155,9 @@ class GateBook:
         lease.settled = False
         self.pause(lease.ask.account, wait_s, now)
         lease.not_before = now + wait_s
-        self._waiting["opening"] = {lease: None, **self._waiting["opening"]}
+        self._delayed[lease.ask.account] = max(self._delayed.get(lease.ask.account, -math.inf), lease.not_before)
+        queue = self._queue(lease)
+        queue[lease.client] = {lease: None, **queue.get(lease.client, {})}
 
     def spend(self, lease: Lease, dollars: Decimal) -> None:
         """Note what a performance has cost so far."""
@@ -155,14 +176,17 @@ class GateBook:
     def pause(self, account: str, wait_s: float, now: float) -> None:
         """Let everybody of an account wait, each a little differently."""
         self._paused[account] = max(self._paused.get(account, -math.inf), now + wait_s)
-        for lease in (*self._waiting["opening"], *self._waiting["tokens"]):
-            if lease.ask.account == account:
-                self._delay(lease, now)
+        for kind in PROVIDED:
+            for own in self._waiting[kind].get(account, {}).values():
+                for lease in own:
+                    self._delay(lease, now)
 
     def _delay(self, lease: Lease, now: float) -> None:
-        until = self._paused.get(lease.ask.account, -math.inf)
+        account = lease.ask.account
+        until = self._paused.get(account, -math.inf) if lease.ask.kind in PROVIDED else -math.inf
         if until > max(now, lease.not_before):
             lease.not_before = until + (until - now) * JITTER * self._dice.random()
+            self._delayed[account] = max(self._delayed.get(account, -math.inf), lease.not_before)
 
     def learn(self, account: str, told: Iterable[RateLimit], now: float) -> None:
         """Note what a provider says of its limits."""
@@ -184,17 +208,31 @@ class GateBook:
     # ---- what may be granted
 
     def advance(self, now: float) -> list[Lease]:
-        """Grant and deny what can be by now; return those leases."""
+        """Grant what there is room for by now, and deny what there never is; return those leases."""
         self.wakes_at = math.inf
-        return [*self._sessions(), *self._opening(now), *self._tokens(now), *self._dollars()]
+        return [*self._sessions(now), *self._opening(now), *self._tokens(now), *self._dollars(now)]
 
-    def _next(self, kind: Kind, among: Callable[[Lease], bool] = lambda _: True) -> Lease | None:
-        """Return who is next: of the client that was served longest ago, what was asked first."""
-        return min(filter(among, self._waiting[kind]), key=lambda lease: self._served[kind, lease.client], default=None)
+    def _next(self, kind: Kind, accounts: Iterable[str], now: float) -> Lease | None:
+        """Return who is next of some accounts: of the client that was served longest ago, what was asked first."""
+        ready = (
+            lease
+            for account in accounts
+            for own in self._waiting[kind].get(account, {}).values()
+            if (lease := self._first(own, account, now))
+        )
+        return min(ready, key=lambda lease: self._served[kind, lease.client], default=None)
+
+    def _first(self, own: Iterable[Lease], account: str, now: float) -> Lease | None:
+        """Return what a client has asked first that does not wait for a provider; when those end that do is noted."""
+        if self._delayed.get(account, -math.inf) <= now:
+            return next(iter(own), None)
+        for lease in own:
+            self._wake(lease.not_before if lease.not_before > now else math.inf)
+        return next((lease for lease in own if lease.not_before <= now), None)
 
     def _grant(self, lease: Lease, denied: Denied | None = None) -> Lease:
         kind = lease.ask.kind
-        del self._waiting[kind][lease]
+        self._leave(lease)
         lease.settled, lease.denied = True, denied
         self._turns += 1
         self._served[kind, lease.client] = self._turns
@@ -202,9 +240,9 @@ class GateBook:
             self._held[kind][lease] = None
         return lease
 
-    def _sessions(self) -> Iterable[Lease]:
+    def _sessions(self, now: float) -> Iterable[Lease]:
         most = self.limits.sessions
-        while lease := self._next("sessions"):
+        while lease := self._next("sessions", self._waiting["sessions"], now):
             if most is not None and lease.ask.count > most:
                 yield self._grant(lease, Denied(id=lease.ask.id, sessions=most))
             elif most is None or self._open_sessions + lease.ask.count <= most:
@@ -220,25 +258,21 @@ class GateBook:
         """Let one through, where none is under way; who waits for a provider is overtaken."""
         if self._held["opening"]:
             return
-        if lease := self._next("opening", lambda each: each.not_before <= now):
-            own_gap_s = 60 / self.limits.start_rate if self.limits.start_rate else 0.0
-            due = self._last_opening + max(lease.ask.gap_s, own_gap_s)
-            if due <= now:
-                self._last_opening = now
-                self._openings += 1
-                yield self._grant(lease)
-            else:
-                self._wake(due)
+        lease = self._next("opening", self._waiting["opening"], now)
+        if lease is None:
             return
-        for lease in self._waiting["opening"]:
-            self._wake(lease.not_before)
+        own_gap_s = 60 / self.limits.start_rate if self.limits.start_rate else 0.0
+        due = self._last_opening + max(lease.ask.gap_s, own_gap_s)
+        if due > now:
+            self._wake(due)
+            return
+        self._last_opening = now
+        self._openings += 1
+        yield self._grant(lease)
 
     def _tokens(self, now: float) -> Iterable[Lease]:
-        for account in {lease.ask.account for lease in self._waiting["tokens"]}:
-            mine = {lease for lease in self._waiting["tokens"] if lease.ask.account == account}
-            for late in (lease for lease in mine if lease.not_before > now):
-                self._wake(late.not_before)
-            while lease := self._next("tokens", lambda each, own=mine: each in own and each.not_before <= now):  # type: ignore[misc]
+        for account in list(self._waiting["tokens"]):
+            while lease := self._next("tokens", [account], now):
                 wants = {"tokens": lease.ask.count, "requests": 1}
                 waits = (self._bucket(account, name, now).wait_s(count, now) for name, count in wants.items())
                 if (at := now + max(waits)) > now:
@@ -248,9 +282,9 @@ class GateBook:
                     self._bucket(account, name, now).take(count, now)
                 yield self._grant(lease)
 
-    def _dollars(self) -> Iterable[Lease]:
+    def _dollars(self, now: float) -> Iterable[Lease]:
         """Let performances begin as far as the budget has room; one that has none waits for those under way."""
-        while lease := self._next("dollars"):
+        while lease := self._next("dollars", self._waiting["dollars"], now):
             if self._covers(lease.dollars):
                 yield self._grant(lease)
             elif self._held["dollars"]:
@@ -278,7 +312,7 @@ class GateBook:
     @property
     def spent_by(self) -> dict[str, Decimal]:
         """Dollars that each client has spent."""
-        spent = dict(self._settled)
+        spent = {client: dollars for client, dollars in self._settled.items() if dollars}
         for lease in self._held["dollars"]:
             spent[lease.client] = spent.get(lease.client, ZERO) + lease.spent
         return spent
@@ -292,7 +326,7 @@ class GateBook:
         """Tell what there is."""
         known = sorted(self._buckets.keys() | self._paused.keys())
         return Status(
-            waiting={kind: len(self._waiting[kind]) for kind in KINDS},
+            waiting={kind: self._number_waiting(kind) for kind in KINDS},
             held={**{kind: len(self._held[kind]) for kind in KINDS}, "sessions": self._open_sessions},
             openings=self._openings,
             start_rate=self.limits.start_rate,
@@ -303,6 +337,9 @@ class GateBook:
             reserved=self.reserved,
             accounts=tuple(self._account_status(account, now) for account in known),
         )
+
+    def _number_waiting(self, kind: Kind) -> int:
+        return sum(len(own) for queue in self._waiting[kind].values() for own in queue.values())
 
     def _account_status(self, account: str, now: float) -> AccountStatus:
         buckets = self._buckets.get(account, {})

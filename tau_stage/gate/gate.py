@@ -6,21 +6,23 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
 from typing import TypeVar
 
+import anyio
+
 from tau_stage.errors import BudgetExceeded, ConnectFailed, SessionError, UsageError
 from tau_stage.gate import messages
-from tau_stage.gate.book import GateBook, Limits
+from tau_stage.gate.book import BEFORE, GateBook, GateLimits
 from tau_stage.gate.lease_queue import LeaseQueue
 from tau_stage.protocol import RateLimit
 from tau_stage.session import RULES, Rule, Tally, Trouble, opening_trouble
 
 Opened = TypeVar("Opened")
 
-ALONE, BEFORE = "own", "before"  # the one client of a gate inside a process, and what was spent before it
+ALONE = "own"  # the one client of a gate inside a process
 
 
 class Gate(ABC):
@@ -104,7 +106,7 @@ class Gate(ABC):
                         raise
                     wait_s *= 1 + self._dice.random() / 4  # so that clients part
                     refused(error, wait_s)
-                self.tell(messages.Refused(id=asked.id, wait_s=wait_s))
+                self.tell(messages.Requeue(id=asked.id, wait_s=wait_s))
                 await self.ask(asked)
 
     async def tokens(self, account: str, number: int) -> None:
@@ -128,7 +130,7 @@ class Gate(ABC):
     def pause(self, account: str, wait_s: float) -> None:
         """Let everybody of an account wait, as a provider wants."""
         self._told.add(account)
-        self.tell(messages.Pause(account=account, wait_s=wait_s))
+        self.tell(messages.Backoff(account=account, wait_s=wait_s))
 
     @asynccontextmanager
     async def reservation(self, dollars: Decimal, before: Decimal = Decimal(0)) -> AsyncIterator[Reservation]:
@@ -162,6 +164,7 @@ class Reservation:
     before: Decimal
     dollars: Decimal
     spent: Decimal = Decimal(0)
+    _asking: anyio.Lock = field(default_factory=anyio.Lock)
 
     def spend(self, dollars: Decimal) -> None:
         """Tell what the performance has cost by now."""
@@ -176,10 +179,12 @@ class Reservation:
             BudgetExceeded: The budget has no room for it.
         """
         wanted = dollars - self.before
-        if wanted > self.dollars:
+        if wanted <= self.dollars:
+            return
+        async with self._asking:
             if denied := await self._gate.enlarge(messages.Enlarge(id=self._id, dollars=wanted)):
                 raise BudgetExceeded(denied.budget, denied.spent, line, wanted - self.spent)
-            self.dollars = wanted
+            self.dollars = max(self.dollars, wanted)
 
 
 class LocalGate(Gate):
@@ -195,7 +200,7 @@ class LocalGate(Gate):
     >>> async def open_two() -> list[str]:
     ...     async def opening() -> str:
     ...         return "open"
-    ...     gate = LocalGate(Limits(sessions=2))
+    ...     gate = LocalGate(GateLimits(sessions=2))
     ...     async with gate.sessions(2):
     ...         return [await gate.open(opening, account="understudy", gap_s=0.0) for _ in range(2)]
     >>> anyio.run(open_two)
@@ -204,14 +209,14 @@ class LocalGate(Gate):
 
     def __init__(
         self,
-        limits: Limits | None = None,
+        limits: GateLimits | None = None,
         *,
         spent: Decimal = Decimal(0),
         rules: Mapping[Trouble, Rule] = RULES,
         dice: random.Random | None = None,
     ) -> None:
         super().__init__(rules, dice)
-        limits = limits or Limits()
+        limits = limits or GateLimits()
         self.limited = limits.limited
         self.queue = LeaseQueue(GateBook(limits, spent={BEFORE: spent}, dice=self._dice))
         self._own = self.queue.client(ALONE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -9,20 +10,24 @@ import anyio
 
 from tau_stage.gate import messages
 from tau_stage.gate.book import GateBook, Lease
-from tau_stage.signals import Signal
 
 
 class LeaseQueue:
-    """Grants leases to clients as the book says; ``book`` is looked at after each change.
+    """Grants leases to clients as the book says, which is looked at after each change.
+
+    Args:
+        book: Who waits, and who holds what.
+        opens_at: When the first is granted, on the clock of the loop.
 
     Attributes:
         changed: Called when dollars were spent.
     """
 
-    def __init__(self, book: GateBook) -> None:
+    def __init__(self, book: GateBook, opens_at: float = -math.inf) -> None:
         self.book = book
+        self._opens_at = opens_at
         self.changed: Callable[[], object] = lambda: None
-        self._news = Signal()
+        self._woken: dict[Lease, anyio.Event] = {}
 
     def client(self, name: str) -> ClientLeases:
         """Return the leases of a client, none yet."""
@@ -33,18 +38,41 @@ class LeaseQueue:
         return self.book.status(anyio.current_time())
 
     def advance(self) -> None:
-        """Grant what can be granted; who waits looks anew."""
-        before = self.book.wakes_at
-        if self.book.advance(anyio.current_time()) or self.book.wakes_at != before:
-            self._news.notify()
+        """Let the book grant what it can, and wake whom it concerns."""
+        before, now = self.book.wakes_at, anyio.current_time()
+        if now < self._opens_at:
+            self.book.wakes_at = self._opens_at
+        else:
+            for lease in self.book.advance(now):
+                self._wake(lease)
+        if self.book.wakes_at < before:
+            self._wake_timekeeper()
 
     async def settled(self, lease: Lease) -> None:
-        """Wait until a lease is granted or denied."""
+        """Wait until a lease is granted or denied. Whoever has waited longest looks at the clock for all."""
         self.advance()
-        while not lease.settled:
-            with anyio.CancelScope(deadline=self.book.wakes_at):
-                await self._news.wait()
-            self.advance()
+        if lease.settled:
+            return
+        self._woken[lease] = anyio.Event()
+        try:
+            while not lease.settled:
+                keeps_time = lease is next(iter(self._woken))
+                with anyio.CancelScope(deadline=self.book.wakes_at if keeps_time else math.inf):
+                    await self._woken[lease].wait()
+                self._woken[lease] = anyio.Event()
+                if keeps_time and anyio.current_time() >= self.book.wakes_at:
+                    self.advance()
+        finally:
+            del self._woken[lease]
+            self._wake_timekeeper()
+
+    def _wake(self, lease: Lease) -> None:
+        if woken := self._woken.get(lease):
+            woken.set()
+
+    def _wake_timekeeper(self) -> None:
+        if self._woken:
+            self._wake(next(iter(self._woken)))
 
 
 class ClientLeases:
@@ -89,7 +117,7 @@ class ClientLeases:
         """Take in a notice; one about a lease that is over says nothing."""
         book, now = self._queue.book, anyio.current_time()
         match notice:
-            case messages.Pause():
+            case messages.Backoff():
                 book.pause(notice.account, notice.wait_s, now)
             case messages.Used():
                 book.use(notice.account, notice.tokens, now)
@@ -98,7 +126,7 @@ class ClientLeases:
             case messages.Release():
                 self._remove(notice.id)
                 return
-            case messages.Refused() if lease := self._leases.get(notice.id):
+            case messages.Requeue() if lease := self._leases.get(notice.id):
                 book.refuse(lease, notice.wait_s, now)
             case messages.Spent() if lease := self._leases.get(notice.id):
                 book.spend(lease, notice.dollars)

@@ -54,18 +54,18 @@ class Release(Message):
     id: int
 
 
-class Refused(Message):
+class Requeue(Message):
     """A provider has refused an opening: it is tried again in so many seconds, in the same place of the queue."""
 
-    type: Literal["refused"] = "refused"
+    type: Literal["requeue"] = "requeue"
     id: int
     wait_s: Seconds
 
 
-class Pause(Message):
+class Backoff(Message):
     """A provider wants everybody of an account to wait: HTTP 429, or a response that failed for a rate limit."""
 
-    type: Literal["pause"] = "pause"
+    type: Literal["backoff"] = "backoff"
     account: Account
     wait_s: Seconds
 
@@ -199,7 +199,7 @@ class Problem(Message):
     problem: str
 
 
-Notice = Release | Refused | Pause | Used | Learned | Spent
+Notice = Release | Requeue | Backoff | Used | Learned | Spent
 Request = Ask | Enlarge | Notice | Hello | StatusWanted | Ping
 Answer = Welcome | Granted | Denied | Status | Problem | Ping
 

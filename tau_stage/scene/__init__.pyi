@@ -98,6 +98,7 @@ from .source import locate as locate
 from .source import read_source as read_source
 from .units import MOST_TOKENS as MOST_TOKENS
 from .units import money as money
+from .units import rate as rate
 from .validate import written_lines as written_lines
 from .yaml_text import Document as Document
 from .yaml_text import Node as Node

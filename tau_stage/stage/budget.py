@@ -173,7 +173,7 @@ class Budget:
         return self.spent + sum(self._promised.values(), ZERO)
 
     def tokens(self, line: str, player: str) -> int:
-        """Foresee the tokens of a response; of a line that nobody has foreseen, as many as its player's last one."""
+        """Estimate the tokens of a response; of a line that nobody has foreseen, as many as its player's last one."""
         usage = self._foreseen.get(line)
         return self._tokens.get(player, 0) if usage is None else usage.tokens
 

@@ -1,0 +1,106 @@
+"""``tau-stage gate``: one gate for all processes and machines of a batch, and what it holds."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tau_stage import gate as gates
+from tau_stage import report as reports
+from tau_stage.cli import options as shared
+from tau_stage.cli.printing import say, say_json, show_report
+from tau_stage.environment import environment
+
+PORT = 8770
+STATUS_S = 5.0
+"""Seconds that a gate has to say what it holds."""
+
+
+def gate(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = PORT,
+    host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Let other machines in, by a --host that they can reach.")
+    ] = False,
+    budget: Annotated[str | None, typer.Option(help="What all scenes together may cost, like '$200'.")] = None,
+    start_rate: Annotated[str | None, typer.Option(metavar="RATE", help="How fast sessions open: 30/min.")] = None,
+    sessions: Annotated[int | None, typer.Option(min=1, help="Sessions that may be open at once.")] = None,
+    tokens: Annotated[
+        str | None, typer.Option(metavar="RATE", help="Tokens of each endpoint, key and model: 200000/min.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep here what was spent, for a gate that is started again.")
+    ] = None,
+    status: Annotated[bool, typer.Option("--status", help="Say what the gate at --host and --port holds.")] = False,
+    as_json: shared.AsJson = False,
+) -> None:
+    """Let the scenes of many processes and machines share limits.
+
+    TAU_STAGE_GATE_TOKEN is the token that clients bring; where it is not set, one is made and printed.
+    """
+    if status:
+        import anyio
+
+        anyio.run(_show_status, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", as_json)
+        return
+    from tau_stage.termination import run_until_signal
+
+    limits = gates.GateLimits(
+        budget=shared.dollars(budget),
+        start_rate=shared.per_minute(start_rate, "--start-rate"),
+        sessions=sessions,
+        tokens=shared.per_minute(tokens, "--tokens"),
+    )
+    run_until_signal(_serve, limits, host, port, allow_remote, state, clock={})
+
+
+async def _serve(limits: gates.GateLimits, host: str, port: int, allow_remote: bool, state: Path | None) -> None:
+    import anyio
+
+    given = environment().get(gates.TOKEN, "")
+    token = given or secrets.token_urlsafe(24)
+    async with gates.open_gate_server(
+        limits, token, host=host, port=port, allow_remote=allow_remote, state=state
+    ) as address:
+        say(f"The gate listens at {address}  (Ctrl-C ends it)")
+        if not given:
+            say(f"Its clients need: export {gates.TOKEN}={token}")
+        await anyio.sleep_forever()
+
+
+async def _show_status(address: str, as_json: bool) -> None:
+    async with gates.open_gate(address, environment().get(gates.TOKEN, ""), patience_s=STATUS_S) as there:
+        held = await there.status()
+    if as_json:
+        say_json(held.model_dump_json())
+    else:
+        show_report(tabulate_status(held))
+
+
+def tabulate_status(held: gates.Status) -> reports.TextReport:
+    """Tell what a gate holds: a row for each limit."""
+    rate = "none" if held.start_rate is None else f"{held.start_rate:.10g}/min"
+    most = "none" if held.sessions is None else str(held.sessions)
+    rows = [
+        ("openings", rate, f"{held.held['opening']} now, {held.openings} in all", str(held.waiting["opening"])),
+        ("sessions", most, str(held.held["sessions"]), f"{held.waiting['sessions']} scenes"),
+    ]
+    budget = "none" if held.budget is None else f"${held.budget:.2f}"
+    paid = f"${held.spent:.4f} spent, ${held.reserved:.4f} reserved"
+    rows.append(("budget", budget, paid, f"{held.waiting['dollars']} scenes"))
+    tokens = "none" if held.tokens is None else f"{held.tokens:.10g}/min"
+    rows.append(("tokens", tokens, "", str(held.waiting["tokens"])))
+    accounts = [
+        (each.account, _left(each.tokens), _left(each.requests), f"{each.paused_s:.1f} s") for each in held.accounts
+    ]
+    tables = [reports.TextTable(("limit", "is", "held", "waiting"), rows, left=frozenset({0, 1, 2, 3}))]
+    if accounts:
+        tables.append(reports.TextTable(("endpoint, key, model", "tokens left", "requests left", "waits"), accounts))
+    return reports.TextReport((f"{held.clients - 1} clients",), tuple(tables), ())
+
+
+def _left(level: float | None) -> str:
+    return "unknown" if level is None else f"{level:.0f}"
