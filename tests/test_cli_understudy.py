@@ -46,6 +46,22 @@ def test_a_fault_that_is_nearly_one_has_a_hint(order: str, told: str, capsys: py
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--limits", "many"), "--limits: 'many' cannot be read\n  hint: write openings and sessions"),
+        (("--pace", "slow"), "--pace: 'slow' is no pace\n  hint: write realtime, or a number"),
+        (("--pace", "0"), "--pace: '0' is no pace"),
+        (("--log", "/nowhere/at/all.jsonl"), "/nowhere/at/all.jsonl: no such file or directory"),
+    ],
+)
+def test_limits_pace_and_log_that_cannot_be_are_told(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("understudy", *arguments) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_only_loopback_is_served(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("understudy", "--host", "0.0.0.0") == 2  # noqa: S104 - it is refused
     assert "loopback only" in capsys.readouterr().err

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import Annotated, TextIO
 
 import typer
 
 from tau_stage import understudy as understudies
 from tau_stage.cli.printing import say
+from tau_stage.errors import UsageError
+from tau_stage.protocol import JsonObject
+from tau_stage.take import guarded
+
+SLOWEST = 0.01
 
 
 def understudy(
@@ -25,8 +37,15 @@ def understudy(
         list[str] | None, typer.Option(metavar="ORIGIN", help="A web page of another machine that may talk to it.")
     ] = None,
     pace: Annotated[
-        float | None,
-        typer.Option(min=0.01, help="Sound is sent at so many times real time; else as fast as it can be."),
+        str | None,
+        typer.Option(help="realtime, or how many times as fast sound is sent; else as fast as it can be."),
+    ] = None,
+    limits: Annotated[
+        str | None,
+        typer.Option(metavar="RATE,N", help="Openings a minute and sessions at once, like 30/min,40: else HTTP 429."),
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write here what is asked, and what came of it, as JSON lines.")
     ] = None,
     refuse_beta: Annotated[bool, typer.Option("--refuse-beta", help="Refuse old clients, as OpenAI does.")] = False,
     as_: Annotated[
@@ -41,6 +60,7 @@ def understudy(
 
     orders = [*map(understudies.parse_fault, fault or ())]
     origins = {understudies.parse_origin(origin) for origin in allow_origin or ()}
+    allowed = understudies.ProviderLimits() if limits is None else understudies.ProviderLimits.parse(limits)
     server = understudies.Understudy(
         understudies.Ensemble(understudies.Voices(cache=understudies.SoundCache.of_user())),
         profile=understudies.profile_named(as_) if as_ else None,
@@ -49,9 +69,41 @@ def understudy(
         expires_s=expires,
         refuses_beta=refuse_beta,
         origins=origins,
-        pace=pace,
+        pace=None if pace is None else read_pace(pace),
+        limits=allowed,
     )
-    run_until_signal(_serve, server, host, port, clock={})  # a handler alone does not wake a loop that waits
+    with nullcontext() if log is None else _opened(log) as file:
+        if file is not None:
+            server.log = partial(_write, file)
+        run_until_signal(_serve, server, host, port, clock={})  # a handler alone does not wake a loop that waits
+
+
+def read_pace(text: str) -> float:
+    """Read how fast sound is sent.
+
+    Raises:
+        UsageError: It is no pace.
+
+    >>> read_pace("realtime"), read_pace("2.5")
+    (1.0, 2.5)
+    """
+    if text == "realtime":
+        return 1.0
+    if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) and SLOWEST <= float(text) < inf:
+        return float(text)
+    raise UsageError(f"--pace: '{text}' is no pace", "write realtime, or a number like 2 for twice as fast")
+
+
+@contextmanager
+def _opened(log: Path) -> Iterator[TextIO]:
+    with guarded(log, "name another file: --log"):
+        file = log.open("a", buffering=1, encoding="utf-8")
+    with file:
+        yield file
+
+
+def _write(file: TextIO, fact: JsonObject) -> None:
+    file.write(json.dumps(fact, ensure_ascii=False) + "\n")
 
 
 async def _serve(server: understudies.Understudy, host: str, port: int) -> None:

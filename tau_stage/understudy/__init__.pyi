@@ -5,6 +5,7 @@ from .delivery import SpeechPlan as SpeechPlan
 from .delivery import plan_speech as plan_speech
 from .faults import parse_fault as parse_fault
 from .profiles import profile_named as profile_named
+from .provider_limits import ProviderLimits as ProviderLimits
 from .server import Understudy as Understudy
 from .server import open_understudy as open_understudy
 from .sound_store import SoundCache as SoundCache

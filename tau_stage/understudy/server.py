@@ -15,12 +15,12 @@ from pydantic_core import from_json, to_json
 
 from tau_stage.audio import Pcm
 from tau_stage.errors import SessionClosed, UsageError
-from tau_stage.protocol import JsonObject, ServerError, StatusDetails, server_events, with_part, without
+from tau_stage.protocol import JsonObject, ServerError, StatusDetails, ignore, server_events, with_part, without
 from tau_stage.transport import Handshake, Refusal, Transport, serve
 from tau_stage.understudy.actor import Actor, SpeechRequest, UnsupportedScript
 from tau_stage.understudy.admission import AZURE_PATHS, PATHS, asked_model, reject_origin, reject_reason
 from tau_stage.understudy.client_dialects import ClientCodec, codec_for
-from tau_stage.understudy.delivery import wants_silence
+from tau_stage.understudy.delivery import requested_line, wants_silence
 from tau_stage.understudy.dialogue import Dialogue, Reply, error_event
 from tau_stage.understudy.faults import (
     BreakOff,
@@ -39,6 +39,7 @@ from tau_stage.understudy.faults import (
 )
 from tau_stage.understudy.listening import asked_with, comment_request, request_for, take_named, wanted_calls
 from tau_stage.understudy.profiles import CURRENT, Profile, profile_of
+from tau_stage.understudy.provider_limits import ProviderLimits
 from tau_stage.understudy.response import MessageStream, call_tools, end_response, stay_silent
 from tau_stage.understudy.settings import ResponseRun, new_session
 from tau_stage.understudy.sound_store import KnownSpeech
@@ -70,6 +71,8 @@ class Understudy:
         expires_s: Seconds a session lasts.
         refuses_beta: Whether clients of the beta are refused, as OpenAI does.
         pace: How many seconds of sound it sends in a second; None is as fast as it can.
+        limits: What all its clients together may do.
+        log: Told what is asked, and what came of it.
         origins: Web pages of other machines that may talk to it.
         profile: The model it behaves as, whichever a client asks for; None behaves as the model that is asked for, but
             says nothing before it calls tools.
@@ -90,6 +93,8 @@ class Understudy:
     expires_s: float = SESSION_S
     refuses_beta: bool = False
     pace: float | None = None
+    limits: ProviderLimits = field(default_factory=ProviderLimits)
+    log: Callable[[JsonObject], object] = ignore
     origins: Collection[str] = ()
     profile: Profile | None = None
     known_speech: KnownSpeech = field(default_factory=KnownSpeech)
@@ -97,6 +102,7 @@ class Understudy:
     visits: list[Visit] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     _opened: int = 0
+    _open: int = 0
     _used: Counter[Strike | Passing] = field(default_factory=Counter)
 
     async def admit(self, handshake: Handshake) -> Refusal | None:
@@ -107,12 +113,23 @@ class Understudy:
             await anyio.sleep(late.seconds)
         if handshake.path not in PATHS:
             return Refusal(404, f"There is nothing at {handshake.path}; the realtime API is at /v1/realtime.\n")
+        refusal = self._busy() or self.limits.refuse_opening(self._open, anyio.current_time())
+        if refusal:
+            self.note("refused", status=refusal.status, **refusal.headers)
+        return refusal
+
+    def _busy(self) -> Refusal | None:
+        """Refuse an opening, where that was ordered."""
         order = self.ordered_fault(BusyDoor)
         if order is None or len(self.refused) >= order.times:
             return None
         self.refused.append(anyio.current_time())
         wait = {} if order.retry_after_s is None else {"Retry-After": f"{order.retry_after_s:g}"}
         return Refusal(429, "Too many requests; slow down.\n", wait)
+
+    def note(self, what: str, **facts: object) -> None:
+        """Write into the log what has happened."""
+        self.log({"at": round(self.clock(), 6), "what": what, **facts})
 
     async def listen(self, transport: Transport, handshake: Handshake) -> None:
         """Serve one connection until it ends."""
@@ -130,12 +147,16 @@ class Understudy:
         dialogue = Dialogue(visit.number, session, profile, known_speech=self.known_speech, store=self.items)
         dialogue.is_deployment = handshake.path in AZURE_PATHS
         connection = Connection(self, transport, visit, dialogue, codec_for(handshake, profile, self.clock))
+        self._open += 1
+        self.note("opening", session=visit.number, model=model, open=self._open)
         try:
             await (connection.refuse(rejection) if rejection else connection.serve())
         except SessionClosed:
             return
         finally:
             visit.closed_at = anyio.current_time()
+            self._open -= 1
+            self.note("closed", session=visit.number, open=self._open)
 
     def ordered_fault(self, kind: type[F]) -> F | None:
         """Return the fault of a kind that was ordered, if one was."""
@@ -235,6 +256,7 @@ class Connection:
         self._asked: tuple[str, str] | None = None
         self._takes = 0
         self._is_damaged = False
+        self._last_tokens = 0
 
     async def refuse(self, rejection: RefuseInBand) -> None:
         """Send the error, then close."""
@@ -304,13 +326,24 @@ class Connection:
         if order := self._server.use_fault(FailResponses):
             await self._fail(run, ServerError(code=order.code, message=order.message))
             return
+        limits, model = self._server.limits, str(self._dialogue.session["model"])
+        if error := limits.refuse_response(model, self._last_tokens, anyio.current_time()):
+            await self._fail(run, error)
+            return
         request = request_for(run, self._server.known_speech)
+        self._note_request(run, request)
         if wants_silence(request) or self._server.use_fault(EmptyResponses):
             await self._send(stay_silent(self._dialogue, run))
         elif asked := wanted_calls(run, request):
             await self._call(run, request, asked)
         else:
             await self._speak(run, request)
+
+    def _note_request(self, run: ResponseRun, request: SpeechRequest) -> None:
+        metadata = run.wanted.metadata or {}
+        line = requested_line(request)
+        asked = {"line": metadata.get("line", ""), "words": line.words if line else request.user}
+        self._server.note("response", session=self._visit.number, response=run.id, **asked)
 
     async def _fail(self, run: ResponseRun, error: ServerError) -> None:
         error = error.model_copy(update={"type": "invalid_request_error"})
@@ -401,11 +434,27 @@ class Connection:
         times = 2 if Oddity.REPEATS in self._server.faults else 1
         async with self._sending:
             for event in events:
-                if self._server.keeps_visits and isinstance(event, server_events.ResponseDone):
-                    self._visit.bill[event.response.id] = event.response.usage
-                for frame in self._frames(event.model_copy(update={"event_id": self._dialogue.fresh("event")})):
+                told = self._counted(event).model_copy(update={"event_id": self._dialogue.fresh("event")})
+                for frame in self._frames(told):
                     for _ in range(times):
                         await self._transport.send(frame)
+
+    def _counted(self, event: server_events.ServerEvent) -> server_events.ServerEvent:
+        """Count what a response has used, and tell what is left of the limits."""
+        now = anyio.current_time()
+        match event:
+            case server_events.ResponseDone(response=response):
+                if self._server.keeps_visits:
+                    self._visit.bill[response.id] = response.usage
+                usage = response.usage if isinstance(response.usage, dict) else {}
+                self._last_tokens = usage.get("total_tokens") or self._last_tokens
+                self._server.limits.spend(usage, now)
+                ended = {"status": response.status, "tokens": usage.get("total_tokens", 0)}
+                self._server.note("done", session=self._visit.number, response=response.id, **ended)
+            case server_events.RateLimitsUpdated():
+                told = self._server.limits.told(event.rate_limits, now)
+                return event.model_copy(update={"rate_limits": told})
+        return event
 
     def _frames(self, event: server_events.ServerEvent) -> Iterable[bytes]:
         for frame in self._codec.encode(event):
