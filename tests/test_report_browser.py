@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from tau_stage.audio.wav import WavWriter, read_wav
 from tau_stage.report.page import Check, render_page
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Take
+from tests.support.axe import serious_faults
 from tests.support.browser import CHROMIUM, Browser, open_browser
 from tests.support.report_pages import long_take, tavern
 
@@ -26,7 +25,6 @@ pytestmark = [
 
 CLOCK = "document.getElementById('solo').currentTime"
 MOST_LAYOUTS = 100  # it was 8 for a page of a thousand lines, and 29 for thirty steps down it
-AXE = "AXE_CORE"
 
 
 def write_page(folder: TakeFolder, take: Take, resolved: str = "") -> Path:
@@ -202,33 +200,11 @@ def test_an_embedded_page_needs_no_other_file(
     assert [url for url in browser.requests if not url.startswith("data:")] == [alone.as_uri()]
 
 
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The script of axe-core, from where ``AXE_CORE`` says, or from npm."""
-    if given := os.environ.get(AXE):
-        return Path(given).read_text(encoding="utf-8")
-    place = tmp_path_factory.mktemp("axe")
-    if shutil.which("npm") is None:
-        pytest.skip(f"there is neither npm nor {AXE}")
-    try:
-        packed = subprocess.run(["npm", "pack", "axe-core@4"], cwd=place, capture_output=True, check=False, timeout=60)
-    except subprocess.TimeoutExpired:
-        pytest.skip("npm cannot be reached")
-    if packed.returncode:
-        pytest.skip("npm cannot be reached")
-    shutil.unpack_archive(next(place.glob("*.tgz")), place)
-    return (place / "package" / "axe.min.js").read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(tab: Browser, axe: str, theme: str) -> None:
+def test_axe_finds_nothing_serious(tab: Browser, theme: str) -> None:
     tab.emulate(prefers_color_scheme=theme)
     tab.press("ArrowRight")
-    tab.run(f"{axe}; 0")
-    found = tab.run(
-        "axe.run().then(told => told.violations.map(v => [v.impact, v.id, v.nodes.map(n => n.html).slice(0, 3)]))"
-    )
-    assert [violation for violation in found if violation[0] in ("serious", "critical")] == []
+    assert serious_faults(tab) == []
 
 
 def test_a_thousand_lines_are_laid_out_once_and_scroll(browser: Browser, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tau_stage.audio import RATE, Pcm
+from tests.support.axe import serious_faults
 from tests.support.browser import Browser
 from tests.support.open_booths import OpenBooth
 
@@ -97,11 +98,8 @@ def see_lanes(tab: Browser, count: int) -> None:
 
 
 def check_with_axe(tab: Browser) -> None:
-    """Look at each part of the page with axe-core, which is loaded."""
+    """Look at each part of the page with axe-core."""
     for name in ("words", "figures", "events"):
         tab.click(f"#tab-{name}")
         tab.run("new Promise(done => setTimeout(done, 350))")
-        found = tab.run(
-            "axe.run().then(told => told.violations.map(v => [v.impact, v.id, v.nodes.map(n => n.html).slice(0, 3)]))"
-        )
-        assert [violation for violation in found if violation[0] in ("serious", "critical")] == []
+        assert serious_faults(tab) == []
