@@ -17,6 +17,8 @@ from tau_stage.audio.wav import WavWriter, read_wav
 from tau_stage.booth.hub import KEPT_EVENTS, Hub
 from tau_stage.booth.past_takes import attach
 from tau_stage.take import Take, TakeFolder, read_take
+from tau_stage.understudy.server import Understudy
+from tests.support.axe import serious_faults
 from tests.support.booth_pages import (
     captured,
     check_with_axe,
@@ -25,17 +27,20 @@ from tests.support.booth_pages import (
     lane,
     longest_silence_s,
     page,
+    reach,
     see_lanes,
     similarity,
     start_listening,
     texts,
     visit,
     wait_for,
+    watch_who_speaks,
 )
 from tests.support.browser import CHROMIUM, Browser, open_browser
+from tests.support.in_memory_stage import SCENES
 from tests.support.open_booths import OpenBooth, ScriptedSource, chirp, lasting_source, open_booths
 from tests.support.report_pages import long_take, tavern
-from tests.support.tone_voice import tone
+from tests.support.tone_voice import Noises, tone
 
 pytestmark = [
     pytest.mark.slow,
@@ -115,11 +120,7 @@ def test_an_empty_booth_says_how_to_publish(tab: Browser) -> None:
 def test_two_sessions_speak_one_after_the_other(tab: Browser, booth: OpenBooth) -> None:
     ann, ben = booth.session("ann"), booth.session("ben")
     see_lanes(tab, 2)
-    tab.run(
-        "window.spoke = []; new MutationObserver(changes => { for (const { target } of changes) "
-        "if (target.dataset.status === 'speaking') spoke.push(target.dataset.name) })"
-        ".observe(document.getElementById('lanes'), { subtree: true, attributeFilter: ['data-status'] })"
-    )
+    watch_who_speaks(tab)
     words = {}
     for session in (ann, ben):
         words[session.name] = booth.call(answer, session, "What do you think of the weather on a day like this one?")
@@ -193,6 +194,25 @@ def test_the_players_of_one_performance_are_heard_one_after_the_other(tab: Brows
     places = [similarity(heard, sound) for sound in sounds]
     assert all(alike > 0.95 for alike, _ in places)
     assert 0 <= places[1][1] - places[0][1] - RATE < LONGEST_GAP_S * RATE
+
+
+def test_an_ensemble_is_seen_and_heard_in_order(tab: Browser, booth: OpenBooth, tmp_path: Path) -> None:
+    start_listening(tab)
+    watch_who_speaks(tab)
+    take = booth.perform(SCENES / "umbrella.yaml", tmp_path / "takes", Understudy(Noises(), pace=1.0))
+    sounds = [read_wav(take.folder.path / str(line.file)) for line in take.lines]
+    wait_for(tab, f"[...sound.played.values()].reduce((a, b) => a + b, 0) >= {sum(map(len, sounds))}")
+    tab.until("document.querySelectorAll('#lanes > [data-status=speaking]').length === 0")
+    assert tab.run("spoke") == [line.player for line in take.lines]
+    heard = captured(tab)
+    places = []
+    for sound in sounds:
+        alike, place = similarity(heard, sound)
+        assert alike > 0.9
+        assert longest_silence_s(heard[place : place + len(sound)]) < LONGEST_GAP_S
+        places.append(place)
+    assert places == sorted(places)
+    assert page(tab, "sound.underruns") == 0
 
 
 def test_one_is_muted_and_one_is_heard_alone(tab: Browser, booth: OpenBooth) -> None:
@@ -300,6 +320,8 @@ def test_a_session_that_is_interrupted_forgets_what_was_not_heard(tab: Browser, 
     told = page(tab, "[...[...state.sources.values()][0].session.items.values()].map(i => [i.cut, i.samples])")
     (cut, samples) = next(each for each in told if each[0] is not None)
     assert 3000 < cut < samples
+    is_loud = np.flatnonzero(np.abs(captured(tab)) > 30)
+    assert abs(is_loud[-1] - is_loud[0] - cut) < 0.2 * RATE
 
 
 def test_whoever_speaks_into_the_microphone_silences_the_session(tab: Browser, booth: OpenBooth) -> None:
@@ -627,6 +649,44 @@ def test_everything_is_done_without_a_mouse(tab: Browser, booth: OpenBooth) -> N
     tab.press("Escape")
 
 
+def test_a_visit_needs_no_mouse(
+    tab: Browser, booth: OpenBooth, tavern_take: tuple[TakeFolder, Take], tmp_path: Path
+) -> None:
+    tab.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    booth.session("ann")
+    see_lanes(tab, 1)
+    reach(tab, "listen", "Enter")
+    tab.until("document.getElementById('listen').getAttribute('aria-pressed') === 'true'")
+    tab.press("1")
+    reach(tab, "say")
+    tab.write("Where does the wind come from?")
+    tab.press("Enter")
+    tab.until("document.querySelector('[data-name=ann]').dataset.status === 'speaking'")
+    tab.press("Escape")
+    tab.press("i")
+    tab.until("document.querySelector('[data-name=ann]').dataset.status === 'idle'")
+    reach(tab, "tab-events", "ArrowLeft")
+    tab.until("document.querySelectorAll('#words .said').length === 2")
+    tab.press("/")
+    tab.write("response.done")
+    reach(tab, "events", "ArrowDown")
+    tab.press("Enter")
+    tab.until("document.getElementById('detail-json').textContent.includes('response.done')")
+    tab.press("Escape")
+    assert tab.run("document.getElementById('detail').hidden")
+    reach(tab, "export", "Enter")
+    reach(tab, "theme", "Enter")
+    assert tab.run("document.documentElement.dataset.theme") == "light"
+    tab.run("localStorage.clear()")
+    booth.call(attach, booth.hub, tavern_take[0].path)
+    tab.until("!document.getElementById('scope').parentElement.hidden")
+    reach(tab, "scope", "ArrowDown")
+    tab.until("document.querySelectorAll('#system .block').length > 3")
+    reach(tab, "play", "Enter")
+    tab.until("Number(document.getElementById('seek').value) > 0.1")
+    assert list(tmp_path.glob("*.jsonl"))
+
+
 @pytest.mark.parametrize("width", [400, 800, 1400])
 def test_nothing_is_wider_than_the_page(tab: Browser, booth: OpenBooth, width: int) -> None:
     tab.resize(width, 900)
@@ -649,6 +709,38 @@ def test_axe_finds_nothing_serious(
     tab.run(f"{choices}.value = 'source {source.id}'; {choices}.dispatchEvent(new Event('change'))")
     tab.until("document.querySelectorAll('#system .block').length > 3")
     check_with_axe(tab)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_a_narrow_page_that_shows_all_that_it_can(
+    tab: Browser, booth: OpenBooth, theme: str
+) -> None:
+    tab.resize(400, 900)
+    tab.emulate(prefers_color_scheme=theme)
+    players = [{"name": "ann", "human": "booth"}, {"name": "ben", "voice": "cedar"}]
+    lines = [{"id": "ben-1", "player": "ben"}, {"id": "ann-2", "player": "ann"}]
+    stage = booth.source("two", "stage", run="r", title="Two", players=players, lines=lines, can=["stop"], budget="2.5")
+    ben = booth.source("ben", run="r", player="ben")
+    stage.record("line_began", line="ben-1", player="ben")
+    ben.say("Good evening to you.", chirp(0.5), "item_1", "resp_1")
+    stage.record("line_spoken", line="ben-1", player="ben", said="Good evening to you.", offset_samples=0, samples=9000)
+    stage.record("warned", text="The hearing of ben is late.")
+    ben.send("error", error={"code": "odd", "message": "Something is odd."})
+    stage.record("person_prompted", player="ann", line="ann-2", words="Good evening.", direction="warmly", in_s=60)
+    tab.until("!document.getElementById('prompt').hidden && !document.getElementById('controls').hidden")
+    choose(tab, "ben")
+    tab.click("#open-mic")
+    page(tab, "app.note('A notice.')")
+    tab.until("document.getElementById('mic-level').getAttribute('aria-valuenow') > 0")
+    assert not tab.run("document.documentElement.scrollWidth > innerWidth")
+    check_with_axe(tab)
+    tab.click("#rows [role=row]:not([hidden])")
+    assert serious_faults(tab) == []
+    tab.press("?")
+    tab.until("document.getElementById('keys').open")
+    assert serious_faults(tab) == []
+    tab.press("Escape")
+    tab.click("#open-mic")
 
 
 # ---- a booth that ends and comes back

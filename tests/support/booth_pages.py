@@ -69,6 +69,15 @@ def wait_for(tab: Browser, script: str) -> None:
     raise AssertionError(f"never: {script}")
 
 
+def watch_who_speaks(tab: Browser) -> None:
+    """Note each player that begins to speak, in ``spoke``."""
+    tab.run(
+        "window.spoke = []; new MutationObserver(changes => { for (const { target } of changes) "
+        "if (target.dataset.status === 'speaking') spoke.push(target.dataset.name) })"
+        ".observe(document.getElementById('lanes'), { subtree: true, attributeFilter: ['data-status'] })"
+    )
+
+
 def start_listening(tab: Browser) -> None:
     tab.click("#listen")
     tab.until("document.getElementById('listen').getAttribute('aria-pressed') === 'true'")
@@ -78,6 +87,19 @@ def start_listening(tab: Browser) -> None:
 def choose(tab: Browser, name: str) -> None:
     tab.click(f"[aria-label='Talk to {name}']")
     tab.until(f"document.querySelector('#talk-to').selectedOptions[0].textContent === '{name}'")
+
+
+def reach(tab: Browser, element: str, key: str = "") -> None:
+    """Tab to an element by its id, and press a key there; each stop on the way can be seen."""
+    for _ in range(120):
+        tab.press("Tab")
+        reached, is_seen = tab.run("(e => [e.id, getComputedStyle(e).outlineStyle !== 'none'])(document.activeElement)")
+        assert is_seen or not reached, reached
+        if reached == element:
+            if key:
+                tab.press(key)
+            return
+    raise AssertionError(f"the keyboard does not reach {element}")
 
 
 def fill(tab: Browser, field: str, value: str) -> None:
@@ -102,4 +124,5 @@ def check_with_axe(tab: Browser) -> None:
     for name in ("words", "figures", "events"):
         tab.click(f"#tab-{name}")
         tab.run("new Promise(done => setTimeout(done, 350))")
-        assert serious_faults(tab) == []
+        faults = serious_faults(tab)
+        assert faults == [], faults

@@ -24,6 +24,20 @@ class Tones:
         return SpokenLine(words, sound if request.wants_audio else None)
 
 
+class Noises:
+    """Says what the understudy would say, as noise of its own: each line is like itself at one place only."""
+
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
+        words = plan_speech(request).transcript
+        return SpokenLine(words, noise(request.voice, words) if request.wants_audio else None)
+
+
+def noise(voice: str, words: str) -> Pcm:
+    dice = np.random.default_rng(zlib.crc32(f"{voice}{words}".encode()))
+    rough = dice.normal(0, 0.2, max(RATE // 4, round(2 * len(words) * SECONDS_PER_CHARACTER * RATE)))
+    return Pcm.from_array(np.clip(np.convolve(rough, np.full(4, 0.4), "same"), -1, 1))
+
+
 def tone(voice: str, words: str) -> Pcm:
     hertz = 100 + zlib.crc32(f"{voice}{words}".encode()) % 400
     samples = np.arange(max(1, round(len(words) * SECONDS_PER_CHARACTER * RATE)))
