@@ -15,6 +15,7 @@ from tests.benchmarks.lines import LineTimes, read_lines
 from tests.benchmarks.processes import LoggedEvent
 from tests.benchmarks.rows import ROWS, measured
 from tests.benchmarks.table import HEAD, Figure, Result, Row, write_json
+from tests.support.browser import CHROMIUM
 from tests.test_cli_run import no_key
 
 __all__ = ["no_key"]
@@ -25,7 +26,9 @@ PAGE = (TOP / "docs" / "performance.md").read_text(encoding="utf-8")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(ROWS))
 def test_each_row_is_measured(name: str, tmp_path: Path) -> None:
-    """Slow: servers in processes of their own, and the understudy's voice."""
+    """Slow: servers in processes of their own, the understudy's voice, and a browser."""
+    if name == "booth" and CHROMIUM is None:
+        pytest.skip("there is no chromium here: apt-get install chromium")
     result = measured(name, Bench(tmp_path, is_tiny=True))
     assert not result.problems
     for figure in ROWS[name].figures:

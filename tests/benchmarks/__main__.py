@@ -19,6 +19,9 @@ def main(typed: Sequence[str] | None = None) -> None:
     words.add_argument("rows", nargs="*", metavar="ROW", help=f"all, or some of: {', '.join(ROWS)}")
     words.add_argument("--rounds", type=int, default=3, help="how often contenders take their turns (3)")
     words.add_argument("--long", action="store_true", help="perform a whole hour, where a tenth is scaled otherwise")
+    words.add_argument(
+        "--minutes", type=float, default=1.0, help="how long memory is watched where sessions go on and on (1)"
+    )
     words.add_argument("--json", type=Path, metavar="FILE", help="write all values here, too")
     words.add_argument(
         "--profile", type=Path, metavar="FOLDER", help="tell here where the time goes; the table is void"
@@ -34,7 +37,9 @@ def main(typed: Sequence[str] | None = None) -> None:
     for name in given.rows or ROWS:
         with tempfile.TemporaryDirectory(prefix="tau-stage-bench-") as folder:
             profiles = given.profile / name if given.profile else None
-            result = measured(name, Bench(Path(folder), given.rounds, is_long=given.long, profiles=profiles))
+            result = measured(
+                name, Bench(Path(folder), given.rounds, is_long=given.long, minutes=given.minutes, profiles=profiles)
+            )
         results.append(result)
         _say("\n".join(result.lines()))
         if given.json:

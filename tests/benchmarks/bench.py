@@ -64,9 +64,10 @@ class Server:
 
     def log(self) -> list[LoggedEvent]:
         """Return what it has logged since it was last asked."""
-        return [LoggedEvent(*event) for event in self._ask("log")]
+        return [LoggedEvent(*event) for event in self.ask("log")]
 
-    def _ask(self, order: str) -> Any:
+    def ask(self, order: str) -> Any:
+        """Give it an order; return its answer."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(f"{order}\n")
@@ -83,6 +84,7 @@ class Bench:
         rounds: How often contenders take their turns.
         is_tiny: Whether each does as little as there is, in this process where it can: to see that it works.
         is_long: Whether what is scaled otherwise is done as it is.
+        minutes: How long memory is watched where sessions go on and on.
         profiles: How the files begin that tell where each process of Python spends its time; None: there are none.
         problems: What has failed, by contender.
     """
@@ -91,6 +93,7 @@ class Bench:
     rounds: int = 3
     is_tiny: bool = False
     is_long: bool = False
+    minutes: float = 1.0
     profiles: Path | None = None
     problems: dict[str, str] = field(default_factory=dict)
 
@@ -169,10 +172,10 @@ class Bench:
         return Cost(wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
     @contextmanager
-    def serving(self, function: Callable[..., Any], *arguments: object) -> Iterator[Server]:
-        """Run a server in a process of its own, on the first core."""
-        told = self.folder / "server.txt"
-        command = _command(function, *arguments, core=0)
+    def serving(self, function: Callable[..., Any], *arguments: object, core: int | None = 0) -> Iterator[Server]:
+        """Run a server in a process of its own, on the first core; None: on all of them."""
+        told = self.folder / f"{function.__name__}.txt"
+        command = _command(function, *arguments, core=core)
         with told.open("w+") as errors, self._started(command, errors) as process:
             try:
                 assert process.stdout

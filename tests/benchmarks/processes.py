@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,15 +52,21 @@ async def serve(
 async def answer_orders(port: int, log: list[LoggedEvent]) -> None:
     """Tell the port; then answer orders of the process that started this one."""
     tell(port)
-    orders = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-    while order := (await orders.readline()).strip():
-        if order == b"log":
+    async for order in orders():
+        if order == "log":
             tell(log)
             log.clear()
         else:
             tell(memory_kb(os.getpid()))
+
+
+async def orders() -> AsyncIterator[str]:
+    """Give the orders of the process that started this one, until it ends."""
+    lines = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    while order := (await lines.readline()).strip():
+        yield order.decode()
 
 
 def memory_kb(process: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.benchmarks import after, dead_air, lines, loop, many_sessions, memory, receiving, speech, starting
+from tests.benchmarks import after, booth, dead_air, lines, loop, many_sessions, memory, receiving, speech, starting
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.table import Result, Row
 
@@ -19,6 +19,7 @@ ROWS: Mapping[str, Row] = (
     | starting.START
     | memory.ROWS
     | many_sessions.ROWS
+    | booth.ROWS
     | starting.SCENES
     | speech.ROWS
 )

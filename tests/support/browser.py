@@ -10,7 +10,8 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,7 +50,7 @@ PATIENCE_S, PAUSE_S = 20.0, 0.02
 
 
 class Browser:
-    """One tab.
+    """One tab, in a window of its own.
 
     Args:
         socket: To the browser's DevTools.
@@ -57,16 +58,18 @@ class Browser:
     Attributes:
         complaints: What went to the console as a warning or an error, and what was thrown.
         requests: The URLs that were asked for.
+        trace: What the browser has told of its tasks, once that was asked for.
     """
 
     def __init__(self, socket: Connection) -> None:
         self.complaints: list[str] = []
         self.requests: list[str] = []
+        self.trace: list[dict[str, Any]] = []
         self._socket = socket
         self._number = 0
         self._session = ""
-        self._loaded = False
-        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        self._loaded = self._traced = False
+        target = self.send("Target.createTarget", url="about:blank", newWindow=True)["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network", "Performance"):
             self.send(f"{domain}.enable")
@@ -105,6 +108,18 @@ class Browser:
         """How often a page was laid out so far."""
         told = self.send("Performance.getMetrics")["metrics"]
         return next(int(metric["value"]) for metric in told if metric["name"] == "LayoutCount")
+
+    def start_tracing(self) -> None:
+        """Let the browser note the tasks of all its tabs."""
+        self._traced, self.trace = False, []
+        chosen = {"includedCategories": ["toplevel"], "excludedCategories": ["*"]}
+        self.send("Tracing.start", transferMode="ReportEvents", traceConfig=chosen)
+
+    def stop_tracing(self) -> None:
+        """Let it tell them."""
+        self.send("Tracing.end")
+        while not self._traced:
+            self._next()
 
     def until(self, script: str) -> Self:
         """Wait until an expression holds."""
@@ -171,6 +186,10 @@ class Browser:
                 self.complaints.append(str(facts["entry"]))
             case "Network.requestWillBeSent":
                 self.requests.append(facts["request"]["url"])
+            case "Tracing.dataCollected":
+                self.trace += facts["value"]
+            case "Tracing.tracingComplete":
+                self._traced = True
         return told
 
 
@@ -183,6 +202,13 @@ def _key(key: str) -> dict[str, Any]:
 @contextmanager
 def open_browser(*flags: str) -> Iterator[Browser]:
     """A browser with a profile of its own, gone afterwards; flags are added to the usual ones."""
+    with open_tabs(1, *flags) as (tab,):
+        yield tab
+
+
+@contextmanager
+def open_tabs(count: int, *flags: str) -> Iterator[list[Browser]]:
+    """So many tabs of one browser."""
     assert CHROMIUM
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [CHROMIUM, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"]
@@ -195,7 +221,8 @@ def open_browser(*flags: str) -> Iterator[Browser]:
                     line = process.stderr.readline()
                     assert line, f"the browser did not start: {told}"
                     told += line
-                with connect(found[1], max_size=None, proxy=None, compression=None) as socket:
-                    yield Browser(socket)
+                with ExitStack() as opened:
+                    dial = partial(connect, max_size=None, proxy=None, compression=None, ping_interval=None)
+                    yield [Browser(opened.enter_context(dial(found[1]))) for _ in range(count)]
             finally:
                 process.kill()
