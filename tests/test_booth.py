@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -82,6 +82,15 @@ async def messages(page: PageQueue) -> list[Any]:
     return told
 
 
+def unpacked(pieces: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """The pieces of sound in a message: source, item, first sample, samples."""
+    while pieces:
+        source, item, first, count = SOUND_HEADER.unpack_from(pieces)
+        end = SOUND_HEADER.size + 2 * count
+        yield source, item, first, pieces[SOUND_HEADER.size : end]
+        pieces = pieces[end:]
+
+
 # ---- the hub
 
 
@@ -137,10 +146,11 @@ async def test_sound_comes_in_binary_and_its_event_without_it() -> None:
     source = hub.join({"kind": "session", "name": "ann"}, None)
     page = hub.open_page()
     hub.take_in(source, delta(sound[:2400]) + "\n" + delta(sound[2400:]))
-    _, first, event, second, _ = await messages(page)
-    assert SOUND_HEADER.unpack(first[:12]) == (source.id, event["item"], 0)
-    assert SOUND_HEADER.unpack(second[:12])[2] == 2400
-    assert first[12:] + second[12:] == sound.data
+    pieces, _, event, _ = await messages(page)
+    assert list(unpacked(pieces)) == [
+        (source.id, event["item"], 0, sound[:2400].data),
+        (source.id, event["item"], 2400, sound[2400:].data),
+    ]
     assert event["event"]["delta"] == "<6400>"
     assert 0 < event["level"] <= 1
     kept = hub.sound_of(source.id, "item_1")
@@ -167,7 +177,7 @@ async def test_a_page_that_listens_to_one_gets_no_other_sound() -> None:
     hub.take_in(ann, delta(noise(100)))
     hub.take_in(ben, delta(noise(100)))
     sounds = [each for each in await messages(page) if isinstance(each, bytes)]
-    assert [SOUND_HEADER.unpack(each[:12])[0] for each in sounds] == [ben.id]
+    assert [source for each in sounds for source, *_ in unpacked(each)] == [ben.id]
 
 
 async def test_a_page_that_comes_back_gets_what_it_has_not_seen() -> None:

@@ -60,8 +60,8 @@ MOST_QUEUED = 24 * 1024 * 1024
 MOST_AT_ONCE = 512 * 1024
 """Bytes that a page is sent at once, so that it reads them without a pause that is seen."""
 
-SOUND_HEADER = struct.Struct("<III")
-"""Before the samples of a binary message: the source, the number of the item, and the sample it begins with."""
+SOUND_HEADER = struct.Struct("<IIII")
+"""Before each piece of sound: its source, the number of its item, its first sample, and how many samples it has."""
 
 DELTAS = frozenset({"response.output_audio.delta", "response.audio.delta"})
 
@@ -137,9 +137,9 @@ class PageQueue:
             self._changed.notify()
 
     async def next(self) -> list[str | bytes]:
-        """Wait for what is next, in order: texts that follow each other come as one array of JSON, a sound as it is."""
+        """Wait for what is next: pieces of sound in one message, then texts in one array of JSON, each in its order."""
         await self._changed.until(lambda: bool(self._waiting))
-        messages: list[str | bytes] = []
+        pieces: list[bytes] = []
         texts: list[str] = []
         size = 0
         while self._waiting and size < MOST_AT_ONCE:
@@ -147,9 +147,9 @@ class PageQueue:
             size += len(message)
             if isinstance(message, str):
                 texts.append(message)
-                continue
-            messages += [_array(texts), message] if texts else [message]
-            texts = []
+            else:
+                pieces.append(message)
+        messages: list[str | bytes] = [b"".join(pieces)] if pieces else []
         messages += [_array(texts)] if texts else []
         self._size -= size
         if any(self._missed):
@@ -261,7 +261,7 @@ class Hub:
         if item is None:
             item = source.items[item_id] = ItemSound(next(self._ids), source.form.decoder())
         sound = item.decoder.feed(pybase64.b64decode(encoded))
-        packed = SOUND_HEADER.pack(source.id, item.number, item.samples) + sound.data
+        packed = SOUND_HEADER.pack(source.id, item.number, item.samples, len(sound)) + sound.data
         for page in self.pages:
             if page.listens is None or source.id in page.listens:
                 page.add(packed)

@@ -119,13 +119,19 @@ const answered = (id, problem) => {
   else if (asked?.about) app.note(`${what}: done.`);
 };
 
+const HEADER = 16;
+
 const onSound = (data) => {
-  if (data.byteLength < 12) return;
-  const header = new DataView(data), id = header.getUint32(0, true), item = header.getUint32(4, true), first = header.getUint32(8, true);
-  const source = state.sources.get(id), samples = new Int16Array(data.slice(12));
-  if (!source || !samples.length) return;
-  waves.add(item, first, samples);
-  sound.feed(app.chainKey(source), id, item, first, samples);
+  const view = new DataView(data);
+  for (let at = 0, end = 0; at + HEADER <= data.byteLength; at = end) {
+    const [id, item, first, count] = [0, 4, 8, 12].map((place) => view.getUint32(at + place, true));
+    end = at + HEADER + 2 * count;
+    const source = state.sources.get(id);
+    if (!source || !count || end > data.byteLength) continue;
+    const samples = new Int16Array(data.slice(at + HEADER, end));
+    waves.add(item, first, samples);
+    sound.feed(app.chainKey(source), id, item, first, samples);
+  }
 };
 
 app.connection = new Connection({ seen: () => ({ epoch: state.epoch, number: state.seen }), onMessage, onSound, onChange: () => { isChanged = true; drawLink(); } });
@@ -320,8 +326,9 @@ const drawListen = () => {
 
 $("gone").addEventListener("click", () => { showsGone = !showsGone; setFlag($("gone"), "aria-pressed", showsGone); isChanged = true; });
 
-// News of sources are drawn ten times a second, what a hand does at once; many lanes in every other frame.
-const NEWS_MS = 100, SLOW_MS = 250;
+// News of sources are drawn ten times a second, what a hand does at once; many lanes are drawn in fewer frames.
+const NEWS_MS = 100, SLOW_MS = 250, FEW = 5, MANY = 12, SOME_MS = 30, MANY_MS = 75;
+let lit = 0;
 let frame = 0;
 const everyFrame = (time) => {
   requestAnimationFrame(everyFrame);
@@ -331,7 +338,8 @@ const everyFrame = (time) => {
     newest = time;
     drawAll(time);
   }
-  if (lanes.shown.length < 5 || frame % 2) lanes.draw(now());
+  const count = lanes.shown.length;
+  if (time - lit >= (count < FEW ? 0 : count < MANY ? SOME_MS : MANY_MS)) { lit = time; lanes.draw(now()); }
   if (scope) score.draw();
   if (tab === "events") events.draw(time);
   prompter.draw(prompted(), now());

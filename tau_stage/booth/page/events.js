@@ -4,7 +4,7 @@ import { $, amount, make, setHidden, setText, span, timeOfDay } from "./dom.js";
 import { EventLog, summarise } from "./event_log.js";
 
 const ROW = 28, OVER = 8;
-const PAUSE_MS = 80; // between two drawings of what is new
+const PAUSE_MS = 150; // between two drawings of what is new
 const SLICE = 1500; // rows that are filtered at a time
 
 export class EventTable {
@@ -95,10 +95,11 @@ export class EventTable {
     const first = Math.max(0, Math.floor(this.box.scrollTop / ROW) - OVER);
     const last = Math.min(this.#shown.length, Math.ceil((this.box.scrollTop + this.box.clientHeight) / ROW) + OVER);
     while (this.#pool.length < last - first) this.#pool.push(this.#make());
-    this.#pool.forEach((line, index) => {
-      const row = this.#shown[first + index], within = first + index < last;
+    const size = this.#pool.length; // a row that stays keeps its line
+    this.#pool.forEach((line, place) => {
+      const index = first + (place - first % size + size) % size, within = index < last;
       setHidden(line, !within);
-      if (within) this.#write(line, row, first + index);
+      if (within) this.#write(line, this.#shown[index], index);
     });
     const chosen = this.#pool.find((line) => !line.hidden && line.row === this.#selected);
     if (chosen) this.box.setAttribute("aria-activedescendant", chosen.id); else this.box.removeAttribute("aria-activedescendant");

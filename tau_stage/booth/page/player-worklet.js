@@ -5,6 +5,7 @@
 // more than before, and goes on where it stopped. Nothing is skipped, stretched or played twice.
 
 const FIRST_NEED = 2400; // samples: 100 ms
+const WAIT = 0.75; // of these, until a piece alone is played
 const MOST_NEED = 7200;
 const PATIENCE = 24000; // samples that an item which does not go on is waited for, when another waits behind it
 const DECAY = Math.exp(-1 / 48); // of the last sample when a sound stops: no click
@@ -39,6 +40,7 @@ class Chain {
     this.rest = 0; // fades away what would be a jump
     this.starved = 0;
     this.broke = false; // within an item
+    this.waited = 0; // samples, since what does not play yet has come
   }
 
   mix(out, gainOf, report) {
@@ -53,7 +55,7 @@ class Chain {
   next(gainOf, report) {
     while (this.items.length && this.items[0].isOver) this.leave(this.items.shift(), report);
     const item = this.items[0];
-    if (item && !this.plays && this.mayBegin(item)) this.plays = true;
+    if (item && item.have && !this.plays && this.mayBegin(item)) { this.plays = true; this.waited = 0; }
     this.rest = Math.abs(this.rest) < 1e-5 ? 0 : this.rest * DECAY;
     if (!item || !this.plays || item.have === 0) {
       if (item && this.plays) { this.need = Math.min(MOST_NEED, 2 * this.need); this.broke = true; }
@@ -69,14 +71,16 @@ class Chain {
     return sample + this.rest;
   }
 
-  // One piece alone may be all that comes for as long as it lasts.
+  // The next piece may come as late as this one is long, and later: what waits before it sounds makes up for that.
   mayBegin(item) {
-    return item.isWhole || item.have >= 3 * this.need || (item.have >= this.need && item.pieces.length > 1);
+    this.waited += 1;
+    if (item.isWhole || item.have >= 3 * this.need) return true;
+    return item.have >= this.need && (item.pieces.length > 1 || this.waited >= WAIT * this.need);
   }
 
   leave(item, report) {
     report.played.set(item.number, [item.at, 1]);
-    this.starved = 0;
+    this.starved = this.waited = 0;
     this.broke = false;
     this.need = Math.max(FIRST_NEED, this.need >> 1);
     if (item.have === 0) return;
