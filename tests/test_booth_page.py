@@ -446,7 +446,7 @@ def test_a_performance_is_shown_as_it_is_performed(tab: Browser, booth: OpenBoot
     tab.until("document.querySelectorAll('#system .block').length === 3")
     assert texts(tab, "#lanes h3") == texts(tab, "#system .player h3") == ["ann", "ben"]
     assert sorted(texts(tab, "#system .block .below")) == sorted(line.said for line in take.lines)
-    assert tab.run("document.getElementById('when').textContent") == "complete: 3 of 3 lines"
+    tab.until("document.getElementById('when').textContent === 'complete: 3 of 3 lines'")
     wait_for(
         tab, f"[...sound.played.values()].reduce((a, b) => a + b, 0) >= {sum(line.samples for line in take.lines)}"
     )
@@ -492,6 +492,9 @@ def test_a_click_picks_a_take(tab: Browser, booth: OpenBooth, tmp_path: Path) ->
     tab.until(f"document.getElementById('notice-list').textContent.includes('take {other} of how: done.')")
     (line,) = (line for line in read_take(take.path)[1].lines if line.id == "how")
     assert line.take == other
+    for number in (1, 2):
+        tab.click(f"[data-act='take how {number}']")
+        wait_for(tab, "app.replay.playing && app.replay.at > 0.05")
 
 
 def test_who_waits_to_open_a_session_is_shown(tab: Browser, booth: OpenBooth) -> None:

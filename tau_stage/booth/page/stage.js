@@ -157,8 +157,10 @@ const READERS = {
   },
   take_picked(stage, record) {
     const line = stage.line(text(record.line)), take = number(record.take), chosen = line.takes.find((one) => one.take === take);
+    const file = line.file || chosen?.file?.replace(/\.take-\d+\.wav$/, ".wav") || null, former = line.takes.find((one) => one.take === line.take);
+    if (file && former?.file && former !== chosen) former.file = file.replace(/\.wav$/, `.take-${former.take}.wav`);
     line.take = take;
-    if (chosen) { Object.assign(line, chosen); place(stage, line); }
+    if (chosen) { chosen.file &&= file; Object.assign(line, chosen); place(stage, line); }
   },
   line_spoken(stage, record) {
     const line = stage.line(text(record.line), text(record.player));
@@ -169,6 +171,8 @@ const READERS = {
       offset: number(record.offset_samples), attempts: number(record.attempts) || 1, take: number(record.take) || 1,
       hearers: list(record.hearers).map(text), scripted: record.scripted !== false, human: record.human === true, former: record.former === true,
     });
+    const own = line.takes.find((one) => one.take === line.take);
+    if (own) own.file = line.file; // it got the line's name
     useTokens(stage, line.player, record.usage);
     ended(stage, line, text(record.status) === "failed" ? "failed" : "spoken", line.problem);
     line.ending = text(record.status);
