@@ -83,6 +83,24 @@ async def test_a_refusal_counts_for_responses_of_the_account_too() -> None:
     assert anyio.current_time() - start == max(woken)
 
 
+async def test_a_scene_that_has_begun_to_open_goes_before_others() -> None:
+    gate, order = LocalGate(GateLimits(start_rate=60)), list[str]()
+
+    async def perform(scene: str) -> None:
+        for number in range(3):
+
+            async def opening() -> None:
+                order.append(scene)
+
+            await gate.open(opening, account="a", gap_s=0.0, begun=number > 0)
+
+    async with anyio.create_task_group() as group:
+        for scene in "abc":
+            group.start_soon(perform, scene)
+            await anyio.lowlevel.checkpoint()
+    assert "".join(order) == "aaabbbccc"
+
+
 async def test_all_sessions_of_a_scene_begin_together_or_wait() -> None:
     gate, order = LocalGate(GateLimits(sessions=5)), list[tuple[str, float]]()
     start = anyio.current_time()

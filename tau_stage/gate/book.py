@@ -1,7 +1,8 @@
 """The gate's state: who waits, who holds what, and what may be granted now. It neither waits nor asks the time.
 
 Who was granted something longest ago is the next, so that one client that wants much keeps nobody out. Who is next and
-does not fit is waited for: what needs much is not overtaken for ever.
+does not fit is waited for: what needs much is not overtaken for ever. A performance that has begun to open sessions
+opens the rest first, as it holds the places of all of them.
 """
 
 from __future__ import annotations
@@ -220,15 +221,16 @@ class GateBook:
             for own in self._waiting[kind].get(account, {}).values()
             if (lease := self._first(own, account, now))
         )
-        return min(ready, key=lambda lease: self._served[kind, lease.client], default=None)
+        return min(ready, key=lambda lease: (not lease.ask.begun, self._served[kind, lease.client]), default=None)
 
     def _first(self, own: Iterable[Lease], account: str, now: float) -> Lease | None:
         """Return what a client has asked first that does not wait for a provider; when those end that do is noted."""
         if self._delayed.get(account, -math.inf) <= now:
-            return next(iter(own), None)
+            return next((lease for lease in own if lease.ask.begun), None) or next(iter(own), None)
         for lease in own:
             self._wake(lease.not_before if lease.not_before > now else math.inf)
-        return next((lease for lease in own if lease.not_before <= now), None)
+        ready = [lease for lease in own if lease.not_before <= now]
+        return min(ready, key=lambda lease: not lease.ask.begun, default=None)
 
     def _grant(self, lease: Lease, denied: Denied | None = None) -> Lease:
         kind = lease.ask.kind

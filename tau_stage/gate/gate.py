@@ -84,16 +84,18 @@ class Gate(ABC):
         *,
         account: str,
         gap_s: float,
+        begun: bool = False,
         refused: Callable[[SessionError, float], None] = lambda _error, _wait_s: None,
     ) -> Opened:
         """Open one session when it is its turn, ``gap_s`` after the beginning of the one before at the earliest.
 
-        What may pass is waited out, and tried again; all others of the account wait as long.
+        What may pass is waited out, and tried again; all others of the account wait as long. A performance that has
+        ``begun`` to open sessions goes first.
 
         Raises:
             SessionError: It will not open.
         """
-        asked = messages.Ask(id=next(self._ids), kind="opening", account=account, gap_s=gap_s)
+        asked = messages.Ask(id=next(self._ids), kind="opening", account=account, gap_s=gap_s, begun=begun)
         tally = Tally(self._rules)
         async with self._lease(asked):
             while True:

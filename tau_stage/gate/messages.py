@@ -35,6 +35,7 @@ class Ask(Message):
         spent: What it has cost so far: of a lease that is told of again.
         account: Of an opening, and of tokens.
         gap_s: Seconds since the beginning of the opening before.
+        begun: Whether the performance has opened sessions already, which wait for this one: it goes first.
     """
 
     type: Literal["ask"] = "ask"
@@ -45,6 +46,7 @@ class Ask(Message):
     spent: Dollars = Decimal(0)
     account: Account = ""
     gap_s: Seconds = 0.0
+    begun: bool = False
 
 
 class Release(Message):

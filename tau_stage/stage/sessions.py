@@ -265,7 +265,7 @@ class Participants:
         try:
             for player in plan.opening_order:
                 if player.name in opening:
-                    sessions[player.name] = await self.open(player.name, opened)
+                    sessions[player.name] = await self.open(player.name, opened, begun=bool(sessions))
                 else:
                     self.log.append(record.PlayerOpened(player=player.name, session="", attempts=0, took_s=0.0))
         finally:
@@ -292,8 +292,11 @@ class Participants:
             self.log.warn_once(str(refused), player.name)
         return ClipForm(player.hears_as == "text", player.label_speakers, streams and not place.answers_commits)
 
-    async def open(self, name: str, opened: AsyncExitStack) -> Session:
-        """Open a player's session when it is its turn, and put into it what is there before the first line."""
+    async def open(self, name: str, opened: AsyncExitStack, *, begun: bool = True) -> Session:
+        """Open a player's session when it is its turn, and put into it what is there before the first line.
+
+        Where others wait on stage already (``begun``), it goes before those of other performances.
+        """
         player, log, began = self.plan.player(name), self.log, self.log.now_s
         log.publish(OpeningQueued(name))
         refusals = 0
@@ -308,6 +311,7 @@ class Participants:
             partial(self._open, player, opened),
             account=self.stage.account_of(player),
             gap_s=wanted if ordered is None else ordered,
+            begun=begun,
             refused=refused,
         )
         took_s = round(log.now_s - began, 6)
