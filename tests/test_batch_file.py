@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tau_stage.batch.batch_file import batch_schema, load_batch
-from tau_stage.batch.jobs import load_jobs
+from tau_stage.batch.jobs import choose_jobs, load_jobs
 from tau_stage.errors import SceneError, UsageError
 from tests.support.batches import SCENE, write_batch
 from tests.test_cli_run import no_key
@@ -31,7 +31,7 @@ retry: {times: 3}
 
 
 def names(only: list[str] | None = None) -> list[str]:
-    return [job.name for job in load_jobs(load_batch("batch.yaml"), only=only or [])]
+    return [job.name for job in choose_jobs(load_jobs(load_batch("batch.yaml")), only or [])]
 
 
 def problem(text: str) -> str:

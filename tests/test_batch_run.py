@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import csv
+import json
+from collections.abc import Iterator
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 
+import anyio
 import pytest
 
+from tau_stage.batch.batch_file import load_batch
+from tau_stage.batch.engine import run_batch
+from tau_stage.batch.jobs import load_jobs
+from tau_stage.batch.ledger import Ledger
+from tau_stage.batch.store import open_store
+from tau_stage.batch.worker import BatchObserver, WorkerOptions
+from tau_stage.runs.run_scenes import RunOptions
+from tau_stage.scene.plan import Plan
+from tau_stage.stage.events import Event
+from tau_stage.take import records as record
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy
-from tests.support.batches import Asked, BatchRuns, tree, write_batch
+from tests.support.batches import Asked, BatchRuns, BucketHome, Home, write_batch
+from tests.support.object_stores import served_bucket
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_testing import edit
+from tests.test_cli_validate import run
 
 __all__ = ["no_key", "serve"]
+
+
+SCENES = "scenes: [scenes/*.yaml]\n"
+
+
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
+def home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A bucket is slow: its server takes a while to begin."""
+    if request.param == "folder":
+        yield Home()
+        return
+    with served_bucket(monkeypatch) as address:
+        yield BucketHome(address)
 
 
 @pytest.fixture
@@ -26,8 +56,10 @@ def batch(serve: Serve, asked: Asked, capsys: pytest.CaptureFixture[str]) -> Bat
     return BatchRuns(serve(Understudy(asked)), capsys)
 
 
-def test_a_second_run_does_nothing_costs_nothing_and_opens_no_file(batch: BatchRuns, asked: Asked) -> None:
-    write_batch()
+@pytest.mark.slow
+def test_a_second_run_does_nothing_costs_nothing_and_opens_no_file(batch: BatchRuns, asked: Asked, home: Home) -> None:
+    """Slow: it is planned and run twice."""
+    write_batch(SCENES + home.store)
     planned = batch.plan()
     assert planned["total"]["performed"] == 6
     assert [job["state"] for job in planned["jobs"]] == ["new", "new"]
@@ -35,32 +67,36 @@ def test_a_second_run_does_nothing_costs_nothing_and_opens_no_file(batch: BatchR
     assert told["total"]["states"] == {"done": 2}
     assert [job["lines"] for job in told["jobs"]] == [3, 3]
     assert sum(asked.take().values()) == 6
-    before = tree(Path("out"))
+    before = home.tree()
     assert batch.plan()["total"]["performed"] == 0
     assert batch.run()["total"] == told["total"]
     assert asked.take() == {}
-    assert tree(Path("out")) == before
+    assert home.tree() == before
 
 
-def test_only_what_has_changed_is_performed(batch: BatchRuns, asked: Asked) -> None:
-    write_batch()
+@pytest.mark.slow
+def test_only_what_has_changed_is_performed(batch: BatchRuns, asked: Asked, home: Home) -> None:
+    """Slow: two runs."""
+    write_batch(SCENES + home.store)
     batch.run()
     asked.take()
-    before = tree(Path("out"))
+    before = home.tree()
     edit(Path("scenes/hat.yaml"), "Here is your hat.", "There is your hat.")
     hat, key = batch.plan()["jobs"]
     assert (hat["state"], hat["performed"], hat["changed"], hat["outdated"]) == ("changed", 1, 1, 1)
     assert (key["state"], key["performed"]) == ("fine", 0)
     batch.run()
     assert asked.take() == {"There is your hat.": 1}
-    after = tree(Path("out"))
-    assert {name: after[name] for name in before if name != "jobs/scenes/hat.json"} == {
-        name: data for name, data in before.items() if name != "jobs/scenes/hat.json"
-    }
+    after = home.tree()
+    untouched = [name for name in before if name.startswith(("takes/", "jobs/scenes/key"))]
+    assert [after[name] for name in untouched] == [before[name] for name in untouched]
+    assert len(after) > len(before)
 
 
-def test_a_budget_ends_between_lines_and_a_higher_one_goes_on(batch: BatchRuns, asked: Asked) -> None:
-    write_batch("scenes: [scenes/*.yaml]\nlimits: {budget: $0.0028}\n", "hat", "key", "cup", "pen")
+@pytest.mark.slow
+def test_a_budget_ends_between_lines_and_a_higher_one_goes_on(batch: BatchRuns, asked: Asked, home: Home) -> None:
+    """Slow: two runs of four scenes."""
+    write_batch(f"{SCENES}{home.store}limits: {{budget: $0.0028}}\n", "hat", "key", "cup", "pen")
     told = batch.run(code=4)
     assert Decimal(told["total"]["dollars"]) <= Decimal("0.0028")
     spoken = asked.take()
@@ -75,9 +111,11 @@ def test_a_budget_ends_between_lines_and_a_higher_one_goes_on(batch: BatchRuns, 
     assert len(spoken) == 12
 
 
+@pytest.mark.slow
 def test_what_fails_is_tried_again_and_left_after_that_until_it_is_asked_for(
     serve: Serve, asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Slow: three runs."""
     write_batch("scenes: [scenes/*.yaml]\nretry: {times: 1}\n", "hat")
     broken = Understudy(asked, faults=[fault.FailResponses(2, "model_broken", "No.")])
     batch = BatchRuns(serve(broken), capsys)
@@ -91,3 +129,63 @@ def test_what_fails_is_tried_again_and_left_after_that_until_it_is_asked_for(
     assert batch.plan("--retry", "failed")["total"]["performed"] == 3
     assert batch.run("--retry", "failed")["total"]["states"] == {"done": 1}
     assert sum(asked.take().values()) == 3
+
+
+async def stopped_after(lines: int, url: str, ledger: Ledger) -> None:
+    """Perform the batch in this folder, and let its worker die when so many lines have come."""
+    heard = 0
+    dying = anyio.CancelScope()
+
+    class Watching(BatchObserver):
+        def show(self, plan: Plan, event: Event) -> None:  # noqa: ARG002 - there is one plan
+            nonlocal heard
+            heard += isinstance(event, record.LineSpoken)
+            if heard == lines:
+                dying.cancel()
+
+    batch = load_batch("batch.yaml")
+    options = WorkerOptions(run=RunOptions(endpoint=url, stand_in=True))
+    with dying:
+        await run_batch(batch, load_jobs(batch), ledger, options, observer=Watching())
+
+
+@pytest.mark.slow
+def test_another_worker_resumes_what_one_that_died_has_left(
+    serve: Serve, asked: Asked, capsys: pytest.CaptureFixture[str], home: Home
+) -> None:
+    """Slow: two runs."""
+    write_batch(SCENES + home.store, "hat")
+    url = serve(Understudy(asked))
+    anyio.run(stopped_after, 2, url, Ledger(open_store(home.address)))
+    assert sum(asked.take().values()) >= 2
+    (job,) = BatchRuns(url, capsys).run()["jobs"]
+    assert (job["state"], job["lines"]) == ("done", 3)
+    assert set(asked.take()) <= {"Thank you for the hat.", "Here is your hat."}
+    takes = {name.rpartition("/lines/")[0] for name in home.tree() if "/lines/" in name}
+    assert len(takes) == 1
+
+
+@pytest.mark.slow
+def test_a_run_leaves_a_page_of_all_jobs_and_a_row_for_each_line(batch: BatchRuns, home: Home) -> None:
+    """Slow: a run, and an export."""
+    write_batch(
+        f"{SCENES}{home.store}languages: {{en: {{}}, de: {{include: de.yaml}}}}\nmatrix: {{mood: [=calm]}}\n", "hat"
+    )
+    Path("de.yaml").write_text("players: {ann: {voice: coral}}\n")
+    batch.run()
+    files = home.tree()
+    rows = [json.loads(line) for line in files["results.jsonl"][1].splitlines()]
+    assert [(row["language"], row["line"], row["voice"]) for row in rows] == [
+        (language, line, ann if line.startswith("ann") else "sage")
+        for language, ann in (("en", "ash"), ("de", "coral"))
+        for line in ("ann-1", "bob-1", "ann-2")
+    ]
+    assert all(f"{row['folder']}/{row['file']}" in files for row in rows)
+    table = [*csv.DictReader(StringIO(files["results.csv"][1].decode(), newline=""))]
+    assert [row["said"] for row in table] == [row["said"] for row in rows]
+    assert {row["matrix.mood"] for row in table} == {"'=calm"}  # no formula for a spreadsheet
+    page = files["batch.html"][1].decode()
+    assert "2 done" in page
+    assert all(f"{row['folder']}/report.html" in page for row in rows)
+    assert run("batch", "export", "batch.yaml") == 0
+    assert home.tree() == files

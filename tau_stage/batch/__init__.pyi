@@ -2,12 +2,16 @@ from .batch_file import Batch as Batch
 from .batch_file import batch_schema as batch_schema
 from .batch_file import is_batch as is_batch
 from .batch_file import load_batch as load_batch
+from .engine import RUN_CODES as RUN_CODES
 from .engine import Shard as Shard
 from .engine import exit_code as exit_code
 from .engine import run_batch as run_batch
+from .index import write_index as write_index
 from .jobs import BatchJob as BatchJob
+from .jobs import choose_jobs as choose_jobs
 from .jobs import load_jobs as load_jobs
 from .ledger import Ledger as Ledger
+from .processes import WorkerProcesses as WorkerProcesses
 from .store import open_store as open_store
 from .summary import plan_data as plan_data
 from .summary import plan_jobs as plan_jobs
@@ -19,3 +23,4 @@ from .summary import tabulate_status as tabulate_status
 from .worker import BatchObserver as BatchObserver
 from .worker import Outcome as Outcome
 from .worker import WorkerOptions as WorkerOptions
+from .worker import timestamp as timestamp

@@ -13,11 +13,12 @@ import anyio.to_thread
 from tau_stage import stage as stages
 from tau_stage.batch.batch_file import Batch
 from tau_stage.batch.jobs import BatchJob
-from tau_stage.batch.ledger import JobResult, Ledger, spent
+from tau_stage.batch.ledger import Ledger, spent
 from tau_stage.batch.worker import BatchObserver, Outcome, Worker, WorkerOptions
 from tau_stage.environment import environment
 from tau_stage.errors import UsageError
-from tau_stage.gate import GateLimits, LocalGate
+from tau_stage.gate import Gate, GateLimits, LocalGate
+from tau_stage.runs import EXIT_CODES
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ async def run_batch(
     options: WorkerOptions,
     *,
     budget: Decimal | None = None,
+    gate: Gate | None = None,
     observer: BatchObserver,
     stopping: AbstractAsyncContextManager[anyio.Event] | None = None,
 ) -> Mapping[str, Outcome]:
@@ -66,6 +68,7 @@ async def run_batch(
         ledger: Where it is written down what came of them.
         options: How they are performed.
         budget: Dollars that the batch may cost in all; None: as the batch says.
+        gate: Holds the limits of the batch, for all its workers; None: one of this process.
         observer: Is shown what happens.
         stopping: Gives an event: once it is set, lines under way come to their ends, and nothing else begins.
 
@@ -78,14 +81,17 @@ async def run_batch(
     plans, run, told = [job.plan for job in jobs], options.run, batch.limits
     stages.raise_descriptor_limit(plans, options.at_once)
     limits = GateLimits(limit, told.start_rate, told.sessions, told.tokens)
-    gate = LocalGate(limits, spent=before)
+    gate = gate or LocalGate(limits, spent=before)
     opened = stages.open_stage(plans, environment(), wished=run.endpoint, live=run.live, gate=gate)
     async with stopping or nullcontext(anyio.Event()) as stop, opened as stage:
         return await Worker(ledger, stage, options, observer, stop).run(jobs)
 
 
+RUN_CODES = {0, 1, *EXIT_CODES.values()}
+"""How a run of a batch ends; any other code is a mistake."""
+
+
 def exit_code(outcomes: Mapping[str, Outcome], jobs: Sequence[BatchJob]) -> int:
     """Return the exit code of a run: the worst of its jobs'; 130 where somebody has stopped it before its end."""
-    results = [outcome.result for outcome in outcomes.values()]
-    codes = [result.code for result in results if isinstance(result, JobResult)]
-    return max([*codes, 130 if len(outcomes) < len(jobs) else 0], default=0)
+    codes = [outcome.result.code for outcome in outcomes.values() if outcome.result]
+    return max([*codes, EXIT_CODES["interrupted"] if len(outcomes) < len(jobs) else 0], default=0)

@@ -54,17 +54,16 @@ class BatchJob:
         return sha256(json.dumps([plan_facts(self.plan), lines], sort_keys=True).encode()).hexdigest()
 
 
-def load_jobs(batch: Batch, *, only: Sequence[str] = (), most: int = ANY_NUMBER) -> list[BatchJob]:
+def load_jobs(batch: Batch, *, most: int = ANY_NUMBER) -> list[BatchJob]:
     """Load every scene of a batch, in all variants and languages; the errors of all files are raised together.
 
     Args:
         batch: The batch.
-        only: Patterns of the names of jobs that are wanted, like ``de/*``; none is all.
         most: How many variants the matrix of one scene may make.
 
     Raises:
         SceneError: A scene cannot be performed; further errors are in its ``also``.
-        UsageError: A pattern fits no job.
+        UsageError: Two scenes would have one name.
     """
     errors: dict[SceneError, None] = {}
     jobs: list[BatchJob] = []
@@ -81,7 +80,7 @@ def load_jobs(batch: Batch, *, only: Sequence[str] = (), most: int = ANY_NUMBER)
         first, *others = _distinct(errors)
         raise replace(first, also=tuple(others))
     _refuse_twins(jobs)
-    return _wanted(jobs, only)
+    return jobs
 
 
 def _job(places: Iterable[str], plan: Plan, language: str) -> BatchJob:
@@ -108,7 +107,12 @@ def _refuse_twins(jobs: Sequence[BatchJob]) -> None:
             raise UsageError(problem, "rename one of the files or folders")
 
 
-def _wanted(jobs: list[BatchJob], only: Sequence[str]) -> list[BatchJob]:
+def choose_jobs(jobs: Sequence[BatchJob], only: Sequence[str]) -> list[BatchJob]:
+    """Return the jobs whose names, or the last parts of them, fit a pattern like ``de/*``; without a pattern, all.
+
+    Raises:
+        UsageError: A pattern fits no job.
+    """
     names = [job.name for job in jobs]
     for pattern in only:
         if not any(_fits(name, pattern) for name in names):

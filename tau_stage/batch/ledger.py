@@ -9,7 +9,6 @@ one does. Whoever finds a higher number than its own, or its own gone, has lost 
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -145,7 +144,7 @@ class Ledger:
 
     def claims(self) -> dict[str, Claim]:
         """Read the claim that counts of each job that is performed, or was when its worker ended, by name."""
-        return _newest(map(_claim, self.store.read_all("claims").values()))
+        return _newest(_claim(name, data) for name, data in self.store.read_all("claims").items())
 
     def claim(self, job: str) -> Claim | None:
         """Make the claim of a job; None where somebody else performs it now."""
@@ -180,8 +179,7 @@ class Ledger:
 
     def _claims_of(self, job: str) -> list[Claim]:
         documents = self.store.read_all(f"claims/{job.rpartition('/')[0]}".rstrip("/"))
-        own = re.compile(rf"claims/{re.escape(job)}\.\d+\.json")
-        return [*filter(None, (_claim(data) for name, data in documents.items() if own.fullmatch(name)))]
+        return [claim for name, data in documents.items() if (claim := _claim(name, data)).job == job]
 
     def _own(self, job: str, number: int, dollars: Decimal) -> Claim:
         pid, until = os.getpid(), self._until()
@@ -229,18 +227,19 @@ def _data(document: LedgerPart) -> bytes:
     return document.model_dump_json(indent=1).encode() + b"\n"
 
 
-def _claim(data: bytes) -> Claim | None:
-    """Read a claim; one that was cut while it was written holds nothing."""
+def _claim(name: str, data: bytes) -> Claim:
+    """Read a claim; one that was cut while it was written is over."""
     try:
         return Claim.model_validate_json(data)
     except ValidationError:
-        return None
+        job, _, number = name.removeprefix("claims/").removesuffix(".json").rpartition(".")
+        return Claim(job=job, number=int(number), owner="", host="", pid=0, until=datetime.min.replace(tzinfo=UTC))
 
 
-def _newest(claims: Iterable[Claim | None]) -> dict[str, Claim]:
+def _newest(claims: Iterable[Claim]) -> dict[str, Claim]:
     found: dict[str, Claim] = {}
     for claim in claims:
-        if claim and (claim.job not in found or found[claim.job].number < claim.number):
+        if claim.job not in found or found[claim.job].number < claim.number:
             found[claim.job] = claim
     return found
 

@@ -143,4 +143,8 @@ def open_store(home: str) -> Store:
         except OSError as error:
             raise UsageError(f"the store {home} cannot be made: {os_reason(error)}", FOLDER_REMEDY) from None
         return FolderStore(path)
-    raise UsageError(f"the store {home} is no folder", "object stores come later")
+    try:
+        from tau_stage.batch.object_store import open_object_store
+    except ModuleNotFoundError:
+        raise UsageError(f"the store {home} needs fsspec", "pip install 'tau-stage[store]'") from None
+    return open_object_store(home)

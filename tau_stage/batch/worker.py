@@ -20,7 +20,7 @@ import anyio.to_thread
 
 from tau_stage import runs
 from tau_stage.batch.jobs import BatchJob
-from tau_stage.batch.ledger import ZERO, Claim, JobResult, Ledger, State
+from tau_stage.batch.ledger import ZERO, Claim, JobResult, Ledger, LedgerPart, State
 from tau_stage.cost import expected_cost
 from tau_stage.errors import StageError, TakeError, unwrapped
 from tau_stage.report import Note
@@ -43,8 +43,12 @@ Value = TypeVar("Value")
 Deliver = Callable[[runs.PerformedTake, Note], runs.DeliveredTake]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+def timestamp() -> str:
+    """Write the time, UTC, so that later ones come later in the alphabet."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+class Outcome(LedgerPart):
     """What a worker did about a job: performed it, left it as it was, or found it in other hands (held).
 
     ``dollars`` are what that has cost now.
@@ -74,7 +78,8 @@ class WorkerOptions:
         run: Who plays, and how.
         at_once: How many jobs are performed at the same time.
         retries: How often a job that fails is tried again.
-        retry_failed: Whether jobs that failed in an earlier run are performed again.
+        retry_failed: Whether jobs that failed before this run are performed again.
+        since: When the run began, UTC, as results have it: of all its workers.
         deliver: Delivers a take, in another thread.
     """
 
@@ -82,6 +87,7 @@ class WorkerOptions:
     at_once: int = 1
     retries: int = 2
     retry_failed: bool = False
+    since: str = field(default_factory=timestamp)
     deliver: Deliver = runs.PerformedTake.deliver
 
 
@@ -146,7 +152,7 @@ class Worker:
             return found
         claim = await _in_thread(partial(self.ledger.claim, job.name))
         if claim is None:
-            return Outcome(job.name, "held")
+            return Outcome(job=job.name, fate="held")
         try:
             if found := await _in_thread(partial(self._standing, job, fingerprint)):
                 return found
@@ -161,8 +167,8 @@ class Worker:
             with anyio.CancelScope(shield=True):
                 await _in_thread(partial(self.ledger.release, claim))
         if result is None:
-            return Outcome(job.name, "held")
-        return Outcome(job.name, result.state, result, result.dollars - performance.before)
+            return Outcome(job=job.name, fate="held")
+        return Outcome(job=job.name, fate=result.state, result=result, dollars=result.dollars - performance.before)
 
     def _standing(self, job: BatchJob, fingerprint: str) -> Outcome | None:
         """Return what came of a job that need not be performed: it is done, or has failed in an earlier run."""
@@ -170,9 +176,11 @@ class Worker:
         if result is None or result.fingerprint != fingerprint:
             return None
         if result.state == "done":
-            return Outcome(job.name, "unchanged", result)
-        is_left = result.state == "failed" and not self.options.retry_failed and job.name not in self.tries
-        return Outcome(job.name, "unchanged", result) if is_left else None
+            return Outcome(job=job.name, fate="unchanged", result=result)
+        again = job.name in self.tries or (self.options.retry_failed and result.finished < self.options.since)
+        return (
+            Outcome(job=job.name, fate="unchanged", result=result) if result.state == "failed" and not again else None
+        )
 
 
 class _Performance(runs.RunObserver):
@@ -276,9 +284,8 @@ class _Performance(runs.RunObserver):
         return await _in_thread(lambda: self._written(result()))
 
     def _result(self, **facts: Any) -> JobResult:
-        now, owner = datetime.now(UTC), self._worker.ledger.owner
-        about = {"job": self._job.name, "fingerprint": self._fingerprint, "paid": self._paid(), "owner": owner}
-        return JobResult(**about, **facts, finished=f"{now:%Y-%m-%dT%H:%M:%SZ}")
+        about = {"job": self._job.name, "fingerprint": self._fingerprint, "paid": self._paid()}
+        return JobResult(**about, **facts, owner=self._worker.ledger.owner, finished=timestamp())
 
     def _written(self, result: JobResult) -> JobResult:
         """Push all of the take, and write down what came of the job."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -11,7 +12,7 @@ import typer
 from tau_stage import batch as batches
 from tau_stage import runs
 from tau_stage.cli import options as shared
-from tau_stage.cli.printing import say_json, show_report
+from tau_stage.cli.printing import say, say_json, show_report
 from tau_stage.text import docstring
 
 batch = typer.Typer(
@@ -44,7 +45,8 @@ def plan(
     max_variants: MaxVariants = ANY_NUMBER,
 ) -> None:
     """Say what a run would perform, and what that would cost and take; nothing is performed."""
-    found, jobs, ledger = _open(file, only, max_variants)
+    found, jobs, ledger = _open(file, max_variants)
+    jobs = batches.choose_jobs(jobs, only or ())
     planned = batches.plan_jobs(jobs, ledger, endpoint=endpoint, retry_failed=retry is not None)
     already = batches.spent_in(ledger)
     if as_json:
@@ -57,6 +59,10 @@ def run(
     file: File,
     only: Only = None,
     jobs: Annotated[int, typer.Option(min=1, help="Scenes performed at once.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="M", help="Perform in so many processes, each with --jobs.", show_default=False),
+    ] = None,
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Perform one part of the jobs, like 3/40.", show_default=False)
     ] = None,
@@ -70,17 +76,19 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but what is wrong.")] = False,
     as_json: AsJson = False,
     max_variants: MaxVariants = ANY_NUMBER,
+    worker_since: Annotated[str | None, typer.Option(hidden=True, help="Work for another process.")] = None,
 ) -> None:
     """Perform what is left: what is new, what has changed, what was stopped.
 
     What is done is neither performed nor paid again, whichever worker has done it. Exit code 0: all is done; 1: an
     expectation failed; 3: something failed; 4: stopped at the budget; 130: interrupted.
     """
-    from tau_stage.cli.batch_running import run_jobs
+    from tau_stage.cli.batch_running import BatchRun
 
     part = batches.Shard.parse(shard) if shard else None
     limit = shared.dollars(budget)
-    found, wanted, ledger = _open(file, only, max_variants)
+    found, every_job, ledger = _open(file, max_variants)
+    wanted = batches.choose_jobs(every_job, only or ())
     wanted = part.of_jobs(wanted) if part else wanted
     times = found.retry.times if found.retry else 0
     options = batches.WorkerOptions(
@@ -88,8 +96,22 @@ def run(
         at_once=jobs,
         retries=times,
         retry_failed=retry is not None,
+        since=worker_since or batches.timestamp(),
     )
-    code = run_jobs(found, wanted, ledger, options, budget=limit, quiet=quiet or as_json)
+    this = BatchRun(batch=found, jobs=wanted, ledger=ledger, budget=limit)
+    if worker_since:
+        raise typer.Exit(this.work(options))
+    if workers:
+        given = {"--jobs": jobs, "--shard": shard, "--retry": retry, "--budget": budget, "--endpoint": endpoint}
+        given |= {"--max-variants": max_variants, "--worker-since": options.since}
+        words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        words += [word for pattern in only or () for word in ("--only", pattern)]
+        words += [name for name, wanted in {"--live": live, "--allow-tools": allow_tools}.items() if wanted]
+        command = [sys.executable, "-m", "tau_stage", "batch", "run", file, *words]
+        code = this.share(command, workers, quiet=quiet or as_json)
+    else:
+        code = this.perform(options, quiet=quiet or as_json)
+    batches.write_index(found, every_job, ledger)
     names = [job.name for job in wanted]
     _show_status(found, names, ledger, every=False, as_json=as_json, quiet=quiet)
     raise typer.Exit(code)
@@ -103,8 +125,19 @@ def status(
     max_variants: MaxVariants = ANY_NUMBER,
 ) -> None:
     """Say what has come of each job so far: done, running, left to do, failed."""
-    found, jobs, ledger = _open(file, only, max_variants)
-    _show_status(found, [job.name for job in jobs], ledger, every=every, as_json=as_json)
+    found, jobs, ledger = _open(file, max_variants)
+    _show_status(
+        found, [job.name for job in batches.choose_jobs(jobs, only or ())], ledger, every=every, as_json=as_json
+    )
+
+
+def export(file: File, max_variants: MaxVariants = ANY_NUMBER) -> None:
+    """Write the page of all jobs, and tables with a row for each line, into the store; nothing is performed.
+
+    They are batch.html, results.csv and results.jsonl. A run writes them at its end, too.
+    """
+    found, jobs, ledger = _open(file, max_variants)
+    say(*batches.write_index(found, jobs, ledger), sep="\n")
 
 
 def _show_status(
@@ -123,13 +156,10 @@ def _show_status(
         show_report(batches.tabulate_status(found, state, every=every))
 
 
-def _open(
-    file: str, only: Sequence[str] | None, most: int
-) -> tuple[batches.Batch, list[batches.BatchJob], batches.Ledger]:
+def _open(file: str, most: int) -> tuple[batches.Batch, list[batches.BatchJob], batches.Ledger]:
     found = batches.load_batch(file, most=most)
-    jobs = batches.load_jobs(found, only=only or (), most=most)
-    return found, jobs, batches.Ledger(batches.open_store(found.home))
+    return found, batches.load_jobs(found, most=most), batches.Ledger(batches.open_store(found.home))
 
 
-for verb in (plan, run, status):
+for verb in (plan, run, status, export):
     batch.command(cls=shared.Verb, help=docstring(verb))(verb)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from time import monotonic
@@ -15,9 +17,11 @@ from rich.status import Status
 from rich.text import Text
 
 from tau_stage import batch as batches
-from tau_stage.cli.printing import console, is_plain, warn
+from tau_stage.cli.performing import deliver_performed
+from tau_stage.cli.printing import console, is_plain, say_json, warn
 from tau_stage.cli.stopping import stoppable
 from tau_stage.environment import keep_freed_memory, spared_by_collector
+from tau_stage.errors import unwrapped
 from tau_stage.protocol import ignore
 from tau_stage.scene import Plan
 from tau_stage.stage import Event
@@ -25,22 +29,116 @@ from tau_stage.take import records as record
 from tau_stage.text import counted, one_line
 
 
-def run_jobs(
-    batch: batches.Batch,
-    jobs: Sequence[batches.BatchJob],
-    ledger: batches.Ledger,
-    options: batches.WorkerOptions,
-    *,
-    budget: Decimal | None,
-    quiet: bool,
-) -> int:
-    """Perform what is left of a batch's jobs, show how far it has come, and return the exit code."""
-    keep_freed_memory()
-    already = batches.spent_in(ledger)
-    with spared_by_collector(), _open_view(batch, jobs, already, quiet=quiet) as view:
-        run = partial(batches.run_batch, batch, jobs, ledger, options, budget=budget, observer=view)
-        outcomes = anyio.run(lambda: run(stopping=stoppable()))
-    return batches.exit_code(outcomes, jobs)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchRun:
+    """One run of a batch from the command line: its jobs, and where they are written down."""
+
+    batch: batches.Batch
+    jobs: Sequence[batches.BatchJob]
+    ledger: batches.Ledger
+    budget: Decimal | None = None
+
+    def perform(self, options: batches.WorkerOptions, *, quiet: bool) -> int:
+        """Perform what is left in this process, show how far it has come, and return the exit code."""
+        with self._open_view(quiet=quiet) as view:
+            return self._perform(replace(options, deliver=deliver_performed), view, stoppable())
+
+    def work(self, options: batches.WorkerOptions) -> int:
+        """Perform what is left as one of several workers, write what comes of it as JSON, and return the exit code."""
+        return self._perform(replace(options, deliver=deliver_performed), BatchLines(), until_input_ends())
+
+    def _perform(
+        self,
+        options: batches.WorkerOptions,
+        observer: batches.BatchObserver,
+        stopping: AbstractAsyncContextManager[anyio.Event],
+    ) -> int:
+        keep_freed_memory()
+        run = partial(batches.run_batch, self.batch, self.jobs, self.ledger, options, budget=self.budget)
+        with spared_by_collector():
+            outcomes = anyio.run(lambda: run(observer=observer, stopping=stopping))
+        return batches.exit_code(outcomes, self.jobs)
+
+    def share(self, command: Sequence[str], workers: int, *, quiet: bool) -> int:
+        """Let workers in processes of their own perform what is left, and return the exit code."""
+        outcomes: dict[str, batches.Outcome] = {}
+        with self._open_view(quiet=quiet) as view:
+
+            def hear(line: bytes) -> bool:
+                told = json.loads(line)
+                if "outcome" in told:
+                    outcome = batches.Outcome.model_validate(told["outcome"])
+                    if outcome.job not in outcomes or outcome.fate != "unchanged":
+                        outcomes[outcome.job] = outcome
+                    view.end(outcome)
+                elif "warning" in told:
+                    view.warn(told["warning"])
+                else:
+                    view.count_line()
+                return "outcome" in told
+
+            processes = batches.WorkerProcesses(command, hear)
+
+            async def run() -> None:
+                async with stoppable() as stop:
+                    await processes.run(workers, stop)
+
+            with unwrapped():
+                anyio.run(run)
+        broken = [code for code in processes.codes if code not in batches.RUN_CODES]
+        return max([batches.exit_code(outcomes, self.jobs), *broken])
+
+    @contextmanager
+    def _open_view(self, *, quiet: bool) -> Iterator[BatchProgress]:
+        """Open the view that suits where the output goes: a line that is drawn anew, or a line for each job."""
+        rate = self.batch.limits.start_rate
+        view = BatchProgress(self.jobs, 1 / rate if rate else 0.0, batches.spent_in(self.ledger))
+        if quiet:
+            yield view
+        elif is_plain(sys.stderr):
+            view.say = lambda text, _bad: warn(text)
+            yield view
+            warn(view.line)
+        else:
+            with Status("", console=console(sys.stderr)) as drawn:
+                view.say = lambda text, bad: warn(text) if bad else None
+                view.update = lambda text: drawn.update(Text(one_line(text)))
+                yield view
+            warn(view.line)
+
+
+class BatchLines(batches.BatchObserver):
+    """Writes what a worker does as JSON lines, for the process that has started it."""
+
+    def show(self, plan: Plan, event: Event) -> None:  # noqa: ARG002 - all plans are one to it
+        """Tell of a line."""
+        if isinstance(event, record.LineSpoken) and not event.former:
+            say_json("{}")
+
+    def warn(self, text: str) -> None:
+        """Tell what a user should know besides."""
+        say_json(json.dumps({"warning": text}))
+
+    def end(self, outcome: batches.Outcome) -> None:
+        """Tell what came of a job."""
+        say_json(json.dumps({"outcome": outcome.model_dump(mode="json")}))
+
+
+@asynccontextmanager
+async def until_input_ends() -> AsyncIterator[anyio.Event]:
+    """Make an event that is set when the standard input ends, or a signal comes; a second signal ends it at once."""
+
+    async def watch() -> None:
+        while True:
+            await anyio.wait_readable(sys.stdin.fileno())
+            if not os.read(sys.stdin.fileno(), 4096):
+                break
+        stop.set()
+
+    async with stoppable(quiet=True) as stop, anyio.create_task_group() as group:
+        group.start_soon(watch)
+        yield stop
+        group.cancel_scope.cancel()
 
 
 @dataclass
@@ -65,6 +163,7 @@ class BatchProgress(batches.BatchObserver):
     unchanged: int = 0
     began: float = 0.0
     _left: dict[str, int] = field(default_factory=dict)
+    _fates: dict[str, str] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -74,8 +173,12 @@ class BatchProgress(batches.BatchObserver):
     def show(self, plan: Plan, event: Event) -> None:  # noqa: ARG002 - all plans are one to it
         """Count a line."""
         if isinstance(event, record.LineSpoken) and not event.former:
-            self.lines += 1
-            self.update(self.line)
+            self.count_line()
+
+    def count_line(self) -> None:
+        """Count a line that was performed."""
+        self.lines += 1
+        self.update(self.line)
 
     def warn(self, text: str) -> None:
         """Say once what a user should know besides."""
@@ -86,10 +189,14 @@ class BatchProgress(batches.BatchObserver):
     def end(self, outcome: batches.Outcome) -> None:
         """Tell what came of a job."""
         self._left.pop(outcome.job, None)
-        if outcome.fate == "unchanged":
-            self.unchanged += 1
+        before = self._fates.get(outcome.job)
+        if outcome.fate == "unchanged":  # of several workers, one has performed it, and the others find it done
+            self.unchanged += before is None
+            self._fates.setdefault(outcome.job, "unchanged")
         else:
-            self.done += 1
+            self.unchanged -= before == "unchanged"
+            self.done += before in (None, "unchanged")
+            self._fates[outcome.job] = outcome.fate
             self.spent += outcome.dollars
             self.say(f"{self.ended}/{len(self.jobs)} {self.told(outcome)}", outcome.fate != "done")
         self.update(self.line)
@@ -118,24 +225,3 @@ class BatchProgress(batches.BatchObserver):
     def left_min(self, minutes: float) -> float:
         """Estimate the minutes that are left: as it went so far, and no faster than sessions may open."""
         return max(len(self._left) * minutes / self.done, sum(self._left.values()) * self.gap_min)
-
-
-@contextmanager
-def _open_view(
-    batch: batches.Batch, jobs: Sequence[batches.BatchJob], already: Decimal, *, quiet: bool
-) -> Iterator[BatchProgress]:
-    """Open the view that suits where the output goes: a line that is drawn anew, or a line for each job."""
-    rate = batch.limits.start_rate
-    view = BatchProgress(jobs, 1 / rate if rate else 0.0, already)
-    if quiet:
-        yield view
-    elif is_plain(sys.stderr):
-        view.say = lambda text, _bad: warn(text)
-        yield view
-        warn(view.line)
-    else:
-        with Status("", console=console(sys.stderr)) as drawn:
-            view.say = lambda text, bad: warn(text) if bad else None
-            view.update = lambda text: drawn.update(Text(one_line(text)))
-            yield view
-        warn(view.line)

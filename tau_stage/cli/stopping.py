@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from tau_stage.cli.printing import silence, warn
+from tau_stage.protocol import ignore
 from tau_stage.termination import HANGUP, TERMINATING, receive_signals
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _leave_terminal() -> None:
 
 
 @asynccontextmanager
-async def stoppable() -> AsyncIterator[anyio.Event]:
+async def stoppable(*, quiet: bool = False) -> AsyncIterator[anyio.Event]:
     """Make an event that is set by the first Ctrl-C, or the first SIGTERM; with the second, leave what is inside.
 
     It is left at once with a SIGHUP, as nobody is there any more. A third signal is Python's own again.
@@ -63,20 +64,20 @@ async def stoppable() -> AsyncIterator[anyio.Event]:
     async with anyio.create_task_group() as watching:
         with anyio.CancelScope() as inside:
             if threading.current_thread() is threading.main_thread():
-                watching.start_soon(_watch, stop, inside)
+                watching.start_soon(_watch, stop, inside, ignore if quiet else warn)
             yield stop
         watching.cancel_scope.cancel()
 
 
-async def _watch(stop: anyio.Event, inside: anyio.CancelScope) -> None:
+async def _watch(stop: anyio.Event, inside: anyio.CancelScope, say: Callable[[str], None]) -> None:
     with receive_signals(*TERMINATING) as signals:
         async for number in signals:
             if number == HANGUP:
                 _leave_terminal()
             if stop.is_set() or number == HANGUP:
                 break
-            warn(ENDING)
+            say(ENDING)
             stop.set()
     stop.set()
-    warn(AT_ONCE)
+    say(AT_ONCE)
     inside.cancel()

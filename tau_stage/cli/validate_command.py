@@ -51,7 +51,7 @@ def _loaded(path: str, variables: Sequence[str] | None, only: Sequence[str] | No
     from tau_stage.cli.scene_files import load_plans
 
     if batch.is_batch(path):
-        return [job.plan for job in batch.load_jobs(batch.load_batch(path), only=only or ())]
+        return [job.plan for job in batch.choose_jobs(batch.load_jobs(batch.load_batch(path)), only or ())]
     return load_plans([path], variables=variables, only=only, most=most)
 
 

@@ -73,7 +73,36 @@ class BatchRuns:
         return told
 
 
-def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """When each file was written, and what it holds."""
-    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return {path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+class Home:
+    """Where a batch leaves everything: a folder."""
+
+    address = "out"
+
+    @property
+    def store(self) -> str:
+        """What a batch file says of it."""
+        return f"store: {self.address}\n"
+
+    def tree(self) -> dict[str, tuple[object, bytes]]:
+        """When each file was written, and what it holds."""
+        files = (path for path in Path("out").rglob("*") if path.is_file() and not path.is_symlink())
+        return {path.relative_to("out").as_posix(): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+class BucketHome(Home):
+    """Where a batch leaves everything: a bucket."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def tree(self) -> dict[str, tuple[object, bytes]]:
+        """When each object was written, and what it holds."""
+        from s3fs import S3FileSystem
+
+        files, root = S3FileSystem(), self.address.removeprefix("s3://")
+        files.invalidate_cache()
+        found = files.find(root, detail=True)
+        return {
+            name.removeprefix(f"{root}/"): (str(facts["LastModified"]), files.cat_file(name))
+            for name, facts in found.items()
+        }
