@@ -50,8 +50,12 @@ def test_a_batch_has_a_job_for_each_scene_variant_and_language() -> None:
     assert batch.retry
     assert batch.retry.times == 3
     jobs = {job.name: job.plan for job in load_jobs(batch)}
-    places = ["en/calm", "en/cross", "de/calm", "de/cross"]
-    assert list(jobs) == [f"{place}/scenes/{scene}" for place in places for scene in ("hat", "key")]
+    assert list(jobs) == [
+        f"{language}/{mood}/scenes/{scene}"
+        for language in ("en", "de")
+        for scene in ("hat", "key")
+        for mood in ("calm", "cross")
+    ]
     assert jobs["de/cross/scenes/hat"].lines[0].direction == "cross"
     assert jobs["de/cross/scenes/hat"].player("ann").voice == "coral"
     assert jobs["en/cross/scenes/hat"].player("ann").voice == "ash"
@@ -73,7 +77,7 @@ def test_only_takes_patterns_of_names_or_of_their_last_part() -> None:
     write_batch(WHOLE.replace("{include: [cast.de.yaml]}", "{}"))
     assert names(["de/*hat"]) == ["de/calm/scenes/hat", "de/cross/scenes/hat"]
     assert names(["k?y", "en/cross/*"]) == [
-        *("en/calm/scenes/key", "en/cross/scenes/hat", "en/cross/scenes/key"),
+        *("en/cross/scenes/hat", "en/calm/scenes/key", "en/cross/scenes/key"),
         *("de/calm/scenes/key", "de/cross/scenes/key"),
     ]
     with pytest.raises(UsageError, match="no job of the batch fits 'ke'"):

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from tau_stage.batch.batch_file import Batch
 from tau_stage.environment import environment
 from tau_stage.errors import SceneError, UsageError
-from tau_stage.scene import ANY_NUMBER, Plan, did_you_mean, listed, load_variants, make_plan, slug
+from tau_stage.scene import ANY_NUMBER, Plan, did_you_mean, listed, load_varied, make_plan, slug
 from tau_stage.stage import endpoint_for, keys_at, plan_facts
 
 NO_LANGUAGE = ""
@@ -67,24 +67,22 @@ def load_jobs(batch: Batch, *, most: int = ANY_NUMBER) -> list[BatchJob]:
     """
     errors: dict[SceneError, None] = {}
     jobs: list[BatchJob] = []
-    for language, variant, file in product(batch.languages or [NO_LANGUAGE], batch.variants, batch.files):
+    for language, file in product(batch.languages or [NO_LANGUAGE], batch.files):
         overlays = batch.overlays(language) if language else ()
         try:
-            scenes = load_variants(file, variant.values, overlays=overlays, most=most)
+            scenes = load_varied(file, [variant.values for variant in batch.variants], overlays=overlays, most=most)
         except SceneError as error:
             errors |= dict.fromkeys((error, *error.also))
             continue
-        places = (language, variant.name, *_folders(batch, file))
-        jobs += (_job(places, plan, language) for plan in map(make_plan, scenes))
+        folders, names = [*_folders(batch, file)], {tuple(each.values.items()): each.name for each in batch.variants}
+        for plan in map(make_plan, scenes):
+            places = (language, names[tuple(plan.given.items())], *folders, plan.slug)
+            jobs.append(BatchJob("/".join(filter(None, places)), plan, language))
     if errors:
         first, *others = _distinct(errors)
         raise replace(first, also=tuple(others))
     _refuse_twins(jobs)
     return jobs
-
-
-def _job(places: Iterable[str], plan: Plan, language: str) -> BatchJob:
-    return BatchJob("/".join((*filter(None, places), plan.slug)), plan, language)
 
 
 def _folders(batch: Batch, file: str) -> Iterator[str]:

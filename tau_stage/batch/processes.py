@@ -15,8 +15,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from tau_stage.errors import UsageError
 
 LONGEST_LINE = 1024 * 1024
-MOST_DEATHS = 5
-"""Workers that may be killed one after another until something has come of a job."""
+MOST_DEATHS = 20
+"""Workers that may be killed one after another while no line is finished."""
 
 ENDING_S = 10.0
 """Seconds that workers have to leave their takes, when somebody wants them to end at once."""
@@ -27,7 +27,7 @@ class WorkerProcesses:
 
     Args:
         command: What starts one.
-        hear: Is given each line that one writes; it tells whether something has come of a job.
+        hear: Is given each line that one writes; it tells whether a line was finished, or a job.
 
     Attributes:
         codes: What they have ended with, those that were killed left out.

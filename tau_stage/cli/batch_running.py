@@ -75,7 +75,7 @@ class BatchRun:
                     view.warn(told["warning"])
                 else:
                     view.count_line()
-                return "outcome" in told
+                return "warning" not in told
 
             processes = batches.WorkerProcesses(command, hear)
 

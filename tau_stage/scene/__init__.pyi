@@ -32,6 +32,7 @@ from .fields import option as option
 from .load import NO_VARIABLES as NO_VARIABLES
 from .load import load_scene as load_scene
 from .load import load_variants as load_variants
+from .load import load_varied as load_varied
 from .model import EVENTS as EVENTS
 from .model import CallEvent as CallEvent
 from .model import Condition as Condition

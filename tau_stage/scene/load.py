@@ -108,17 +108,32 @@ def load_variants(
     Raises:
         SceneError: The file cannot be read or performed, or has no such variant.
     """
-    return _variants(read_source(path), given, only, overlays, most)
+    return _variants(read_source(path), (given,), only, overlays, most)
+
+
+def load_varied(
+    path: str | FilePath,
+    givens: Sequence[Mapping[str, str]],
+    *,
+    overlays: Sequence[str] = (),
+    most: int = MOST_VARIANTS,
+) -> tuple[Scene, ...]:
+    """Load all variants of a scene file, as ``load_variants`` does, for each of several sets of variables in turn.
+
+    Raises:
+        SceneError: The file cannot be read or performed.
+    """
+    return _variants(read_source(path), givens, (), overlays, most)
 
 
 def parse_scene(text: str, path: str = "scene.yaml", given: Mapping[str, str] = NO_VARIABLES) -> Scene:
     """Validate a scene that is in memory; ``path`` is what errors call it, and what its files are relative to."""
-    return _variants(Source.of(text, path), given, ())[0]
+    return _variants(Source.of(text, path), (given,), ())[0]
 
 
 def _variants(
     source: Source,
-    given: Mapping[str, str],
+    givens: Sequence[Mapping[str, str]],
     only: Sequence[str],
     overlays: Sequence[str] = (),
     most: int = MOST_VARIANTS,
@@ -128,11 +143,15 @@ def _variants(
     include(entries, errors)
     overlay(entries, overlays, errors)
     script_into_lines(entries, errors)
-    named = variables(entries, given, errors)
-    wanted = variants(entries, only, errors, most)
-    errors.raise_any()
-    scenes = (_scene(Diagnostics(errors.document), entries, named, variant) for variant in wanted)
-    return tuple(scene.model_copy(update={"given": dict(given), "overlays": tuple(overlays)}) for scene in scenes)
+    scenes: list[Scene] = []
+    for given in givens:
+        named = variables(entries, given, errors)
+        wanted = variants(entries, only, errors, most)
+        errors.raise_any()
+        outside = {"given": dict(given), "overlays": tuple(overlays)}
+        found = (_scene(Diagnostics(errors.document), entries, named, variant) for variant in wanted)
+        scenes += (scene.model_copy(update=outside) for scene in found)
+    return tuple(scenes)
 
 
 def _scene(errors: Diagnostics, entries: dict[str, Node], named: Mapping[str, str], variant: Variant) -> Scene:

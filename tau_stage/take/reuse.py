@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, dropwhile, filterfalse
 from typing import Any
 
 from tau_stage.audio import Pcm
-from tau_stage.scene import LineKey, LinePlan, Plan, Step, TogetherPlan, key_name, listed, plan_json, slug
+from tau_stage.scene import LineKey, LinePlan, Plan, Step, TogetherPlan, key_name, line_keys, listed, plan_json, slug
 from tau_stage.take.atomic import FULL_DISK, copy_whole
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.folding import beginning
@@ -218,7 +219,7 @@ class SceneChanges:
 
 def all_new(plan: Plan) -> SceneChanges:
     """Tell that a scene has no take: all its lines are new."""
-    lines = tuple(_described(plan_json(plan)))
+    lines = tuple(line_keys(plan, defaultdict(str)))
     return SceneChanges(lines, performed=lines)
 
 

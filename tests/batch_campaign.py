@@ -1,0 +1,153 @@
+"""A campaign of batches: workers are killed while they perform, and nothing that was finished is performed again.
+
+``python -m tests.batch_campaign --scenes 40 --workers 4 --every 2`` performs a batch on an understudy at the pace of
+speech, and kills (SIGKILL) one of its workers every so many seconds, until the batch is done. Then it looks at what was
+left, and at what the understudy was asked for. Figures are printed, and whatever is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from os import environ, kill
+from pathlib import Path
+
+from tau_stage.take import records as record
+from tau_stage.take.journal import read_journal
+from tau_stage.understudy.server import Understudy
+from tests.campaign import served
+from tests.support.batches import Asked
+from tests.support.processes import children
+
+LINES = 6
+HUNG_S = 1800
+
+SCENE = """
+limits: {{start_rate: 100/s}}
+players: {{ann: {{voice: ash}}, bob: {{voice: sage}}}}
+lines:
+{lines}
+"""
+
+
+def write_scenes(home: Path, number: int) -> None:
+    """Scenes of which no two lines have the same words."""
+    (home / "scenes").mkdir()
+    for scene in range(number):
+        lines = (f"  - {'ann' if line % 2 else 'bob'}: Scene {scene} has a line {line}." for line in range(LINES))
+        (home / "scenes" / f"scene-{scene:03d}.yaml").write_text(SCENE.format(lines="\n".join(lines)))
+    (home / "batch.yaml").write_text("scenes: [scenes/*.yaml]\n")
+
+
+@dataclass
+class BatchCampaign:
+    """One batch whose workers are killed.
+
+    Attributes:
+        home: A folder of its own.
+        url: Of the understudy.
+        options: Of ``tau-stage batch run``.
+        every_s: Seconds between two kills.
+        most: Kills in all.
+        figures: What has happened.
+    """
+
+    home: Path
+    url: str
+    options: tuple[str, ...]
+    every_s: float
+    most: int = 1_000
+    seed: int = 1
+    figures: Counter[str] = field(default_factory=Counter)
+
+    def run(self) -> None:
+        """Perform the batch to its end, and kill workers meanwhile."""
+        command = (sys.executable, "-m", "tau_stage", "batch", "run", "batch.yaml", "--endpoint", self.url)
+        left = {name: value for name, value in environ.items() if not name.endswith("_API_KEY")}
+        draw, began = random.Random(self.seed), time.monotonic()
+        with (
+            (self.home / "log.txt").open("wb") as log,
+            subprocess.Popen([*command, *self.options], cwd=self.home, env=left, stdout=log, stderr=log) as process,
+        ):
+            try:
+                while process.poll() is None and time.monotonic() - began < HUNG_S:
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(self.every_s)
+                        break
+                    workers = children(process.pid)
+                    if workers and self.figures["killed"] < self.most:
+                        with suppress(ProcessLookupError):
+                            kill(draw.choice(workers), signal.SIGKILL)
+                            self.figures["killed"] += 1
+            finally:
+                process.kill()
+        self.figures["exit code"] = process.returncode
+        self.figures["seconds"] = round(time.monotonic() - began)
+
+    def problems(self, asked: Counter[str]) -> Iterator[str]:
+        """What is wrong with what was left, and with what the understudy was asked for."""
+        if self.figures["exit code"]:
+            yield f"exit code {self.figures['exit code']}: {(self.home / 'log.txt').read_text()[-2000:]}"
+        scenes = [path.stem for path in sorted((self.home / "scenes").glob("*.yaml"))]
+        for scene in scenes:
+            result = self.home / "out" / "jobs" / "scenes" / f"{scene}.json"
+            told = json.loads(result.read_bytes()) if result.exists() else {}
+            if (told.get("state"), told.get("lines")) != ("done", LINES):
+                yield f"{scene} is {told.get('state')}, with {told.get('lines')} lines"
+            yield from self._repeated(scene, asked)
+        self.figures["scenes"] = len(scenes)
+        self.figures["asked"] = sum(asked.values())
+        if left := [*(self.home / "out" / "claims").rglob("*.json")]:
+            yield f"claims are left: {left}"
+
+    def _repeated(self, scene: str, asked: Counter[str]) -> Iterator[str]:
+        """Lines that were performed again though they were finished, or asked for more often than is written down."""
+        spoken, cut, words = Counter[str](), Counter[str](), dict[str, str]()
+        for journal in (self.home / "out" / "takes" / "scenes" / scene).glob("2*/journal.jsonl"):
+            for fact in read_journal(journal):
+                if isinstance(fact, record.LineSpoken):
+                    spoken[fact.line] += not fact.former
+                    words[fact.line] = fact.asked
+                elif isinstance(fact, record.LineAgain):
+                    cut[fact.line] += 1
+        for line, times in spoken.items():
+            if times != 1:
+                yield f"{scene}: {line} was finished {times} times"
+            if asked[words[line]] > 1 + cut[line]:
+                yield f"{scene}: {line} was asked for {asked[words[line]]} times, and cut {cut[line]} times"
+            self.figures["cut"] += cut[line]
+
+
+def main() -> int:
+    """Perform a campaign, and print what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=int, default=40)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between two kills")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    asked = Asked()
+    with tempfile.TemporaryDirectory() as folder, served(Understudy(asked, pace=2.0)) as (url, _):
+        home = Path(folder)
+        write_scenes(home, given.scenes)
+        options = ("--workers", str(given.workers), "--jobs", str(given.jobs))
+        campaign = BatchCampaign(home, url, options, given.every, seed=given.seed)
+        campaign.run()
+        problems = [*campaign.problems(asked.words)]
+    sys.stdout.write("\n".join([*(f"{name}: {count}" for name, count in campaign.figures.items()), *problems]) + "\n")
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
