@@ -5,6 +5,7 @@ from .batch_file import load_batch as load_batch
 from .engine import RUN_CODES as RUN_CODES
 from .engine import Shard as Shard
 from .engine import exit_code as exit_code
+from .engine import limits_of as limits_of
 from .engine import run_batch as run_batch
 from .index import write_index as write_index
 from .jobs import BatchJob as BatchJob

@@ -76,15 +76,21 @@ async def run_batch(
         UsageError: A player has nobody to play it.
         TakeError: The store cannot be read or written.
     """
-    limit = batch.limits.budget if budget is None else budget
-    before = await anyio.to_thread.run_sync(lambda: spent(ledger.results(), ledger.claims()))
-    plans, run, told = [job.plan for job in jobs], options.run, batch.limits
+    plans, run = [job.plan for job in jobs], options.run
     stages.raise_descriptor_limit(plans, options.at_once)
-    limits = GateLimits(limit, told.start_rate, told.sessions, told.tokens)
-    gate = gate or LocalGate(limits, spent=before)
+    if gate is None:
+        before = await anyio.to_thread.run_sync(lambda: spent(ledger.results(), ledger.claims()))
+        gate = LocalGate(limits_of(batch, budget), spent=before)
     opened = stages.open_stage(plans, environment(), wished=run.endpoint, live=run.live, gate=gate)
     async with stopping or nullcontext(anyio.Event()) as stop, opened as stage:
         return await Worker(ledger, stage, options, observer, stop).run(jobs)
+
+
+def limits_of(batch: Batch, budget: Decimal | None = None) -> GateLimits:
+    """Return what all workers of a batch together may do; ``budget`` is in place of the batch's own."""
+    limits = batch.limits
+    budget = limits.budget if budget is None else budget
+    return GateLimits(budget, limits.start_rate, limits.sessions, limits.tokens)
 
 
 RUN_CODES = {0, 1, *EXIT_CODES.values()}

@@ -6,7 +6,7 @@ A worker ends when its standard input does, so that none outlives the process th
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import anyio
 from anyio.abc import Process
@@ -27,15 +27,25 @@ class WorkerProcesses:
 
     Args:
         command: What starts one.
+        environment: Of each of them.
         hear: Is given each line that one writes; it tells whether a line was finished, or a job.
+        is_done: Tells whether there is nothing left to do, and so none that is killed is started again.
 
     Attributes:
         codes: What they have ended with, those that were killed left out.
     """
 
-    def __init__(self, command: Sequence[str], hear: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        hear: Callable[[bytes], bool],
+        is_done: Callable[[], bool],
+    ) -> None:
         self._command = command
+        self._environment = environment
         self._hear = hear
+        self._is_done = is_done
         self._deaths = 0
         self.codes: list[int] = []
 
@@ -50,7 +60,7 @@ class WorkerProcesses:
                 group.start_soon(self._keep_one, stop)
 
     async def _keep_one(self, stop: anyio.Event) -> None:
-        while not stop.is_set():
+        while not (stop.is_set() or self._is_done()):
             code = await self._run_one(stop)
             if code >= 0:
                 self.codes.append(code)
@@ -63,7 +73,12 @@ class WorkerProcesses:
     async def _run_one(self, stop: anyio.Event) -> int:
         """Run one process to its end; what it was ended with, below zero for a signal."""
         async with await anyio.open_process(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None, start_new_session=True
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None,
+            env=self._environment,
+            start_new_session=True,
         ) as process:
             try:
                 async with anyio.create_task_group() as group:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import anyio
@@ -27,12 +28,13 @@ from tau_stage.report import Note
 from tau_stage.scene import Plan
 from tau_stage.signals import Signal
 from tau_stage.stage import Event, Stage
-from tau_stage.take import Bills, TakeFolder, fold, read_journal
+from tau_stage.take import JOURNAL, Bills, TakeFolder, fold, is_locked, read_journal
 from tau_stage.take import records as record
 
 LOOK_AGAIN_S = 2.0
 """Seconds after which jobs of other workers are looked at again, once there is nothing else to do."""
 
+LOOK_AT_LOCK_S = 0.05
 OUT_OF_MONEY = {"state": "stopped", "ended": "budget", "problem": "the budget of the batch is spent", "code": 4}
 
 _STATES: Mapping[str, State] = {"complete": "done", "incomplete": "failed", "failed": "failed", "limit": "failed"}
@@ -198,6 +200,8 @@ class _Performance(runs.RunObserver):
         """Perform what is left of it; None where another worker has taken it over meanwhile."""
         worker, plan = self._worker, self._job.plan
         await _in_thread(partial(self._store.pull, self._job.takes))
+        if not await self._is_left():
+            return None
         endpoint = worker.options.run.endpoint
         folder, left = await _in_thread(partial(runs.remaining_job, self._out, plan, endpoint=endpoint))
         if left is None:
@@ -222,6 +226,21 @@ class _Performance(runs.RunObserver):
             )
             group.cancel_scope.cancel()
         return await self._write_down(delivered[0]) if delivered else None
+
+    async def _is_left(self) -> bool:
+        """Wait until nobody writes into a take of the job: a process that was killed may take a moment to be gone."""
+        with anyio.move_on_after(self._worker.ledger.claim_s / 3):
+            while await _in_thread(self._is_written):  # noqa: ASYNC110 - another process's lock wakes nobody
+                await anyio.sleep(LOOK_AT_LOCK_S)
+            return True
+        return False
+
+    def _is_written(self) -> bool:
+        return any(is_locked(journal.parent) for journal in self._journals())
+
+    def _journals(self) -> list[Path]:
+        found = (self._out / self._job.plan.slug).glob(f"*/{JOURNAL}")
+        return sorted(journal for journal in found if not journal.parent.is_symlink())
 
     async def _is_affordable(self, dollars: Decimal) -> bool:
         """Tell whether the budget of the batch has room for the job, where nothing else is performed."""
@@ -297,10 +316,9 @@ class _Performance(runs.RunObserver):
         """Return what each take of the job has cost, as far as it is known."""
         former = self._worker.ledger.result(self._job.name)
         found = dict(former.paid) if former else {}
-        for journal in sorted((self._out / self._job.plan.slug).glob("*/journal.jsonl")):
-            if not journal.parent.is_symlink():
-                with suppress(TakeError):  # it has no beginning
-                    found[self._name(TakeFolder(journal.parent))] = fold(read_journal(journal)).cost.known
+        for journal in self._journals():
+            with suppress(TakeError):  # it has no beginning
+                found[self._name(TakeFolder(journal.parent))] = fold(read_journal(journal)).cost.known
         return found
 
     def _name(self, folder: TakeFolder) -> str:

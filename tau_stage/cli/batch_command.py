@@ -70,6 +70,7 @@ def run(
     budget: Annotated[
         str | None, typer.Option(help="What the batch may cost in all, like '$200'. Default: as its file says.")
     ] = None,
+    gate: shared.GateAddress = None,
     endpoint: shared.Elsewhere = None,
     live: shared.Live = False,
     allow_tools: shared.AllowTools = False,
@@ -98,7 +99,7 @@ def run(
         retry_failed=retry is not None,
         since=worker_since or batches.timestamp(),
     )
-    this = BatchRun(batch=found, jobs=wanted, ledger=ledger, budget=limit)
+    this = BatchRun(batch=found, jobs=wanted, ledger=ledger, budget=limit, gate=gate)
     if worker_since:
         raise typer.Exit(this.work(options))
     if workers:

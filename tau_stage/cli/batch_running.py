@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
@@ -17,10 +18,11 @@ from rich.status import Status
 from rich.text import Text
 
 from tau_stage import batch as batches
+from tau_stage import gate as gates
 from tau_stage.cli.performing import deliver_performed
 from tau_stage.cli.printing import console, is_plain, say_json, warn
 from tau_stage.cli.stopping import stoppable
-from tau_stage.environment import keep_freed_memory, spared_by_collector
+from tau_stage.environment import environment, keep_freed_memory, spared_by_collector
 from tau_stage.errors import unwrapped
 from tau_stage.protocol import ignore
 from tau_stage.scene import Plan
@@ -31,12 +33,13 @@ from tau_stage.text import counted, one_line
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchRun:
-    """One run of a batch from the command line: its jobs, and where they are written down."""
+    """One run of a batch from the command line: its jobs, where they are written down, and the gate's address."""
 
     batch: batches.Batch
     jobs: Sequence[batches.BatchJob]
     ledger: batches.Ledger
     budget: Decimal | None = None
+    gate: str | None = None
 
     def perform(self, options: batches.WorkerOptions, *, quiet: bool) -> int:
         """Perform what is left in this process, show how far it has come, and return the exit code."""
@@ -55,8 +58,14 @@ class BatchRun:
     ) -> int:
         keep_freed_memory()
         run = partial(batches.run_batch, self.batch, self.jobs, self.ledger, options, budget=self.budget)
-        with spared_by_collector():
-            outcomes = anyio.run(lambda: run(observer=observer, stopping=stopping))
+
+        async def run_at_gate() -> Mapping[str, batches.Outcome]:
+            token = environment().get(gates.TOKEN, "")
+            async with gates.open_gate(self.gate, token) if self.gate else nullcontext() as gate:
+                return await run(gate=gate, observer=observer, stopping=stopping)
+
+        with spared_by_collector(), unwrapped():
+            outcomes = anyio.run(run_at_gate)
         return batches.exit_code(outcomes, self.jobs)
 
     def share(self, command: Sequence[str], workers: int, *, quiet: bool) -> int:
@@ -77,16 +86,36 @@ class BatchRun:
                     view.count_line()
                 return "warning" not in told
 
-            processes = batches.WorkerProcesses(command, hear)
-
-            async def run() -> None:
-                async with stoppable() as stop:
-                    await processes.run(workers, stop)
-
             with unwrapped():
-                anyio.run(run)
-        broken = [code for code in processes.codes if code not in batches.RUN_CODES]
+                codes = anyio.run(self._run_processes, command, workers, hear, outcomes)
+        broken = [code for code in codes if code not in batches.RUN_CODES]
         return max([batches.exit_code(outcomes, self.jobs), *broken])
+
+    async def _run_processes(
+        self,
+        command: Sequence[str],
+        workers: int,
+        hear: Callable[[bytes], bool],
+        outcomes: Mapping[str, batches.Outcome],
+    ) -> Sequence[int]:
+        """Run workers at one gate, which is opened for them if there is none yet; return their exit codes."""
+        async with stoppable() as stop, self._open_gate() as (address, token):
+            own = {**os.environ, gates.TOKEN: token}
+            processes = batches.WorkerProcesses(
+                [*command, "--gate", address], own, hear, lambda: len(outcomes) == len(self.jobs)
+            )
+            await processes.run(workers, stop)
+        return processes.codes
+
+    @asynccontextmanager
+    async def _open_gate(self) -> AsyncIterator[tuple[str, str]]:
+        token = environment().get(gates.TOKEN) or secrets.token_urlsafe(24)
+        if self.gate:
+            yield self.gate, token
+            return
+        spent, limits = batches.spent_in(self.ledger), batches.limits_of(self.batch, self.budget)
+        async with gates.open_gate_server(limits, token, spent=spent, return_s=0.0) as address:
+            yield address, token
 
     @contextmanager
     def _open_view(self, *, quiet: bool) -> Iterator[BatchProgress]:
