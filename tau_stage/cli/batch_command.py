@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import typer
@@ -105,17 +105,23 @@ def run(
     if workers:
         given = {"--jobs": jobs, "--shard": shard, "--retry": retry, "--budget": budget, "--endpoint": endpoint}
         given |= {"--max-variants": max_variants, "--worker-since": options.since}
-        words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
-        words += [word for pattern in only or () for word in ("--only", pattern)]
-        words += [name for name, wanted in {"--live": live, "--allow-tools": allow_tools}.items() if wanted]
-        command = [sys.executable, "-m", "tau_stage", "batch", "run", file, *words]
-        code = this.share(command, workers, quiet=quiet or as_json)
+        given |= {"--only": only, "--live": live, "--allow-tools": allow_tools}
+        code = this.share(_worker(file, given), workers, quiet=quiet or as_json)
     else:
         code = this.perform(options, quiet=quiet or as_json)
     batches.write_index(found, every_job, ledger)
     names = [job.name for job in wanted]
     _show_status(found, names, ledger, every=False, as_json=as_json, quiet=quiet)
     raise typer.Exit(code)
+
+
+def _worker(file: str, given: Mapping[str, object]) -> list[str]:
+    """Return the command that starts a worker, with the options that were given."""
+    words = [sys.executable, "-m", "tau_stage", "batch", "run", file]
+    for name, value in given.items():
+        for each in value if isinstance(value, list) else [value]:
+            words += [name] if each is True else [name, str(each)] if each not in (None, False) else []
+    return words
 
 
 def status(
