@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -74,16 +73,17 @@ class BatchCampaign:
         """Perform the batch to its end, and kill workers meanwhile."""
         command = (sys.executable, "-m", "tau_stage", "batch", "run", "batch.yaml", "--endpoint", self.url)
         left = {name: value for name, value in environ.items() if not name.endswith("_API_KEY")}
-        draw, began = random.Random(self.seed), time.monotonic()
+        draw = random.Random(self.seed)
         with (
             (self.home / "log.txt").open("wb") as log,
             subprocess.Popen([*command, *self.options], cwd=self.home, env=left, stdout=log, stderr=log) as process,
         ):
             try:
-                while process.poll() is None and time.monotonic() - began < HUNG_S:
+                while process.poll() is None and self.figures["waits"] * self.every_s < HUNG_S:
                     with suppress(subprocess.TimeoutExpired):
                         process.wait(self.every_s)
                         break
+                    self.figures["waits"] += 1
                     workers = children(process.pid)
                     if workers and self.figures["killed"] < self.most:
                         with suppress(ProcessLookupError):
@@ -92,7 +92,6 @@ class BatchCampaign:
             finally:
                 process.kill()
         self.figures["exit code"] = process.returncode
-        self.figures["seconds"] = round(time.monotonic() - began)
 
     def problems(self, asked: Counter[str]) -> Iterator[str]:
         """What is wrong with what was left, and with what the understudy was asked for."""

@@ -103,7 +103,13 @@ def run(
     if worker_since:
         raise typer.Exit(this.work(options))
     if workers:
-        given = {"--jobs": jobs, "--shard": shard, "--retry": retry, "--budget": budget, "--endpoint": endpoint}
+        given: dict[str, object] = {
+            "--jobs": jobs,
+            "--shard": shard,
+            "--retry": retry,
+            "--budget": budget,
+            "--endpoint": endpoint,
+        }
         given |= {"--max-variants": max_variants, "--worker-since": options.since}
         given |= {"--only": only, "--live": live, "--allow-tools": allow_tools}
         code = this.share(_worker(file, given), workers, quiet=quiet or as_json)
