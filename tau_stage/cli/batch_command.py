@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import typer
@@ -13,6 +13,7 @@ from tau_stage import batch as batches
 from tau_stage import runs
 from tau_stage.cli import options as shared
 from tau_stage.cli.printing import say, say_json, show_report
+from tau_stage.scene import ANY_NUMBER
 from tau_stage.text import docstring
 
 batch = typer.Typer(
@@ -32,7 +33,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 RetryWhat = Annotated[
     Literal["failed"] | None, typer.Option(help="Perform what failed in an earlier run again.", show_default=False)
 ]
-ANY_NUMBER = 1_000_000
+Jobs = Annotated[int, typer.Option(min=1, help="Scenes performed at once.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="M", help="Perform in so many processes, each with --jobs.", show_default=False),
+]
+ShardOf = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Perform one part of the jobs, like 3/40.", show_default=False),
+]
+Budget = Annotated[
+    str | None, typer.Option(help="What the batch may cost in all, like '$200'. Default: as its file says.")
+]
+WorkerSince = Annotated[str | None, typer.Option(hidden=True, help="Work for another process.")]
 
 
 def plan(
@@ -58,18 +71,11 @@ def plan(
 def run(
     file: File,
     only: Only = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Scenes performed at once.")] = 1,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="M", help="Perform in so many processes, each with --jobs.", show_default=False),
-    ] = None,
-    shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Perform one part of the jobs, like 3/40.", show_default=False)
-    ] = None,
+    jobs: Jobs = 1,
+    workers: Workers = None,
+    shard: ShardOf = None,
     retry: RetryWhat = None,
-    budget: Annotated[
-        str | None, typer.Option(help="What the batch may cost in all, like '$200'. Default: as its file says.")
-    ] = None,
+    budget: Budget = None,
     gate: shared.GateAddress = None,
     endpoint: shared.Elsewhere = None,
     live: shared.Live = False,
@@ -77,7 +83,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but what is wrong.")] = False,
     as_json: AsJson = False,
     max_variants: MaxVariants = ANY_NUMBER,
-    worker_since: Annotated[str | None, typer.Option(hidden=True, help="Work for another process.")] = None,
+    worker_since: WorkerSince = None,
 ) -> None:
     """Perform what is left: what is new, what has changed, what was stopped.
 
@@ -103,16 +109,10 @@ def run(
     if worker_since:
         raise typer.Exit(this.work(options))
     if workers:
-        given: dict[str, object] = {
-            "--jobs": jobs,
-            "--shard": shard,
-            "--retry": retry,
-            "--budget": budget,
-            "--endpoint": endpoint,
-        }
-        given |= {"--max-variants": max_variants, "--worker-since": options.since}
-        given |= {"--only": only, "--live": live, "--allow-tools": allow_tools}
-        code = this.share(_worker(file, given), workers, quiet=quiet or as_json)
+        command = [sys.executable, "-m", "tau_stage", "batch", "run", file]
+        command += _options(jobs=jobs, shard=shard, retry=retry, budget=budget, endpoint=endpoint, only=only)
+        command += _options(live=live, allow_tools=allow_tools, max_variants=max_variants, worker_since=options.since)
+        code = this.share(command, workers, quiet=quiet or as_json)
     else:
         code = this.perform(options, quiet=quiet or as_json)
     batches.write_index(found, every_job, ledger)
@@ -121,12 +121,13 @@ def run(
     raise typer.Exit(code)
 
 
-def _worker(file: str, given: Mapping[str, object]) -> list[str]:
-    """Return the command that starts a worker, with the options that were given."""
-    words = [sys.executable, "-m", "tau_stage", "batch", "run", file]
+def _options(**given: object) -> list[str]:
+    """Write options that were given as the words of a command line."""
+    words: list[str] = []
     for name, value in given.items():
+        option = f"--{name.replace('_', '-')}"
         for each in value if isinstance(value, list) else [value]:
-            words += [name] if each is True else [name, str(each)] if each not in (None, False) else []
+            words += [option] if each is True else [option, str(each)] if each not in (None, False) else []
     return words
 
 
