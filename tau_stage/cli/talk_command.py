@@ -43,10 +43,11 @@ async def _talk(endpoint: str | None, wishes: JsonObject, push: bool, browser: b
         if place is None and not environment().get("OPENAI_API_KEY"):
             place = "understudy"
         if place == "understudy":
-            from tau_stage.understudy import Ensemble, SoundCache, Understudy, open_understudy
+            from tau_stage.understudy import Ensemble, SoundCache, Understudy, Voices, open_understudy
 
             warn("OPENAI_API_KEY is not set: the understudy answers, and nothing is spent.")
-            place = await opened.enter_async_context(open_understudy(Understudy(Ensemble(cache=SoundCache.of_user()))))
+            understudy = Understudy(Ensemble(Voices(cache=SoundCache.of_user())))
+            place = await opened.enter_async_context(open_understudy(understudy))
         url = ensure_booth()
         detection = None if push else {"type": "server_vad"}
         asked = create_session(endpoint=place or "openai", name="talk", debug=True, turn_detection=detection, **wishes)

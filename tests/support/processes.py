@@ -72,12 +72,21 @@ def parent(pid: int) -> int:
 
 def descendants(pid: int) -> set[int]:
     """Living processes that a process has started, and those that they have."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            parents[int(entry.name)] = parent(int(entry.name))
-    found, size = {pid}, 0
+    found, size, parents = {pid}, 0, _parents()
     while len(found) > size:
         size = len(found)
         found |= {each for each, its_parent in parents.items() if its_parent in found}
     return {each for each in found - {pid} if is_alive(each)}
+
+
+def children(pid: int) -> list[int]:
+    """Living processes that a process has started itself."""
+    return [each for each, its_parent in _parents().items() if its_parent == pid and is_alive(each)]
+
+
+def _parents() -> dict[int, int]:
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            parents[int(entry.name)] = parent(int(entry.name))
+    return parents
