@@ -14,6 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from tau_stage.batch.ledger import Claim, JobResult, Ledger, is_running, spent
 from tau_stage.batch.store import Store, open_store
 from tau_stage.errors import TakeError, UsageError
+from tests.support.object_stores import served_bucket
 
 JOB = "de/scenes/hat"
 
@@ -141,3 +142,12 @@ def test_a_store_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be made"):
         open_store(str(tmp_path / "file" / "out"))
+
+
+@pytest.mark.slow
+def test_a_bucket_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slow: a server begins."""
+    with served_bucket(monkeypatch) as address:
+        missing = open_store(address.replace("//", "//no-"))
+        with pytest.raises(TakeError, match=r"the store does not answer as it should: .*bucket does not exist"):
+            Ledger(missing).claim(JOB)

@@ -98,6 +98,7 @@ def test_the_table_of_endpoints_is_that_of_the_code() -> None:
 TOP = DOCS.parent
 RUN_BY = {
     "README.md": "test_readme.py",
+    "docs/batch.md": "test_docs_batch.py",
     "docs/cassettes.md": "test_docs_cassettes.py",
     "docs/ci.md": "test_docs_ci.py",
     "docs/performance.md": "test_benchmarks.py",

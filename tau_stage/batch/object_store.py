@@ -136,8 +136,6 @@ class ObjectStore:
         """Turn what a store's client raises into a ``TakeError``: each has errors of its own."""
         try:
             yield
-        except (TakeError, FileNotFoundError, FileExistsError):
-            raise
         except _errors() as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise TakeError(self.address(name), f"the store does not answer as it should: {reason}", REMEDY) from error

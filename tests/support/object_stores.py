@@ -11,7 +11,7 @@ import pytest
 
 
 @contextmanager
-def served_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def served_bucket(monkeypatch: pytest.MonkeyPatch, bucket: str = "") -> Iterator[str]:
     """Serve a bucket; its address, for this process and those that it starts."""
     import s3fs
     from moto.server import ThreadedMotoServer
@@ -26,7 +26,7 @@ def served_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         for name, value in facts.items():
             monkeypatch.setenv(name, value)
         s3fs.S3FileSystem.clear_instance_cache()
-        bucket = f"batches-{secrets.token_hex(4)}"
+        bucket = bucket or f"batches-{secrets.token_hex(4)}"  # the server keeps those of former tests
         s3fs.S3FileSystem().mkdir(bucket)
         yield f"s3://{bucket}/harbour"
     finally:

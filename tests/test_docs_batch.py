@@ -1,0 +1,77 @@
+"""Every block of docs/batch.md runs, in order: files are written, commands are performed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from tau_stage.gate.book import GateLimits
+from tau_stage.gate.gate_server import open_gate_server
+from tau_stage.understudy.server import Understudy
+from tests.support.batches import Asked
+from tests.support.object_stores import served_bucket
+from tests.support.processes import begun, until
+from tests.test_cli_run import Serve, no_key, serve
+from tests.test_cli_validate import run
+
+__all__ = ["no_key", "serve"]
+
+PAGE = (Path(__file__).parent.parent / "docs" / "batch.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def write(block: str) -> None:
+    """Write a block to the file that its first line names."""
+    file = Path(block.partition("\n")[0].removeprefix("# "))
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(block, encoding="utf-8")
+
+
+def typed(block: str) -> list[str]:
+    return [line for line in block.splitlines() if not line.startswith("export ")]
+
+
+def serve_as_typed(words: list[str], folder: Path) -> None:
+    """A gate as it is typed, but at a port that is free, and for this machine alone."""
+    log = folder / "gate.txt"
+    with log.open("wb") as out, begun(*words, "--port", "0", "--host", "127.0.0.1", cwd=folder, stdout=out.fileno()):
+        until(lambda: "The gate listens at" in log.read_text())
+
+
+@pytest.mark.slow
+def test_every_block_runs_as_it_stands(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Slow: a batch is performed many times, in other processes too."""
+    asked = Asked()
+    monkeypatch.setenv("TAU_STAGE_ENDPOINT", serve(Understudy(asked)))
+    monkeypatch.setenv("TAU_STAGE_GATE_TOKEN", "correct-horse")
+    counts: list[int] = []
+    with ExitStack() as ends, start_blocking_portal("asyncio") as portal, ends:
+        ends.enter_context(served_bucket(monkeypatch, "harbour-voices"))
+        gate = ends.enter_context(
+            portal.wrap_async_context_manager(open_gate_server(GateLimits(), "correct-horse", return_s=0.0))
+        )
+        for kind, block in BLOCKS:
+            if kind == "yaml":
+                write(block)
+                continue
+            assert kind == "sh"
+            for line in typed(block):
+                program, *words = shlex.split(line.replace("gate.example:8770", gate))
+                if words[:1] == ["gate"]:
+                    serve_as_typed(words, tmp_path)
+                elif program == "tau-stage":
+                    assert run(*words) == 0, (line, capsys.readouterr())
+                else:
+                    subprocess.run(["sh", "-c", line], check=True, env=os.environ)
+            counts.append(sum(asked.take().values()))
+    assert counts == [16, 0, 4, 0, 0, 0, 0, 0, 0, 4]
+    assert capsys.readouterr().out.count("8 jobs") > 3
