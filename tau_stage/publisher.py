@@ -154,6 +154,11 @@ def without_sound(frame: bytes) -> bytes:
     return b"".join([*parts, frame[at:]])
 
 
+def _as_text(frame: bytes) -> bytes:
+    """Return a frame in UTF-8, whatever a server has sent."""
+    return frame if frame.isascii() else frame.decode(errors="replace").encode()
+
+
 class Publisher:
     """Publishes one session, or one performance.
 
@@ -285,7 +290,7 @@ class Publisher:
             if self._lost:
                 lines.append(b'{"dropped":%d}' % self._lost)
                 self._lost = 0
-            await transport.send(b"\n".join(lines))
+            await transport.send(_as_text(b"\n".join(lines)))
 
     async def _listen(self, transport: Transport, group: TaskGroup) -> None:
         """Do one thing after another that a page asks for."""

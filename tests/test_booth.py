@@ -226,14 +226,6 @@ async def test_long_texts_are_cut_and_what_is_left_out_is_counted() -> None:
     assert event["event"]["session"]["instructions"].endswith(" ... and 10000 more characters")
 
 
-@pytest.mark.parametrize("line", ["[]", "3", "no json", '{"event": 3}', '"text"'])
-async def test_what_is_no_message_is_refused(line: str) -> None:
-    hub = Hub()
-    source = hub.join({"kind": "session", "name": "ann"}, None)
-    with pytest.raises(ValueError, match=r"object|expected"):
-        hub.take_in(source, line)
-
-
 async def test_a_wish_reaches_the_source_that_it_names_and_no_other() -> None:
     hub, told = Hub(), {"ann": list[JsonObject](), "ben": list[JsonObject]()}
     ann = hub.join({"kind": "session", "name": "ann"}, told["ann"].append)

@@ -26,22 +26,22 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from hmac import compare_digest
 from importlib.resources import files
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
 import uvicorn
-from pydantic_core import from_json
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tau_stage.audio import Pcm
-from tau_stage.booth.hub import Hub, PageQueue, as_object
+from tau_stage.booth.hub import Hub, PageQueue, as_object, read_message
 from tau_stage.booth.past_takes import TakeEditor
 from tau_stage.environment import log_event
 from tau_stage.errors import UsageError, lone, unwrapped
@@ -66,6 +66,16 @@ MOST_WISHES = 256
 
 NOT_UNDERSTOOD, NOT_ALLOWED, TOO_LARGE = 1003, 1008, 1009
 """Close codes (RFC 6455, section 7.4.1)."""
+
+REFUSALS: Mapping[object, str] = {
+    1002: "it broke the protocol",
+    1007: "its text is none",
+    TOO_LARGE: "its message is too large",
+}
+LONGEST_NUMBER = 16
+"""Digits of a number in a path."""
+
+NOTHING = "there is no such file\n"
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -93,13 +103,15 @@ class Doorkeeper:
 
     Attributes:
         app: What is behind it.
-        hosts: What ``Host`` may say; None where the booth is open to other machines.
+        hosts: What ``Host`` may say.
         token: The first part of each path.
+        is_remote: Whether other machines are let in: then ``Host`` may be an address, too, which is nobody's name.
     """
 
     app: ASGIApp
     hosts: frozenset[str]
     token: str
+    is_remote: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or open one socket."""
@@ -107,6 +119,9 @@ class Doorkeeper:
             await self.app(scope, receive, send)
             return
         problem = self._problem(scope)
+        if not problem and scope["type"] == "http" and scope["path"] == f"/{self.token}":
+            await RedirectResponse(f"/{self.token}/", headers=HEADERS)(scope, receive, send)
+            return
         if not problem:
             scope = {**scope, "path": "/" + scope["path"].partition(self.token)[2].lstrip("/")}
             await self.app(scope, receive, send)
@@ -121,15 +136,23 @@ class Doorkeeper:
     def _problem(self, scope: Scope) -> str:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        if host not in self.hosts:
+        if host not in self.hosts and not (self.is_remote and _is_address(host)):
             return "this server has another name"
         if origin is None and scope["type"] == "websocket":
             return "a socket names its origin"
-        if origin is not None and origin not in {f"http://{name}" for name in self.hosts}:
+        if origin is not None and origin != f"http://{host}":
             return "this page is from elsewhere"
         if not compare_digest(scope["path"].strip("/").partition("/")[0].encode(), self.token.encode()):
             return "the address has another token: use the one that tau-stage booth printed"
         return ""
+
+
+def _is_address(host: str) -> bool:
+    """Tell whether a ``Host`` is an address in digits."""
+    try:
+        return bool(ip_address(urlsplit(f"//{host}").hostname or ""))
+    except ValueError:
+        return False
 
 
 def _peer(scope: Scope) -> str:
@@ -154,8 +177,8 @@ class Booth:
         routes = [
             Route("/", self.page),
             Route("/page/{name}", self.asset),
-            Route("/sound/{source:int}/{item}", self.sound),
-            Route("/take/{source:int}/{path:path}", self.take_file),
+            Route("/sound/{source}/{item}", self.sound),
+            Route("/take/{source}/{path:path}", self.take_file),
             WebSocketRoute("/publish", self.publish),
             WebSocketRoute("/watch", self.watch),
         ]
@@ -171,24 +194,23 @@ class Booth:
 
     async def sound(self, request: Request) -> Response:
         """Serve the sound of an item that was published, as WAV."""
-        sound = self.hub.sound_of(request.path_params["source"], request.path_params["item"])
+        sound = self.hub.sound_of(_number(request.path_params["source"]), request.path_params["item"])
         if sound is None:
             return PlainTextResponse("this sound is not kept any more\n", 404, HEADERS)
         return Response(_wav(sound), headers=HEADERS, media_type="audio/wav")
 
     async def take_file(self, request: Request) -> Response:
         """Serve a file of a take whose source has named its folder."""
-        source = self.hub.sources.get(request.path_params["source"])
-        folder = Path(str(source.hello.get("folder", ""))) if source else Path()
-        if not folder.is_absolute():
-            return PlainTextResponse("there is no such take\n", 404, HEADERS)
-        file = (folder / request.path_params["path"]).resolve()
-        if not file.is_relative_to(folder.resolve()) or not file.is_file():
-            return PlainTextResponse("there is no such file\n", 404, HEADERS)
-        if file.stat().st_size <= LARGEST_WHOLE:  # a line may get its tags just now: its length is of what is read
-            kind = mimetypes.guess_type(file.name)[0]
-            return Response(await anyio.Path(file).read_bytes(), headers=HEADERS, media_type=kind)
-        return FileResponse(file, headers=HEADERS)
+        source = self.hub.sources.get(_number(request.path_params["source"]))
+        try:
+            file = source and _file_within(str(source.hello["folder"]), request.path_params["path"])
+            if file and file.stat().st_size <= LARGEST_WHOLE:
+                # a line may get its tags just now: its length is of what is read
+                kind = mimetypes.guess_type(file.name)[0]
+                return Response(await anyio.Path(file).read_bytes(), headers=HEADERS, media_type=kind)
+        except (OSError, KeyError):
+            file = None
+        return FileResponse(file, headers=HEADERS) if file else PlainTextResponse(NOTHING, 404, HEADERS)
 
     async def publish(self, websocket: WebSocket) -> None:
         """Take in what one source says, and send it what pages ask for."""
@@ -199,7 +221,7 @@ class Booth:
         def send(wish: JsonObject) -> None:
             try:
                 wishes.send_nowait(wish)
-            except anyio.WouldBlock:
+            except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
                 raise ValueError("whoever it is for does not listen") from None
 
         async def pass_on() -> None:
@@ -208,13 +230,14 @@ class Booth:
 
         try:
             async with wishes, waiting, anyio.create_task_group() as group:
-                hello = as_object(from_json(await websocket.receive_text()))
+                hello = read_message(await websocket.receive_text())
                 source = self.hub.join(as_object(hello.get("hello")), send)
                 group.start_soon(pass_on)
                 while True:
                     self.hub.take_in(source, await websocket.receive_text())
-        except* WebSocketDisconnect as gone:
+        except* (WebSocketDisconnect, RuntimeError) as gone:
             why = "it is over" if _code(gone) in (1000, 1001) else "its connection was lost"
+            _log_refusal("source", _code(gone))
         except* (ValueError, TypeError, KeyError) as failure:
             why = "it sent what is no message"
             log_event("booth", logging.WARNING, f"a source is closed: {lone(failure)!r}")
@@ -228,8 +251,7 @@ class Booth:
         """Show one page what happens, and take what it asks for."""
         await websocket.accept()
         query = websocket.query_params
-        seen = query.get("seen", "0")
-        page = self.hub.open_page(query.get("epoch", ""), int(seen) if seen.isdecimal() else 0)
+        page = self.hub.open_page(query.get("epoch", ""), _number(query.get("seen", "0")))
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._show, websocket, page)
@@ -253,9 +275,11 @@ class Booth:
         while True:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
+                _log_refusal("page", message.get("code"))
                 return
             text, sound = message.get("text"), message.get("bytes")
             if max(len(text or ""), len(sound or b"")) > LARGEST_WISH:
+                _log_refusal("page", TOO_LARGE)
                 await websocket.close(TOO_LARGE, "a page sends less at once")
                 return
             about: object = None
@@ -263,10 +287,10 @@ class Booth:
                 if sound is not None:
                     self.hub.hear(int.from_bytes(sound[:4], "little"), sound[4:])
                 else:
-                    wish = as_object(json.loads(text or ""))
-                    about = wish.get("id")
+                    wish = _read_wish(text or "")
+                    about = wish.get("id") if isinstance(wish.get("id"), int | str) else None
                     self._take_wish(page, wish)
-            except (ValueError, RecursionError, UsageError) as error:
+            except (ValueError, UsageError) as error:
                 self.hub.answer(page, about, str(error))
 
     def _take_wish(self, page: PageQueue, wish: JsonObject) -> None:
@@ -274,7 +298,7 @@ class Booth:
         match wish.get("do"):
             case "listen":
                 wanted = wish.get("sources")
-                page.listens = None if wanted is None else frozenset(each for each in wanted if isinstance(each, int))
+                page.listens = frozenset(filter(_is_number, wanted)) if isinstance(wanted, list) else None
             case "retake" | "pick" as what:
                 source = self.hub.sources.get(to) if isinstance(to, int) else None
                 self.editor.order(source, what, wish, lambda problem: self.hub.answer(page, wish.get("id"), problem))
@@ -282,7 +306,48 @@ class Booth:
                 self.hub.ask(page, wish)
 
 
-def _code(gone: BaseExceptionGroup[WebSocketDisconnect]) -> int:
+def _number(text: str) -> int:
+    """Read a number of a path or a query; 0 where it is none."""
+    return int(text) if text.isdecimal() and len(text) < LONGEST_NUMBER else 0
+
+
+def _is_number(thing: object) -> bool:
+    return isinstance(thing, int)
+
+
+def _file_within(folder: str, path: str) -> Path | None:
+    """Return a file that lies within a folder, and does not only seem to; None where there is none.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    try:
+        file = (Path(folder) / path).resolve()
+        return file if file.is_relative_to(Path(folder).resolve()) and file.is_file() else None
+    except (ValueError, RuntimeError):  # no path of a file, or links in a circle
+        return None
+
+
+def _read_wish(text: str) -> JsonObject:
+    """Read what a page asks for; what is no message is logged.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return read_message(text)
+    except ValueError as error:
+        log_event("booth", logging.WARNING, f"a page sent what is no message: {str(error)[:200]!r}")
+        raise
+
+
+def _log_refusal(whose: str, code: object) -> None:
+    """Log why a socket was closed, if the other end did what it must not."""
+    if problem := REFUSALS.get(code):
+        log_event("booth", logging.WARNING, f"the socket of a {whose} is closed: {problem}")
+
+
+def _code(gone: BaseExceptionGroup[WebSocketDisconnect | RuntimeError]) -> int:
     failure = lone(gone)
     return failure.code if isinstance(failure, WebSocketDisconnect) else 0
 
@@ -300,8 +365,8 @@ def _wav(sound: Pcm) -> bytes:
 def _asset(name: str) -> Response:
     file = files("tau_stage.booth") / "page" / name
     kind = TYPES.get(Path(name).suffix)
-    if kind is None or "/" in name or not file.is_file():
-        return PlainTextResponse("there is no such file\n", 404, HEADERS)
+    if kind is None or "/" in name or "\0" in name or not file.is_file():
+        return PlainTextResponse(NOTHING, 404, HEADERS)
     return Response(file.read_bytes(), headers=HEADERS, media_type=kind)
 
 
@@ -387,7 +452,7 @@ async def open_booth(
     own = _listening(host, port, prefer)
     number = own.getsockname()[1]
     names = {"127.0.0.1", "localhost", "[::1]"} | ({host, socket.gethostname()} if allow_remote else set())
-    door = Doorkeeper(Booth(hub, editor).app(), frozenset(f"{name}:{number}" for name in names), token)
+    door = Doorkeeper(Booth(hub, editor).app(), frozenset(f"{name}:{number}" for name in names), token, allow_remote)
     server = _Server(_settings(door))
     ended = anyio.Event()
 

@@ -16,18 +16,21 @@ line can be heard again.
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import struct
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
 import anyio
 import pybase64
 from pydantic_core import from_json
 
 from tau_stage.audio import PCM16, RATE, Decoder, Format, Pcm
+from tau_stage.environment import log_event
 from tau_stage.protocol import JsonObject
 from tau_stage.signals import Signal
 
@@ -51,6 +54,8 @@ PASSING = frozenset(
 KEPT_SOUND = 128 * 1024 * 1024
 """Bytes of sound that can be heard again; the oldest items go first."""
 
+LONGEST_NAME = 200
+LEAST_RATE, MOST_RATE = 4_000, 192_000
 LONGEST_TEXT = 20_000
 """Characters of one text within an event; the rest is counted."""
 
@@ -176,7 +181,7 @@ class Hub:
         self._newest = 0
         self._sounds: OrderedDict[tuple[int, str], bytearray] = OrderedDict()
         self._kept = 0
-        self._answers: dict[int, tuple[PageQueue, object]] = {}
+        self._answers: dict[int, tuple[PageQueue, object, Feed]] = {}
         self._wishes = count(1)
 
     # ---- sources
@@ -191,12 +196,14 @@ class Hub:
         kind, name = hello.get("kind"), hello.get("name")
         if kind not in ("session", "stage", "take") or not isinstance(name, str):
             raise ValueError("a hello has a kind and a name")
+        _check_take(hello)
+        _text(hello)  # it can be told
         missed, before = int(hello.pop("missed", 0)), map(as_object, hello.pop("before", ()))
         records = [(message.get("at"), as_object(message.get("record"))) for message in before]
         source = next((one for one in self.sources.values() if one.send is None and _same(one.hello, hello)), None)
         if source is None:
             lasting = deque[tuple[int, str]](maxlen=KEPT_FOR_LONGER[kind])
-            source = Feed(next(self._ids), kind, self._free(name), hello, send, lasting=lasting)
+            source = Feed(next(self._ids), kind, self._free(name[:LONGEST_NAME]), hello, send, lasting=lasting)
             self.sources[source.id] = source
         source.hello, source.send, source.gone, source.form = hello, send, "", _form(hello.get("output_format"))
         source.missed += missed
@@ -211,25 +218,34 @@ class Hub:
     def leave(self, source: Feed, why: str) -> None:
         """Note that a source has gone; what it did stays."""
         source.send, source.gone = None, why
+        for number, (page, wish, asked) in list(self._answers.items()):
+            if asked is source:
+                del self._answers[number]
+                self.answer(page, wish, "whoever it is for is gone")
         self.show({"type": "source", "source": source.described})
 
-    def take_in(self, source: Feed, frame: bytes | str) -> None:
-        """Take in what a source says: a message a line.
+    def take_in(self, source: Feed, frame: str) -> None:
+        """Take in what a source says: a message a line. What cannot be read is shown as text."""
+        for line in filter(None, frame.split("\n")):
+            try:
+                self._take_line(source, line)
+            except (ValueError, TypeError) as error:
+                log_event(
+                    "booth", logging.WARNING, f"a message of {source.name!r} cannot be read: {str(error)[:200]!r}"
+                )
+                self._keep(source, None, {"event": {"type": "unreadable", "text": _shortened(line)}})
 
-        Raises:
-            ValueError: It is no JSON.
-        """
-        for line in frame.splitlines():
-            message = as_object(from_json(line))
-            if "event" in message:
-                self._event(source, message)
-            elif "record" in message:
-                self.keep_record(source, message.get("at"), as_object(message["record"]))
-            elif "answer" in message:
-                self._answer(message)
-            elif "dropped" in message:
-                source.dropped += int(message["dropped"])
-                self.show({"type": "source", "source": source.described})
+    def _take_line(self, source: Feed, line: str) -> None:
+        message = read_message(line)
+        if "event" in message:
+            self._event(source, message)
+        elif "record" in message:
+            self.keep_record(source, message.get("at"), as_object(message["record"]))
+        elif "answer" in message:
+            self._answer(message)
+        elif "dropped" in message:
+            source.dropped += int(message["dropped"])
+            self.show({"type": "source", "source": source.described})
 
     def keep_record(self, source: Feed, at_s: object, record: JsonObject) -> None:
         """Keep something of a performance, and show it."""
@@ -329,6 +345,7 @@ class Hub:
     def close_page(self, page: PageQueue) -> None:
         """Forget a page."""
         self.pages.discard(page)
+        self._answers = {number: asked for number, asked in self._answers.items() if asked[0] is not page}
 
     def show(self, message: JsonObject) -> None:
         """Show something to all pages."""
@@ -346,12 +363,12 @@ class Hub:
         if source is None or source.send is None:
             raise ValueError("whoever it is for is gone" if source else "it is for nobody")
         number = next(self._wishes)
-        self._answers[number] = (page, wish.get("id"))
+        self._answers[number] = (page, wish.get("id"), source)
         source.send({**wish, "id": number})
 
     def _answer(self, message: JsonObject) -> None:
         if asked := self._answers.pop(message["answer"], None):
-            self.answer(*asked, str(message.get("problem", "")))
+            self.answer(*asked[:2], str(message.get("problem", "")))
 
     def answer(self, page: PageQueue, wish: object, problem: str) -> None:
         """Tell a page what came of what it asked for; a problem is empty where all went well."""
@@ -368,9 +385,20 @@ class Hub:
             ValueError: There is no such source, it is gone, or these are no samples.
         """
         source = self.sources.get(source_id)
-        if source is None or source.send is None or len(sound) % 2:
-            raise ValueError("the sound is for nobody" if len(sound) % 2 == 0 else "half a sample came")
+        if not sound or len(sound) % 2:
+            raise ValueError("half a sample came" if sound else "no sound came")
+        if source is None or source.send is None:
+            raise ValueError("the sound is for nobody")
         source.send({"do": "hear", "audio": pybase64.b64encode(sound).decode("ascii")})
+
+
+def read_message(text: str) -> JsonObject:
+    """Read an object of JSON.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return as_object(from_json(text, allow_inf_nan=False))
 
 
 def as_object(thing: object) -> JsonObject:
@@ -394,10 +422,22 @@ def _hash(record: JsonObject) -> int:
     return hash(json.dumps(record, sort_keys=True))
 
 
+def _check_take(hello: JsonObject) -> None:
+    """Refuse a take whose folder is no place, or whose lines are none."""
+    folder = hello.get("folder", "/")
+    if not isinstance(folder, str) or "\0" in folder or not Path(folder).is_absolute():
+        raise ValueError("a folder is an absolute path")
+    for line in hello.get("lines", ()):
+        as_object(line)
+
+
 def _form(told: object) -> Format:
     """Read how a session's sound travels; usual sound where it is not told."""
     if isinstance(told, Mapping) and told.get("type") in ("audio/pcm", "audio/pcmu", "audio/pcma"):
-        return Format(told["type"], int(told.get("rate") or (RATE if told["type"] == "audio/pcm" else 8_000)))
+        rate = int(told.get("rate") or (RATE if told["type"] == "audio/pcm" else 8_000))
+        if not LEAST_RATE <= rate <= MOST_RATE:
+            raise ValueError(f"sound has {LEAST_RATE} to {MOST_RATE} samples a second")
+        return Format(told["type"], rate)
     return PCM16
 
 
@@ -423,4 +463,4 @@ def _array(texts: list[str]) -> str:
 
 
 def _text(message: JsonObject | Iterable[JsonObject]) -> str:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

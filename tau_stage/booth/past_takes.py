@@ -93,9 +93,9 @@ class TakeEditor:
             raise UsageError("this is no take", "choose a performance, or a take")
         if source.send is not None:
             raise UsageError("the performance is under way", "stop it after this line first")
-        if line not in {each["id"] for each in source.hello.get("lines", ())}:
+        if not isinstance(line, str) or line not in [each.get("id") for each in source.hello.get("lines", ())]:
             raise UsageError(f"there is no line {line!r} in it")
-        words = [what, folder, str(line)]
+        words = [what, "--", folder, line]
         if what == "pick":
             take = wish.get("take")
             if not isinstance(take, int):

@@ -51,6 +51,7 @@ class Server:
 
     port: int
     _process: subprocess.Popen[str] | ForkedPython
+    _errors: Path
 
     @property
     def url(self) -> str:
@@ -67,12 +68,19 @@ class Server:
         return [LoggedEvent(*event) for event in self.ask("log")]
 
     def ask(self, order: str) -> Any:
-        """Give it an order; return its answer."""
+        """Give it an order; return its answer.
+
+        Raises:
+            Failed: It has ended.
+        """
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(f"{order}\n")
         self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise Failed(_last_lines(self._errors.read_text()))
+        return json.loads(answer)
 
 
 @dataclass(frozen=True)
@@ -182,7 +190,7 @@ class Bench:
                 port = process.stdout.readline()
                 if not port:
                     raise Failed(f"{function.__name__}: {_last_lines(told.read_text())}")
-                yield Server(json.loads(port), process)
+                yield Server(json.loads(port), process, told)
             finally:
                 process.kill()
 
