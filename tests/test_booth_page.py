@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import pybase64
 import pytest
+from anyio.from_thread import start_blocking_portal
 
-from tau_stage import Session
+from tau_stage import DeliveredTake, RunOptions, Session, perform_scene
 from tau_stage.audio import RATE, Pcm
 from tau_stage.audio.wav import WavWriter, read_wav
 from tau_stage.booth.hub import KEPT_EVENTS, Hub
 from tau_stage.booth.past_takes import attach
 from tau_stage.take import Take, TakeFolder, read_take
-from tau_stage.understudy.server import Understudy
+from tau_stage.understudy.server import Understudy, open_understudy
 from tests.support.axe import serious_faults
 from tests.support.booth_pages import (
     captured,
@@ -38,9 +39,9 @@ from tests.support.booth_pages import (
 )
 from tests.support.browser import CHROMIUM, Browser, open_browser
 from tests.support.in_memory_stage import SCENES
-from tests.support.open_booths import OpenBooth, ScriptedSource, chirp, lasting_source, open_booths
+from tests.support.open_booths import OpenBooth, ScriptedSource, booth_process, chirp, lasting_source, open_booths
 from tests.support.report_pages import long_take, tavern
-from tests.support.tone_voice import Noises, tone
+from tests.support.tone_voice import Noises, Tones, tone
 
 pytestmark = [
     pytest.mark.slow,
@@ -827,4 +828,53 @@ def test_a_page_that_was_away_too_long_is_told_what_it_missed(browser: Browser) 
             "document.getElementById('notice-list').textContent.includes('100 events of before are not kept')"
         )
         wait_for(browser, "state.log.dropped === 120")
+    browser.visit("about:blank")
+
+
+LONG_SCENE = """
+scene: Two
+players:
+  ann: {voice: marin}
+  ben: {voice: cedar}
+lines:
+  - ann: Good evening to you, and to all of yours, and to everybody who has come here tonight to listen to us.
+  - ben: And a good evening to you, too, and to whoever is still on the way, for the roads are full of snow.
+  - ann: How is the weather on the other side, where the wind comes from, and where do the birds go in the winter?
+  - ben: They go where they have always gone, over the hill and far away, and they come back when it is warm again.
+"""
+
+
+def test_a_booth_is_killed_in_mid_run_and_started_again(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = tmp_path / "two.yaml"
+    scene.write_text(LONG_SCENE)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    browser.emulate()
+
+    async def perform() -> DeliveredTake:
+        async with open_understudy(Understudy(Tones(), pace=1.0)) as server:
+            return await perform_scene(scene, out=tmp_path, options=RunOptions(endpoint=server, debug=True))
+
+    with start_blocking_portal("asyncio") as portal, booth_process() as (url, process):
+        browser.visit(url)
+        browser.until("document.getElementById('link').dataset.state === 'open'")
+        performing = portal.start_task_soon(perform)
+        browser.until("document.querySelectorAll('#lanes > [data-status=speaking]').length === 1")
+        process.kill()
+        process.wait()
+        browser.until("document.getElementById('link').dataset.state === 'lost'")
+        with booth_process() as (again, _):
+            assert again == url
+            browser.until("document.getElementById('link').dataset.state === 'open'")
+            take = performing.result()
+            notices = "document.getElementById('notice-list').textContent"
+            browser.until(f"{notices}.includes('The booth was started again')")
+            browser.until(f"/two: \\d+ events happened while the booth was not there/.test({notices})")
+            browser.until("document.querySelectorAll('#system .block').length === 4")
+            browser.until("document.getElementById('when').textContent === 'complete: 4 of 4 lines'")
+            assert texts(browser, "#lanes h3") == ["ann", "ben"]
+    assert take.ended == "complete"
+    sounds = [read_wav(take.folder.path / str(line.file)) for line in take.lines]
+    assert [len(sound) for sound in sounds] == [line.samples for line in take.lines]
     browser.visit("about:blank")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -207,6 +209,19 @@ def open_booths(hub: Hub | None = None, *, port: int = 0, token: str = "") -> It
                 del os.environ["TAU_DEBUG_SERVER_URL"]
             else:
                 os.environ["TAU_DEBUG_SERVER_URL"] = before
+
+
+@contextmanager
+def booth_process() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A booth in a process of its own, as a user starts it; it is killed afterwards."""
+    command = [sys.executable, "-m", "tau_stage", "booth", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            said = process.stdout.readline()
+            yield said.partition("http")[1] + said.partition("http")[2].split()[0], process
+        finally:
+            process.kill()
 
 
 def chirp(seconds: float, low: float = 200, high: float = 900) -> Pcm:
