@@ -127,6 +127,41 @@ class BatchCampaign:
             self.figures["cut"] += cut[line]
 
 
+def vary(home: Path, url: str, number: int, asked: Asked) -> tuple[Counter[str], list[str]]:
+    """Perform variants of a scene of three lines, interrupt that, perform the rest; figures, and what is wrong."""
+    moods = ", ".join(f"mood-{variant}" for variant in range(number))
+    spoken = zip(("ann", "bob", "ann"), ("One", "Two", "Three"), strict=True)
+    lines = "".join(f"  - {player}: '{word} when ${{mood}}.'\n" for player, word in spoken)
+    (home / "scene.yaml").write_text(f"vars: {{mood: calm}}\n{SCENE.format(lines=lines)}")
+    (home / "batch.yaml").write_text(f"scenes: scene.yaml\nmatrix: {{mood: [{moods}]}}\n")
+    command = (sys.executable, "-m", "tau_stage", "batch", "run", "batch.yaml", "--endpoint", url, "--jobs", "8")
+    figures = Counter[str]()
+    for run in ("interrupted", "again"):
+        with (
+            (home / "log.txt").open("wb") as log,
+            subprocess.Popen(command, cwd=home, stdout=log, stderr=log) as process,
+        ):
+            while process.poll() is None:
+                done = sum(asked.words.values()) * 100 // (number * 3)
+                figures[f"{run}: kB of memory at {done // 10 * 10} %"] = _memory_kb(process.pid)
+                if run == "interrupted" and done >= 40:
+                    process.send_signal(signal.SIGINT)
+                    process.wait()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.5)
+        figures[f"{run}: exit code"] = process.returncode
+    problems = [f"{words} was asked for {times} times" for words, times in asked.words.items() if times > 1]
+    figures["lines"] = len(asked.words)
+    return figures, problems
+
+
+def _memory_kb(pid: int) -> int:
+    with suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)
+    return 0
+
+
 def main() -> int:
     """Perform a campaign, and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -135,16 +170,24 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two kills")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--variants", type=int, help="instead, perform so many variants, and interrupt that once")
     given = parser.parse_args()
     asked = Asked()
-    with tempfile.TemporaryDirectory() as folder, served(Understudy(asked, pace=2.0)) as (url, _):
+    pace = None if given.variants else 2.0
+    with tempfile.TemporaryDirectory() as folder, served(Understudy(asked, pace=pace)) as (url, _):
         home = Path(folder)
+        if given.variants:
+            return _tell(*vary(home, url, given.variants, asked))
         write_scenes(home, given.scenes)
         options = ("--workers", str(given.workers), "--jobs", str(given.jobs))
         campaign = BatchCampaign(home, url, options, given.every, seed=given.seed)
         campaign.run()
         problems = [*campaign.problems(asked.words)]
-    sys.stdout.write("\n".join([*(f"{name}: {count}" for name, count in campaign.figures.items()), *problems]) + "\n")
+    return _tell(campaign.figures, problems)
+
+
+def _tell(figures: Counter[str], problems: list[str]) -> int:
+    sys.stdout.write("\n".join([*(f"{name}: {count}" for name, count in figures.items()), *problems]) + "\n")
     return bool(problems)
 
 

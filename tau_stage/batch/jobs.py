@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -15,8 +15,9 @@ from pathlib import Path, PurePath
 from tau_stage.batch.batch_file import Batch
 from tau_stage.environment import environment
 from tau_stage.errors import SceneError, UsageError
-from tau_stage.scene import ANY_NUMBER, Plan, did_you_mean, listed, load_varied, make_plan, slug
+from tau_stage.scene import ANY_NUMBER, LineKey, Plan, did_you_mean, key_name, listed, load_varied, make_plan, slug
 from tau_stage.stage import endpoint_for, keys_at, plan_facts
+from tau_stage.take import Performed
 
 NO_LANGUAGE = ""
 
@@ -43,15 +44,28 @@ class BatchJob:
         """The folder of its takes, in the store."""
         return (self.folder / self.plan.slug).as_posix()
 
+    def keys(self, endpoint: str | None = None) -> Mapping[str, LineKey]:
+        """Return what each of its lines depends on, where it is played at an endpoint.
+
+        Raises:
+            UsageError: The endpoint is unknown.
+        """
+        return keys_at(self.plan, partial(endpoint_for, environment=environment(), wished=endpoint))
+
     def fingerprint(self, endpoint: str | None = None) -> str:
         """Return the hash of all that a take of it depends on, where it is played at an endpoint.
 
         Raises:
             UsageError: The endpoint is unknown.
         """
-        keys = keys_at(self.plan, partial(endpoint_for, environment=environment(), wished=endpoint))
-        lines = {name: (key.own, key.context) for name, key in keys.items()}
+        lines = {name: (key.own, key.context) for name, key in self.keys(endpoint).items()}
         return sha256(json.dumps([plan_facts(self.plan), lines], sort_keys=True).encode()).hexdigest()
+
+    def outdated(self, lines: Sequence[Performed], endpoint: str | None = None) -> list[str]:
+        """Return the lines of a take whose players had heard, or said, something else before than there is now."""
+        contexts = {name: key.context for name, key in self.keys(endpoint).items()}
+        named = ((line, contexts.get(key_name(line.id, contexts) or "")) for line in lines)
+        return [line.id for line, context in named if line.outdated or line.context_key != context]
 
 
 def load_jobs(batch: Batch, *, most: int = ANY_NUMBER) -> list[BatchJob]:

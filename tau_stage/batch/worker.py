@@ -298,7 +298,7 @@ class _Performance(runs.RunObserver):
             take=self._name(delivered.folder),
             lines=len(take.lines),
             seconds=take.duration_s,
-            outdated=sum(bool(line.outdated) for line in take.lines),
+            outdated=len(self._job.outdated(take.lines, self._worker.options.run.endpoint)),
         )
         return await _in_thread(lambda: self._written(result()))
 
