@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tau_stage import Response, RunOptions, create_session, perform_scene
-from tau_stage.audio import Pcm
+from tau_stage.audio import RATE, Pcm
 from tau_stage.booth.booth_server import HEADERS, announced, former_address, open_booth
 from tau_stage.booth.hub import KEPT_EVENTS, MOST_QUEUED, SOUND_HEADER, Hub, PageQueue
 from tau_stage.booth.past_takes import attach
@@ -32,7 +32,7 @@ from tau_stage.transport import dial
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.support.in_memory_stage import plan_of
 from tests.support.report_pages import tavern
-from tests.support.tone_voice import Tones
+from tests.support.tone_voice import Tones, tone
 
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
@@ -635,6 +635,37 @@ async def test_a_page_stops_a_performance_after_the_line(variables: dict[str, st
 async def test_what_is_no_take_cannot_be_attached(tmp_path: Path) -> None:
     with pytest.raises(TakeError, match="holds no take"):
         attach(Hub(), tmp_path)
+
+
+@pytest.mark.slow
+async def test_a_person_speaks_and_types_over_the_socket(variables: dict[str, str], tmp_path: Path) -> None:
+    """Slow: a person is counted down in real time, and is silent for a while after a line."""
+    scene, understudy = tmp_path / "parts.yaml", Understudy(Tones(), keeps_visits=True)
+    scene.write_text("players: {ann: , guest: {human: booth}}\nlines: [guest: Good evening., ann: Yes?, guest: A bed.]")
+    voice = Pcm.join([tone("guest", "Good evening."), Pcm.silence(RATE)])
+
+    async def play(page: ClientConnection) -> None:
+        while (prompt := await told(page, "event", "person_prompted"))["record"]["in_s"]:
+            pass
+        await anyio.sleep(0.1)
+        for at in range(0, len(voice), 480):
+            await page.send(prompt["source"].to_bytes(4, "little") + voice[at : at + 480].data)
+        assert (await told(page, "event", "line_spoken"))["record"]["said"] == "Good evening."
+        await told(page, "event", "person_prompted")
+        await page.send(json.dumps({"id": 7, "to": prompt["source"], "do": "say", "text": " A bath. "}))
+        assert (await told(page, "answer"))["problem"] == ""
+
+    async with a_booth(variables) as url, open_understudy(understudy) as server, page_of(url) as page:
+        async with anyio.create_task_group() as group:
+            group.start_soon(play, page)
+            options = RunOptions(endpoint=server, debug=True)
+            take = await perform_scene(scene, out=tmp_path / "takes", options=options)
+        await page.send(json.dumps({"id": 8, "to": 1, "do": "finish"}))
+        assert (await told(page, "answer"))["problem"]
+    assert take.ended == "complete"
+    assert [line.said for line in take.lines if line.human] == ["Good evening.", "A bath."]
+    (heard,) = understudy.visits[0].heard.values()
+    assert tone("guest", "Good evening.").data in heard.data
 
 
 async def test_what_others_write_into_a_take_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

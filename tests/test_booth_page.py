@@ -568,14 +568,65 @@ def test_a_person_plays_in_the_page(tab: Browser, booth: OpenBooth) -> None:
     assert source.wishes == []
     source.until(lambda: len(source.wishes) > 20)
     tab.press("Enter")
-    sent = len(source.wishes)
-    source.until(lambda: len(source.wishes) > sent + 40)
-    quiet = np.frombuffer(pybase64.b64decode(source.wishes[-1]["audio"]), np.int16)
-    loudest = max(np.abs(np.frombuffer(pybase64.b64decode(each["audio"]), np.int16)).max() for each in source.wishes)
-    assert {wish["do"] for wish in source.wishes} == {"hear"}
-    assert (np.abs(quiet).max(), loudest > 1000) == (0, True)
+    source.until(lambda: source.wishes[-1]["do"] == "finish")
+    *heard, _ = source.wishes
+    loudest = max(np.abs(np.frombuffer(pybase64.b64decode(each["audio"]), np.int16)).max() for each in heard)
+    assert ({wish["do"] for wish in heard}, loudest > 1000) == ({"hear"}, True)
+    time.sleep(0.3)
+    assert len(source.wishes) == len(heard) + 1
     source.record("line_spoken", line="ann-1", player="ann", said="Good evening.", offset_samples=0, samples=24000)
     tab.until("document.getElementById('prompt').hidden")
+
+
+PARTS = """
+scene: Parts
+players:
+  ann: {voice: marin, turn_detection: {type: server_vad, silence: 400ms}}
+  guest: {human: booth}
+lines:
+  - guest: (warmly) Good evening.
+  - ann: And to you.
+  - guest: Is there a room?
+  - listen: {player: ann, from: guest, turns: 1}
+  - listen: {player: ann, from: guest, key: q}
+"""
+
+
+def test_a_person_plays_a_part_from_beginning_to_end(tab: Browser, booth: OpenBooth, tmp_path: Path) -> None:
+    """A line is spoken and the other hears it, one is typed; a conversation is spoken, one is typed, and closed."""
+    scene = tmp_path / "parts.yaml"
+    scene.write_text(PARTS)
+    understudy = Understudy(Tones(), keeps_visits=True)
+    performed = booth.begin(scene, tmp_path / "takes", understudy)
+    title, count = (f"document.getElementById('prompt-{part}').textContent" for part in ("title", "count"))
+    tab.until(f"{title} === 'Good evening.' && {count} === '2'")
+    assert texts(tab, "#prompt-who, #prompt-direction") == ["guest: your line", "warmly"]
+    tab.until(f"{count} === 'Speak now.'")
+    tab.until(f"{title} === 'Is there a room?'")
+    tab.run("document.getElementById('prompt-words').focus()")
+    tab.write("Is there a bed?")
+    tab.press("Enter")
+    tab.until(f"{title} === 'Speak with them.'")
+    wait_for(tab, "state.log.rows.filter(row => row.type === 'listen_began').length === 2")
+    tab.until(f"{title} === 'Speak with them.'")
+    said = "document.querySelectorAll('#words .line').length"
+    tab.click("#tab-words")
+    before = tab.run(said)
+    tab.run("document.getElementById('prompt-words').focus()")
+    tab.write("Good night, then.")
+    tab.press("Enter")
+    tab.until(f"{said} >= {before + 2}")
+    tab.click("#prompt-done")
+    take = performed.result(20)
+    assert take.ended == "complete"
+    players = [(line.player, line.said) for line in take.lines if line.human]
+    assert players[:2] == [("guest", "Good evening."), ("guest", "Is there a bed?")]
+    assert [line.player for line in take.lines[:5]] == ["guest", "ann", "guest", "guest", "ann"]
+    assert "Good night, then." in dict(map(reversed, players))
+    spoken = read_wav(take.folder.path / str(take.lines[0].file))
+    assert 0.8 < spoken.duration_s < 2
+    heard = next(iter(understudy.visits[0].heard.values()))
+    assert similarity(heard.array, spoken)[0] > 0.99
 
 
 # ---- whoever looks on

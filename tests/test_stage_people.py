@@ -17,7 +17,7 @@ from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.scene.plan import LinePlan, PlayerPlan
 from tau_stage.stage.events import Event, PersonPrompted
-from tau_stage.stage.people import Recorded, Speaker, StandIn, Typist, known_words, people_of
+from tau_stage.stage.people import PageSpeaker, Recorded, Speaker, StandIn, Typist, known_words, people_of
 from tau_stage.take import records as record
 from tests.support.in_memory_stage import SCENES, Playhouse, plan_of
 from tests.support.tone_voice import tone
@@ -235,6 +235,112 @@ async def test_a_speaker_who_says_nothing_is_not_waited_for_for_ever() -> None:
     assert 30 <= anyio.current_time() - began <= 34
 
 
+# ---- in the booth's page
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Playhouse:
+    return Playhouse(tmp_path)
+
+
+async def test_who_plays_in_a_page_is_heard_until_it_has_spoken() -> None:
+    words, person = tone("guest", WORDS[0] * 3), PageSpeaker(GUEST)
+    person.hear(words)  # before anybody listens
+    assert not person.is_asked
+
+    async def speak() -> None:
+        await anyio.sleep(4)
+        for at in range(0, len(words), 480):
+            person.hear(words[at : at + 480])
+            await anyio.sleep(0.02)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(speak)
+        given = await person.deliver(line(), print)
+    assert given.words == "Words."
+    assert is_in(words, given.audio)
+    assert given.audio.duration_s < words.duration_s + 0.5
+
+
+@pytest.mark.parametrize("after_s", [1, 5])
+async def test_who_plays_in_a_page_may_type_the_line(after_s: float) -> None:
+    person = PageSpeaker(GUEST)
+
+    async def write() -> None:
+        await anyio.sleep(after_s)
+        assert person.is_asked
+        person.write("Good night.")
+
+    began = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        group.start_soon(write)
+        given = await person.deliver(line(), print)
+    assert (given.words, given.audio) == ("Good night.", Pcm())
+    assert anyio.current_time() - began < 6
+    assert not person.is_asked
+
+
+async def test_who_plays_in_a_page_says_when_it_is_over() -> None:
+    words, person = tone("guest", WORDS[0] * 3), PageSpeaker(GUEST)
+
+    async def speak() -> None:
+        await anyio.sleep(4)
+        person.hear(words)
+        person.finish()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(speak)
+        given = await person.deliver(line(), print)
+    assert is_in(words, given.audio)
+
+
+async def test_a_page_that_sends_nothing_is_silent() -> None:
+    person = PageSpeaker(GUEST)
+    began = anyio.current_time()
+    assert not (await person.deliver(line(), print)).audio
+    assert 30 <= anyio.current_time() - began <= 34
+
+
+async def test_a_conversation_in_a_page_is_spoken_and_typed_until_it_is_closed(house: Playhouse) -> None:
+    plan = plan_of("""
+players:
+  ann: {voice: ash, turn_detection: {type: server_vad, silence: 400ms}}
+  guest: {human: booth}
+lines:
+  - listen: {player: ann, from: guest, key: q}
+""")
+    words, person = tone("guest", WORDS[0] * 3), PageSpeaker(plan.player("guest"))
+    house.understudy.known_speech.teach(words, WORDS[0])
+
+    async def converse() -> None:
+        while not person.is_asked:  # noqa: ASYNC110 - a page looks at what it is shown
+            await anyio.sleep(0.1)
+        for at in range(0, len(words), 480):
+            person.hear(words[at : at + 480])
+            await anyio.sleep(0.02)
+        await anyio.sleep(8)
+        person.write(WORDS[1])
+        await anyio.sleep(8)
+        person.finish()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(converse)
+        take = await house.perform(plan, people={"guest": person})
+    assert take.ended == "complete"
+    assert [(line.player, line.human) for line in take.lines] == [("guest", True), ("ann", False)] * 2
+    spoken, _, typed, answer = take.lines
+    assert (spoken.said, typed.said) == (WORDS[0], WORDS[1])
+    assert (spoken.samples > 0, typed.samples, answer.samples > 0) == (True, 0, True)
+    assert take.warnings == ()
+
+
+async def test_a_part_in_the_booth_needs_a_booth() -> None:
+    plan = plan_of("players: {ann: , guest: {human: booth}}\nlines: [guest: Hello., ann: Hello.]")
+    with pytest.raises(UsageError, match=r"player guest plays in the booth, and no booth shows this performance"):
+        people_of(plan)
+    assert isinstance(people_of(plan, booth=True)["guest"], PageSpeaker)
+
+
 # ---- on stage
 
 PEOPLE = """
@@ -245,11 +351,6 @@ lines:
   - ann:
     improvise:
 """
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Playhouse:
-    return Playhouse(tmp_path)
 
 
 async def test_a_person_is_a_player_like_any_other(house: Playhouse) -> None:

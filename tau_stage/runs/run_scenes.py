@@ -25,7 +25,7 @@ from tau_stage.cost import price_library, retirement_warnings
 from tau_stage.environment import environment
 from tau_stage.errors import CassetteError, UsageError, unwrapped
 from tau_stage.protocol import UNDERSTUDY, Endpoint
-from tau_stage.publisher import is_debugging
+from tau_stage.publisher import find_booth, is_debugging
 from tau_stage.report import Note
 from tau_stage.runs.deliver_takes import TAKE_SPOILED, DeliveredTake, deliver, finish, finish_cassette
 from tau_stage.runs.stage_publisher import published
@@ -430,7 +430,8 @@ def _prepare(jobs: Sequence[Job], options: RunOptions, at_once: int) -> list[dic
     for plan in plans:
         stages.check_tool_permission(plan, allowed=options.allow_tools)
         stages.find_tools(plan)
-    people = [stages.people_of(plan, stand_in=options.stand_in) for plan in plans]
+    booth = options.is_shown and find_booth() is not None
+    people = [stages.people_of(plan, stand_in=options.stand_in, booth=booth) for plan in plans]
     stages.check_shared_devices(plans, people, jobs=at_once)
     stages.raise_descriptor_limit(plans, at_once)
     return people

@@ -14,7 +14,7 @@ from tau_stage.audio import Pcm
 from tau_stage.errors import UsageError
 from tau_stage.protocol import JsonObject
 from tau_stage.publisher import Publisher
-from tau_stage.scene import Plan
+from tau_stage.scene import ListenPlan, Plan
 from tau_stage.stage import Event, OpeningBegan, OpeningQueued, PageSpeaker, PerformanceOptions, Person, Stage
 from tau_stage.take import Record, TakeFolder
 
@@ -52,6 +52,9 @@ class StagePublisher(Publisher):
                 {"id": line.id, "player": line.player, "words": line.words, "direction": line.direction}
                 for line in plan.lines
             ],
+            "listens": {
+                step.id: step.person for steps in plan.step_lists for step in steps if isinstance(step, ListenPlan)
+            },
             "budget": None if plan.budget is None else str(plan.budget),
             "folder": str(self._folder.path.absolute()),
             "can": ["stop"],
@@ -70,7 +73,7 @@ class StagePublisher(Publisher):
         """Do what a page asks for.
 
         Raises:
-            UsageError: There is no such thing.
+            UsageError: There is no such thing, or nobody is to say something now.
         """
         match wish.get("do"):
             case "stop":
@@ -78,8 +81,20 @@ class StagePublisher(Publisher):
             case "hear":
                 for speaker in self._speakers:
                     speaker.hear(Pcm(pybase64.b64decode(str(wish["audio"]))))
+            case "say":
+                if words := str(wish.get("text", "")).strip():
+                    self._asked().write(words)
+            case "finish":
+                self._asked().finish()
             case what:
                 raise UsageError(f"a performance cannot {what!r}")
+
+    def _asked(self) -> PageSpeaker:
+        """Return who is to say something now: one at a time plays in a page."""
+        for speaker in self._speakers:
+            if speaker.is_asked:
+                return speaker
+        raise UsageError("nobody who plays in the booth is to say something now")
 
 
 @dataclass(frozen=True, slots=True)

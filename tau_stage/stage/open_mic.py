@@ -11,9 +11,9 @@ events drive everything else; nobody here decides whose turn it is.
   to its end or was interrupted, and after what the person said before it. So the take tells turns in their order,
   though events come in any.
 
-A live person is fed block by block, and time is the feed's. Recorded utterances are fed one at a time, each when the
-one before was answered. A typist sends words instead. The step is over (``_over``) when its ``turns``, its ``until``,
-its key or a stop says so; answers under way are still waited for.
+A live person is fed block by block, and time is the feed's; what it types meanwhile is a turn, too. Recorded utterances
+are fed one at a time, each when the one before was answered. A typist sends words instead. The step is over (``_over``)
+when its ``turns``, its ``until``, its key or a stop says so; answers under way are still waited for.
 """
 
 from __future__ import annotations
@@ -242,6 +242,7 @@ class OpenMicrophone:
             await self._answer_what_was_said()
             self._set_silence(anyio.current_time())
             if self._person.is_live:
+                group.start_soon(self._take_typed)
                 self._production.timeline.now = lambda: self._origin + self._feed.samples
             await (self._live() if self._person.is_live else self._hurried())
             await self._settle()
@@ -294,6 +295,17 @@ class OpenMicrophone:
         answers, self._stopped_at = self._answers, anyio.current_time()
         await self._session.wire.send(protocol.ResponseCreate(event_id=self._session.fresh("evt")))
         await self._wait_for_an_answer(lambda: self._answers > answers or self._lost > 0)
+
+    async def _take_typed(self) -> None:
+        """Take what the person types meanwhile for a turn, once nobody speaks any more."""
+        while True:
+            words = await self._person.typed()
+            await self._changed.until(lambda: not self._is_busy)
+            await self._session.user(words)
+            self._commit(self._line(self._person.name), Pcm(), words, self._origin + self._feed.samples)
+            self._look_for_the_end(words, answered=False)
+            self._stopped_at = anyio.current_time()
+            await self._session.wire.send(protocol.ResponseCreate(event_id=self._session.fresh("evt")))
 
     async def _wait_for_an_answer(self, is_answered: Callable[[], bool]) -> None:
         """Wait until somebody is answered and nobody speaks, but not for ever."""

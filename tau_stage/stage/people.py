@@ -1,21 +1,21 @@
-"""People who play: at a microphone, at a keyboard, or by recordings they have left."""
+"""People who play: at a microphone, at a keyboard, in the booth's page, or by recordings they have left."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-from anyio.streams.memory import MemoryObjectSendStream
 
 from tau_stage import scene
 from tau_stage.audio import RATE, Pcm, read_audio, utterances
 from tau_stage.devices import typed_line
 from tau_stage.errors import UsageError
-from tau_stage.publisher import is_debugging
+from tau_stage.signals import Signal
 from tau_stage.stage.events import PersonPrompted
 
 COUNT_DOWN = 3
@@ -24,7 +24,10 @@ LONGEST_WAIT_S = 30.0  # how long a person may stay silent, where the line says 
 ENOUGH_SILENCE_S = 1.2
 BLOCK = RATE // 25
 MOST_BLOCKS = 1_000
-"""Pieces of a page's sound that may wait: it sends some 25 a second."""
+"""Pieces of a page's sound that may wait: it sends some 50 a second."""
+
+GAP_S = 0.2
+"""Seconds after which a page that sends nothing is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,11 @@ class Person:
     def blocks(self) -> Blocks:
         """Yield whatever the person says, in blocks, while it is said; for those who are live and do not type."""
         raise NotImplementedError
+
+    async def typed(self) -> str:
+        """Wait for what the person types at an open microphone; most never do."""
+        await anyio.sleep_forever()
+        raise AssertionError("for ever is over")
 
     def takes(self) -> list[Pcm]:
         """Return what the person says, utterance by utterance; for those who are not live."""
@@ -197,27 +205,73 @@ class Speaker(Person):
 
 
 class PageSpeaker(Speaker):
-    """A person at the microphone of the booth's page."""
+    """A person at the booth's page, who speaks into its microphone, or types there."""
 
     def __init__(self, player: scene.PlayerPlan) -> None:
         super().__init__(player, self._open)
-        self._heard: MemoryObjectSendStream[Pcm] | None = None
+        self._heard: deque[Pcm] = deque(maxlen=MOST_BLOCKS)
+        self._written: deque[str] = deque()
+        self._changed = Signal()
+        self._listens = self._awaits_line = self._is_done = False
+
+    async def deliver(self, line: scene.LinePlan, show: Show) -> PersonTurn:
+        """Count down, and listen until the person has spoken, has typed, or says that it is over."""
+        self._awaits_line, self._is_done = True, False
+        self._written.clear()
+        try:
+            given = await super().deliver(line, show)
+        finally:
+            self._awaits_line = False
+        return PersonTurn(Pcm(), self._written.popleft()) if self._written else given
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[AsyncIterator[Pcm]]:
-        send, heard = anyio.create_memory_object_stream[Pcm](MOST_BLOCKS)
-        with send, heard:
-            self._heard = send
-            try:
-                yield heard
-            finally:
-                self._heard = None
+        self._heard.clear()
+        self._is_done &= self._awaits_line  # of a line, it may have been said before
+        self._listens = True
+        try:
+            async with aclosing(self._blocks()) as blocks:
+                yield blocks
+        finally:
+            self._listens = False
+
+    async def _blocks(self) -> AsyncGenerator[Pcm, None]:
+        """Yield what the page sends; silence where it sends nothing, as a microphone hears some."""
+        while not self._is_over:
+            with anyio.move_on_after(GAP_S):
+                await self._changed.until(lambda: bool(self._heard) or self._is_over)
+            yield self._heard.popleft() if self._heard else Pcm.silence(round(GAP_S * RATE))
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the person has said all; what is typed is the whole line."""
+        return (self._is_done and not self._heard) or (self._awaits_line and bool(self._written))
+
+    async def typed(self) -> str:
+        """Wait for what is typed at an open microphone."""
+        await self._changed.until(lambda: bool(self._written))
+        return self._written.popleft()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether something is wanted of this person now."""
+        return self._listens or self._awaits_line
 
     def hear(self, sound: Pcm) -> None:
         """Take in what the page's microphone hears; where nobody is listened to, it is gone."""
-        if self._heard:
-            with suppress(anyio.WouldBlock):
-                self._heard.send_nowait(sound)
+        if self._listens:
+            self._heard.append(sound)
+            self._changed.notify()
+
+    def write(self, words: str) -> None:
+        """Take in what is typed in the page: it is the line, or a turn of the conversation."""
+        self._written.append(words)
+        self._changed.notify()
+
+    def finish(self) -> None:
+        """Note that the person has said all: the line is over, or the microphone is closed."""
+        self._is_done = True
+        self._changed.notify()
 
 
 def _has_spoken(heard: list[Pcm]) -> bool:
@@ -251,29 +305,38 @@ def known_words(plan: scene.Plan) -> Iterator[tuple[Pcm, str]]:
                     yield audio[start:end], text
 
 
-def people_of(plan: scene.Plan, *, stand_in: bool = False) -> dict[str, Person]:
+def people_of(plan: scene.Plan, *, stand_in: bool = False, booth: bool = False) -> dict[str, Person]:
     """Return the people of a scene, by player; with ``stand_in``, recordings play where there are some in any case.
 
+    Args:
+        plan: The scene.
+        stand_in: Whether recordings play.
+        booth: Whether a booth shows it, in which people may play.
+
     Raises:
-        UsageError: There is no microphone, nothing would close it, two would share it, or a sound cannot be read.
+        UsageError: There is no microphone, or no booth; nothing would close the microphone, two would share it, or a
+            sound cannot be read.
     """
-    people = {player.name: _person(plan, player, stand_in=stand_in) for player in plan.people}
+    people = {player.name: _person(plan, player, stand_in=stand_in, booth=booth) for player in plan.people}
     check_together(plan, people)
     check_listen_ends(plan, people, is_terminal=_is_there("tty"))
     return people
 
 
-def _person(plan: scene.Plan, player: scene.PlayerPlan, *, stand_in: bool) -> Person:
+def _person(plan: scene.Plan, player: scene.PlayerPlan, *, stand_in: bool, booth: bool) -> Person:
     assert player.human is not None  # noqa: S101 - people are
     recordings = None if player.stand_in is None else scene.resolve_path(plan.path, player.stand_in)
     if player.human not in scene.LIVE:
         file = scene.resolve_path(plan.path, player.human)
         return Recorded(player, read_audio(file), _last_line(plan, player.name), written_words(file))
-    if recordings is not None and (stand_in or not _is_there(player.human)):
+    if recordings is not None and (stand_in or not (booth if player.human == "booth" else _is_there(player.human))):
         return StandIn(player, recordings)
     if player.human == "tty":
         return Typist(player)
     if player.human == "booth":
+        if not booth:
+            problem = f"player {player.name} plays in the booth, and no booth shows this performance"
+            raise UsageError(problem, "add --booth, or let recordings play with 'stand_in:' and --stand-in")
         return PageSpeaker(player)
     from tau_stage.devices import open_microphone, sound_cards
 
@@ -298,8 +361,6 @@ def _last_line(plan: scene.Plan, name: str) -> str:
 
 
 def _is_there(human: str) -> bool:
-    if human == "booth":
-        return is_debugging(None)
     if human == "tty":
         return sys.stdin is not None and sys.stdin.isatty()
     from tau_stage.devices import has_microphone
@@ -309,6 +370,9 @@ def _is_there(human: str) -> bool:
 
 KEYBOARD = "the standard input"
 MICROPHONE = "the microphone"
+PAGE = "the booth's page"
+DEVICES = {"tty": KEYBOARD, "mic": MICROPHONE, "booth": PAGE}
+"""What a person uses who is there; nobody shares it."""
 
 
 def check_shared_devices(plans: Sequence[scene.Plan], people: Sequence[Mapping[str, Person]], *, jobs: int) -> None:
@@ -319,7 +383,7 @@ def check_shared_devices(plans: Sequence[scene.Plan], people: Sequence[Mapping[s
     """
     if jobs < 2:
         return
-    for device in (KEYBOARD, MICROPHONE):
+    for device in DEVICES.values():
         using = [plan for plan, own in zip(plans, people, strict=True) if _users(plan, own, own, device)]
         if len(using) > 1:
             names = ", ".join(f"{plan.path} ({plan.variant})" if plan.variant else plan.path for plan in using)
@@ -331,7 +395,7 @@ def check_together(plan: scene.Plan, people: Mapping[str, Person]) -> None:
     """Refuse people who would share a device while they speak together, with a ``UsageError``."""
     groups = [step for steps in plan.step_lists for step in steps if isinstance(step, scene.TogetherPlan)]
     for step in groups:
-        for device in (KEYBOARD, MICROPHONE):
+        for device in DEVICES.values():
             using = _users(plan, people, [line.player for line in scene.lines_of((step,))], device)
             if len(using) > 1:
                 problem = f"{plan.path}:{step.source_line}: {' and '.join(using)} would use {device} at once"
@@ -354,6 +418,4 @@ def _users(plan: scene.Plan, people: Mapping[str, Person], names: Iterable[str],
 
 
 def _device(plan: scene.Plan, person: Person) -> str:
-    if person.types:
-        return KEYBOARD
-    return MICROPHONE if person.is_live and plan.player(person.name).human == "mic" else ""
+    return DEVICES.get(plan.player(person.name).human or "", "") if person.is_live else ""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -162,12 +163,18 @@ class OpenBooth:
 
     def perform(self, scene: Path, out: Path, understudy: Understudy | None = None) -> DeliveredTake:
         """Perform a scene with an understudy, which speaks in tones if none is given; it is published."""
+        return self.begin(scene, out, understudy or Understudy(Tones())).result()
+
+    def begin(self, scene: Path, out: Path, understudy: Understudy) -> Future[DeliveredTake]:
+        """Begin to perform a scene, and go on beside it."""
 
         async def perform() -> DeliveredTake:
-            async with open_understudy(understudy or Understudy(Tones())) as url:
+            async with open_understudy(understudy) as url:
                 return await perform_scene(scene, out=out, options=RunOptions(endpoint=url, debug=True))
 
-        return self.portal.call(perform)
+        performed = self.portal.start_task_soon(perform)
+        self._opened.callback(performed.cancel)  # else a test that fails would wait for it
+        return performed
 
     def source(self, name: str, kind: str = "session", problem: str = "", **hello: Any) -> ScriptedSource:
         """Connect a source whose events the test makes up."""

@@ -21,6 +21,7 @@ class Stage {
   problem = "";
   warnings = [];
   prompt = null;
+  listens = new Map(); // who speaks at each open microphone
   sounds = [];
   seconds = 0;
   now = 0;
@@ -43,6 +44,7 @@ class Stage {
       line.asked ||= text(raw.words);
       line.direction ||= text(raw.direction);
     }
+    for (const [step, player] of Object.entries(object(hello.listens))) this.listens.set(step, text(player));
     this.seconds = Math.max(this.seconds, number(hello.seconds));
     this.ended ||= text(hello.ended);
     this.changes += 1;
@@ -226,8 +228,8 @@ const READERS = {
     stage.prompt = { player: text(record.player), line: line.id, words: text(record.words), direction: text(record.direction), in: number(record.in_s), typed: record.typed === true, at };
   },
   listen_began(stage, record, at) {
-    const person = stage.players.find((player) => player.human);
-    if (person) stage.prompt = { player: person.name, line: "", words: "", direction: "The microphone is open.", in: 0, typed: false, at, listens: true };
+    const player = stage.listens.get(text(record.step));
+    if (player) stage.prompt = { player, line: "", words: "", direction: "The microphone is open.", in: 0, typed: false, at, listens: true };
   },
   listen_ended(stage) { if (stage.prompt?.listens) stage.prompt = null; },
   player_state(stage, record) { stage.states.set(text(record.player), text(record.state)); },

@@ -5,7 +5,6 @@ import { Microphone } from "./microphone.js";
 import { soundingAt } from "./session.js";
 import { clockOf } from "./state.js";
 
-const PAUSE_S = 3; // of silence after a person's line
 const TAIL_S = 1.5; // of silence after a turn that the server is to find the end of
 const LINGER_S = 15; // that the microphone stays open, unheard, so that the next word is not cut off
 const PIECES = 50; // a second
@@ -17,7 +16,7 @@ export class Talk {
   #tail = 0; // pieces of silence that are still to be sent
   #turn = 0; // pieces that were sent since the turn began
   #linger = 0;
-  #person = null; // who performs in this page: {source, quiet}
+  #person = null; // where a person of this page performs
 
   constructor(app) {
     this.app = app;
@@ -100,11 +99,7 @@ export class Talk {
   }
 
   #piece(samples, level) {
-    if (this.#person) {
-      const person = this.#person, { quiet } = person;
-      if (quiet !== undefined && person.quiet-- <= 0) return this.leave();
-      return void this.app.connection.sendSound(person.source.id, quiet === undefined ? samples : new Int16Array(samples.length));
-    }
+    if (this.#person) return void this.app.connection.sendSound(this.#person.id, samples);
     const { source } = this;
     if (source?.connected && this.isTalking) {
       this.#linger = LINGER_S * PIECES;
@@ -137,13 +132,13 @@ export class Talk {
 
   // ---- a person's part
 
-  async perform(source) {
-    this.#person = { source };
-    if (!(await this.#listen())) this.#person = null;
-  }
+  // Opens the microphone before it is heard: that takes a moment.
+  prepare() { this.#linger = LINGER_S * PIECES; return this.#listen(); }
 
-  // The stage finds the end of what a person says by the silence after it.
-  finish() { if (this.#person) this.#person.quiet = PAUSE_S * PIECES; }
+  async perform(source) {
+    this.#person = source;
+    if (!(await this.prepare())) this.#person = null;
+  }
 
   leave() {
     this.#person = null;
