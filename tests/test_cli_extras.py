@@ -15,13 +15,14 @@ class Missing(finder):
     '''The path's finder of an environment in which some packages were never installed.'''
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        missing = ("hibari", "sounddevice", "pocketsphinx", "opentimelineio")
+        missing = ("hibari", "sounddevice", "pocketsphinx", "opentimelineio", "starlette", "uvicorn")
         return None if name.split(".")[0] in missing else finder.find_spec(name, path, target)
 sys.meta_path[sys.meta_path.index(finder)] = Missing
 """
 MAIN = "from tau_stage.cli.main import main; main()"
 SCENE = "players: {ann: }\nlines:\n- ann: Hello.\n"
 VOICE = "the understudy has no voice: hibari-tts is not installed\n  hint: pip install 'tau-stage[understudy]'"
+BOOTH = "the booth needs starlette and uvicorn, which are not installed\n  hint: pip install 'tau-stage[booth]'"
 KEY = ", or set a provider's key, like OPENAI_API_KEY"
 SPEAKING = """
 import anyio
@@ -54,6 +55,9 @@ def without_extras(folder: Path, *arguments: str, then: str = MAIN, **env: str) 
         ("run hello.yaml --record tapes", VOICE + KEY),
         ("run hello.yaml --endpoint understudy", VOICE),
         ("understudy --port 0", VOICE),
+        ("booth", BOOTH),
+        ("talk", BOOTH),
+        ("run hello.yaml --booth", BOOTH),
         ("voices --sample out", VOICE),
         (
             "test --check hello.yaml",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
 import webbrowser
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 
 import typer
@@ -19,6 +20,8 @@ from tau_stage.publisher import find_booth
 
 IDLE_S = 60.0
 """Seconds that a booth which a run has opened stays when nobody publishes or looks on any more."""
+
+INSTALL = "pip install 'tau-stage[booth]'"
 
 OPENING_S = 15.0
 TICK_S = 0.05
@@ -45,6 +48,7 @@ def booth(
 
     A session is shown that was made with debug=True, or with TAU_DEBUG=true in its environment, or by run --booth.
     """
+    require_server()
     from tau_stage.termination import run_until_signal
 
     run_until_signal(_serve, host, port, allow_remote, tuple(attach or ()), idle, browser, clock={})
@@ -81,6 +85,14 @@ def show_page(url: str) -> None:
         warn(f"open this page: {url}")
 
 
+def require_server() -> None:
+    """Look whether the server of the booth's page is installed; a ``UsageError`` says that it is not."""
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        verb = "are" if len(missing) > 1 else "is"
+        raise UsageError(f"the booth needs {' and '.join(missing)}, which {verb} not installed", INSTALL)
+
+
 def ensure_booth() -> str:
     """Return the address of this user's booth; one is started, if there is none, and ends some time after all others.
 
@@ -89,27 +101,19 @@ def ensure_booth() -> str:
     """
     if there := find_booth():
         return there.url
+    require_server()
     command = [sys.executable, "-m", "tau_stage", "booth", "--no-browser", "--idle", f"{IDLE_S:g}"]
     quiet = subprocess.DEVNULL
-    child = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=subprocess.PIPE, start_new_session=True)  # noqa: S603
-    began = time.monotonic()
-    while time.monotonic() < began + OPENING_S:
-        if there := find_booth():
-            return there.url
-        if child.poll() is not None:
-            said = child.stderr.read().decode(errors="replace").strip() if child.stderr else ""
-            raise UsageError(f"the booth does not start: {said}", "pip install 'tau-stage[booth]'")
-        time.sleep(TICK_S)
+    with TemporaryFile() as told:  # a pipe that nobody reads would hold it up
+        child = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=told, start_new_session=True)  # noqa: S603
+        began = time.monotonic()
+        while time.monotonic() < began + OPENING_S:
+            if there := find_booth():
+                return there.url
+            if child.poll() is not None:
+                told.seek(0)
+                said = told.read().decode(errors="replace").strip()
+                raise UsageError(f"the booth does not start: {said}", "start it first: tau-stage booth")
+            time.sleep(TICK_S)
     child.kill()
     raise UsageError(f"the booth did not start within {OPENING_S:g} s", "start it first: tau-stage booth")
-
-
-def open_for_run() -> None:
-    """Open the booth's page for what is performed in this process, and let it publish.
-
-    Raises:
-        UsageError: There is no booth, and none can be started.
-    """
-    url = ensure_booth()
-    os.environ["TAU_DEBUG"] = "true"
-    show_page(url)

@@ -13,6 +13,7 @@ import typer
 from tau_stage import runs, scene, take
 from tau_stage.cli import options as shared
 from tau_stage.cli.printing import warn
+from tau_stage.errors import UsageError
 
 Record = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Record what players and providers say on a cassette in DIR.")
@@ -65,6 +66,7 @@ def run(
         record=record,
         replay=replay,
         aloud=aloud,
+        debug=booth or None,
     )
     runs.check_options(plans[:1], options, at_once=jobs, resume=resume, changed=changed, through=through)
     finished, wanted = list[take.TakeFolder](), [*map(runs.Job, plans)]
@@ -79,11 +81,19 @@ def run(
     if not wanted:
         raise typer.Exit(max(before))
     if booth:
-        from tau_stage.cli.booth_command import open_for_run
-
-        open_for_run()
+        _open_booth(options)
     perform = partial(perform_jobs, out=out, budget=shared.dollars(budget), at_once=jobs, before=before, gate=gate)
     perform(wanted, options, quiet=quiet, as_json=as_json, stream=stream)
+
+
+def _open_booth(options: runs.RunOptions) -> None:
+    """Open the booth's page for what is performed; refuse what it could not show."""
+    from tau_stage.cli.booth_command import ensure_booth, show_page
+
+    if options.replay:
+        hint = "open the take in the booth: tau-stage booth --attach TAKE"
+        raise UsageError("--replay takes no time, so the booth could not show it", hint)
+    show_page(ensure_booth())
 
 
 def _changed(

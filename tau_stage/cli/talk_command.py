@@ -28,11 +28,14 @@ def talk(
     """
     from tau_stage.termination import run_until_signal
 
+    url = ensure_booth()
     wishes = {"instructions": instructions or None, "voice": voice, "model": model}
-    run_until_signal(_talk, endpoint, {name: value for name, value in wishes.items() if value}, push, browser, clock={})
+    run_until_signal(
+        _talk, url, endpoint, {name: value for name, value in wishes.items() if value}, push, browser, clock={}
+    )
 
 
-async def _talk(endpoint: str | None, wishes: JsonObject, push: bool, browser: bool) -> None:
+async def _talk(url: str, endpoint: str | None, wishes: JsonObject, push: bool, browser: bool) -> None:
     from contextlib import AsyncExitStack
 
     from tau_stage.environment import environment
@@ -42,13 +45,13 @@ async def _talk(endpoint: str | None, wishes: JsonObject, push: bool, browser: b
     async with AsyncExitStack() as opened:
         if place is None and not environment().get("OPENAI_API_KEY"):
             place = "understudy"
-        if place == "understudy":
-            from tau_stage.understudy import Ensemble, SoundCache, Understudy, Voices, open_understudy
-
             warn("OPENAI_API_KEY is not set: the understudy answers, and nothing is spent.")
+        if place == "understudy":
+            from tau_stage.understudy import Ensemble, SoundCache, Understudy, Voices, open_understudy, require_voice
+
+            require_voice("" if endpoint else ", or set a provider's key, like OPENAI_API_KEY")
             understudy = Understudy(Ensemble(Voices(cache=SoundCache.of_user())))
             place = await opened.enter_async_context(open_understudy(understudy))
-        url = ensure_booth()
         detection = None if push else {"type": "server_vad"}
         asked = create_session(endpoint=place or "openai", name="talk", debug=True, turn_detection=detection, **wishes)
         session = await opened.enter_async_context(asked)
