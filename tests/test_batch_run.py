@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from tau_stage.batch.engine import run_batch
 from tau_stage.batch.jobs import load_jobs
 from tau_stage.batch.ledger import Ledger
 from tau_stage.batch.store import open_store
-from tau_stage.batch.worker import BatchObserver, WorkerOptions
+from tau_stage.batch.worker import BatchObserver, WorkerOptions, timestamp
 from tau_stage.runs.run_scenes import RunOptions
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.events import Event
@@ -88,6 +90,9 @@ def test_only_what_has_changed_is_performed(batch: BatchRuns, asked: Asked, home
     batch.run()
     assert asked.take() == {"There is your hat.": 1}
     after = home.tree()
+    assert batch.plan("--through")["total"]["performed"] == 1
+    assert batch.run("--through")["jobs"][0]["outdated"] == 0
+    assert asked.take() == {"Thank you for the hat.": 1}
     untouched = [name for name in before if name.startswith(("takes/", "jobs/scenes/key"))]
     assert [after[name] for name in untouched] == [before[name] for name in untouched]
     assert len(after) > len(before)
@@ -129,6 +134,26 @@ def test_what_fails_is_tried_again_and_left_after_that_until_it_is_asked_for(
     assert batch.plan("--retry", "failed")["total"]["performed"] == 3
     assert batch.run("--retry", "failed")["total"]["states"] == {"done": 1}
     assert sum(asked.take().values()) == 3
+
+
+@pytest.mark.slow
+def test_what_fails_in_a_run_is_left_by_its_other_workers(serve: Serve, asked: Asked) -> None:
+    """Slow: several performances."""
+    write_batch(SCENES, "hat")
+    url = serve(Understudy(asked, faults=[fault.FailResponses(2, "model_broken", "No.")]))
+    batch, ledger = load_batch("batch.yaml"), Ledger(open_store("out"))
+    run_options = RunOptions(endpoint=url, stand_in=True)
+    first = WorkerOptions(run=run_options, retries=0, retry_failed=True)
+    later = replace(first, since=timestamp())
+
+    def fates(options: WorkerOptions) -> list[str]:
+        perform = partial(run_batch, batch, load_jobs(batch), ledger, options, observer=BatchObserver())
+        return [outcome.fate for outcome in anyio.run(perform).values()]
+
+    assert fates(first) == ["failed"]
+    assert fates(first) == ["unchanged"]  # another worker of the same run
+    assert fates(replace(later, since=timestamp())) == ["failed"]
+    assert fates(replace(later, since=timestamp())) == ["done"]
 
 
 async def stopped_after(lines: int, url: str, ledger: Ledger) -> None:

@@ -93,10 +93,6 @@ def limits_of(batch: Batch, budget: Decimal | None = None) -> GateLimits:
     return GateLimits(budget, limits.start_rate, limits.sessions, limits.tokens)
 
 
-RUN_CODES = {0, 1, *EXIT_CODES.values()}
-"""How a run of a batch ends; any other code is a mistake."""
-
-
 def exit_code(outcomes: Mapping[str, Outcome], jobs: Sequence[BatchJob]) -> int:
     """Return the exit code of a run: the worst of its jobs'; 130 where somebody has stopped it before its end."""
     codes = [outcome.result.code for outcome in outcomes.values() if outcome.result]

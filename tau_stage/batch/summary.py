@@ -55,7 +55,12 @@ class PlannedJob:
 
 
 def plan_jobs(
-    jobs: Sequence[BatchJob], ledger: Ledger, *, endpoint: str | None = None, retry_failed: bool = False
+    jobs: Sequence[BatchJob],
+    ledger: Ledger,
+    *,
+    endpoint: str | None = None,
+    retry_failed: bool = False,
+    through: bool = False,
 ) -> list[PlannedJob]:
     """Tell what a run would do about each job; nothing is performed.
 
@@ -64,30 +69,30 @@ def plan_jobs(
         UsageError: An endpoint is unknown.
     """
     results, claims = ledger.results(), ledger.claims()
-    return [
-        _planned(job, ledger, results.get(job.name), claims.get(job.name), endpoint, retry_failed=retry_failed)
-        for job in jobs
-    ]
+    wanted = _Wanted(endpoint, retry_failed=retry_failed, through=through)
+    return [_planned(job, ledger, results.get(job.name), wanted, has_claim=job.name in claims) for job in jobs]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    endpoint: str | None
+    retry_failed: bool
+    through: bool
 
 
 def _planned(
-    job: BatchJob,
-    ledger: Ledger,
-    result: JobResult | None,
-    claim: Claim | None,
-    endpoint: str | None,
-    *,
-    retry_failed: bool,
+    job: BatchJob, ledger: Ledger, result: JobResult | None, wanted: _Wanted, *, has_claim: bool
 ) -> PlannedJob:
     lines = len(job.plan.all_lines)
-    is_same = result is not None and result.fingerprint == job.fingerprint(endpoint)
-    if result and is_same and result.state == "done":
+    is_same = result is not None and result.fingerprint == job.fingerprint(wanted.endpoint)
+    if result and is_same and result.state == "done" and not (wanted.through and result.outdated):
         return PlannedJob(job.name, "fine", lines, outdated=result.outdated)
-    if result or claim:
+    if result or has_claim:
         ledger.store.pull(job.takes)
-    found = runs.scene_changes_since(ledger.store.home / job.folder, job.plan, endpoint=endpoint)
+    out = ledger.store.home / job.folder
+    found = runs.scene_changes_since(out, job.plan, endpoint=wanted.endpoint, through=wanted.through)
     changes = found.changes if found else all_new(job.plan)
-    if result and is_same and result.state == "failed" and not retry_failed:
+    if result and is_same and result.state == "failed" and not wanted.retry_failed:
         return PlannedJob(job.name, "failed", lines, outdated=len(changes.outdated))
     cost = expected_cost(job.plan, changes.performed)
     is_stopped = found is not None and found.takes[0].take.ended in runs.STOPPED

@@ -81,6 +81,7 @@ class WorkerOptions:
         at_once: How many jobs are performed at the same time.
         retries: How often a job that fails is tried again.
         retry_failed: Whether jobs that failed before this run are performed again.
+        through: Whether lines that heard something else than there is now are performed again, too.
         since: When the run began, UTC, as results have it: of all its workers.
         deliver: Delivers a take, in another thread.
     """
@@ -89,6 +90,7 @@ class WorkerOptions:
     at_once: int = 1
     retries: int = 2
     retry_failed: bool = False
+    through: bool = False
     since: str = field(default_factory=timestamp)
     deliver: Deliver = runs.PerformedTake.deliver
 
@@ -177,7 +179,7 @@ class Worker:
         result = self.ledger.result(job.name)
         if result is None or result.fingerprint != fingerprint:
             return None
-        if result.state == "done":
+        if result.state == "done" and not (self.options.through and result.outdated):
             return Outcome(job=job.name, fate="unchanged", result=result)
         again = job.name in self.tries or (self.options.retry_failed and result.finished < self.options.since)
         return (
@@ -202,8 +204,8 @@ class _Performance(runs.RunObserver):
         await _in_thread(partial(self._store.pull, self._job.takes))
         if not await self._is_left():
             return None
-        endpoint = worker.options.run.endpoint
-        folder, left = await _in_thread(partial(runs.remaining_job, self._out, plan, endpoint=endpoint))
+        look = partial(runs.remaining_job, endpoint=worker.options.run.endpoint, through=worker.options.through)
+        folder, left = await _in_thread(partial(look, self._out, plan))
         if left is None:
             assert folder is not None  # noqa: S101 - one of both is there
             return await self._write_down(await _in_thread(partial(runs.finish, folder)))

@@ -33,6 +33,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 RetryWhat = Annotated[
     Literal["failed"] | None, typer.Option(help="Perform what failed in an earlier run again.", show_default=False)
 ]
+Through = Annotated[bool, typer.Option("--through", help="Lines that heard what has changed, too.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Scenes performed at once.")]
 Workers = Annotated[
     int | None,
@@ -53,6 +54,7 @@ def plan(
     only: Only = None,
     endpoint: shared.Elsewhere = None,
     retry: RetryWhat = None,
+    through: Through = False,
     every: Every = False,
     as_json: AsJson = False,
     max_variants: MaxVariants = ANY_NUMBER,
@@ -60,7 +62,7 @@ def plan(
     """Say what a run would perform, and what that would cost and take; nothing is performed."""
     found, jobs, ledger = _open(file, max_variants)
     jobs = batches.choose_jobs(jobs, only or ())
-    planned = batches.plan_jobs(jobs, ledger, endpoint=endpoint, retry_failed=retry is not None)
+    planned = batches.plan_jobs(jobs, ledger, endpoint=endpoint, retry_failed=retry is not None, through=through)
     already = batches.spent_in(ledger)
     if as_json:
         say_json(json.dumps(batches.plan_data(found, planned, already), indent=2, ensure_ascii=False))
@@ -75,6 +77,7 @@ def run(
     workers: Workers = None,
     shard: ShardOf = None,
     retry: RetryWhat = None,
+    through: Through = False,
     budget: Budget = None,
     gate: shared.GateAddress = None,
     endpoint: shared.Elsewhere = None,
@@ -103,6 +106,7 @@ def run(
         at_once=jobs,
         retries=times,
         retry_failed=retry is not None,
+        through=through,
         since=worker_since or batches.timestamp(),
     )
     this = BatchRun(batch=found, jobs=wanted, ledger=ledger, budget=limit, gate=gate)
@@ -111,7 +115,9 @@ def run(
     if workers:
         command = [sys.executable, "-m", "tau_stage", "batch", "run", file]
         command += _options(jobs=jobs, shard=shard, retry=retry, budget=budget, endpoint=endpoint, only=only)
-        command += _options(live=live, allow_tools=allow_tools, max_variants=max_variants, worker_since=options.since)
+        command += _options(
+            live=live, through=through, allow_tools=allow_tools, max_variants=max_variants, worker_since=options.since
+        )
         code = this.share(command, workers, quiet=quiet or as_json)
     else:
         code = this.perform(options, quiet=quiet or as_json)

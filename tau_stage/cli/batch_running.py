@@ -88,8 +88,7 @@ class BatchRun:
 
             with unwrapped():
                 codes = anyio.run(self._run_processes, command, workers, hear, outcomes)
-        broken = [code for code in codes if code not in batches.RUN_CODES]
-        return max([batches.exit_code(outcomes, self.jobs), *broken])
+        return max([batches.exit_code(outcomes, ()), *codes])
 
     async def _run_processes(
         self,

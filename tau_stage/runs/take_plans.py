@@ -168,8 +168,12 @@ def find_takes(
     return finished, jobs
 
 
-def remaining_job(out: Path, plan: Plan, *, endpoint: str | None = None) -> tuple[TakeFolder | None, Job | None]:
+def remaining_job(
+    out: Path, plan: Plan, *, endpoint: str | None = None, through: bool = False
+) -> tuple[TakeFolder | None, Job | None]:
     """Return the take of a scene that stands, or what is left: the rest of one that was stopped, else what has changed.
+
+    ``through`` is whether lines are left that are outdated.
 
     Raises:
         UsageError: An endpoint is unknown.
@@ -177,7 +181,7 @@ def remaining_job(out: Path, plan: Plan, *, endpoint: str | None = None) -> tupl
     folder, journal = _newest(out, plan)
     if folder and takes.fold(journal).ended not in takes.OVER and _goes_on(journal, plan, endpoint):
         return None, replace(resume_job(folder, journal, anyway=False, plan=plan), plan=plan)
-    standing, jobs = changed_jobs(out, [plan], endpoint=endpoint)
+    standing, jobs = changed_jobs(out, [plan], endpoint=endpoint, through=through)
     return (standing[0].takes[0].folder, None) if standing else (None, jobs[0])
 
 
