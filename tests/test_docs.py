@@ -99,6 +99,7 @@ TOP = DOCS.parent
 RUN_BY = {
     "README.md": "test_readme.py",
     "docs/batch.md": "test_docs_batch.py",
+    "docs/booth.md": "test_docs_booth.py",
     "docs/cassettes.md": "test_docs_cassettes.py",
     "docs/ci.md": "test_docs_ci.py",
     "docs/performance.md": "test_benchmarks.py",

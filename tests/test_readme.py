@@ -12,10 +12,11 @@ import pytest
 
 from tau_stage.scene.load import parse_scene
 from tests.support.forked import ForkedPython, python
+from tests.test_cli_booth import end, home, page_of, process
 from tests.test_cli_run import no_key
 from tests.test_cli_validate import run
 
-__all__ = ["no_key"]
+__all__ = ["home", "no_key"]
 
 TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text(encoding="utf-8")
@@ -25,10 +26,11 @@ SHELL = [[line.split("#")[0] for line in block.splitlines()] for kind, block in 
 (SUITE,) = (block for block in SHELL if any("tau-stage test" in line for line in block))
 FIRST, SECOND, *VERBS = (line for block in SHELL if block not in (TAKES, SUITE) for line in block)
 SERVED = "tau-stage understudy --port 8765"
+TALKED = next(command for command in VERBS if command.startswith("tau-stage talk "))
 
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
-    assert [kind for kind, _ in BLOCKS] == ["sh", "sh", "yaml", "sh", "sh", "sh", "python", "python", "sh", "sh"]
+    assert [kind for kind, _ in BLOCKS] == ["sh", "sh", "yaml", "sh", "sh", "sh", "python", "python", "sh", "sh", "sh"]
 
 
 def test_the_first_two_commands_are_what_ci_runs() -> None:
@@ -56,7 +58,7 @@ def test_the_scene_is_a_scene() -> None:
 PERFORMANCES = [command for command in VERBS if command.startswith("tau-stage run ")]
 
 
-@pytest.mark.parametrize("command", [c for c in VERBS if c.strip() != SERVED and c not in PERFORMANCES])
+@pytest.mark.parametrize("command", [c for c in VERBS if c.strip() not in (SERVED, TALKED) and c not in PERFORMANCES])
 def test_each_verb_works_as_printed(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +109,14 @@ def test_each_performance_works_as_printed(
     assert run(*typed(command), "--out", str(tmp_path)) == 0
     assert capsys.readouterr().out
     assert len(list(tmp_path.glob("*/latest/take.json"))) == 1
+
+
+@pytest.mark.slow
+def test_talking_works_as_printed(home: dict[str, str]) -> None:
+    """Slow: the booth, and the embedded understudy, in processes of their own."""
+    with process(home, *typed(TALKED)) as (talk, url), page_of(url) as page:
+        assert page.event("session.updated")["event"]["session"]["instructions"] == "You are a tired innkeeper."
+        assert end(talk)[0] == 130
 
 
 def test_every_scene_is_in_the_table() -> None:
