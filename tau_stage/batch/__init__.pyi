@@ -2,6 +2,11 @@ from .batch_file import Batch as Batch
 from .batch_file import batch_schema as batch_schema
 from .batch_file import is_batch as is_batch
 from .batch_file import load_batch as load_batch
+from .cluster import LOCAL as LOCAL
+from .cluster import ClusterTask as ClusterTask
+from .cluster import DaskCluster as DaskCluster
+from .cluster import open_cluster as open_cluster
+from .engine import RUN_CODES as RUN_CODES
 from .engine import Shard as Shard
 from .engine import exit_code as exit_code
 from .engine import limits_of as limits_of

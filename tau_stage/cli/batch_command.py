@@ -75,6 +75,12 @@ def run(
     only: Only = None,
     jobs: Jobs = 1,
     workers: Workers = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Let a Dask cluster perform it: local, or a scheduler like tcp://host:8786."
+        ),
+    ] = None,
     shard: ShardOf = None,
     retry: RetryWhat = None,
     through: Through = False,
@@ -112,7 +118,9 @@ def run(
     this = BatchRun(batch=found, jobs=wanted, ledger=ledger, budget=limit, gate=gate)
     if worker_since:
         raise typer.Exit(this.work(options))
-    if workers:
+    if cluster:
+        code = this.spread(cluster, workers, options, quiet=quiet or as_json)
+    elif workers:
         command = [sys.executable, "-m", "tau_stage", "batch", "run", file]
         command += _options(jobs=jobs, shard=shard, retry=retry, budget=budget, endpoint=endpoint, only=only)
         command += _options(

@@ -14,6 +14,8 @@ from functools import partial
 from time import monotonic
 
 import anyio
+import anyio.from_thread
+import anyio.to_thread
 from rich.status import Status
 from rich.text import Text
 
@@ -106,14 +108,54 @@ class BatchRun:
             await processes.run(workers, stop)
         return processes.codes
 
+    def spread(self, address: str, workers: int | None, options: batches.WorkerOptions, *, quiet: bool) -> int:
+        """Let a cluster perform what is left, a task for each job, and return the exit code."""
+        outcomes: dict[str, batches.Outcome] = {}
+        with (
+            batches.open_cluster(address, workers=workers, at_once=options.at_once) as cluster,
+            self._open_view(quiet=quiet) as view,
+            unwrapped(),
+        ):
+            host = "127.0.0.1" if address == batches.LOCAL else cluster.own_address
+            own = replace(options, at_once=1, deliver=deliver_performed)
+            anyio.run(self._run_tasks, cluster, host, own, view, outcomes)
+        return batches.exit_code(outcomes, self.jobs)
+
+    async def _run_tasks(
+        self,
+        cluster: batches.DaskCluster,
+        host: str,
+        options: batches.WorkerOptions,
+        view: BatchProgress,
+        outcomes: dict[str, batches.Outcome],
+    ) -> None:
+        """Run tasks at one gate, which is opened for them if there is none yet."""
+        name = f"tau-stage-stop-{secrets.token_hex(8)}"
+
+        def collect(gate: str, token: str) -> None:
+            task = partial(batches.ClusterTask, self.batch, options=options, gate=gate, token=token, stop=name)
+            for outcome in cluster.perform([task(job=job) for job in self.jobs]):
+                outcomes[outcome.job] = outcome
+                anyio.from_thread.run_sync(view.end, outcome)
+
+        async def stop_all() -> None:
+            await stop.wait()
+            await anyio.to_thread.run_sync(cluster.stop, name)
+
+        async with stoppable() as stop, self._open_gate(host) as there, anyio.create_task_group() as group:
+            group.start_soon(stop_all)
+            await anyio.to_thread.run_sync(collect, *there, abandon_on_cancel=True)
+            group.cancel_scope.cancel()
+
     @asynccontextmanager
-    async def _open_gate(self) -> AsyncIterator[tuple[str, str]]:
+    async def _open_gate(self, host: str = "127.0.0.1") -> AsyncIterator[tuple[str, str]]:
         token = environment().get(gates.TOKEN) or secrets.token_urlsafe(24)
         if self.gate:
             yield self.gate, token
             return
         spent, limits = batches.spent_in(self.ledger), batches.limits_of(self.batch, self.budget)
-        async with gates.open_gate_server(limits, token, spent=spent, return_s=0.0) as address:
+        opened = gates.open_gate_server(limits, token, host=host, allow_remote=True, spent=spent, return_s=0.0)
+        async with opened as address:
             yield address, token
 
     @contextmanager
