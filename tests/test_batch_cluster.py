@@ -28,6 +28,7 @@ def test_a_local_cluster_whose_workers_are_killed_performs_nothing_twice(tmp_pat
         campaign = BatchCampaign(tmp_path, url, ("--cluster", "local", "--workers", "2"), every_s=6.0, most=2)
         campaign.run()
         assert [*campaign.problems(asked.words)] == []
+    assert campaign.figures["killed"] >= 1
 
 
 @contextmanager

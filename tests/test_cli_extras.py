@@ -15,7 +15,7 @@ class Missing(finder):
     '''The path's finder of an environment in which some packages were never installed.'''
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        missing = ("hibari", "sounddevice", "pocketsphinx", "opentimelineio", "starlette", "uvicorn")
+        missing = ("hibari", "sounddevice", "pocketsphinx", "opentimelineio", "starlette", "uvicorn", "distributed")
         return None if name.split(".")[0] in missing else finder.find_spec(name, path, target)
 sys.meta_path[sys.meta_path.index(finder)] = Missing
 """
@@ -132,3 +132,12 @@ def test_every_verb_has_a_short_way_to_its_help(verb: list[str], capsys: pytest.
     told = " ".join(capsys.readouterr().out.split())
     assert told.startswith("Usage: tau-stage")
     assert all(VERBS[name].removesuffix(".") in told for name in verb), "the list of verbs says something else"
+
+
+@pytest.mark.slow
+def test_a_cluster_without_dask_is_told(tmp_path: Path) -> None:
+    """Slow: a process of its own whose path holds no extras."""
+    (tmp_path / "batch.yaml").write_text("scenes: [hello.yaml]\n")
+    done = without_extras(tmp_path, *"batch run batch.yaml --cluster local".split())
+    told = "--cluster needs Dask, which is not installed\n  hint: pip install 'tau-stage[cluster]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)

@@ -6,10 +6,12 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import yaml
 from anyio.from_thread import start_blocking_portal
 
 from tau_stage.gate.book import GateLimits
@@ -27,11 +29,12 @@ PAGE = (Path(__file__).parent.parent / "docs" / "batch.md").read_text(encoding="
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 
-def write(block: str) -> None:
-    """Write a block to the file that its first line names."""
-    file = Path(block.partition("\n")[0].removeprefix("# "))
+def write(block: str) -> Path:
+    """Write a block to the file that its first comment names."""
+    file = Path(next(line for line in block.splitlines() if line.startswith("# ")).removeprefix("# "))
     file.parent.mkdir(exist_ok=True)
     file.write_text(block, encoding="utf-8")
+    return file
 
 
 def typed(block: str) -> list[str]:
@@ -43,6 +46,36 @@ def serve_as_typed(words: list[str], folder: Path) -> None:
     log = folder / "gate.txt"
     with log.open("wb") as out, begun(*words, "--port", "0", "--host", "127.0.0.1", cwd=folder, stdout=out.fileno()):
         until(lambda: "The gate listens at" in log.read_text())
+
+
+INDEXED = {
+    "k8s/batch.yaml": ("JOB_COMPLETION_INDEX", 0),
+    "slurm/batch.sh": ("SLURM_ARRAY_TASK_ID", 1),
+    "aws/batch.yaml": ("AWS_BATCH_JOB_ARRAY_INDEX", 0),
+}
+"""Variables by which systems number their processes, and the first number."""
+
+
+def commands_of(file: Path) -> list[list[str]]:
+    """What a system would start: the commands of its containers, or the script itself."""
+    if file.suffix == ".sh":
+        return [["sh", str(file)]]
+    found = []
+    for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+        pod = document.get("spec", {}).get("template", {}).get("spec", {})
+        found += [each["command"] for each in pod.get("containers", ())]
+        found += [document["containerProperties"]["command"]] if "containerProperties" in document else []
+    return found
+
+
+def perform_parts(file: Path, gate: str) -> None:
+    """Start each part as its system does, in a plain process."""
+    variable, first = INDEXED[file.as_posix()]
+    (command,) = commands_of(file)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    for number in range(first, first + 3):
+        own = {**os.environ, "PATH": path, variable: str(number), "TAU_STAGE_GATE": gate}
+        subprocess.run(command, check=True, env=own, capture_output=True)
 
 
 @pytest.mark.slow
@@ -60,18 +93,25 @@ def test_every_block_runs_as_it_stands(
             portal.wrap_async_context_manager(open_gate_server(GateLimits(), "correct-horse", return_s=0.0))
         )
         for kind, block in BLOCKS:
-            if kind == "yaml":
-                write(block)
+            if kind in ("yaml", "bash"):
+                file = write(block)
+                if file.as_posix() in INDEXED:
+                    perform_parts(file, gate)
+                elif file.as_posix() == "k8s/gate.yaml":
+                    serve_as_typed(commands_of(file)[0][1:], tmp_path)
                 continue
             assert kind == "sh"
             for line in typed(block):
                 program, *words = shlex.split(line.replace("gate.example:8770", gate))
                 if words[:1] == ["gate"]:
                     serve_as_typed(words, tmp_path)
+                elif "--cluster" in words:
+                    cluster = ["local" if "://" in word else word for word in words]
+                    subprocess.run([sys.executable, "-m", "tau_stage", *cluster], check=True, capture_output=True)
                 elif program == "tau-stage":
                     assert run(*words) == 0, (line, capsys.readouterr())
                 else:
                     subprocess.run(["sh", "-c", line], check=True, env=os.environ)
             counts.append(sum(asked.take().values()))
-    assert counts == [16, 0, 4, 0, 0, 0, 0, 0, 0, 4]
+    assert counts == [16, 0, 4, 0, 0, 0, 0, 0, 0, 4, 0]
     assert capsys.readouterr().out.count("8 jobs") > 3
