@@ -48,6 +48,38 @@ def serve_as_typed(words: list[str], folder: Path) -> None:
         until(lambda: "The gate listens at" in log.read_text())
 
 
+@pytest.mark.slow
+def test_every_block_runs_as_it_stands(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Slow: a batch is performed many times, in other processes too."""
+    asked = Asked()
+    monkeypatch.setenv("TAU_STAGE_ENDPOINT", serve(Understudy(asked)))
+    monkeypatch.setenv("TAU_STAGE_GATE_TOKEN", "correct-horse")
+    counts: list[int] = []
+    with ExitStack() as ends, start_blocking_portal("asyncio") as portal, ends:
+        ends.enter_context(served_bucket(monkeypatch, "harbour-voices"))
+        gate = ends.enter_context(
+            portal.wrap_async_context_manager(open_gate_server(GateLimits(), "correct-horse", return_s=0.0))
+        )
+        for kind, block in BLOCKS:
+            if kind in ("yaml", "bash"):
+                write(block)
+                continue
+            assert kind == "sh"
+            for line in typed(block):
+                program, *words = shlex.split(line.replace("gate.example:8770", gate))
+                if words[:1] == ["gate"]:
+                    serve_as_typed(words, tmp_path)
+                elif program == "tau-stage" and "--cluster" not in words:
+                    assert run(*words) == 0, (line, capsys.readouterr())
+                else:
+                    subprocess.run(["sh", "-c", line], check=True, env=os.environ)
+            counts.append(sum(asked.take().values()))
+    assert counts == [16, 0, 4, 0, 0, 0, 0, 0, 0, 4, 0]
+    assert capsys.readouterr().out.count("8 jobs") > 3
+
+
 INDEXED = {
     "k8s/batch.yaml": ("JOB_COMPLETION_INDEX", 0),
     "slurm/batch.sh": ("SLURM_ARRAY_TASK_ID", 1),
@@ -73,45 +105,34 @@ def perform_parts(file: Path, gate: str) -> None:
     variable, first = INDEXED[file.as_posix()]
     (command,) = commands_of(file)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    for number in range(first, first + 3):
-        own = {**os.environ, "PATH": path, variable: str(number), "TAU_STAGE_GATE": gate}
-        subprocess.run(command, check=True, env=own, capture_output=True)
+    own = {**os.environ, "PATH": path, "TAU_STAGE_GATE": gate}
+    parts = [
+        subprocess.Popen(command, env={**own, variable: str(number)}, stdout=subprocess.DEVNULL)
+        for number in range(first, first + 3)
+    ]
+    assert [part.wait() for part in parts] == [0, 0, 0]
 
 
 @pytest.mark.slow
-def test_every_block_runs_as_it_stands(
-    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("recipe", [*INDEXED, "k8s/gate.yaml", "local"])
+def test_each_recipe_performs_the_batch_once(
+    recipe: str, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Slow: a batch is performed many times, in other processes too."""
+    """Slow: processes are started, as Kubernetes, Slurm, AWS Batch and Dask start them."""
     asked = Asked()
     monkeypatch.setenv("TAU_STAGE_ENDPOINT", serve(Understudy(asked)))
     monkeypatch.setenv("TAU_STAGE_GATE_TOKEN", "correct-horse")
-    counts: list[int] = []
-    with ExitStack() as ends, start_blocking_portal("asyncio") as portal, ends:
-        ends.enter_context(served_bucket(monkeypatch, "harbour-voices"))
-        gate = ends.enter_context(
-            portal.wrap_async_context_manager(open_gate_server(GateLimits(), "correct-horse", return_s=0.0))
-        )
-        for kind, block in BLOCKS:
-            if kind in ("yaml", "bash"):
-                file = write(block)
-                if file.as_posix() in INDEXED:
-                    perform_parts(file, gate)
-                elif file.as_posix() == "k8s/gate.yaml":
-                    serve_as_typed(commands_of(file)[0][1:], tmp_path)
-                continue
-            assert kind == "sh"
-            for line in typed(block):
-                program, *words = shlex.split(line.replace("gate.example:8770", gate))
-                if words[:1] == ["gate"]:
-                    serve_as_typed(words, tmp_path)
-                elif "--cluster" in words:
-                    cluster = ["local" if "://" in word else word for word in words]
-                    subprocess.run([sys.executable, "-m", "tau_stage", *cluster], check=True, capture_output=True)
-                elif program == "tau-stage":
-                    assert run(*words) == 0, (line, capsys.readouterr())
-                else:
-                    subprocess.run(["sh", "-c", line], check=True, env=os.environ)
-            counts.append(sum(asked.take().values()))
-    assert counts == [16, 0, 4, 0, 0, 0, 0, 0, 0, 4, 0]
-    assert capsys.readouterr().out.count("8 jobs") > 3
+    for file in (write(block) for kind, block in BLOCKS if kind != "sh"):
+        if recipe == "k8s/gate.yaml" == file.as_posix():
+            serve_as_typed(commands_of(file)[0][1:], tmp_path)
+            return
+    if recipe == "local":
+        (typed_line,) = re.findall(r"^tau-stage (.* --cluster local .*)$", PAGE, re.MULTILINE)
+        command = [sys.executable, "-m", "tau_stage", *shlex.split(typed_line)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    else:
+        with start_blocking_portal("asyncio") as portal:
+            server = open_gate_server(GateLimits(), "correct-horse", return_s=0.0)
+            with portal.wrap_async_context_manager(server) as gate:
+                perform_parts(Path(recipe), gate)
+    assert asked.words.total() == 16
