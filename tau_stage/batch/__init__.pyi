@@ -6,7 +6,6 @@ from .cluster import LOCAL as LOCAL
 from .cluster import ClusterTask as ClusterTask
 from .cluster import DaskCluster as DaskCluster
 from .cluster import open_cluster as open_cluster
-from .engine import RUN_CODES as RUN_CODES
 from .engine import Shard as Shard
 from .engine import exit_code as exit_code
 from .engine import limits_of as limits_of
