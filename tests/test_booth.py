@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tau_stage import Response, RunOptions, create_session, perform_scene
 from tau_stage.audio import RATE, Pcm
 from tau_stage.booth.booth_server import HEADERS, announced, former_address, open_booth
-from tau_stage.booth.hub import KEPT_EVENTS, MOST_QUEUED, SOUND_HEADER, Hub, PageQueue
+from tau_stage.booth.hub import KEPT_EVENTS, KEPT_GONE, KEPT_ITEMS, MOST_QUEUED, SOUND_HEADER, Hub, PageQueue
 from tau_stage.booth.past_takes import attach
 from tau_stage.errors import SessionError, TakeError, UsageError
 from tau_stage.protocol import JsonObject
@@ -224,6 +224,28 @@ async def test_long_texts_are_cut_and_what_is_left_out_is_counted() -> None:
     hub.take_in(source, json.dumps({"event": {"type": "session.updated", "session": {"instructions": "x" * 30_000}}}))
     *_, event = await messages(page)
     assert event["event"]["session"]["instructions"].endswith(" ... and 10000 more characters")
+
+
+async def test_those_that_have_gone_long_ago_are_forgotten() -> None:
+    hub = Hub()
+    attached = hub.join({"kind": "take", "name": "t"}, None)
+    live = hub.join({"kind": "session", "name": "live"}, lambda _wish: None)
+    page = hub.open_page()
+    for number in range(KEPT_GONE["session"] + 2):
+        hub.leave(hub.join({"kind": "session", "name": f"s{number}"}, lambda _wish: None), "it is over")
+    assert list(hub.sources)[:2] == [attached.id, live.id]
+    assert len(hub.sources) == 2 + KEPT_GONE["session"] + 1
+    assert [each["source"] for each in await messages(page) if each["type"] == "forgotten"] == [live.id + 1]
+
+
+async def test_the_items_of_a_long_session_are_forgotten() -> None:
+    hub = Hub()
+    source = hub.join({"kind": "session", "name": "ann"}, None)
+    sound = noise(10)
+    for number in range(KEPT_ITEMS + 5):
+        hub.take_in(source, delta(sound, f"item_{number}"))
+    assert len(source.items) == KEPT_ITEMS
+    assert next(iter(source.items)) == "item_5"
 
 
 async def test_a_wish_reaches_the_source_that_it_names_and_no_other() -> None:

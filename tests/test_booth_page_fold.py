@@ -137,3 +137,16 @@ def test_a_session_that_began_before_its_booth_is_shown_as_it_says(tab: Browser)
     assert (told["thinks"], told["dollars"], told["missed"]) == (True, 0.25, 214)
     assert told["usage"] == {"spoken": 10, "listened": 7, "cached": 7, "text": 3, "reasoned": 0, "responses": 1}
     assert told["notices"] == []
+
+
+def test_a_page_forgets_whom_the_booth_has_forgotten(tab: Browser) -> None:
+    script = """(async () => {
+      const { apply, createState } = await import('./page/state.js');
+      const state = createState(), source = (id) => ({ id, kind: 'session', name: `s${id}`, connected: false });
+      apply(state, { type: 'welcome', epoch: 'a', sources: [source(1), source(2), source(3)] }, 1);
+      apply(state, { type: 'forgotten', source: 1 }, 1);
+      const left = [...state.sources.keys()];
+      apply(state, { type: 'welcome', epoch: 'a', sources: [source(3)] }, 1);
+      return [left, [...state.sources.keys()]];
+    })()"""
+    assert tab.run(script) == [[2, 3], [3]]

@@ -268,17 +268,15 @@ KNOWN = st.sampled_from(["response.output_audio.delta", "say", "hear", "retake",
 OBJECTS = st.dictionaries(FIELDS, JSON | KNOWN | st.dictionaries(FIELDS, JSON | KNOWN, max_size=4), max_size=5)
 
 
+@pytest.mark.slow
 @given(lines=st.lists(OBJECTS.map(json.dumps) | st.text(max_size=20), max_size=4))
-def test_whatever_a_source_says_pages_are_sent_json(anyio_backend: str, lines: list[str]) -> None:
+def test_whatever_a_source_says_pages_are_sent_json(anyio_backend: str, lines: list[str]) -> None:  # noqa: ARG001
+    """Slow: messages of many kinds are tried."""
     hub = Hub()
     source = hub.join(dict(HELLO), None)
     page = hub.open_page()
-
-    async def shown() -> list[str | bytes]:
-        return await page.next()
-
     hub.take_in(source, "\n".join(lines))
-    for message in anyio.run(shown, backend=anyio_backend):
+    for message in page._waiting:
         if isinstance(message, str):
             json.loads(message, parse_constant=pytest.fail)
             message.encode()

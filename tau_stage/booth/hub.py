@@ -35,6 +35,12 @@ from tau_stage.protocol import JsonObject
 from tau_stage.signals import Signal
 
 KEPT_EVENTS = 10_000
+KEPT_GONE = {"session": 200, "stage": 100}
+"""Sources that are gone and can still be seen; takes that were attached all stay."""
+
+KEPT_ITEMS = 1000
+"""Items of one source whose sound may still go on."""
+
 KEPT_FOR_LONGER = {"session": 200, "stage": 20_000, "take": 20_000}
 """Events of one source that matter to a page which comes late."""
 
@@ -205,11 +211,20 @@ class Hub:
             lasting = deque[tuple[int, str]](maxlen=KEPT_FOR_LONGER[kind])
             source = Feed(next(self._ids), kind, self._free(name[:LONGEST_NAME]), hello, send, lasting=lasting)
             self.sources[source.id] = source
+            self._forget_gone()
         source.hello, source.send, source.gone, source.form = hello, send, "", _form(hello.get("output_format"))
         source.missed += missed
         self.show({"type": "source", "source": source.described})
         self.catch_up(source, records)
         return source
+
+    def _forget_gone(self) -> None:
+        """Forget those that have gone before all others, where there are many."""
+        for kind, most in KEPT_GONE.items():
+            gone = [source.id for source in self.sources.values() if source.send is None and source.kind == kind]
+            for number in gone[:-most]:
+                del self.sources[number]
+                self.show({"type": "forgotten", "source": number})
 
     def _free(self, name: str) -> str:
         taken = {source.name for source in self.sources.values()}
@@ -276,6 +291,8 @@ class Hub:
         item = source.items.get(item_id)
         if item is None:
             item = source.items[item_id] = ItemSound(next(self._ids), source.form.decoder())
+            if len(source.items) > KEPT_ITEMS:
+                del source.items[next(iter(source.items))]
         sound = item.decoder.feed(pybase64.b64decode(encoded))
         packed = SOUND_HEADER.pack(source.id, item.number, item.samples, len(sound)) + sound.data
         for page in self.pages:

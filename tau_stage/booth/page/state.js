@@ -83,6 +83,8 @@ const welcome = (state, told) => {
   if (lost && state.epoch) note(state, `${lost} ${lost === 1 ? "event" : "events"} of before ${lost === 1 ? "is" : "are"} not kept any more.`);
   state.log.dropped += lost;
   state.epoch = epoch;
+  const known = new Set(list(told.sources).map((each) => number(object(each).id)));
+  for (const id of state.sources.keys()) if (!known.has(id)) state.sources.delete(id);
   for (const each of list(told.sources)) join(state, object(each));
 };
 
@@ -114,6 +116,7 @@ export const apply = (state, message, arrival) => {
   switch (told.type) {
     case "welcome": return welcome(state, told);
     case "source": return void join(state, object(told.source));
+    case "forgotten": return void state.sources.delete(number(told.source));
     case "event": return happened(state, told, arrival);
     case "missed": {
       const events = number(told.events), sounds = number(told.sounds);
