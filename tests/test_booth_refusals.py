@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tau_stage.booth.booth_server import open_booth
 from tau_stage.booth.hub import Hub
 from tau_stage.errors import UsageError
 from tau_stage.publisher import Publisher
+from tests.support.open_booths import booth_process
 from tests.test_booth import delta, fetched, messages, noise, page_of, told
 
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -325,3 +327,22 @@ async def test_a_publisher_is_not_hurt_by_what_a_booth_sends(monkeypatch: pytest
                 while len(asked) < 3:  # noqa: ASYNC110 - the world has no event for it
                     await anyio.sleep(0.005)
             assert source.send is not None
+
+
+@pytest.mark.slow
+async def test_a_booth_in_the_terminal_prints_whom_it_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slow: a process of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with booth_process(stderr=subprocess.PIPE) as (url, process):
+        assert (await fetched(place(url)[0]))[0] == 403
+        origin: Any = place(url)[0]
+        async with connect(f"ws{url[4:]}publish", origin=origin) as source:
+            source.transport.write(b"\x81\x82\0\0\0\0\xff\xfe")  # a text that is none
+            with pytest.raises(ConnectionClosed, match="1007"):
+                await source.recv()
+        assert (await fetched(url))[0] == 200
+        process.terminate()
+        said = process.communicate()[1]
+    assert "refused http from 127.0.0.1" in said
+    assert "the socket of a source is closed: its text is none" in said
+    assert "Traceback" not in said

@@ -408,6 +408,7 @@ def _listening(host: str, port: int, prefer: int = 0) -> socket.socket:
 
 
 def _settings(door: Doorkeeper) -> uvicorn.Config:
+    logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # what matters is logged here
     return uvicorn.Config(
         door,
         log_config=None,

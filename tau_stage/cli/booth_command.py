@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import time
@@ -54,6 +55,14 @@ def booth(
     run_until_signal(_serve, host, port, allow_remote, tuple(attach or ()), idle, browser, clock={})
 
 
+class _Printer(logging.Handler):
+    """Prints what a booth refuses."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it as a warning."""
+        warn(record.getMessage())
+
+
 async def _serve(
     host: str, port: int, allow_remote: bool, takes: tuple[Path, ...], idle_s: float | None, browser: bool
 ) -> None:
@@ -61,6 +70,7 @@ async def _serve(
 
     from tau_stage.booth import Hub, announced, attach, former_address, open_booth
 
+    logging.getLogger("tau_stage.booth").addHandler(_Printer(logging.WARNING))
     hub = Hub()
     for take in takes:
         attach(hub, take)

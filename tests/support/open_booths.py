@@ -219,10 +219,10 @@ def open_booths(hub: Hub | None = None, *, port: int = 0, token: str = "") -> It
 
 
 @contextmanager
-def booth_process() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def booth_process(**options: Any) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A booth in a process of its own, as a user starts it; it is killed afterwards."""
     command = [sys.executable, "-m", "tau_stage", "booth", "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as process:
         try:
             assert process.stdout
             said = process.stdout.readline()
