@@ -564,8 +564,8 @@ def test_a_person_plays_in_the_page(tab: Browser, booth: OpenBooth) -> None:
     source.record("person_prompted", player="ann", line="ann-1", words="Good evening.", direction="warmly", in_s=1)
     tab.until("document.getElementById('prompt-count').textContent === '1'")
     assert texts(tab, "#prompt-title, #prompt-direction") == ["Good evening.", "warmly"]
-    tab.until("document.getElementById('prompt-count').textContent === 'Speak now.'")
     assert source.wishes == []
+    tab.until("document.getElementById('prompt-count').textContent === 'Speak now.'")
     source.until(lambda: len(source.wishes) > 20)
     tab.press("Enter")
     source.until(lambda: source.wishes[-1]["do"] == "finish")
