@@ -86,14 +86,17 @@ def _milliseconds() -> float:
     return math.floor(time.monotonic() * 1000) / 1000
 
 
-STEADY: dict[str, Any] = {"loop_factory": lambda: ClockedLoop(Moments())}
+BackendOptions = dict[str, Any]
+"""What ``anyio.run`` takes as ``backend_options``."""
+
+STEADY: BackendOptions = {"loop_factory": lambda: ClockedLoop(Moments())}
 """``backend_options`` of ``anyio.run``: real time, in milliseconds."""
 
-VIRTUAL: dict[str, Any] = {"loop_factory": lambda: ClockedLoop(Jumps())}
+VIRTUAL: BackendOptions = {"loop_factory": lambda: ClockedLoop(Jumps())}
 """``backend_options`` of ``anyio.run``: time that jumps whenever everybody waits."""
 
 
-async def run_on_clock(work: Callable[[], Awaitable[T]], options: dict[str, Any]) -> T:
+async def run_on_clock(work: Callable[[], Awaitable[T]], options: BackendOptions) -> T:
     """Run something in a loop and a thread of its own, by another clock; who is cancelled here cancels it there."""
     with start_blocking_portal("asyncio", options) as portal:
         return await asyncio.wrap_future(portal.start_task_soon(work))

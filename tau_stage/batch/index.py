@@ -6,12 +6,12 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
-from typing import Any
 
 from tau_stage.batch.batch_file import Batch
 from tau_stage.batch.jobs import BatchJob
 from tau_stage.batch.ledger import JobResult, Ledger
 from tau_stage.batch.summary import JobStatus, status_of
+from tau_stage.protocol import JsonObject
 from tau_stage.take import MANIFEST, REPORT, Performed, Take, parse_document
 from tau_stage.text import printable
 
@@ -23,7 +23,7 @@ MEASURED = (
 )
 """What a row tells of its line, as ``take.json`` does."""
 
-Row = dict[str, Any]
+Row = JsonObject
 
 
 def write_index(batch: Batch, jobs: Sequence[BatchJob], ledger: Ledger) -> tuple[str, ...]:

@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 from tau_stage import runs
 from tau_stage.batch.batch_file import Batch, BatchLimits
 from tau_stage.batch.jobs import BatchJob
 from tau_stage.batch.ledger import ZERO, Claim, JobResult, Ledger, spent
 from tau_stage.cost import expected_cost
-from tau_stage.protocol import TOKENS
+from tau_stage.protocol import TOKENS, JsonObject
 from tau_stage.report import TextReport, TextTable, dollars, note
 from tau_stage.take import all_new
 from tau_stage.text import counted
@@ -264,6 +264,6 @@ def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
     return total
 
 
-def _amounts(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _amounts(facts: Mapping[str, object]) -> JsonObject:
     """Write dollars as texts, as ``cost.json`` does."""
     return {name: str(fact) if isinstance(fact, Decimal) else fact for name, fact in facts.items()}

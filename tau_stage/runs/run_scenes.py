@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.from_thread
@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from tau_stage import stage as stages
 from tau_stage.audio import RATE
-from tau_stage.clock import STEADY, VIRTUAL, run_on_clock
+from tau_stage.clock import STEADY, VIRTUAL, BackendOptions, run_on_clock
 from tau_stage.cost import price_library, retirement_warnings
 from tau_stage.environment import environment
 from tau_stage.errors import CassetteError, UsageError, unwrapped
@@ -79,7 +79,7 @@ class RunOptions:
         return not self.replay and is_debugging(self.debug)
 
     @property
-    def clock(self) -> dict[str, Any]:
+    def clock(self) -> BackendOptions:
         """``backend_options`` of ``anyio.run``: a recording counts milliseconds, a replay does not wait."""
         return VIRTUAL if self.replay else STEADY if self.record else {}
 
