@@ -201,6 +201,15 @@ async def test_who_is_cancelled_while_waiting_keeps_nobody_out() -> None:
     assert (await gate.status()).held["sessions"] == 0
 
 
+async def test_who_gives_up_waiting_waits_no_longer() -> None:
+    gate, asked = LocalGate(GateLimits(sessions=1)), Ask(id=-1, kind="sessions")
+    with anyio.fail_after(1):
+        async with gate.sessions(1), anyio.create_task_group() as group:
+            group.start_soon(gate.ask, asked)
+            await anyio.sleep(0.5)
+            gate.tell(Release(id=asked.id))
+
+
 async def test_a_client_that_wants_much_keeps_nobody_out() -> None:
     queue = LeaseQueue(GateBook(GateLimits(start_rate=60), dice=random.Random(1)))
     greedy, modest, served = queue.client("greedy"), queue.client("modest"), list[str]()

@@ -15,7 +15,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from tau_stage.errors import BudgetExceeded, ConnectFailed, UsageError, unwrapped
 from tau_stage.gate import Gate, GateLimits, open_gate, open_gate_server
 from tau_stage.gate.connection import MOST_WAITING, SILENT_S
-from tau_stage.gate.gate_server import MOST_LEASES, RETURN_S
+from tau_stage.gate.gate_server import MOST_LEASES, MOST_STRANGERS, RETURN_S
 from tau_stage.gate.messages import Ask, Hello, Message, Spent, StatusWanted, as_line
 from tau_stage.protocol import RateLimit
 from tests.support.memory_gate import TOKEN, GateWorld
@@ -206,6 +206,39 @@ async def test_a_flooding_client_is_stopped_and_keeps_nobody_waiting() -> None:
         assert (status.clients, status.waiting["tokens"]) == (1, 0)
 
 
+async def test_who_asks_for_a_lease_twice_goes_and_the_gate_stays() -> None:
+    twice = Ask(id=1, kind="sessions")
+    async with world(GateLimits(sessions=1)) as place, place.worker() as honest:
+        async with honest.sessions(1):
+            raw = await greeted(place)
+            await raw.send(twice, twice)
+            assert (await raw.read("problem"))["problem"] == "lease 1 was asked for twice"
+            assert await raw.is_closed()
+        await greeted(place, "liar", *[twice] * 3)
+        assert (await honest.status()).held["sessions"] == 1
+
+
+async def test_a_client_that_comes_back_many_times_at_once_is_one() -> None:
+    async with world() as place, place.worker() as honest:
+        for raw in [await greeted(place, "hasty") for _ in range(5)]:
+            await raw.read("welcome")
+        assert (await honest.status()).clients == 2
+
+
+async def test_many_who_say_nothing_keep_nobody_out() -> None:
+    async with world(GateLimits(sessions=1)) as place:
+        start = anyio.current_time()
+        silent = []
+        for _ in range(MOST_STRANGERS + 5):
+            silent.append(Raw(await place.connect()))
+            await anyio.sleep(0.001)
+        async with place.worker() as honest, honest.sessions(1):
+            assert anyio.current_time() - start < 1
+        for raw in silent[:5]:
+            assert await raw.is_closed()
+        assert anyio.current_time() - start < 1
+
+
 async def test_a_client_that_reads_nothing_is_let_go() -> None:
     async with world() as place, place.worker() as honest:
         raw = await greeted(place, buffer=1)
@@ -290,6 +323,17 @@ async def test_a_gate_that_stays_away_fails_who_waits_for_it() -> None:
         await anyio.sleep(3)
         async with gate.sessions(1):
             pass
+
+
+async def test_a_status_that_was_asked_of_a_gate_that_was_killed_is_told_by_the_next() -> None:
+    async with world(GateLimits(sessions=1)) as place, place.worker() as gate:
+        place.kill()
+        start = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            group.start_soon(gate.status)
+            await anyio.sleep(2)
+            place.start()
+        assert anyio.current_time() - start < 5
 
 
 async def test_who_waits_is_not_failed_by_a_gate_that_is_there_and_busy() -> None:

@@ -43,6 +43,9 @@ RETURN_S = 3.0
 MOST_LEASES = 1000
 """Leases that one client may wait for and hold."""
 
+MOST_STRANGERS = 100
+"""Connections whose hello is awaited; one more, and the oldest of them goes."""
+
 SPENT: TypeAdapter[dict[str, Decimal]] = TypeAdapter(dict[str, messages.Dollars])
 
 
@@ -81,6 +84,7 @@ class GateServer:
         self._token = token
         self._state = state
         self._visits: dict[str, _Visit] = {}
+        self._strangers: dict[anyio.CancelScope, None] = {}
 
     def _keep_spent(self) -> None:
         """Write down what was spent before anything else is granted: another gate begins with it."""
@@ -92,10 +96,10 @@ class GateServer:
     async def serve(self, stream: AnyByteStream) -> None:
         """Serve one connection until it ends."""
         async with connection_over(stream) as connection:
-            hello = await self._hello(connection)
+            hello = await self._meet(connection)
             if hello is None:
                 return
-            if former := self._visits.get(hello.client):  # it has lost that connection, and we have not noticed
+            while former := self._visits.get(hello.client):  # it has lost that connection, and we have not noticed
                 former.scope.cancel()
                 await former.ended.wait()
             leases = self.queue.client(hello.client)
@@ -112,6 +116,20 @@ class GateServer:
                     del self._visits[hello.client]
                     visit.ended.set()
 
+    async def _meet(self, connection: GateConnection) -> messages.Hello | None:
+        """Wait for a hello as long as there are not too many who say none: they must not use up our sockets."""
+        with anyio.CancelScope() as scope:
+            self._strangers[scope] = None
+            if len(self._strangers) > MOST_STRANGERS:
+                oldest = next(iter(self._strangers))
+                del self._strangers[oldest]
+                oldest.cancel()
+            try:
+                return await self._hello(connection)
+            finally:
+                self._strangers.pop(scope, None)
+        return None
+
     async def _hello(self, connection: GateConnection) -> messages.Hello | None:
         """Return who a client is; None where it must go."""
         line = await connection.line(HELLO_S)
@@ -124,10 +142,15 @@ class GateServer:
         return None
 
     async def _listen(self, connection: GateConnection, leases: ClientLeases, group: TaskGroup) -> None:
+        waiting = set[int]()
         while (line := await connection.line()) is not None:
             match _parse(line):
+                case messages.Ask(id=number) if number in waiting:
+                    await connection.finish(messages.Problem(problem=f"lease {number} was asked for twice"))
+                    return
                 case messages.Ask() as asked if len(leases) < MOST_LEASES:
-                    group.start_soon(self._grant, connection, leases, asked)
+                    waiting.add(asked.id)
+                    group.start_soon(self._grant, connection, leases, asked, waiting)
                 case messages.Ask():
                     problem = f"one client may wait for {MOST_LEASES} leases"
                     await connection.finish(messages.Problem(problem=problem))
@@ -144,8 +167,12 @@ class GateServer:
                 case notice:
                     leases.tell(notice)
 
-    async def _grant(self, connection: GateConnection, leases: ClientLeases, asked: messages.Ask) -> None:
-        connection.post(await leases.ask(asked) or messages.Granted(id=asked.id))
+    async def _grant(
+        self, connection: GateConnection, leases: ClientLeases, asked: messages.Ask, waiting: set[int]
+    ) -> None:
+        denied = await leases.ask(asked)
+        waiting.discard(asked.id)
+        connection.post(denied or messages.Granted(id=asked.id))
 
 
 def _parse(line: bytes) -> messages.Request | None:

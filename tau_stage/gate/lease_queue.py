@@ -44,7 +44,7 @@ class LeaseQueue:
             self.book.wakes_at = self._opens_at
         else:
             for lease in self.book.advance(now):
-                self._wake(lease)
+                self.wake(lease)
         if self.book.wakes_at < before:
             self._wake_timekeeper()
 
@@ -66,13 +66,14 @@ class LeaseQueue:
             del self._woken[lease]
             self._wake_timekeeper()
 
-    def _wake(self, lease: Lease) -> None:
+    def wake(self, lease: Lease) -> None:
+        """Let whoever waits for a lease look at it."""
         if woken := self._woken.get(lease):
             woken.set()
 
     def _wake_timekeeper(self) -> None:
         if self._woken:
-            self._wake(next(iter(self._woken)))
+            self.wake(next(iter(self._woken)))
 
 
 class ClientLeases:
@@ -102,7 +103,7 @@ class ClientLeases:
 
     def restore(self, spent: Decimal, held: tuple[messages.Ask, ...]) -> None:
         """Take over what a client says that it holds from before."""
-        for asked in held:
+        for asked in {asked.id: asked for asked in held}.values():
             lease = self._leases[asked.id] = Lease(self._name, asked)
             self._queue.book.restore(lease)
         self._queue.book.restore_spent(self._name, spent)
@@ -136,6 +137,8 @@ class ClientLeases:
     def _remove(self, number: int) -> None:
         if lease := self._leases.pop(number, None):
             self._queue.book.remove(lease)
+            lease.settled = True
+            self._queue.wake(lease)
             self._queue.advance()
 
     def end(self) -> None:

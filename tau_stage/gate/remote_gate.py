@@ -81,6 +81,7 @@ class RemoteGate(Gate):
         self._lost_at = anyio.current_time()
         self._changed = Signal()
         self._status: messages.Status | None = None
+        self._wanting_status = 0
 
     # ---- as a gate
 
@@ -129,9 +130,11 @@ class RemoteGate(Gate):
     async def status(self) -> messages.Status:
         """Tell what the gate holds."""
         self._status = None
+        self._wanting_status += 1
         self._post(messages.StatusWanted())
         with anyio.move_on_after(self._patience_s):
             await self._changed.until(lambda: self._status is not None)
+        self._wanting_status -= 1
         if self._status is None:
             raise self._away()
         return self._status
@@ -206,6 +209,8 @@ class RemoteGate(Gate):
         self._connection = connection
         for waiting in self._waiting.values():
             connection.post(waiting.asked)
+        if self._wanting_status:
+            connection.post(messages.StatusWanted())
         self._changed.notify()
         return True
 
