@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from tau_stage.batch.ledger import Claim, JobResult, Ledger, is_running, spent
+from tau_stage.batch.ledger import Claim, JobResult, Ledger, is_running, machine, spent
 from tau_stage.batch.store import Store, open_store
 from tau_stage.errors import TakeError, UsageError
 from tests.support.object_stores import served_bucket
@@ -81,6 +82,7 @@ def test_a_claim_that_is_not_renewed_is_taken_over_by_one_and_its_owner_learns_o
 ) -> None:
     claim = claimed(ann)
     ann.renew(claim, dollars=Decimal(2))
+    assert bob.claim(JOB) is None
     time.pass_by(61)
     second = claimed(bob)
     assert (second.number, second.dollars) == (2, Decimal(2))
@@ -91,13 +93,44 @@ def test_a_claim_that_is_not_renewed_is_taken_over_by_one_and_its_owner_learns_o
     assert bob.claims()[JOB].owner == "bob"
 
 
+@pytest.mark.parametrize("ahead_s", [-90, 90, 86_400])
+def test_a_clock_that_is_wrong_loses_no_job_and_keeps_none(bob: Ledger, store: Store, time: Time, ahead_s: int) -> None:
+    wrong = Ledger(store, "ann", now=lambda: time.now + timedelta(seconds=ahead_s))
+    claim = claimed(wrong)
+    for _ in range(10):
+        assert bob.claim(JOB) is None
+        time.pass_by(20)
+        assert wrong.renew(claim)
+    assert bob.claim(JOB) is None
+    time.pass_by(61)
+    assert claimed(bob).owner == "bob"
+
+
+def test_of_containers_with_one_name_each_is_a_machine() -> None:
+    assert machine().startswith(socket.gethostname())
+    assert str(Path("/proc/self/ns/pid").readlink()) in machine()
+
+
 def test_an_owner_that_renews_too_late_does_not_come_back(ann: Ledger, bob: Ledger, store: Store, time: Time) -> None:
     claim = claimed(ann)
-    time.pass_by(61)
+    time.pass_by(121)
     second = claimed(bob)
     store.write(claim.document, claim.model_dump_json().encode())  # it was about to be renewed
     assert ann.renew(claim) is None
     assert bob.renew(second)
+
+
+def test_an_owner_that_comes_back_after_others_touches_no_claim_of_theirs(
+    ann: Ledger, bob: Ledger, store: Store, time: Time
+) -> None:
+    late = claimed(ann)
+    time.pass_by(121)
+    bob.release(claimed(bob))
+    cid = Ledger(store, "cid", now=lambda: time.now, host="third")
+    assert claimed(cid).number == late.number
+    assert ann.renew(late) is None
+    ann.release(late)
+    assert cid.claims()[JOB].owner == "cid"
 
 
 def test_a_job_of_a_process_that_is_gone_is_taken_over_at_once_on_its_machine(store: Store, ann: Ledger) -> None:

@@ -2,7 +2,7 @@
 
 A job has one document, ``jobs/<name>.json``, once it was performed, and claims while somebody performs it:
 ``claims/<name>.<number>.json``. A claim is made if absent, so that one worker has it. It is renewed while the job runs.
-When its time is over, or its process is gone, another worker makes the claim with the next number, and so again only
+When it is not renewed, or its process is gone, another worker makes the claim with the next number, and so again only
 one does. Whoever finds a higher number than its own, or its own gone, has lost the job.
 """
 
@@ -12,9 +12,11 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,6 +27,9 @@ from tau_stage.take import parse_document
 
 CLAIM_S = 60.0
 """Seconds after which a claim that nobody has renewed may be taken over from another machine."""
+
+CLOCKS_S = timedelta(seconds=60)
+"""How much the clocks of two machines may differ. One that has watched a claim needs no other's clock."""
 
 ZERO = Decimal(0)
 State = Literal["done", "failed", "stopped"]
@@ -101,6 +106,17 @@ class Claim(LedgerPart):
         return f"claims/{self.job}.{self.number}.json"
 
 
+def machine() -> str:
+    """Name this machine: one on which a process has its number. Containers may share a host's name."""
+    facts = [socket.gethostname()]
+    with suppress(OSError):
+        facts += [
+            Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+            str(Path("/proc/self/ns/pid").readlink()),
+        ]
+    return " ".join(facts)
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """The documents of one batch, as one worker reads and writes them.
@@ -109,6 +125,7 @@ class Ledger:
         owner: The worker.
         claim_s: Seconds that a claim holds.
         now: Tells the time, UTC.
+        host: The machine.
         is_gone: Tells whether a process of this machine is gone.
     """
 
@@ -116,8 +133,9 @@ class Ledger:
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}")
     claim_s: float = CLAIM_S
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    host: str = field(default_factory=socket.gethostname)
+    host: str = field(default_factory=machine)
     is_gone: Callable[[int], bool] = lambda pid: not is_running(pid)
+    _seen: dict[str, tuple[Claim, datetime]] = field(default_factory=dict)
 
     # ---- results
 
@@ -162,20 +180,32 @@ class Ledger:
 
     def renew(self, claim: Claim, **facts: object) -> Claim | None:
         """Let a claim hold on, with what has come of its job so far; None where the job is somebody else's now."""
-        numbers = [each.number for each in self._claims_of(claim.job)]
-        if claim.number not in numbers or max(numbers) > claim.number:
+        if not self._holds(claim):
             return None
         renewed = claim.model_copy(update={**facts, "until": self._until()})
         self.store.write(renewed.document, _data(renewed))
         return renewed
 
     def release(self, claim: Claim) -> None:
-        """Give a job up, whatever has come of it."""
-        self.store.delete(claim.document)
+        """Give a job up, whatever has come of it; what somebody else claims now stays."""
+        data = self.store.read(claim.document)
+        if data is not None and _claim(claim.document, data).owner == claim.owner:
+            self.store.delete(claim.document)
+
+    def _holds(self, claim: Claim) -> bool:
+        """Tell whether a claim is the newest of its job; a number comes again when a claim was given up."""
+        newest = max(self._claims_of(claim.job), key=lambda each: each.number, default=None)
+        return newest is not None and (newest.number, newest.owner) == (claim.number, claim.owner)
 
     def is_over(self, claim: Claim) -> bool:
-        """Tell whether another worker may take a job over."""
-        return claim.until <= self.now() or (claim.host == self.host and self.is_gone(claim.pid))
+        """Tell whether another worker may take a job over: its clock, or ours, may be wrong."""
+        now = self.now()
+        seen, since = self._seen.get(claim.job, (claim, now))
+        if seen != claim:
+            since = now
+        self._seen[claim.job] = claim, since
+        is_stale = claim.until + CLOCKS_S <= now or since + timedelta(seconds=self.claim_s) <= now
+        return is_stale or (claim.host == self.host and self.is_gone(claim.pid))
 
     def _claims_of(self, job: str) -> list[Claim]:
         documents = self.store.read_all(f"claims/{job.rpartition('/')[0]}".rstrip("/"))
