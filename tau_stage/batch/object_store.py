@@ -55,6 +55,10 @@ class ObjectStore:
             found = self._files.cat([self._place(name) for name in names], on_error="return")
         if not isinstance(found, dict):  # of one document, some file systems return it alone
             found = {self._place(names[0]): found}
+        with self._guarded(folder):
+            for problem in found.values():
+                if isinstance(problem, BaseException) and not isinstance(problem, FileNotFoundError):
+                    raise problem
         return {self._name(place): data for place, data in found.items() if isinstance(data, bytes)}
 
     def names(self, folder: str) -> list[str]:
@@ -107,19 +111,36 @@ class ObjectStore:
                 (take / place).mkdir(exist_ok=True)
 
     def push(self, folder: str) -> None:
-        """Bring what is new in a folder of ``home`` to the store; what tells of other files comes last."""
-        paths = [path for path in (self.home / folder).rglob("*") if _is_whole(path)]
-        for path in sorted(paths, key=lambda path: (path.name in LAST, path.name == "take.json")):
-            name = path.relative_to(self.home).as_posix()
-            with self._guarded(name):
+        """Bring what is new in a folder of ``home`` to the store.
+
+        What tells of other files comes last, and as it was before they were looked for: it tells of none that is not
+        there.
+        """
+        last = [(path, _state(path), path.read_bytes()) for path in self._whole(folder) if path.name in LAST]
+        for path in self._whole(folder):
+            if path.name not in LAST:
                 try:
-                    state = _state(path)
-                    if self._known.get(name) != state:
-                        self._files.put_file(str(path), self._place(name))
-                        self._known[name] = state
+                    self._put(path, _state(path), None)
                 except FileNotFoundError:
                     if path.exists():
                         raise
+        for path, state, data in sorted(last, key=lambda each: LAST.index(each[0].name)):
+            self._put(path, state, data)
+
+    def _whole(self, folder: str) -> list[Path]:
+        return [path for path in sorted((self.home / folder).rglob("*")) if _is_whole(path)]
+
+    def _put(self, path: Path, state: tuple[int, int], data: bytes | None) -> None:
+        """Put a file into the store, or what it held, if that is not there."""
+        name = path.relative_to(self.home).as_posix()
+        if self._known.get(name) == state:
+            return
+        with self._guarded(name):
+            if data is None:
+                self._files.put_file(str(path), self._place(name))
+            else:
+                self._files.pipe_file(self._place(name), data)
+        self._known[name] = state
 
     def address(self, name: str) -> str:
         """Say where a document is, for people."""
