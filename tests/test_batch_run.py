@@ -17,7 +17,7 @@ import pytest
 from tau_stage.batch.batch_file import load_batch
 from tau_stage.batch.engine import run_batch
 from tau_stage.batch.jobs import load_jobs
-from tau_stage.batch.ledger import Ledger
+from tau_stage.batch.ledger import Ledger, spent
 from tau_stage.batch.store import open_store
 from tau_stage.batch.worker import BatchObserver, WorkerOptions, timestamp
 from tau_stage.runs.run_scenes import RunOptions
@@ -181,8 +181,10 @@ def test_another_worker_resumes_what_one_that_died_has_left(
     """Slow: two runs."""
     write_batch(SCENES + home.store, "hat")
     url = serve(Understudy(asked))
-    anyio.run(stopped_after, 2, url, Ledger(open_store(home.address)))
+    ledger = Ledger(open_store(home.address))
+    anyio.run(stopped_after, 2, url, ledger)
     assert sum(asked.take().values()) >= 2
+    assert spent(ledger.results(), ledger.claims()) > 0  # the budget of the next run counts it
     (job,) = BatchRuns(url, capsys).run()["jobs"]
     assert (job["state"], job["lines"]) == ("done", 3)
     assert set(asked.take()) <= {"Thank you for the hat.", "Here is your hat."}

@@ -36,6 +36,7 @@ LOOK_AGAIN_S = 2.0
 
 LOOK_AT_LOCK_S = 0.05
 OUT_OF_MONEY = {"state": "stopped", "ended": "budget", "problem": "the budget of the batch is spent", "code": 4}
+AT_ONCE = {"state": "stopped", "ended": "interrupted", "problem": "stopped in the middle of a line", "code": 130}
 
 _STATES: Mapping[str, State] = {"complete": "done", "incomplete": "failed", "failed": "failed", "limit": "failed"}
 """States of jobs, by how their takes ended; of any other ending, the job goes on in the next run."""
@@ -167,6 +168,10 @@ class Worker:
                     result = await performance.run()
             except StageError as error:
                 result = await performance.fail(str(error))
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await _in_thread(performance.leave)
+            raise
         finally:
             with anyio.CancelScope(shield=True):
                 await _in_thread(partial(self.ledger.release, claim))
@@ -288,6 +293,12 @@ class _Performance(runs.RunObserver):
         return await _in_thread(
             lambda: self._written(self._result(state="failed", ended="failed", problem=problem, code=code))
         )
+
+    def leave(self) -> None:
+        """Write down what was paid, where the job was stopped in the middle of a line."""
+        former, paid = self._worker.ledger.result(self._job.name), sum(self._paid().values(), ZERO)
+        if paid > (former.dollars if former else ZERO):
+            self._written(self._result(**AT_ONCE))
 
     async def _write_down(self, delivered: runs.DeliveredTake) -> JobResult:
         take = delivered.take
