@@ -131,6 +131,24 @@ def test_two_scenes_with_one_name_are_refused() -> None:
         names()
 
 
+def test_languages_that_differ_in_case_are_refused() -> None:
+    write_batch("scenes: [scenes/*.yaml]\nlanguages: {de: {}, DE: {}}\n", "hat")
+    with pytest.raises(UsageError, match="de/scenes/hat and DE/scenes/hat are one name"):
+        names()
+
+
+def test_scenes_are_found_by_any_pattern_and_by_their_very_names(tmp_path: Path) -> None:
+    write_batch(f"scenes: ['{tmp_path}/scenes/h*.yaml', scenes/**.yaml, '**/[[]x].yaml', 'scenes/[y].yaml']\n")
+    for name in ("[x]", "[y]"):
+        Path(f"scenes/{name}.yaml").write_text(SCENE.format(title="hat"))
+    assert [Path(file).name for file in load_batch("batch.yaml").files] == [
+        "hat.yaml",
+        "[x].yaml",
+        "[y].yaml",
+        "key.yaml",
+    ]
+
+
 def test_validate_knows_batch_files(capsys: pytest.CaptureFixture[str]) -> None:
     write_batch()
     assert run("validate", "batch.yaml") == 0

@@ -16,6 +16,7 @@ import pytest
 
 from tau_stage.batch.batch_file import load_batch
 from tau_stage.batch.engine import run_batch
+from tau_stage.batch.index import as_csv
 from tau_stage.batch.jobs import load_jobs
 from tau_stage.batch.ledger import Ledger, spent
 from tau_stage.batch.store import open_store
@@ -154,6 +155,16 @@ def test_what_fails_in_a_run_is_left_by_its_other_workers(serve: Serve, asked: A
     assert fates(first) == ["unchanged"]  # another worker of the same run
     assert fates(replace(later, since=timestamp())) == ["failed"]
     assert fates(replace(later, since=timestamp())) == ["done"]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\uff1d1+1"])
+def test_no_text_is_a_formula_for_a_spreadsheet(text: str) -> None:
+    table = as_csv([{"words": text, "list": [text], "seconds": -1.5}, {"words": 'a=1, "b"'}])
+    rows = [*csv.DictReader(StringIO(table, newline=""))]
+    assert [(row["words"], row["list"], row["seconds"]) for row in rows] == [
+        (f"'{text}", f"'{text}", "-1.5"),
+        ('a=1, "b"', "", ""),
+    ]
 
 
 async def stopped_after(lines: int, url: str, ledger: Ledger) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from glob import has_magic
+from glob import glob
+from os.path import normpath
 from pathlib import Path, PurePath
 
 from pydantic import Field
@@ -172,16 +173,17 @@ def _languages(node: Node, errors: Diagnostics) -> dict[str, Language]:
 
 def _files(patterns: Sequence[str], errors: Diagnostics) -> tuple[str, ...]:
     """Find the scene files, in the order of their patterns, each once; the batch file is none of them."""
-    own = Path(errors.document.source.path)
-    found: dict[str, None] = {}
+    home = Path(errors.document.source.path).parent
+    found: dict[str, str] = {}
     for pattern in patterns:
-        matches = sorted(own.parent.glob(pattern)) if has_magic(pattern) else [own.parent / pattern]
-        files = [str(each) for each in matches if each.is_file() and not is_batch(str(each))]
+        matched = sorted(glob(pattern, root_dir=home, recursive=True))  # noqa: PTH207 - that of Path has no absolute ones
+        named = (str(home / each) for each in ([pattern] if (home / pattern).is_file() else matched))
+        files = {normpath(Path(each).absolute()): each for each in named if Path(each).is_file() and not is_batch(each)}
         if not files:
             hint = "name scene files relative to the batch file, like [scenes/*.yaml]"
             errors.add(("scenes",), f"there is no scene file '{pattern}'", hint)
-        found.update(dict.fromkeys(files))
-    return tuple(found)
+        found |= {place: file for place, file in files.items() if place not in found}
+    return tuple(found.values())
 
 
 def batch_schema() -> str:

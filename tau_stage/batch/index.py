@@ -23,6 +23,9 @@ MEASURED = (
 )
 """What a row tells of its line, as ``take.json`` does."""
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What texts begin with that spreadsheets may take for formulas: full-width signs, too."""
+
 Row = JsonObject
 
 
@@ -35,7 +38,7 @@ def write_index(batch: Batch, jobs: Sequence[BatchJob], ledger: Ledger) -> tuple
     results = ledger.results()
     rows = [row for job in jobs if (result := results.get(job.name)) for row in _rows(job, result, ledger)]
     status = status_of([job.name for job in jobs], ledger)
-    texts = {PAGE: _page(batch, status), TABLE: _table(rows), ROWS: _lines(rows)}
+    texts = {PAGE: _page(batch, status), TABLE: as_csv(rows), ROWS: _lines(rows)}
     for name, text in texts.items():
         if ledger.store.read(name) != text.encode():
             ledger.store.write(name, text.encode())
@@ -67,7 +70,7 @@ def _measured(line: Performed) -> Row:
     return {**told, "heard_after_s": heard, "calls": len(line.calls), **usage, **cost}
 
 
-def _table(rows: Sequence[Row]) -> str:
+def as_csv(rows: Sequence[Row]) -> str:
     """Write the rows as CSV (RFC 4180), with a column for whatever one of them tells."""
     out = StringIO()
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -83,7 +86,7 @@ def _cell(value: object) -> object:
     if isinstance(value, list | dict):
         parts = value if isinstance(value, list) else [f"{name}={each}" for name, each in value.items()]
         value = " ".join(map(str, parts))
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
 
 
 def _lines(rows: Iterable[Row]) -> str:

@@ -111,12 +111,16 @@ def _distinct(errors: Iterable[SceneError]) -> list[SceneError]:
 
 
 def _refuse_twins(jobs: Sequence[BatchJob]) -> None:
-    paths: dict[str, str] = {}
+    """Refuse jobs that would share a folder, also where a disk does not tell case."""
+    seen: dict[str, BatchJob] = {}
     for job in jobs:
-        other = paths.setdefault(job.name.casefold(), job.plan.path)
-        if other != job.plan.path:
-            problem = f"{other} and {job.plan.path} would both be called {job.name}"
+        other = seen.setdefault(job.name.casefold(), job)
+        if other.plan.path != job.plan.path:
+            problem = f"{other.plan.path} and {job.plan.path} would both be called {job.name}"
             raise UsageError(problem, "rename one of the files or folders")
+        if other is not job:
+            problem = f"{other.name} and {job.name} are one name where case does not count"
+            raise UsageError(problem, "rename one of the languages")
 
 
 def choose_jobs(jobs: Sequence[BatchJob], only: Sequence[str]) -> list[BatchJob]:
