@@ -16,7 +16,7 @@ from tau_stage.errors import TakeError
 JOB = "de/scenes/hat"
 
 
-class Bucket(MemoryFileSystem):
+class Bucket(MemoryFileSystem):  # type: ignore[misc]
     """A bucket that may be disturbed."""
 
     cachable = False
