@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ class ClusterTask:
     job: BatchJob
     options: WorkerOptions
     gate: str
-    token: str
+    token: str = field(repr=False)  # Dask writes tasks that fail into its logs
     stop: str
 
 

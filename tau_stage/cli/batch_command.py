@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 import typer
 
 from tau_stage import batch as batches
+from tau_stage import gate as gates
 from tau_stage import runs
 from tau_stage.cli import options as shared
-from tau_stage.cli.printing import say, say_json, show_report
+from tau_stage.cli.printing import say, say_json, show_report, warn
 from tau_stage.scene import ANY_NUMBER
 from tau_stage.text import docstring
 
@@ -115,6 +116,8 @@ def run(
         through=through,
         since=worker_since or batches.timestamp(),
     )
+    if part and part.of > 1 and not gate and batches.limits_of(found, limit) != gates.GateLimits():
+        warn("warning: without --gate, each shard holds the limits of the batch, and its budget, alone")
     this = BatchRun(batch=found, jobs=wanted, ledger=ledger, budget=limit, gate=gate)
     if worker_since:
         raise typer.Exit(this.work(options))

@@ -25,7 +25,7 @@ from tau_stage.cli.performing import deliver_performed
 from tau_stage.cli.printing import console, is_plain, say_json, warn
 from tau_stage.cli.stopping import stoppable
 from tau_stage.environment import environment, keep_freed_memory, spared_by_collector
-from tau_stage.errors import unwrapped
+from tau_stage.errors import UsageError, unwrapped
 from tau_stage.protocol import ignore
 from tau_stage.scene import Plan
 from tau_stage.stage import Event
@@ -64,6 +64,8 @@ class BatchRun:
         async def run_at_gate() -> Mapping[str, batches.Outcome]:
             token = environment().get(gates.TOKEN, "")
             async with gates.open_gate(self.gate, token) if self.gate else nullcontext() as gate:
+                if gate and not isinstance(observer, BatchLines):  # else its starter has looked
+                    await self._compare_limits(gate)
                 return await run(gate=gate, observer=observer, stopping=stopping)
 
         with spared_by_collector(), unwrapped():
@@ -151,12 +153,26 @@ class BatchRun:
     async def _open_gate(self, host: str = "127.0.0.1") -> AsyncIterator[tuple[str, str]]:
         token = environment().get(gates.TOKEN) or secrets.token_urlsafe(24)
         if self.gate:
+            async with gates.open_gate(self.gate, token) as there:
+                await self._compare_limits(there)
             yield self.gate, token
             return
         spent, limits = batches.spent_in(self.ledger), batches.limits_of(self.batch, self.budget)
         opened = gates.open_gate_server(limits, token, host=host, allow_remote=True, spent=spent, return_s=0.0)
         async with opened as address:
             yield address, token
+
+    async def _compare_limits(self, gate: gates.Gate) -> None:
+        """Warn of limits that the gate holds otherwise than the batch, and refuse to perform without its budget."""
+        held, wanted = await gate.status(), batches.limits_of(self.batch, self.budget)
+        if wanted.budget is not None and (held.budget is None or (self.budget and held.budget > self.budget)):
+            there = "no budget" if held.budget is None else f"a budget of ${held.budget:f}"
+            problem = f"the gate at {self.gate} holds {there}, and the batch has one of ${wanted.budget:f}"
+            raise UsageError(problem, f"start the gate with --budget '${wanted.budget:f}'")
+        for name in ("start_rate", "sessions", "tokens"):
+            if getattr(wanted, name) is not None and getattr(held, name) is None:
+                option = f"--{name.replace('_', '-')}"
+                warn(f"warning: the gate at {self.gate} holds no limit of {name}: start it with {option}")
 
     @contextmanager
     def _open_view(self, *, quiet: bool) -> Iterator[BatchProgress]:
