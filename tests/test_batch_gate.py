@@ -56,7 +56,7 @@ def test_a_batch_with_a_budget_is_not_performed_at_a_gate_that_does_not_hold_it(
     engine: tuple[str, ...],
 ) -> None:
     write_batch("scenes: [scenes/*.yaml]\nlimits: {budget: $1}\n", "hat")
-    address = started(GateLimits(budget=budget and Decimal(budget)))
+    address = started(GateLimits(budget=Decimal(budget) if budget else None))
     assert run("batch", "run", "batch.yaml", "--gate", address, *given, *engine) == 2
     err = capsys.readouterr().err
     assert f"the gate at {address} {told}" in err
