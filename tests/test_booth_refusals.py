@@ -162,7 +162,7 @@ async def test_a_hundred_megabytes_end_their_socket_and_nothing_else(
                     await sender.send(message)
                     while True:
                         await sender.recv()
-                assert sender.close_code == 1009
+                assert sender.close_code in (1009, 1006)  # it may be cut off before it can read why
         await other.send("no json")
         assert (await told(other, "answer"))["problem"]
         assert logged.text.count("its message is too large") == 2
