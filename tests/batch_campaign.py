@@ -15,12 +15,14 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from os import environ, kill
 from pathlib import Path
+from socket import socket
 
+from tau_stage.protocol import JsonObject
 from tau_stage.take import records as record
 from tau_stage.take.journal import read_journal
 from tau_stage.understudy.server import Understudy
@@ -29,6 +31,10 @@ from tests.support.batches import Asked
 from tests.support.processes import children
 
 LINES = 6
+SESSIONS = 8
+"""That a gate allows at once."""
+
+PROGRAM = (sys.executable, "-m", "tau_stage")
 HUNG_S = 1800
 
 SCENE = """
@@ -48,6 +54,42 @@ def write_scenes(home: Path, number: int) -> None:
     (home / "batch.yaml").write_text("scenes: [scenes/*.yaml]\n")
 
 
+Start = Callable[[Sequence[str]], "subprocess.Popen[bytes]"]
+
+
+class CampaignGate:
+    """A gate in a process of its own, which is killed and started again at its port."""
+
+    def __init__(self, start: Start) -> None:
+        with socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self.address = f"127.0.0.1:{self._port}"
+        self._start = start
+        self.process = self._started()
+
+    def kill(self) -> None:
+        """Kill it, and start it again."""
+        self.process.kill()
+        self.process.wait()
+        self.process = self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        words = ("gate", "--port", str(self._port), "--sessions", str(SESSIONS), "--state", "gate.json")
+        return self._start([*PROGRAM, *words])
+
+
+class Sessions:
+    """Counts the sessions of an understudy, as its log tells of them."""
+
+    most = 0
+
+    def hear(self, told: JsonObject) -> None:
+        """Take in what the log is told."""
+        if told["what"] == "opening":
+            self.most = max(self.most, int(str(told["open"])))
+
+
 @dataclass
 class BatchCampaign:
     """One batch whose workers are killed.
@@ -58,6 +100,7 @@ class BatchCampaign:
         options: Of ``tau-stage batch run``.
         every_s: Seconds between two kills.
         most: Kills in all.
+        gate_every_s: Seconds between two kills of a gate of their own; 0: the batch has one inside.
         figures: What has happened.
     """
 
@@ -66,24 +109,41 @@ class BatchCampaign:
     options: tuple[str, ...]
     every_s: float
     most: int = 1_000
+    gate_every_s: float = 0.0
     seed: int = 1
     figures: Counter[str] = field(default_factory=Counter)
 
     def run(self) -> None:
-        """Perform the batch to its end, and kill workers meanwhile."""
-        command = (sys.executable, "-m", "tau_stage", "batch", "run", "batch.yaml", "--endpoint", self.url)
+        """Perform the batch to its end, and kill workers and gates meanwhile."""
         left = {name: value for name, value in environ.items() if not name.endswith("_API_KEY")}
+        left |= {"TAU_STAGE_GATE_TOKEN": "open sesame"}
+        with (self.home / "log.txt").open("wb") as log:
+
+            def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+                return subprocess.Popen(command, cwd=self.home, env=left, stdout=log, stderr=log)
+
+            gate = CampaignGate(start) if self.gate_every_s else None
+            try:
+                self._perform(start, gate)
+            finally:
+                if gate:
+                    gate.process.kill()
+                    gate.process.wait()
+
+    def _perform(self, start: Start, gate: CampaignGate | None) -> None:
+        options = [*self.options, *(["--gate", gate.address] if gate else [])]
         draw = random.Random(self.seed)
-        with (
-            (self.home / "log.txt").open("wb") as log,
-            subprocess.Popen([*command, *self.options], cwd=self.home, env=left, stdout=log, stderr=log) as process,
-        ):
+        with start([*PROGRAM, "batch", "run", "batch.yaml", "--endpoint", self.url, *options]) as process:
             try:
                 while process.poll() is None and self.figures["waits"] * self.every_s < HUNG_S:
                     with suppress(subprocess.TimeoutExpired):
                         process.wait(self.every_s)
                         break
                     self.figures["waits"] += 1
+                    past_s = self.figures["waits"] * self.every_s
+                    if gate and past_s // self.gate_every_s > self.figures["gates killed"]:
+                        gate.kill()
+                        self.figures["gates killed"] += 1
                     workers = children(process.pid)
                     if workers and self.figures["killed"] < self.most:
                         with suppress(ProcessLookupError):
@@ -169,20 +229,24 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two kills")
+    parser.add_argument("--gate-every", type=float, default=0.0, help="seconds between two kills of a gate of its own")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--variants", type=int, help="instead, perform so many variants, and interrupt that once")
     given = parser.parse_args()
     asked = Asked()
-    pace = None if given.variants else 2.0
-    with tempfile.TemporaryDirectory() as folder, served(Understudy(asked, pace=pace)) as (url, _):
+    pace, sessions = None if given.variants else 2.0, Sessions()
+    with tempfile.TemporaryDirectory() as folder, served(Understudy(asked, pace=pace, log=sessions.hear)) as (url, _):
         home = Path(folder)
         if given.variants:
             return _tell(*vary(home, url, given.variants, asked))
         write_scenes(home, given.scenes)
         options = ("--workers", str(given.workers), "--jobs", str(given.jobs))
-        campaign = BatchCampaign(home, url, options, given.every, seed=given.seed)
+        campaign = BatchCampaign(home, url, options, given.every, seed=given.seed, gate_every_s=given.gate_every)
         campaign.run()
         problems = [*campaign.problems(asked.words)]
+        campaign.figures["most sessions"] = sessions.most
+        if given.gate_every and sessions.most > SESSIONS:
+            problems.append(f"{sessions.most} sessions were open at once, and {SESSIONS} are allowed")
     return _tell(campaign.figures, problems)
 
 
