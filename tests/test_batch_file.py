@@ -171,3 +171,10 @@ def test_the_committed_schema_is_current_and_knows_what_we_know() -> None:
     for wrong in ("{scenes: a.yaml, lines: b.csv}", "{batch: x}", "{scenes: a.yaml, retry: {time: 2}}"):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(yaml.safe_load(wrong), schema)
+
+
+def test_a_batch_file_that_is_performed_as_a_scene_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    write_batch()
+    for verb in ("run", "plan", "show"):
+        assert run(verb, "batch.yaml") == 2
+        assert "tau-stage batch run batch.yaml" in capsys.readouterr().err

@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from shlex import quote
 from typing import TypeVar
 
+from tau_stage.batch import is_batch
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.scene import (
     MOST_VARIANTS,
@@ -57,6 +59,8 @@ def load_plans(
     given = named_values(variables)
 
     def load(path: str) -> list[Plan]:
+        if is_batch(path):
+            raise UsageError(f"{path} is a batch file", f"perform its scenes: tau-stage batch run {quote(path)}")
         return [*map(make_plan, load_variants(path, given, only or (), most=most))]
 
     return [*chain.from_iterable(each_scene(paths, load))]

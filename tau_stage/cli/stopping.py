@@ -11,7 +11,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from tau_stage.cli.printing import silence, warn
-from tau_stage.protocol import ignore
 from tau_stage.termination import HANGUP, TERMINATING, receive_signals
 
 if TYPE_CHECKING:
@@ -64,9 +63,13 @@ async def stoppable(*, quiet: bool = False) -> AsyncIterator[anyio.Event]:
     async with anyio.create_task_group() as watching:
         with anyio.CancelScope() as inside:
             if threading.current_thread() is threading.main_thread():
-                watching.start_soon(_watch, stop, inside, ignore if quiet else warn)
+                watching.start_soon(_watch, stop, inside, _say_nothing if quiet else warn)
             yield stop
         watching.cancel_scope.cancel()
+
+
+def _say_nothing(_text: str) -> None:
+    pass
 
 
 async def _watch(stop: anyio.Event, inside: anyio.CancelScope, say: Callable[[str], None]) -> None:
