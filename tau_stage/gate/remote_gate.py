@@ -25,8 +25,11 @@ from tau_stage.session import RULES, Rule, Trouble
 from tau_stage.signals import Signal
 
 TOKEN = "TAU_STAGE_GATE_TOKEN"  # noqa: S105 - the variable that holds it
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 """Seconds that a gate may be away until those who wait for it give up."""
+
+FIRST_PATIENCE_S = 30.0
+"""Seconds that a gate may take to be there at the beginning."""
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 1.0
 """Seconds until a gate is looked for again: less than a new gate waits for its clients."""
@@ -178,7 +181,7 @@ class RemoteGate(Gate):
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     async def _until_connected(self) -> None:
-        with anyio.move_on_after(self._patience_s):
+        with anyio.move_on_after(min(self._patience_s, FIRST_PATIENCE_S)):
             await self._changed.until(lambda: self._connection is not None or bool(self._refusal))
         if self._connection is None:
             problem = self._refusal or f"it is not there: {self._problem or 'it does not answer'}"

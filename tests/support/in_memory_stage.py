@@ -17,6 +17,7 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
 from tau_stage.devices.sound_cards import Loudspeaker
 from tau_stage.errors import unwrapped
+from tau_stage.gate import Gate, LocalGate
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.planner import make_plan
@@ -90,6 +91,7 @@ class Playhouse:
         again: TakeFolder | None = None,
         stop: anyio.Event | None = None,
         budget: Decimal | None = None,
+        gate: Gate | None = None,
     ) -> Take:
         """Perform a scene, or go on with a take of it; its files stand beside those of the repository's scenes."""
         plan = plan_of(scene) if isinstance(scene, str) else scene
@@ -98,7 +100,7 @@ class Playhouse:
         self._takes += 1
         curtain_up = datetime(2026, 11, 21, tzinfo=UTC)
         self.folder = again or TakeFolder.create(self._out, "scene", curtain_up, str(self._takes))
-        stage = Stage(self._connect, deadlines=deadlines or Deadlines())
+        stage = Stage(self._connect, gate=gate or LocalGate(), deadlines=deadlines or Deadlines())
         options = PerformanceOptions(
             allow_tools=allow_tools,
             people=people,
