@@ -30,8 +30,10 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import anyio
+import pybase64
 from anyio.abc import TaskGroup
 
+from tau_stage.audio import Pcm
 from tau_stage.environment import cache_folder, environment, log_event
 from tau_stage.errors import SessionError, UsageError, unwrapped
 from tau_stage.protocol import JsonObject
@@ -49,6 +51,9 @@ LOOK_AGAIN_S = 1.0
 
 LAST_MOMENT_S = 1.0
 """Seconds that a booth has to take what waits when there is no more."""
+
+CLOSING_S = 0.2
+"""Seconds that a booth has to answer a close: one that hangs holds up no session that ends."""
 
 Command = Callable[[JsonObject], Awaitable[object]]
 """Does what a page asks for; an error of ours is the page's answer."""
@@ -132,6 +137,8 @@ def is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    except OverflowError:
+        return False
     except PermissionError:
         return True
     return True
@@ -157,6 +164,11 @@ def without_sound(frame: bytes) -> bytes:
 def _as_text(frame: bytes) -> bytes:
     """Return a frame in UTF-8, whatever a server has sent."""
     return frame if frame.isascii() else frame.decode(errors="replace").encode()
+
+
+def _encoded(message: JsonObject) -> bytes:
+    """Encode a message, whatever is in it: amounts and paths as text, halves of characters as ``?``."""
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")
 
 
 class Publisher:
@@ -187,7 +199,7 @@ class Publisher:
     def publish(self, message: JsonObject) -> None:
         """Publish a message, if somebody listens and keeps up."""
         if self.is_connected:
-            self._add(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode())
+            self._add(_encoded(message))
         else:
             self.missed += 1
 
@@ -263,7 +275,7 @@ class Publisher:
     async def _serve(self, booth: BoothAddress) -> None:
         with unwrapped():
             async with (
-                dial(booth.publishing, {"Origin": booth.origin}) as transport,
+                dial(booth.publishing, {"Origin": booth.origin}, closing_s=CLOSING_S) as transport,
                 anyio.create_task_group() as group,
             ):
                 about = self._hello()
@@ -271,7 +283,7 @@ class Publisher:
                     self._forget()
                 hello = {"hello": {"key": self.key, "pid": os.getpid(), "missed": self.missed, **about}}
                 self.missed, self.is_connected = 0, True
-                await transport.send(json.dumps(hello, ensure_ascii=False).encode())
+                await transport.send(_encoded(hello))
                 group.start_soon(self._listen, transport, group)
                 await self._send(transport)
                 group.cancel_scope.cancel()
@@ -311,3 +323,15 @@ class Publisher:
         except (SessionError, UsageError, ValueError) as error:
             return {"problem": str(error)}
         return {}
+
+
+def sound_of(wish: JsonObject) -> Pcm:
+    """Return the sound that a page sends.
+
+    Raises:
+        ValueError: There is none, or no whole samples.
+    """
+    audio = wish.get("audio")
+    if not isinstance(audio, str) or not audio:
+        raise ValueError("no sound came")
+    return Pcm(pybase64.b64decode(audio, validate=True))

@@ -8,12 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 
 import anyio
-import pybase64
 
-from tau_stage.audio import Pcm
 from tau_stage.errors import UsageError
 from tau_stage.protocol import JsonObject
-from tau_stage.publisher import Publisher
+from tau_stage.publisher import Publisher, sound_of
 from tau_stage.scene import ListenPlan, Plan
 from tau_stage.stage import Event, OpeningBegan, OpeningQueued, PageSpeaker, PerformanceOptions, Person, Stage
 from tau_stage.take import Record, TakeFolder
@@ -80,7 +78,7 @@ class StagePublisher(Publisher):
                 self._stop()
             case "hear":
                 for speaker in self._speakers:
-                    speaker.hear(Pcm(pybase64.b64decode(str(wish["audio"]))))
+                    speaker.hear(sound_of(wish))
             case "say":
                 if words := str(wish.get("text", "")).strip():
                     self._asked().write(words)

@@ -6,12 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
-import pybase64
 
-from tau_stage.audio import Pcm
 from tau_stage.errors import UsageError
 from tau_stage.protocol import TOKENS, Entry, JsonObject, client_events
-from tau_stage.publisher import Publisher
+from tau_stage.publisher import Publisher, sound_of
 from tau_stage.session.session import Session
 from tau_stage.transport import Transport
 
@@ -112,7 +110,7 @@ class SessionPublisher(Publisher):
                 await session.user(str(wish.get("text", "")))
                 await self._respond()
             case "hear":
-                await session.append_input_audio_buffer(Pcm(pybase64.b64decode(str(wish["audio"]))))
+                await session.append_input_audio_buffer(sound_of(wish))
             case "commit":
                 await session.commit_input_audio_buffer()
                 if session.turn_detection is None:
@@ -123,7 +121,7 @@ class SessionPublisher(Publisher):
                 await self._respond()
             case "interrupt":
                 samples = wish.get("samples")
-                await session.interrupt(samples if isinstance(samples, int) else None)
+                await session.interrupt(max(0, samples) if isinstance(samples, int) else None)
             case _:
                 raise UsageError(f"a session cannot {what!r}")
 
