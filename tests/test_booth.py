@@ -146,7 +146,7 @@ async def test_sound_comes_in_binary_and_its_event_without_it() -> None:
     source = hub.join({"kind": "session", "name": "ann"}, None)
     page = hub.open_page()
     hub.take_in(source, delta(sound[:2400]) + "\n" + delta(sound[2400:]))
-    pieces, _, event, _ = await messages(page)
+    _, pieces, event, _ = await messages(page)
     assert list(unpacked(pieces)) == [
         (source.id, event["item"], 0, sound[:2400].data),
         (source.id, event["item"], 2400, sound[2400:].data),
@@ -704,19 +704,25 @@ async def test_what_others_write_into_a_take_is_shown(tmp_path: Path, monkeypatc
         assert (await told(page, "event", "take_picked"))["record"] == picked.model_dump(mode="json")
 
 
-async def test_an_order_for_a_take_needs_one_that_is_over(tmp_path: Path) -> None:
+async def test_an_order_for_a_take_waits_until_it_is_over(tmp_path: Path) -> None:
     hub = Hub()
     live = hub.join({"kind": "stage", "name": "s", "folder": str(tmp_path), "lines": [{"id": "a-1"}]}, lambda _w: None)
     over = hub.join({"kind": "take", "name": "t", "folder": str(tmp_path), "lines": [{"id": "a-1"}]}, None)
     async with open_booth(hub) as url, page_of(url) as page:
         for wish, problem in (
-            ({"do": "retake", "to": live.id, "line": "a-1"}, "under way"),
             ({"do": "retake", "to": over.id, "line": "b-1"}, "no line"),
             ({"do": "pick", "to": over.id, "line": "a-1"}, "has a number"),
             ({"do": "pick", "to": 77, "line": "a-1", "take": 1}, "no take"),
         ):
             await page.send(json.dumps({"id": 1, **wish}))
             assert problem in (await told(page, "answer"))["problem"]
+        await page.send(json.dumps({"id": 2, "do": "pick", "to": live.id, "line": "a-1", "take": 2}))
+        await page.send(json.dumps({"id": 3, "do": "listen", "to": 77}))
+        await page.send(json.dumps({"id": 4, "do": "say", "to": 77}))
+        assert (await told(page, "answer"))["id"] == 4  # the order waits
+        hub.leave(live, "it is over")
+        answer = await told(page, "answer")
+        assert (answer["id"], "journal" in answer["problem"]) == (2, True)
 
 
 async def test_errors_of_sessions_are_answers(variables: dict[str, str], real_voice: Understudy) -> None:

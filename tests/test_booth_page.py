@@ -234,6 +234,31 @@ def test_one_is_muted_and_one_is_heard_alone(tab: Browser, booth: OpenBooth) -> 
             assert (alike > 0.9) == (name == audible), (act, name, alike)
 
 
+def test_whoever_is_gone_is_not_heard_alone_any_more(tab: Browser, booth: OpenBooth) -> None:
+    """Nobody else would be heard, and nothing in the page would say why."""
+    booth.source("ann")
+    see_lanes(tab, 1)
+    source = next(iter(booth.hub.sources.values()))
+    tab.click("[aria-label='Solo ann']")
+    booth.source("ben")
+    see_lanes(tab, 2)
+    assert not page(tab, "sound.isAudible(2)")
+    booth.call(booth.hub.leave, source, "it is over")
+    wait_for(tab, "sound.isAudible(2)")
+
+
+def test_a_source_that_is_forgotten_is_forgotten_by_the_page(tab: Browser, booth: OpenBooth) -> None:
+    booth.source("ann")
+    booth.source("ben")
+    see_lanes(tab, 2)
+    tab.click("[aria-label='Solo ann']")
+    booth.call(booth.hub.leave, booth.hub.sources[1], "it is over")
+    booth.call(booth.hub.sources.pop, 1)
+    booth.call(booth.hub.show, {"type": "forgotten", "source": 1})
+    see_lanes(tab, 1)
+    wait_for(tab, "state.sources.size === 1 && sound.isAudible(2)")
+
+
 # ---- talk
 
 
@@ -424,6 +449,9 @@ def test_events_are_exported_as_lines_of_json(tab: Browser, booth: OpenBooth, tm
     assert {line["source"] for line in lines} == {"ann"}
     assert sum(line["event"]["type"] == "response.output_audio.delta" for line in lines) == 8
     assert [line["n"] for line in lines if line["event"]["type"] == "response.done"]
+    assert [line["n"] for line in lines] == sorted(line["n"] for line in lines)
+    sounds = [line for line in lines if line["event"]["type"] == "response.output_audio.delta"]
+    assert ["latency" in line for line in sounds].count(True) == 1  # the first of its response
 
 
 def test_ten_thousand_events_are_kept_and_the_rest_is_counted(tab: Browser, booth: OpenBooth) -> None:

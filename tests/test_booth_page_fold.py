@@ -28,7 +28,7 @@ FOLD = """(async (messages) => {
   return { air, rows: state.log.rows.map(row => [row.type, row.latency]), notices: state.notices,
     lines: [...(source.stage?.lines.values() ?? [])], items: [...(source.session?.items.values() ?? [])],
     usage: source.session?.usage, dollars: source.session?.dollars, prompt: source.stage?.prompt,
-    missed: state.log.missed, thinks: Boolean(source.session?.response) };
+    missed: state.log.missed, lost: state.log.lost, thinks: Boolean(source.session?.response) };
 })"""
 
 
@@ -150,3 +150,24 @@ def test_a_page_forgets_whom_the_booth_has_forgotten(tab: Browser) -> None:
       return [left, [...state.sources.keys()]];
     })()"""
     assert tab.run(script) == [[2, 3], [3]]
+
+
+def test_what_a_source_could_not_tell_in_time_is_counted(tab: Browser) -> None:
+    told = fold(tab, "session", [], dropped=3)
+    assert (told["lost"], told["notices"]) == (3, [])  # of before this page
+    more = tab.run(
+        """(async () => {
+          const { apply, createState } = await import('./page/state.js'), state = createState();
+          const source = { id: 1, kind: 'session', name: 'ann', connected: true };
+          apply(state, { type: 'welcome', epoch: 'a', sources: [source], lost: 0 }, 1);
+          for (const dropped of [2, 3]) apply(state, { type: 'source', source: { ...source, dropped } }, 1);
+          return [state.log.lost, state.notices];
+        })()"""
+    )
+    assert more == [
+        3,
+        [
+            "ann: 2 events were lost, as the booth did not keep up.",
+            "ann: 1 event was lost, as the booth did not keep up.",
+        ],
+    ]

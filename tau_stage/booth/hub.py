@@ -134,6 +134,7 @@ class PageQueue:
         self._waiting: deque[str | bytes] = deque()
         self._size = 0
         self._missed = [0, 0]
+        self._is_greeted = False
         self._changed = Signal()
         self.listens: frozenset[int] | None = None
 
@@ -150,6 +151,11 @@ class PageQueue:
     async def next(self) -> list[str | bytes]:
         """Wait for what is next: pieces of sound in one message, then texts in one array of JSON, each in its order."""
         await self._changed.until(lambda: bool(self._waiting))
+        if not self._is_greeted:  # no sound is heard before it is known whose it is
+            self._is_greeted = True
+            greeting = self._waiting.popleft()
+            self._size -= len(greeting)
+            return [_array([greeting]) if isinstance(greeting, str) else greeting]
         pieces: list[bytes] = []
         texts: list[str] = []
         size = 0
@@ -305,7 +311,7 @@ class Hub:
     def _remember(self, key: tuple[int, str], sound: Pcm) -> None:
         self._sounds.setdefault(key, bytearray()).extend(sound.data)
         self._kept += len(sound.data)
-        while self._kept > KEPT_SOUND and len(self._sounds) > 1:
+        while self._kept > KEPT_SOUND:
             _, oldest = self._sounds.popitem(last=False)
             self._kept -= len(oldest)
 
@@ -464,15 +470,21 @@ def _level(sound: Pcm) -> float:
 
 
 def _shortened(thing: object) -> object:
-    """Return a thing of JSON whose long texts are cut."""
+    """Return a thing of JSON whose long texts are cut, and whose sound is its size."""
     if isinstance(thing, str):
         more = len(thing) - LONGEST_TEXT
         return thing if more <= 0 else f"{thing[:LONGEST_TEXT]} ... and {more} more characters"
     if isinstance(thing, dict):
-        return {key: _shortened(value) for key, value in thing.items()}
+        return {key: _sized(value) if key == "audio" else _shortened(value) for key, value in thing.items()}
     if isinstance(thing, list):
         return [_shortened(each) for each in thing]
     return thing
+
+
+def _sized(sound: object) -> object:
+    """Return the size of sound in text, as a publisher tells it; anything else as it is."""
+    is_sound = isinstance(sound, str) and not sound.startswith("<")
+    return f"<{len(str(sound))}>" if is_sound else _shortened(sound)
 
 
 def _array(texts: list[str]) -> str:

@@ -16,7 +16,7 @@ from tau_stage.booth.hub import Feed, Hub
 from tau_stage.errors import TakeError, UsageError
 from tau_stage.protocol import JsonObject
 from tau_stage.signals import Signal
-from tau_stage.take import TakeFolder, read_journal, read_take
+from tau_stage.take import TakeFolder, is_locked, read_journal, read_take
 
 MOST_ORDERS = 16
 LONGEST_PROBLEM = 2_000
@@ -59,10 +59,11 @@ def attach(hub: Hub, path: Path) -> Feed:
     return source
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Order:
-    """One command of ``tau-stage``, and who learns what came of it: a problem, or nothing."""
+    """One command of ``tau-stage`` about a take, and who learns what came of it: a problem, or nothing."""
 
+    source: Feed
     words: tuple[str, ...]
     answer: Callable[[str], None]
 
@@ -83,16 +84,14 @@ class TakeEditor:
         self._sizes: dict[int, int] = {}
 
     def order(self, source: Feed | None, what: str, wish: JsonObject, answer: Callable[[str], None]) -> None:
-        """Order a ``retake`` of a line, or a ``pick`` of one of its takes.
+        """Order a ``retake`` of a line, or a ``pick`` of one of its takes; it is done when the performance is over.
 
         Raises:
-            UsageError: The take is not over, there is no such line, or too much is under way.
+            UsageError: It is no take, there is no such line, or too much is under way.
         """
         folder, line = source and source.hello.get("folder"), wish.get("line")
         if source is None or not isinstance(folder, str):
             raise UsageError("this is no take", "choose a performance, or a take")
-        if source.send is not None:
-            raise UsageError("the performance is under way", "stop it after this line first")
         if not isinstance(line, str) or line not in [each.get("id") for each in source.hello.get("lines", ())]:
             raise UsageError(f"there is no line {line!r} in it")
         words = [what, "--", folder, line]
@@ -103,7 +102,7 @@ class TakeEditor:
             words.append(str(take))
         if len(self._waiting) == MOST_ORDERS:
             raise UsageError("too much is under way", "wait until it is done")
-        self._waiting.append(Order(tuple(words), answer))
+        self._waiting.append(Order(source, tuple(words), answer))
         self._changed.notify()
 
     async def run(self, url: str) -> None:
@@ -115,14 +114,23 @@ class TakeEditor:
         shown = {**os.environ, "TAU_DEBUG": "true", "TAU_DEBUG_SERVER_URL": url}
         while True:
             with anyio.move_on_after(LOOK_AGAIN_S):
-                await self._changed.until(lambda: bool(self._waiting))
-            order = self._waiting.popleft() if self._waiting else None
+                await self._changed.until(lambda: self._next() is not None)
+            if order := self._next():
+                self._waiting.remove(order)
             problem = await self._run(order, shown) if order else ""
             for source in list(self._hub.sources.values()):
                 if source.send is None and "folder" in source.hello:
                     await self._look(source)
             if order:
                 order.answer(problem)
+
+    def _next(self) -> Order | None:
+        """Find the first order for a take that is over, and that nobody writes into."""
+
+        def is_free(source: Feed) -> bool:
+            return source.send is None and not is_locked(Path(str(source.hello["folder"])))
+
+        return next((order for order in self._waiting if is_free(order.source)), None)
 
     async def _run(self, order: Order, environment: Mapping[str, str]) -> str:
         command = [sys.executable, "-m", "tau_stage", *order.words]

@@ -55,7 +55,7 @@ class StagePublisher(Publisher):
             },
             "budget": None if plan.budget is None else str(plan.budget),
             "folder": str(self._folder.path.absolute()),
-            "can": ["stop"],
+            "can": ["stop", "retake", "pick"],
             "at": anyio.current_time(),
             "before": list(self._records),
         }

@@ -68,6 +68,7 @@ export const app = {
     const id = app.connection.ask({ to: source.id, ...wish });
     if (id === null) return app.note("The booth is not connected: nothing was sent.");
     wishes.set(id, { source, wish, about });
+    if (source.connected && (wish.do === "retake" || wish.do === "pick")) app.note(`${about}: as soon as the performance is over.`);
   },
 };
 
@@ -95,6 +96,8 @@ const onMessage = (message) => {
     if (source?.session) wholeItems(source);
     if (source && message.event.type === "input_audio_buffer.speech_started" && app.talk.target === source.id && app.talk.isTalking) sound.stopSource(source.id);
   }
+  if (message?.type === "welcome" || message?.type === "source") for (const piece of early.splice(0)) onSound(piece);
+  if (message?.type === "forgotten") sound.forget(message.source);
   if (message?.type === "source") endGone(state.sources.get(message.source?.id));
   for (const { id, problem } of state.answers.splice(0)) answered(id, problem);
 };
@@ -111,6 +114,15 @@ const endGone = (source) => {
   wholeItems(source);
 };
 
+// Whoever is gone, and was heard to its end, is not heard alone any more: else nobody would be.
+const endSolos = () => {
+  for (const source of state.sources.values()) {
+    if (source.connected || !source.mixer?.solo || sound.waits.get(app.chainKey(source)) > 0) continue;
+    sound.set(source.id, { solo: false });
+    isChanged = true;
+  }
+};
+
 const answered = (id, problem) => {
   const asked = wishes.get(id);
   wishes.delete(id);
@@ -119,7 +131,8 @@ const answered = (id, problem) => {
   else if (asked?.about) app.note(`${what}: done.`);
 };
 
-const HEADER = 16;
+const HEADER = 16, MOST_EARLY = 200;
+const early = []; // sound of those who were not told of yet
 
 const onSound = (data) => {
   const view = new DataView(data);
@@ -127,6 +140,8 @@ const onSound = (data) => {
     const [id, item, first, count] = [0, 4, 8, 12].map((place) => view.getUint32(at + place, true));
     end = at + HEADER + 2 * count;
     const source = state.sources.get(id);
+    if (!source && end <= data.byteLength) early.push(data.slice(at, end));
+    if (early.length > MOST_EARLY) early.shift();
     if (!source || !count || end > data.byteLength) continue;
     const samples = new Int16Array(data.slice(at + HEADER, end));
     waves.add(item, first, samples);
@@ -248,10 +263,10 @@ const drawGate = (pageNow) => {
 };
 
 const drawControls = (stage) => {
-  const can = (what) => stage && scope.can.includes(what), last = stage?.spoken.at(-1), controls = $("controls");
+  const can = (what) => stage && scope.can.includes(what), last = app.replay.line ?? stage?.spoken.at(-1), controls = $("controls");
   const wanted = [];
   if (can("stop") && scope.connected && !stage.ended) wanted.push(["Stop after this line", { do: "stop" }, "stop after this line"]);
-  if (can("retake") && last && (stage.ended || !scope.connected || !can("stop"))) wanted.push([`Another take of ${last.id}`, { do: "retake", line: last.id }, `another take of ${last.id}`]);
+  if (can("retake") && last) wanted.push([`Another take of ${last.id}`, { do: "retake", line: last.id }, `another take of ${last.id}`]);
   const mark = JSON.stringify([scope?.id, wanted]);
   if (controls.dataset.mark === mark) return;
   controls.dataset.mark = mark;
@@ -344,7 +359,7 @@ const everyFrame = (time) => {
   if (tab === "events") events.draw(time);
   prompter.draw(prompted(), now());
   app.talk.drawLevel();
-  if (frame % 15 === 0) { drawListen(); drawGate(now()); }
+  if (frame % 15 === 0) { drawListen(); drawGate(now()); endSolos(); }
 };
 
 // ---- hands on the page
@@ -388,11 +403,11 @@ const isTyping = (element) => element.closest("select, textarea, input:not([type
 document.addEventListener("keydown", (event) => {
   if (event.altKey || event.ctrlKey || event.metaKey || event.defaultPrevented || $("keys").open) return;
   if (isTyping(event.target)) { if (event.key === "Escape") event.target.blur(); return; }
-  const near = event.target.closest("button, a, [role=grid]");
+  const near = event.target.closest("button, a, [role=grid]"), key = event.key.toLowerCase();
   if (/^[1-9]$/.test(event.key)) { const lane = lanes.shown[Number(event.key) - 1]; if (lane?.source) app.talkTo(lane); }
-  else if (event.key === "l") listen();
-  else if (event.key === "t") { if (!event.repeat) app.talk.hold(); }
-  else if (event.key === "i") app.talk.interrupt();
+  else if (key === "l") listen();
+  else if (key === "t") { if (!event.repeat) app.talk.hold(); }
+  else if (key === "i") app.talk.interrupt();
   else if (event.key === "/") { showTab("events"); $("filter-text").focus(); }
   else if (event.key === "?") $("keys").showModal();
   else if (event.key === " " && !near && scope?.kind === "take") app.replay.toggle();
@@ -400,7 +415,7 @@ document.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
-document.addEventListener("keyup", (event) => { if (event.key === "t") app.talk.release(); });
+document.addEventListener("keyup", (event) => { if (event.key.toLowerCase() === "t") app.talk.release(); });
 addEventListener("blur", () => app.talk.release());
 addEventListener("online", () => app.connection.openNow());
 document.addEventListener("visibilitychange", () => { if (!document.hidden) app.connection.openNow(); });
@@ -409,8 +424,9 @@ $("keys-open").addEventListener("click", () => $("keys").showModal());
 // tau-stage talk opens the page at its session
 let followed = false;
 const followHash = () => {
-  if (followed || location.hash !== "#talk") return;
-  const talk = app.targets.findLast((source) => source.name.startsWith("talk"));
+  const [, process] = /^#talk=(\d+)$/.exec(location.hash) ?? [];
+  if (followed || !process) return;
+  const talk = app.targets.findLast((source) => source.hello.pid === Number(process));
   if (!talk) return;
   followed = true;
   app.talk.choose(talk.id);

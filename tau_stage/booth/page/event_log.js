@@ -49,6 +49,8 @@ export class EventLog {
   kept = 0;
   dropped = 0;
   missed = 0; // that happened while no booth was there
+  lost = 0; // that a booth which did not keep up was not told
+  came = 0; // events ever added
   added = 0; // rows ever added
   removed = 0; // rows that are gone from the front
   types = new Map();
@@ -68,12 +70,15 @@ export class EventLog {
       if (open.size > 200) open.delete(open.keys().next().value);
     }
     if (!key && told.from === "client") open.delete("input_audio_buffer.append ");
+    told.came = this.came;
+    this.came += 1;
     row.count += 1;
     row.until = maybe(told.at);
     row.events.push(told);
     row.text = null;
     this.#measure(row, told, event, type);
     if (told.event) this.#time(source, row, told, event, type);
+    if (row.count === 1 && row.latency !== null) told.latency = row.latency;
     if (this.types.has(type) || this.types.size < 1000) this.types.set(type, (this.types.get(type) || 0) + 1);
     this.#order.push(row);
     this.kept += 1;

@@ -82,11 +82,12 @@ export class EventTable {
   }
 
   #note(more) {
-    const { kept, dropped, missed } = this.#log, filtered = this.#shown.length !== this.#log.rows.length;
+    const { kept, dropped, missed, lost } = this.#log, filtered = this.#shown.length !== this.#log.rows.length;
     const words = [`${amount(kept)} events kept`];
     if (filtered) words.push(more ? "searching" : `${amount(this.#shown.length)} rows shown`);
     words.push(dropped ? `${amount(dropped)} older ones dropped` : "none dropped");
     if (missed) words.push(`${amount(missed)} happened while no booth was there`);
+    if (lost) words.push(`${amount(lost)} lost on their way to the booth`);
     setText($("events-note"), words.join(" · "));
     this.box.setAttribute("aria-rowcount", String(this.#shown.length));
   }
@@ -175,7 +176,8 @@ export class EventTable {
 
   lines() {
     while (this.#look()) continue;
-    return this.#shown.flatMap((row) => row.events.map((told) => JSON.stringify({ n: told.n, source: row.name, at: told.at, from: row.from, latency: row.latency ?? undefined, samples: told.samples, event: told.event, record: told.record })));
+    const shown = this.#shown.flatMap((row) => row.events.map((told) => ({ row, told }))).sort((one, other) => one.told.came - other.told.came);
+    return shown.map(({ row, told }) => JSON.stringify({ n: told.n, source: row.name, at: told.at, from: row.from, latency: told.latency, samples: told.samples, event: told.event, record: told.record }));
   }
 
   export() {

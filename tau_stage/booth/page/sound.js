@@ -21,7 +21,7 @@ export class Sound {
   }
 
   async start() {
-    this.#starting ??= this.#open();
+    this.#starting ??= this.#open().catch((error) => { this.#starting = null; throw error; });
     await this.#starting;
     await this.context.resume();
     this.isOn = true;
@@ -97,6 +97,13 @@ export class Sound {
   #tell(source, atOnce = false) {
     const gain = this.isAudible(source) ? this.mixer(source).volume : 0;
     this.#node?.port.postMessage({ do: "volume", source, gain, at_once: atOnce });
+  }
+
+  // Forgets a source, and whether it was to be heard alone.
+  forget(source) {
+    const { solo } = this.mixer(source);
+    this.#mixers.delete(source);
+    if (solo) for (const each of this.#mixers.keys()) this.#tell(each);
   }
 
   // Forgets all items and sources: their numbers begin anew.

@@ -36,6 +36,15 @@ const readMissed = (state, source, missed) => {
   if (source.isKnown) note(state, `${source.name}: ${more} ${more === 1 ? "event" : "events"} happened while the booth was not there.`);
 };
 
+// What a source could not tell in time: the booth did not keep up.
+const readLost = (state, source, lost) => {
+  const more = lost - (source.lost ?? 0);
+  source.lost = lost;
+  if (more <= 0) return;
+  state.log.lost += more;
+  if (source.isKnown) note(state, `${source.name}: ${more} ${more === 1 ? "event was" : "events were"} lost, as the booth did not keep up.`);
+};
+
 const readHello = (state, source, told) => {
   source.hello = told;
   source.name = text(told.name) || "nameless";
@@ -46,7 +55,7 @@ const readHello = (state, source, told) => {
   source.player = text(told.player) || source.name;
   source.can = list(told.can).map(text);
   if (source.kind === "stage" && !source.connected && text(told.folder)) source.can = ["retake", "pick"]; // it is a take by now
-  source.lost = number(told.dropped);
+  readLost(state, source, number(told.dropped));
   readMissed(state, source, number(told.missed));
   if (source.session) source.session.settings = { ...source.session.settings, ...object(told.session) };
   if (source.stage) source.stage.readHello(told);
@@ -60,7 +69,7 @@ const join = (state, told) => {
     state.former = state.former.filter((one) => one !== former);
     source = former || { offset: Infinity, session: null, stage: null };
     source.isKnown = Boolean(former);
-    source.missed = 0; // in this booth
+    source.missed = source.lost = 0; // in this booth
     source.id = id;
     if (told.kind !== "session") source.stage = createStage(); // it tells its records anew
     else if (former) source.session.forgetSounds();
