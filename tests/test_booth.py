@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
@@ -411,6 +412,16 @@ async def test_the_address_is_in_a_file_of_the_users_own(variables: dict[str, st
         assert former_address(variables) == (0, "")
     assert find_booth(variables) is None
     assert former_address(variables) == (5, "token")
+
+
+async def test_a_booth_that_is_still_there_is_the_users_again(variables: dict[str, str]) -> None:
+    file = booth_file(variables)
+    assert file is not None
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"url": "http://127.0.0.1:4/token/", "pid": os.getppid()}))
+    async with announced("http://127.0.0.1:5/token/", variables):
+        assert find_booth(variables) == BoothAddress("http://127.0.0.1:5/token/", os.getpid())
+    assert find_booth(variables) == BoothAddress("http://127.0.0.1:4/token/", os.getppid())
 
 
 def find_pid(file: Path) -> int:

@@ -23,7 +23,7 @@ from anyio.from_thread import start_blocking_portal
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from tau_stage.publisher import BoothAddress, last_booth
+from tau_stage.publisher import BoothAddress, booth_file, last_booth
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.support.report_pages import tavern
 from tests.support.tone_voice import Tones
@@ -192,7 +192,7 @@ def test_a_conversation_is_had_in_the_page_until_it_is_interrupted(home: dict[st
     assert code == 130
     assert said.splitlines() == [
         "OPENAI_API_KEY is not set: the understudy answers, and nothing is spent.",
-        f"open this page: {url}#talk",
+        f"open this page: {url}#talk={talk.pid}",
         "interrupted",
     ]
 
@@ -200,13 +200,34 @@ def test_a_conversation_is_had_in_the_page_until_it_is_interrupted(home: dict[st
 def test_who_cannot_be_talked_to_is_told(
     home: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TAU_DEBUG_SERVER_URL", "http://127.0.0.1:9/token/")
     monkeypatch.setenv("XDG_CACHE_HOME", home["XDG_CACHE_HOME"])
-    for words, code, told in (
-        (["--endpoint", "opensesame"], 2, "there is no endpoint or dialect 'opensesame'"),
-        (["--endpoint", "ws://127.0.0.1:9"], 3, "127.0.0.1:9"),
-    ):
-        assert run("talk", "--no-browser", *words) == code
-        said = capsys.readouterr().err
-        assert told in said
-        assert "Traceback" not in said
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        monkeypatch.setenv("TAU_DEBUG_SERVER_URL", f"http://127.0.0.1:{there.getsockname()[1]}/token/")
+        for words, code, told in (
+            (["--endpoint", "opensesame"], 2, "there is no endpoint or dialect 'opensesame'"),
+            (["--endpoint", "ws://127.0.0.1:9"], 3, "127.0.0.1:9"),
+        ):
+            assert run("talk", "--no-browser", *words) == code
+            said = capsys.readouterr().err
+            assert told in said
+            assert "Traceback" not in said
+    assert run("talk", "--no-browser") == 2
+    assert "the booth that TAU_DEBUG_SERVER_URL names does not answer" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_booth_that_was_killed_is_none_though_its_number_lives_on(
+    home: dict[str, str],
+) -> None:
+    file = booth_file(home)
+    assert file
+    file.parent.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "60"]) as another:
+        try:
+            file.write_text(json.dumps({"url": "http://127.0.0.1:9/token/", "pid": another.pid}))
+            command = [sys.executable, "-c", "from tau_stage.cli.booth_command import ensure_booth as e; print(e())"]
+            url = subprocess.run(command, env=home, capture_output=True, text=True, check=True, timeout=60).stdout
+            with page_of(url.strip()) as page:
+                assert page.until("welcome")["sources"] == []
+        finally:
+            another.kill()

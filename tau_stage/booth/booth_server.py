@@ -478,11 +478,15 @@ async def open_booth(
 
 @asynccontextmanager
 async def announced(url: str, variables: Mapping[str, str]) -> AsyncIterator[None]:
-    """Say where the user's booth is while the block runs, in a file that only the user can read."""
+    """Say where the user's booth is while the block runs, in a file that only the user can read.
+
+    A booth that was there before, and still is, is the user's again in the end.
+    """
     file = booth_file(variables)
     if file is None:
         yield
         return
+    before = last_booth(variables)
     file.parent.mkdir(parents=True, exist_ok=True)
     _write_address(file, url, os.getpid())
     try:
@@ -490,7 +494,8 @@ async def announced(url: str, variables: Mapping[str, str]) -> AsyncIterator[Non
     finally:
         told = last_booth(variables)
         if told and told.pid == os.getpid():
-            _write_address(file, url, 0)
+            is_another = before and before.pid != os.getpid() and is_running(before.pid)
+            _write_address(file, *((before.url, before.pid) if before and is_another else (url, 0)))
 
 
 def _write_address(file: Path, url: str, pid: int) -> None:

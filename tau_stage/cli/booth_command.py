@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import socket
 import subprocess
 import sys
 import time
 import webbrowser
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -24,7 +27,7 @@ IDLE_S = 60.0
 
 INSTALL = "pip install 'tau-stage[booth]'"
 
-OPENING_S = 15.0
+OPENING_S, ANSWERING_S = 15.0, 2.0
 TICK_S = 0.05
 
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page, where there is a browser.")]
@@ -109,8 +112,8 @@ def ensure_booth() -> str:
     Raises:
         UsageError: It does not start.
     """
-    if there := find_booth():
-        return there.url
+    if there := _answering_booth():
+        return there
     require_server()
     command = [sys.executable, "-m", "tau_stage", "booth", "--no-browser", "--idle", f"{IDLE_S:g}"]
     quiet = subprocess.DEVNULL
@@ -118,8 +121,8 @@ def ensure_booth() -> str:
         child = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=told, start_new_session=True)  # noqa: S603
         began = time.monotonic()
         while time.monotonic() < began + OPENING_S:
-            if there := find_booth():
-                return there.url
+            if there := _answering_booth():
+                return there
             if child.poll() is not None:
                 told.seek(0)
                 said = told.read().decode(errors="replace").strip()
@@ -127,3 +130,21 @@ def ensure_booth() -> str:
             time.sleep(TICK_S)
     child.kill()
     raise UsageError(f"the booth did not start within {OPENING_S:g} s", "start it first: tau-stage booth")
+
+
+def _answering_booth() -> str | None:
+    """Return the address of this user's booth, if it answers: a killed one's number may be another process's by now.
+
+    Raises:
+        UsageError: The environment names one that does not.
+    """
+    there = find_booth()
+    if there is None:
+        return None
+    parts = urlsplit(there.url)
+    with suppress(OSError), socket.create_connection((parts.hostname, parts.port or 80), ANSWERING_S):
+        return there.url
+    if not there.pid:
+        hint = "start it, or unset TAU_DEBUG_SERVER_URL"
+        raise UsageError("the booth that TAU_DEBUG_SERVER_URL names does not answer", hint)
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -55,9 +56,10 @@ async def _talk(url: str, endpoint: str | None, wishes: JsonObject, push: bool, 
         detection = None if push else {"type": "server_vad"}
         asked = create_session(endpoint=place or "openai", name="talk", debug=True, turn_detection=detection, **wishes)
         session = await opened.enter_async_context(asked)
-        say(f"Talk at {url}#talk  (Ctrl-C ends it)")
+        page = f"{url}#talk={os.getpid()}"
+        say(f"Talk at {page}  (Ctrl-C ends it)")
         if browser:
-            show_page(f"{url}#talk")
+            show_page(page)
         async with session.events() as events:
             async for _ in events:
                 pass
