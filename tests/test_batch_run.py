@@ -15,12 +15,15 @@ import anyio
 import pytest
 
 from tau_stage.batch.batch_file import load_batch
-from tau_stage.batch.engine import run_batch
+from tau_stage.batch.engine import exit_code, run_batch
 from tau_stage.batch.index import as_csv
 from tau_stage.batch.jobs import load_jobs
 from tau_stage.batch.ledger import Ledger, spent
 from tau_stage.batch.store import open_store
-from tau_stage.batch.worker import BatchObserver, WorkerOptions, timestamp
+from tau_stage.batch.summary import JobStatus, tabulate_status
+from tau_stage.batch.worker import BatchObserver, Outcome, WorkerOptions, timestamp
+from tau_stage.cli.batch_running import read_told
+from tau_stage.report import plain_text
 from tau_stage.runs.run_scenes import RunOptions
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.events import Event
@@ -157,6 +160,24 @@ def test_what_fails_in_a_run_is_left_by_its_other_workers(serve: Serve, asked: A
     assert fates(replace(later, since=timestamp())) == ["done"]
 
 
+def test_a_run_that_was_stopped_says_so_though_its_workers_left_nothing() -> None:
+    write_batch()
+    jobs = load_jobs(load_batch("batch.yaml"))
+    assert [exit_code({}, jobs, codes) for codes in ((), (0,), (0, 2))] == [130, 130, 2]
+    done = {job.name: Outcome(job=job.name, fate="held") for job in jobs}
+    assert [exit_code(done, jobs, codes) for codes in ((), (0, 3))] == [0, 3]
+
+
+@pytest.mark.parametrize("line", [b"hello\n", b"5\n", b'{"a": 1}\n', b"\xff\n"])
+def test_what_a_tool_prints_in_a_worker_is_shown(line: bytes) -> None:
+    assert read_told(line) == {"warning": line.decode(errors="replace").rstrip()}
+
+
+def test_what_a_worker_tells_is_read() -> None:
+    assert read_told(b'{"warning": "Careful."}\n') == {"warning": "Careful."}
+    assert read_told(b"{}\n") == {}
+
+
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\uff1d1+1"])
 def test_no_text_is_a_formula_for_a_spreadsheet(text: str) -> None:
     table = as_csv([{"words": text, "list": [text], "seconds": -1.5}, {"words": 'a=1, "b"'}])
@@ -227,3 +248,11 @@ def test_a_run_leaves_a_page_of_all_jobs_and_a_row_for_each_line(batch: BatchRun
     assert all(f"{row['folder']}/report.html" in page for row in rows)
     assert run("batch", "export", "batch.yaml") == 0
     assert home.tree() == files
+
+
+def test_the_status_says_what_to_do_about_a_budget_that_is_spent() -> None:
+    write_batch()
+    batch, problem = load_batch("batch.yaml"), "the budget of the batch is spent"
+    told = plain_text(tabulate_status(batch, [JobStatus("scenes/hat", "stopped", problem=problem)]))
+    assert "the budget is spent: raise limits.budget, or run with a higher --budget" in told
+    assert "budget" not in plain_text(tabulate_status(batch, [JobStatus("scenes/hat", "stopped")]))

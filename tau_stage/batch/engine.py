@@ -18,7 +18,7 @@ from tau_stage.batch.worker import BatchObserver, Outcome, Worker, WorkerOptions
 from tau_stage.environment import environment
 from tau_stage.errors import UsageError
 from tau_stage.gate import Gate, GateLimits, LocalGate
-from tau_stage.runs import EXIT_CODES
+from tau_stage.runs import EXIT_CODES, TAKE_SPOILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,11 @@ def limits_of(batch: Batch, budget: Decimal | None = None) -> GateLimits:
     return GateLimits(budget, limits.start_rate, limits.sessions, limits.tokens)
 
 
-def exit_code(outcomes: Mapping[str, Outcome], jobs: Sequence[BatchJob]) -> int:
-    """Return the exit code of a run: the worst of its jobs'; 130 where somebody has stopped it before its end."""
-    codes = [outcome.result.code for outcome in outcomes.values() if outcome.result]
-    return max([*codes, EXIT_CODES["interrupted"] if len(outcomes) < len(jobs) else 0], default=0)
+def exit_code(outcomes: Mapping[str, Outcome], jobs: Sequence[BatchJob], workers: Sequence[int] = ()) -> int:
+    """Return the exit code of a run: the worst of its jobs and workers; 130 where it was stopped before its end.
+
+    A worker that cannot work, and has said why, ends with 2.
+    """
+    codes = [*(outcome.result.code for outcome in outcomes.values() if outcome.result), *workers]
+    is_stopped = len(outcomes) < len(jobs) and TAKE_SPOILED not in workers
+    return max([*codes, EXIT_CODES["interrupted"] if is_stopped else 0], default=0)

@@ -227,6 +227,8 @@ def tabulate_status(batch: Batch, found: Sequence[JobStatus], *, every: bool = F
     notes = ["The dollars are an estimate, of all that was performed."]
     if groups["failed"]:
         notes.insert(0, f"failed: perform them again with tau-stage batch run {batch.path} --retry failed")
+    if any("budget" in each.problem for each in groups["stopped"]):
+        notes.insert(0, "the budget is spent: raise limits.budget, or run with a higher --budget")
     if left := len(groups["stopped"]) + len(groups["waiting"]) + len(groups["abandoned"]):
         notes.insert(0, f"{counted(left, 'job')} left to do: tau-stage batch run {batch.path}")
     return TextReport((f"{batch.title} ({batch.path}): {counted(len(found), 'job')}",), tables, [*map(note, notes)])

@@ -7,11 +7,12 @@ import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from time import monotonic
+from typing import Any
 
 import anyio
 import anyio.from_thread
@@ -78,7 +79,7 @@ class BatchRun:
         with self._open_view(quiet=quiet) as view:
 
             def hear(line: bytes) -> bool:
-                told = json.loads(line)
+                told = read_told(line)
                 if "outcome" in told:
                     outcome = batches.Outcome.model_validate(told["outcome"])
                     if outcome.job not in outcomes or outcome.fate != "unchanged":
@@ -92,7 +93,7 @@ class BatchRun:
 
             with unwrapped():
                 codes = anyio.run(self._run_processes, command, workers, hear, outcomes)
-        return max([batches.exit_code(outcomes, ()), *codes])
+        return batches.exit_code(outcomes, self.jobs, codes)
 
     async def _run_processes(
         self,
@@ -208,6 +209,15 @@ class BatchLines(batches.BatchObserver):
     def end(self, outcome: batches.Outcome) -> None:
         """Tell what came of a job."""
         say_json(json.dumps({"outcome": outcome.model_dump(mode="json")}))
+
+
+def read_told(line: bytes) -> Mapping[str, Any]:
+    """Read a line of a worker; what a tool of a scene prints is among them, and is shown as it is."""
+    with suppress(ValueError):
+        told = json.loads(line)
+        if isinstance(told, dict) and told.keys() <= {"outcome", "warning"}:
+            return told
+    return {"warning": line.decode(errors="replace").rstrip()}
 
 
 @asynccontextmanager
