@@ -20,12 +20,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from os import environ, kill
 from pathlib import Path
-from socket import socket
+from socket import create_server
 
-from tau_stage.protocol import JsonObject
 from tau_stage.take import records as record
 from tau_stage.take.journal import read_journal
-from tau_stage.understudy.server import Understudy
+from tau_stage.understudy.server import Understudy, Visit
 from tests.campaign import served
 from tests.support.batches import Asked
 from tests.support.processes import children
@@ -54,6 +53,14 @@ def write_scenes(home: Path, number: int) -> None:
     (home / "batch.yaml").write_text("scenes: [scenes/*.yaml]\n")
 
 
+def free_port() -> int:
+    """A port that nobody listens on, and that the system gives to nobody: else a client may dial itself."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with suppress(OSError), create_server(("127.0.0.1", port)):
+            return port
+
+
 Start = Callable[[Sequence[str]], "subprocess.Popen[bytes]"]
 
 
@@ -61,9 +68,7 @@ class CampaignGate:
     """A gate in a process of its own, which is killed and started again at its port."""
 
     def __init__(self, start: Start) -> None:
-        with socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         self.address = f"127.0.0.1:{self._port}"
         self._start = start
         self.process = self._started()
@@ -79,15 +84,26 @@ class CampaignGate:
         return self._start([*PROGRAM, *words])
 
 
-class Sessions:
-    """Counts the sessions of an understudy, as its log tells of them."""
+def most_at_once(spans: list[tuple[float, float]]) -> int:
+    """How many spans of time lie over one another at most."""
+    changes = sorted([(end, -1) for _, end in spans] + [(begin, 1) for begin, _ in spans])
+    now = most = 0
+    for _, change in changes:
+        now += change
+        most = max(most, now)
+    return most
 
-    most = 0
 
-    def hear(self, told: JsonObject) -> None:
-        """Take in what the log is told."""
-        if told["what"] == "opening":
-            self.most = max(self.most, int(str(told["open"])))
+def crowding(visits: Sequence[Visit], figures: Counter[str]) -> Iterator[str]:
+    """What is wrong with how many openings were under way at once, and how many sessions."""
+    ended = [(visit, visit.closed_at) for visit in visits if visit.closed_at is not None]
+    openings = most_at_once([(visit.opened_at, visit.ready_at or closed) for visit, closed in ended])
+    crowd = most_at_once([(visit.opened_at, closed) for visit, closed in ended])
+    figures["openings at once"], figures["sessions at once"], figures["openings"] = openings, crowd, len(visits)
+    if openings > 1:
+        yield f"{openings} openings were under way at once"
+    if crowd > SESSIONS:
+        yield f"{crowd} sessions were open at once"
 
 
 @dataclass
@@ -234,8 +250,8 @@ def main() -> int:
     parser.add_argument("--variants", type=int, help="instead, perform so many variants, and interrupt that once")
     given = parser.parse_args()
     asked = Asked()
-    pace, sessions = None if given.variants else 2.0, Sessions()
-    with tempfile.TemporaryDirectory() as folder, served(Understudy(asked, pace=pace, log=sessions.hear)) as (url, _):
+    understudy = Understudy(asked, pace=None if given.variants else 2.0, keeps_visits=bool(given.gate_every))
+    with tempfile.TemporaryDirectory() as folder, served(understudy) as (url, _):
         home = Path(folder)
         if given.variants:
             return _tell(*vary(home, url, given.variants, asked))
@@ -244,9 +260,7 @@ def main() -> int:
         campaign = BatchCampaign(home, url, options, given.every, seed=given.seed, gate_every_s=given.gate_every)
         campaign.run()
         problems = [*campaign.problems(asked.words)]
-        campaign.figures["most sessions"] = sessions.most
-        if given.gate_every and sessions.most > SESSIONS:
-            problems.append(f"{sessions.most} sessions were open at once, and {SESSIONS} are allowed")
+        problems += crowding(understudy.visits, campaign.figures) if given.gate_every else []
     return _tell(campaign.figures, problems)
 
 

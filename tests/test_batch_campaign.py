@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tau_stage.understudy.server import Understudy
-from tests.batch_campaign import BatchCampaign, write_scenes
+from tests.batch_campaign import BatchCampaign, crowding, write_scenes
 from tests.campaign import served
-from tests.gate_campaign import TOKEN, crowding, killed_gate
 from tests.support.batches import Asked
 
 
@@ -27,15 +25,13 @@ def test_what_killed_workers_had_finished_is_not_performed_again(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_gate_that_is_killed_lets_nothing_through_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gate_that_is_killed_lets_nothing_through_twice(tmp_path: Path) -> None:
     """Slow: processes are started, and killed."""
-    monkeypatch.setenv("TAU_STAGE_GATE_TOKEN", TOKEN)
-    asked, figures = Asked(), Counter[str]()
+    asked = Asked()
     understudy = Understudy(asked, pace=2.0, keeps_visits=True)
     write_scenes(tmp_path, 4)
     with served(understudy) as (url, _):
-        with killed_gate(tmp_path, 4, 6.0, figures) as gate:
-            campaign = BatchCampaign(tmp_path, url, ("--workers", "2", "--gate", gate), every_s=60.0, most=0)
-            campaign.run()
+        campaign = BatchCampaign(tmp_path, url, ("--workers", "2"), every_s=8.0, most=0, gate_every_s=8.0)
+        campaign.run()
         assert [*campaign.problems(asked.words)] == []
-        assert [*crowding(understudy.visits, 4, figures)] == []
+        assert [*crowding(understudy.visits, campaign.figures)] == []

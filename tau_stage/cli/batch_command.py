@@ -40,6 +40,10 @@ Workers = Annotated[
     int | None,
     typer.Option(min=1, metavar="M", help="Perform in so many processes, each with --jobs.", show_default=False),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Let a Dask cluster perform it: local, or a scheduler like tcp://host:8786."),
+]
 ShardOf = Annotated[
     str | None,
     typer.Option("--shard", metavar="I/N", help="Perform one part of the jobs, like 3/40.", show_default=False),
@@ -76,12 +80,7 @@ def run(
     only: Only = None,
     jobs: Jobs = 1,
     workers: Workers = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS", help="Let a Dask cluster perform it: local, or a scheduler like tcp://host:8786."
-        ),
-    ] = None,
+    cluster: Cluster = None,
     shard: ShardOf = None,
     retry: RetryWhat = None,
     through: Through = False,
