@@ -110,8 +110,7 @@ def find_booth(variables: Mapping[str, str] | None = None) -> BoothAddress | Non
     """
     variables = environment() if variables is None else variables
     if named := variables.get("TAU_DEBUG_SERVER_URL", "").strip():
-        parts = urlsplit(named)
-        if parts.scheme not in ("http", "https") or not parts.netloc or not parts.path.strip("/"):
+        if not _is_page(named):
             hint = "write the address that tau-stage booth printed, like http://127.0.0.1:30020/TOKEN/"
             raise UsageError("TAU_DEBUG_SERVER_URL is no address of a booth", hint)
         return BoothAddress(named.rstrip("/") + "/")
@@ -124,9 +123,19 @@ def last_booth(variables: Mapping[str, str]) -> BoothAddress | None:
     file = booth_file(variables)
     try:
         told = json.loads(file.read_text("utf-8")) if file else {}
-        return BoothAddress(str(told["url"]), int(told["pid"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return BoothAddress(told["url"], int(told["pid"])) if _is_page(told["url"]) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _is_page(url: str) -> bool:
+    """Tell whether a text may be the address of a booth's page."""
+    try:
+        parts = urlsplit(url)
+        is_open = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return is_open and bool(parts.path.strip("/"))
 
 
 def is_running(pid: int) -> bool:

@@ -428,7 +428,16 @@ def find_pid(file: Path) -> int:
     return int(json.loads(file.read_text())["pid"])
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"url": "http://127.0.0.1:1/t/", "pid": "x"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"url": "http://127.0.0.1:1/t/", "pid": "x"}',
+        *(f'{{"url": {url}, "pid": {os.getpid()}}}' for url in ("3", '"x"', '"http://[::1/t/"', '"http://a:99999/t/"')),
+    ],
+)
 async def test_a_broken_address_is_none(variables: dict[str, str], text: str) -> None:
     file = booth_file(variables)
     assert file is not None
@@ -439,8 +448,9 @@ async def test_a_broken_address_is_none(variables: dict[str, str], text: str) ->
 
 async def test_the_environment_may_name_a_booth() -> None:
     assert find_booth({"TAU_DEBUG_SERVER_URL": "http://127.0.0.1:9/t"}) == BoothAddress("http://127.0.0.1:9/t/")
-    with pytest.raises(UsageError, match="no address of a booth"):
-        find_booth({"TAU_DEBUG_SERVER_URL": "localhost:9"})
+    for wrong in ("localhost:9", "http://127.0.0.1:9", "http://127.0.0.1:99999/t", "http://[::1/t", "http://:9/t"):
+        with pytest.raises(UsageError, match="no address of a booth"):
+            find_booth({"TAU_DEBUG_SERVER_URL": wrong})
 
 
 # ---- publishing
