@@ -262,6 +262,17 @@ def test_a_source_that_is_forgotten_is_forgotten_by_the_page(tab: Browser, booth
 # ---- talk
 
 
+def test_a_key_is_let_go_whatever_else_is_held(tab: Browser, booth: OpenBooth) -> None:
+    """With Shift, the key that was ``t`` comes up as ``T``: else the microphone would stay open."""
+    booth.source("ann")
+    see_lanes(tab, 1)
+    choose(tab, "ann")
+    tab.hold("t")
+    wait_for(tab, "app.talk.isTalking")
+    tab.let_go("T")
+    wait_for(tab, "!app.talk.isTalking")
+
+
 def test_the_microphone_reaches_the_chosen_session_and_no_other(tab: Browser, booth: OpenBooth) -> None:
     booth.session("ann")
     booth.session("ben")
@@ -504,6 +515,13 @@ def test_a_performance_is_asked_to_stop_and_to_play_a_line_again(tab: Browser, b
     tab.click("#controls button")
     tab.until("document.getElementById('notice-list').textContent.includes('stop after this line: not now')")
     assert [wish["do"] for wish in source.wishes] == ["stop"]
+    for number, line in enumerate(("ann-1", "ann-2")):
+        source.record("line_spoken", line=line, player="ann", said="Yes.", offset_samples=number * RATE, samples=RATE)
+    tab.until("document.querySelector('#controls :last-child').textContent === 'Another take of ann-2'")
+    page(tab, "{ app.replay.line = state.sources.get(1).stage.lines.get('ann-1'); app.changed(); }")
+    tab.until("document.querySelector('#controls :last-child').textContent === 'Another take of ann-1'")
+    tab.click("#controls :last-child")
+    tab.until("document.getElementById('notice-list').textContent.includes('as soon as the performance is over')")
 
 
 def test_a_click_picks_a_take(tab: Browser, booth: OpenBooth, tmp_path: Path) -> None:
