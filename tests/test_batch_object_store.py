@@ -74,3 +74,16 @@ def test_a_journal_is_pushed_as_it_was_before_the_files_it_tells_of(bucket: Buck
     store.push("takes/hat")
     assert bucket.cat_file("/out/takes/hat/journal.jsonl") == b"one\ntwo\n"
     assert Path(bucket.find("/out/takes/hat/lines")[-1]).name == "2.wav"
+
+
+def test_what_is_in_the_store_is_forgotten_here_and_comes_back(store: ObjectStore) -> None:
+    take = store.home / "takes" / "hat"
+    (take / "lines").mkdir(parents=True)
+    (take / "journal.jsonl").write_text("one\n")
+    (take / "lines" / "1.wav").write_bytes(b"one")
+    store.push("takes/hat")
+    store.forget("takes/hat")
+    assert not take.exists()
+    store.push("takes/hat")
+    store.pull("takes/hat")
+    assert (take / "lines" / "1.wav").read_bytes() == b"one"

@@ -127,6 +127,13 @@ class ObjectStore:
         for path, state, data in sorted(last, key=lambda each: LAST.index(each[0].name)):
             self._put(path, state, data)
 
+    def forget(self, folder: str) -> None:
+        """Remove a folder from ``home``: a batch may be larger than this machine's disk."""
+        shutil.rmtree(self.home / folder, ignore_errors=True)
+        for name in [*self._known]:
+            if name.startswith(f"{folder}/"):
+                self._known.pop(name, None)
+
     def _whole(self, folder: str) -> list[Path]:
         return [path for path in sorted((self.home / folder).rglob("*")) if _is_whole(path)]
 

@@ -48,6 +48,9 @@ class Store(Protocol):
     def push(self, folder: str) -> None:
         """Bring what is new in a folder of ``home`` to the store; its journal last."""
 
+    def forget(self, folder: str) -> None:
+        """Remove a folder from ``home``, if it lies elsewhere, too."""
+
     def address(self, name: str) -> str:
         """Say where a document is, for people."""
 
@@ -109,6 +112,9 @@ class FolderStore:
 
     def push(self, folder: str) -> None:
         """Leave everything where it is: it is there."""
+
+    def forget(self, folder: str) -> None:
+        """Leave everything where it is: it is nowhere else."""
 
     def address(self, name: str) -> str:
         """Say where a document is, for people."""

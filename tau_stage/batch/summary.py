@@ -92,6 +92,7 @@ def _planned(
     out = ledger.store.home / job.folder
     found = runs.scene_changes_since(out, job.plan, endpoint=wanted.endpoint, through=wanted.through)
     changes = found.changes if found else all_new(job.plan)
+    ledger.store.forget(job.takes)
     if result and is_same and result.state == "failed" and not wanted.retry_failed:
         return PlannedJob(job.name, "failed", lines, outdated=len(changes.outdated))
     cost = expected_cost(job.plan, changes.performed)

@@ -168,13 +168,14 @@ class Worker:
                     result = await performance.run()
             except StageError as error:
                 result = await performance.fail(str(error))
-        except anyio.get_cancelled_exc_class():
-            with anyio.CancelScope(shield=True):
-                await _in_thread(performance.leave)
-            raise
+            except anyio.get_cancelled_exc_class():
+                with anyio.CancelScope(shield=True):
+                    await _in_thread(performance.leave)
+                raise
         finally:
             with anyio.CancelScope(shield=True):
                 await _in_thread(partial(self.ledger.release, claim))
+                await _in_thread(partial(self.ledger.store.forget, job.takes))
         if result is None:
             return Outcome(job=job.name, fate="held")
         return Outcome(job=job.name, fate=result.state, result=result, dollars=result.dollars - performance.before)
