@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from contextlib import ExitStack
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,9 @@ def test_every_block_runs_as_it_stands(
     with ExitStack() as ends, start_blocking_portal("asyncio") as portal, ends:
         ends.enter_context(served_bucket(monkeypatch, "harbour-voices"))
         gate = ends.enter_context(
-            portal.wrap_async_context_manager(open_gate_server(GateLimits(), "correct-horse", return_s=0.0))
+            portal.wrap_async_context_manager(
+                open_gate_server(GateLimits(budget=Decimal(200)), "correct-horse", return_s=0.0)
+            )
         )
         for kind, block in BLOCKS:
             if kind in ("yaml", "bash"):
@@ -132,7 +135,7 @@ def test_each_recipe_performs_the_batch_once(
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     else:
         with start_blocking_portal("asyncio") as portal:
-            server = open_gate_server(GateLimits(), "correct-horse", return_s=0.0)
+            server = open_gate_server(GateLimits(budget=Decimal(200)), "correct-horse", return_s=0.0)
             with portal.wrap_async_context_manager(server) as gate:
                 perform_parts(Path(recipe), gate)
     assert asked.words.total() == 16

@@ -106,11 +106,10 @@ def run(
     found, every_job, ledger = _open(file, max_variants)
     wanted = batches.choose_jobs(every_job, only or ())
     wanted = part.of_jobs(wanted) if part else wanted
-    times = found.retry.times if found.retry else 0
     options = batches.WorkerOptions(
         run=runs.RunOptions(endpoint=endpoint, live=live, allow_tools=allow_tools, stand_in=True),
         at_once=jobs,
-        retries=times,
+        retries=found.retry.times if found.retry else 0,
         retry_failed=retry is not None,
         through=through,
         since=worker_since or batches.timestamp(),
@@ -132,8 +131,7 @@ def run(
     else:
         code = this.perform(options, quiet=quiet or as_json)
     batches.write_index(found, every_job, ledger)
-    names = [job.name for job in wanted]
-    _show_status(found, names, ledger, every=False, as_json=as_json, quiet=quiet)
+    _show_status(found, wanted, ledger, every=False, as_json=as_json, quiet=quiet)
     raise typer.Exit(code)
 
 
@@ -156,9 +154,7 @@ def status(
 ) -> None:
     """Say what has come of each job so far: done, running, left to do, failed."""
     found, jobs, ledger = _open(file, max_variants)
-    _show_status(
-        found, [job.name for job in batches.choose_jobs(jobs, only or ())], ledger, every=every, as_json=as_json
-    )
+    _show_status(found, batches.choose_jobs(jobs, only or ()), ledger, every=every, as_json=as_json)
 
 
 def export(file: File, max_variants: MaxVariants = ANY_NUMBER) -> None:
@@ -172,14 +168,14 @@ def export(file: File, max_variants: MaxVariants = ANY_NUMBER) -> None:
 
 def _show_status(
     found: batches.Batch,
-    names: Sequence[str],
+    jobs: Sequence[batches.BatchJob],
     ledger: batches.Ledger,
     *,
     every: bool,
     as_json: bool,
     quiet: bool = False,
 ) -> None:
-    state = batches.status_of(names, ledger)
+    state = batches.status_of([job.name for job in jobs], ledger)
     if as_json:
         say_json(json.dumps(batches.status_data(found, state), indent=2, ensure_ascii=False))
     elif not quiet:
