@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from anyio.from_thread import start_blocking_portal
+from distributed import LocalCluster
 
 from tau_stage.gate.book import GateLimits
 from tau_stage.gate.gate_server import open_gate_server
@@ -28,6 +29,9 @@ __all__ = ["no_key", "serve"]
 
 PAGE = (Path(__file__).parent.parent / "docs" / "batch.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 def write(block: str) -> Path:
@@ -76,8 +80,12 @@ def test_every_block_runs_as_it_stands(
                     serve_as_typed(words, tmp_path)
                 elif program == "tau-stage" and "--cluster" not in words:
                     assert run(*words) == 0, (line, capsys.readouterr())
+                elif "tcp://scheduler.example:8786" in line:
+                    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+                        line = line.replace("tcp://scheduler.example:8786", cluster.scheduler_address)  # noqa: PLW2901
+                        subprocess.run(["sh", "-c", line], check=True, env=os.environ | {"PATH": PATH})
                 else:
-                    subprocess.run(["sh", "-c", line], check=True, env=os.environ)
+                    subprocess.run(["sh", "-c", line], check=True, env=os.environ | {"PATH": PATH})
             counts.append(sum(asked.take().values()))
     assert counts == [16, 0, 4, 0, 0, 0, 0, 0, 0, 4, 0]
     assert capsys.readouterr().out.count("8 jobs") > 3
@@ -107,8 +115,7 @@ def perform_parts(file: Path, gate: str) -> None:
     """Start each part as its system does, in a plain process."""
     variable, first = INDEXED[file.as_posix()]
     (command,) = commands_of(file)
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    own = {**os.environ, "PATH": path, "TAU_STAGE_GATE": gate}
+    own = {**os.environ, "PATH": PATH, "TAU_STAGE_GATE": gate}
     parts = [
         subprocess.Popen(command, env={**own, variable: str(number)}, stdout=subprocess.DEVNULL)
         for number in range(first, first + 3)
