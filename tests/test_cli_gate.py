@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 from decimal import Decimal
@@ -38,6 +39,19 @@ def test_what_a_gate_cannot_be_is_told(
     monkeypatch.setenv("TAU_STAGE_GATE_TOKEN", "")
     assert run("gate", *arguments) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_told_with_what_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAU_STAGE_GATE_TOKEN", "open sesame")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run("gate", "--port", str(port)) == 2
+    told = capsys.readouterr()
+    assert f"cannot listen on 127.0.0.1:{port}: " in told.err
+    assert "hint: choose another --port" in told.err
+    assert "open sesame" not in told.out + told.err
 
 
 def test_the_status_says_what_is_held() -> None:

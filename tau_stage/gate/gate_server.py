@@ -227,7 +227,8 @@ async def open_gate_server(
     try:
         listener = await anyio.create_tcp_listener(local_host=host, local_port=port)
     except OSError as error:
-        raise UsageError(f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}") from None
+        problem = f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}"
+        raise UsageError(problem, "choose another --port, or a --host of this machine") from None
     bound = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - nothing of Django
     async with listener, anyio.create_task_group() as group:
         group.start_soon(partial(listener.serve, server.serve, group))
