@@ -14,6 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from tau_stage.batch.ledger import Claim, JobResult, Ledger, is_running, machine, spent
 from tau_stage.batch.store import Store, open_store
+from tau_stage.batch.summary import status_of
 from tau_stage.errors import TakeError, UsageError
 from tests.support.object_stores import served_bucket
 
@@ -144,6 +145,21 @@ def test_a_claim_that_was_cut_while_it_was_written_holds_nothing(ann: Ledger, st
     assert ann.is_over(ann.claims()[JOB])
     assert claimed(ann).number == 2
     assert [*ann.claims()] == [JOB]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "hat.1 (copy).json", "README"])
+def test_a_file_among_claims_that_is_none_holds_nothing(ann: Ledger, bob: Ledger, store: Store, name: str) -> None:
+    store.write(f"claims/de/scenes/{name}", b"mine")
+    assert claimed(ann).number == 1
+    assert bob.claim(JOB) is None
+
+
+def test_a_worker_that_dies_before_it_gives_up_what_is_done_leaves_it_done(ann: Ledger, bob: Ledger) -> None:
+    claimed(ann)
+    ann.write(JobResult(job=JOB, state="done", ended="complete", owner="ann"))
+    assert [each.state for each in status_of([JOB], bob)] == ["done"]
+    ann.write(JobResult(job=JOB, state="stopped", ended="interrupted", owner="ann"))
+    assert [each.state for each in status_of([JOB], bob)] == ["running"]
 
 
 def test_what_came_of_a_job_is_read_back(ann: Ledger, store: Store) -> None:

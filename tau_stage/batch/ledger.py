@@ -263,7 +263,8 @@ def _claim(name: str, data: bytes) -> Claim:
         return Claim.model_validate_json(data)
     except ValidationError:
         job, _, number = name.removeprefix("claims/").removesuffix(".json").rpartition(".")
-        return Claim(job=job, number=int(number), owner="", host="", pid=0, until=datetime.min.replace(tzinfo=UTC))
+        known = int(number) if number.isdecimal() else 0  # a file of somebody else's counts for nothing
+        return Claim(job=job, number=known, owner="", host="", pid=0, until=datetime.min.replace(tzinfo=UTC))
 
 
 def _newest(claims: Iterable[Claim]) -> dict[str, Claim]:

@@ -194,7 +194,9 @@ def status_of(names: Iterable[str], ledger: Ledger) -> list[JobStatus]:
 
 
 def _status(name: str, result: JobResult | None, claim: Claim | None, ledger: Ledger) -> JobStatus:
-    if claim:
+    # a worker that was killed right after it had written down that all is done has left its claim
+    is_given_up = claim and result and result.state == "done" and result.owner == claim.owner
+    if claim and not is_given_up:
         state: Standing = "abandoned" if ledger.is_over(claim) else "running"
         cost = max(claim.dollars, result.dollars if result else ZERO)
         return JobStatus(name, state, claim.lines, dollars=cost, owner=claim.owner)
