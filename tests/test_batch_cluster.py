@@ -45,7 +45,7 @@ def scheduler(folder: Path) -> Iterator[str]:
         for command in (serving, working)
     ]
     try:
-        while not file.exists():
+        while not (file.exists() and file.read_text().rstrip().endswith("}")):  # it is there before it is written
             assert processes[0].poll() is None
         yield json.loads(file.read_text())["address"]
     finally:
