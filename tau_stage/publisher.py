@@ -64,15 +64,10 @@ _TRUE = {"1", "true", "yes", "on"}
 
 @dataclass(frozen=True, slots=True)
 class BoothAddress:
-    """Where a booth is.
+    """Where a booth is."""
 
-    Attributes:
-        url: Of its page, with its token: ``http://127.0.0.1:PORT/TOKEN/``.
-        pid: Its process; 0 where that is not known.
-    """
-
-    url: str
-    pid: int = 0
+    url: str  # of its page, with its token: ``http://127.0.0.1:PORT/TOKEN/``
+    pid: int = 0  # its process; 0 where that is not known
 
     @property
     def publishing(self) -> str:

@@ -209,6 +209,8 @@ async def test_a_clock_that_jumps_back_changes_no_length_and_hides_no_take(tmp_p
 
 
 NAMED_BY_THE_CLOCK = {
+    "batch/ledger.py",
+    "batch/worker.py",
     "cli/doctor_command.py",
     "cli/plan_command.py",
     "cli/validate_command.py",
@@ -219,7 +221,7 @@ NAMED_BY_THE_CLOCK = {
     "take/lock.py",
     "understudy/server.py",
 }
-"""When a take began, since when a folder is held, what is today for retirements and waits: names, never lengths."""
+"""When a take began, since when a folder or a job is held, what is today for retirements: names, never lengths."""
 
 
 def test_nobody_else_looks_at_the_wall_clock() -> None:

@@ -23,6 +23,7 @@ def test_a_key_is_struck_out_in_every_spelling() -> None:
     assert secrets.strike(told) == "plain [key], json [key], slashes [key], address [key]"
     assert secrets.strike_bytes(f'{{"message":"{KEY}"}}'.encode()) == b'{"message":"[key]"}'
     assert secrets.strike_bytes(frame := b"nothing") is frame
+    assert Secrets(["schlüssel"]).strike("as an address has it: schl%C3%BCssel") == "as an address has it: [key]"
     assert Secrets(["sk-a😀bcdefg"]).strike("in two units sk-a\\ud83d\\ude00bcdefg") == "in two units [key]"
 
 

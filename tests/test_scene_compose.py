@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.load import load_scene, load_variants, parse_scene
+from tau_stage.scene.load import load_scene, load_variants, load_varied, parse_scene
 from tau_stage.scene.plan import Plan, TogetherPlan
 from tau_stage.scene.planner import make_plan
 from tests.support.tone_voice import write_tone
@@ -324,3 +324,20 @@ def test_a_variant_is_found_however_its_value_is_written(tmp_path: Path) -> None
     assert [each.vars for each in load_variants(scene, {}, ["が"])] == [
         each.vars for each in load_variants(scene, {}, ["か\u3099"])
     ]
+
+
+def test_what_is_laid_over_a_scene_wins(tmp_path: Path) -> None:
+    (tmp_path / "scene.yaml").write_text("players: {ann: {voice: ash}, bob: {voice: sage}}\nlines: [{ann: Hello.}]\n")
+    (tmp_path / "cast.yaml").write_text("players: {ann: {voice: coral}}\n")
+    path, cast = str(tmp_path / "scene.yaml"), str(tmp_path / "cast.yaml")
+    (scene,) = load_variants(path, overlays=[cast])
+    assert {name: player.voice for name, player in scene.players.items()} == {"ann": "coral", "bob": "sage"}
+    with pytest.raises(SceneError, match=r"cast\.none"):
+        load_variants(path, overlays=[str(tmp_path / "cast.none")])
+
+
+def test_a_scene_is_loaded_for_several_sets_of_variables(tmp_path: Path) -> None:
+    scene = tmp_path / "scene.yaml"
+    scene.write_text("vars: {who: you}\nplayers: {ann: {voice: ash}}\nlines: [{ann: 'Hello, ${who}.'}]\n")
+    plans = [make_plan(each) for each in load_varied(str(scene), [{"who": "me"}, {}])]
+    assert [plan.lines[0].words for plan in plans] == ["Hello, me.", "Hello, you."]

@@ -161,7 +161,7 @@ async def test_sound_that_follows_sound_makes_no_event_whatever_words_come_betwe
     with counted_calls("Python") as calls:
         found = await taken_in(frames, watched=False)
     assert calls["take_sound"] == 39
-    assert calls["decode"] == 25  # the first sound, the words, and what opens and ends
+    assert calls["parse_json"] == 25  # the first sound, the words, and what opens and ends
     assert found["changes"][-1].audio.data == b"\x00\x01\x02" * 40
 
 

@@ -16,13 +16,9 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 
 
 class Store(Protocol):
-    """What a ledger needs of a store, and what a worker needs to perform. Names have ``/`` between their parts.
+    """What a ledger needs of a store, and what a worker needs to perform. Names have ``/`` between their parts."""
 
-    Attributes:
-        home: A folder of this machine, in which takes are performed.
-    """
-
-    home: Path
+    home: Path  # A folder of this machine, in which takes are performed
 
     def read(self, name: str) -> bytes | None:
         """Read a document; None where there is none."""

@@ -98,19 +98,13 @@ class WorkerOptions:
 
 @dataclass(slots=True)
 class Worker:
-    """One worker of a batch, in one process.
+    """One worker of a batch, in one process."""
 
-    Attributes:
-        ledger: The documents, as this worker writes them.
-        stage: Connects players; it is open for the scenes of all jobs.
-        stop: Once it is set, lines under way come to their ends, and nothing else begins.
-    """
-
-    ledger: Ledger
-    stage: Stage
+    ledger: Ledger  # the documents, as this worker writes them
+    stage: Stage  # connects players; it is open for the scenes of all jobs
     options: WorkerOptions
     observer: BatchObserver
-    stop: anyio.Event
+    stop: anyio.Event  # once it is set, lines under way come to their ends, and nothing else begins
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     _waiting: deque[BatchJob] = field(default_factory=deque)
     _held: list[BatchJob] = field(default_factory=list)

@@ -162,15 +162,10 @@ def _peer(scope: Scope) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Booth:
-    """A booth's hub behind its routes.
+    """A booth's hub behind its routes."""
 
-    Attributes:
-        hub: What it knows.
-        editor: Performs lines again, and picks takes.
-    """
-
-    hub: Hub
-    editor: TakeEditor
+    hub: Hub  # what it knows
+    editor: TakeEditor  # performs lines again, and picks takes
 
     def app(self) -> Starlette:
         """Make the routes."""

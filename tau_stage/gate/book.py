@@ -51,25 +51,15 @@ class GateLimits:
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """What a client waits for, or holds.
+    """What a client waits for, or holds."""
 
-    Attributes:
-        client: Who.
-        ask: What was asked.
-        settled: Whether it was granted, or denied for good.
-        denied: Why it was denied.
-        not_before: When it may be granted at the earliest.
-        dollars: What is reserved in all.
-        spent: What of it was spent.
-    """
-
-    client: str
-    ask: Ask
-    settled: bool = False
-    denied: Denied | None = None
-    not_before: float = -math.inf
-    dollars: Decimal = ZERO
-    spent: Decimal = ZERO
+    client: str  # who
+    ask: Ask  # what was asked
+    settled: bool = False  # whether it was granted, or denied for good
+    denied: Denied | None = None  # why it was denied
+    not_before: float = -math.inf  # when it may be granted at the earliest
+    dollars: Decimal = ZERO  # what is reserved in all
+    spent: Decimal = ZERO  # what of it was spent
 
     def __post_init__(self) -> None:
         self.dollars, self.spent = self.ask.dollars, self.ask.spent

@@ -25,28 +25,17 @@ class Message(BaseModel):
 
 
 class Ask(Message):
-    """Ask for a lease.
-
-    Attributes:
-        id: The client's own; it names the lease from now on.
-        kind: What is wanted.
-        count: Sessions, or tokens.
-        dollars: What a performance is likely to cost.
-        spent: What it has cost so far: of a lease that is told of again.
-        account: Of an opening, and of tokens.
-        gap_s: Seconds since the beginning of the opening before.
-        begun: Whether the performance has opened sessions already, which wait for this one: it goes first.
-    """
+    """Ask for a lease."""
 
     type: Literal["ask"] = "ask"
-    id: int
-    kind: Kind
-    count: Annotated[int, Field(ge=0, le=10**9)] = 1
-    dollars: Dollars = Decimal(0)
-    spent: Dollars = Decimal(0)
-    account: Account = ""
-    gap_s: Seconds = 0.0
-    begun: bool = False
+    id: int  # the client's own; it names the lease from now on
+    kind: Kind  # what is wanted
+    count: Annotated[int, Field(ge=0, le=10**9)] = 1  # sessions, or tokens
+    dollars: Dollars = Decimal(0)  # what a performance is likely to cost
+    spent: Dollars = Decimal(0)  # what it has cost so far: of a lease that is told of again
+    account: Account = ""  # of an opening, and of tokens
+    gap_s: Seconds = 0.0  # seconds since the beginning of the opening before
+    begun: bool = False  # whether the performance has opened sessions already, which wait for this one: it goes first
 
 
 class Release(Message):
