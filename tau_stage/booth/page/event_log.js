@@ -63,7 +63,7 @@ export class EventLog {
     const open = (source.open ??= new Map());
     let row = key ? open.get(key) : null;
     if (!row || row.events.length === 0) {
-      row = { n: number(told.n), number: this.added, source, name: source.player || source.name, from: told.record ? "stage" : told.from === "client" ? "client" : "server", type, at: maybe(told.at) ?? maybe(event.at_s), until: null, count: 0, samples: 0, size: 0, words: "", latency: null, what: "", events: [], event_lengths: 0 };
+      row = { n: number(told.n), number: this.added, source, name: source.player || source.name, from: told.record ? "stage" : told.from === "client" ? "client" : "server", type, at: maybe(told.at) ?? (source.kind === "take" ? maybe(event.at_s) : null), until: null, count: 0, samples: 0, size: 0, words: "", latency: null, what: "", events: [], event_lengths: 0 };
       this.rows.push(row);
       this.added += 1;
       if (key) open.set(key, row);
