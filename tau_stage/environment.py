@@ -168,3 +168,25 @@ def _erase(memory: IO[bytes], place: int, entries: Sequence[bytes]) -> None:
             memory.seek(place)
             memory.write(bytes(len(entry)))
         place += len(entry) + 1
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process of this machine runs; 0 is none. Where that cannot be told, it may.
+
+    One that has ended, and was not waited for, does not.
+
+    >>> is_running(os.getpid()), is_running(0)
+    (True, False)
+    """
+    if pid <= 0 or sys.platform == "win32":  # there, to ask would end it
+        return pid > 0
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1] != [b"Z"]
+    except OSError:
+        return True

@@ -20,7 +20,6 @@ import json
 import logging
 import os
 import secrets
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -34,7 +33,7 @@ import pybase64
 from anyio.abc import TaskGroup
 
 from tau_stage.audio import Pcm
-from tau_stage.environment import cache_folder, environment, log_event
+from tau_stage.environment import cache_folder, environment, is_running, log_event
 from tau_stage.errors import SessionError, UsageError, unwrapped
 from tau_stage.protocol import JsonObject
 from tau_stage.signals import Signal
@@ -131,21 +130,6 @@ def _is_page(url: str) -> bool:
     except ValueError:
         return False
     return is_open and bool(parts.path.strip("/"))
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether a process of this user runs; 0 is none. Where that cannot be told, it may."""
-    if pid <= 0 or sys.platform == "win32":
-        return pid > 0
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OverflowError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def without_sound(frame: bytes) -> bytes:

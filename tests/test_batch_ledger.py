@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from tau_stage.batch.ledger import Claim, JobResult, Ledger, is_running, machine, spent
+from tau_stage.batch.ledger import Claim, JobResult, Ledger, machine, spent
 from tau_stage.batch.store import Store, open_store
 from tau_stage.batch.summary import status_of
+from tau_stage.environment import is_running
 from tau_stage.errors import TakeError, UsageError
 from tests.support.object_stores import served_bucket
 

@@ -12,8 +12,9 @@ import pytest
 
 from tau_stage import create_session
 from tau_stage.booth.hub import Hub
+from tau_stage.environment import is_running
 from tau_stage.protocol import JsonObject
-from tau_stage.publisher import CLOSING_S, LAST_MOMENT_S, Publisher, is_running
+from tau_stage.publisher import CLOSING_S, LAST_MOMENT_S, Publisher
 from tau_stage.runs.stage_publisher import published
 from tau_stage.stage import PerformanceOptions, ResumeSummary
 from tau_stage.take import TakeFolder

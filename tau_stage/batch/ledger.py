@@ -22,6 +22,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tau_stage.batch.store import Store
+from tau_stage.environment import is_running
 from tau_stage.errors import StageError, TakeError
 from tau_stage.take import parse_document
 
@@ -217,25 +218,6 @@ class Ledger:
 
     def _until(self) -> datetime:
         return self.now() + timedelta(seconds=self.claim_s)
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether a process of this machine is there; one that has ended, and was not waited for, is not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return not _has_ended(pid)
-
-
-def _has_ended(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123 - no path of a user's
-            return stat.read().rpartition(b")")[2].split()[:1] == [b"Z"]
-    except OSError:
-        return False
 
 
 def spent(results: Mapping[str, JobResult], claims: Mapping[str, Claim]) -> Decimal:

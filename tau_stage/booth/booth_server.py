@@ -43,10 +43,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from tau_stage.audio import Pcm
 from tau_stage.booth.hub import Hub, PageQueue, as_object, read_message
 from tau_stage.booth.past_takes import TakeEditor
-from tau_stage.environment import log_event
+from tau_stage.environment import is_running, log_event
 from tau_stage.errors import UsageError, lone, unwrapped
 from tau_stage.protocol import JsonObject
-from tau_stage.publisher import booth_file, is_running, last_booth
+from tau_stage.publisher import booth_file, last_booth
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 LARGEST_MESSAGE = 32 * 1024 * 1024
