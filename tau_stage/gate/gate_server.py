@@ -11,7 +11,6 @@ tells it to the gate that comes next: for a moment after its start, a gate grant
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ from tau_stage.gate.book import BEFORE, GateBook, GateLimits
 from tau_stage.gate.connection import GateConnection, connection_over
 from tau_stage.gate.lease_queue import ClientLeases, LeaseQueue
 from tau_stage.protocol import is_loopback
-from tau_stage.take import draft_beside, guarded
+from tau_stage.take import write_whole
 
 HELLO_S = 5.0
 """Seconds that a client has to say who it is."""
@@ -89,9 +88,8 @@ class GateServer:
     def _keep_spent(self) -> None:
         """Write down what was spent before anything else is granted: another gate begins with it."""
         if self._state is not None:
-            with guarded(self._state, "name another file: --state"), draft_beside(self._state) as (number, draft):
-                os.write(number, SPENT.dump_json(self.queue.book.spent_by, indent=2))
-                draft.replace(self._state)
+            spent = SPENT.dump_json(self.queue.book.spent_by, indent=2)
+            write_whole({self._state: spent}, "name another file: --state")
 
     async def serve(self, stream: AnyByteStream) -> None:
         """Serve one connection until it ends."""
