@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 
+from tau_stage import report as reports
 from tau_stage.batch.batch_file import Batch
 from tau_stage.batch.jobs import BatchJob
 from tau_stage.batch.ledger import JobResult, Ledger
 from tau_stage.batch.summary import JobStatus, status_of
 from tau_stage.protocol import JsonObject
 from tau_stage.take import MANIFEST, REPORT, Performed, Take, parse_document
-from tau_stage.text import printable
 
 PAGE, TABLE, ROWS = "batch.html", "results.csv", "results.jsonl"
 
@@ -94,19 +95,7 @@ def _lines(rows: Iterable[Row]) -> str:
 
 
 def _page(batch: Batch, status: Sequence[JobStatus]) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    pages = Environment(
-        loader=PackageLoader("tau_stage.batch"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
-    states: dict[str, int] = {}
-    for each in status:
-        states[each.state] = states.get(each.state, 0) + 1
+    states = Counter(each.state for each in status)
     dollars = sum(each.dollars for each in status)
     facts = {"batch": batch, "jobs": status, "states": states, "dollars": dollars, "report": REPORT}
-    return pages.get_template(PAGE).render(facts)
+    return reports.templates("tau_stage.batch").get_template(PAGE).render(facts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -12,8 +12,8 @@ from tau_stage import runs
 from tau_stage.batch.batch_file import Batch, BatchLimits
 from tau_stage.batch.jobs import BatchJob
 from tau_stage.batch.ledger import ZERO, Claim, JobResult, Ledger, spent
-from tau_stage.cost import expected_cost
-from tau_stage.protocol import TOKENS, JsonObject
+from tau_stage.cost import expected_cost, total_of
+from tau_stage.protocol import JsonObject
 from tau_stage.report import TextReport, TextTable, dollars, note
 from tau_stage.take import all_new
 from tau_stage.text import counted
@@ -100,8 +100,9 @@ def _planned(
     state: Left = "stopped" if is_stopped else "changed" if found else "new"
     sessions = sum(found is None or changes.reuse.needs(player.name) for player in job.plan.models)
     counts = {name: len(getattr(changes, name)) for name in ("performed", "new", "changed", "outdated", "removed")}
-    tokens = sum(getattr(cost.tokens, kind) for kind in TOKENS)
-    return PlannedJob(job.name, state, lines, **counts, dollars=cost.total, tokens=tokens, sessions=sessions)
+    return PlannedJob(
+        job.name, state, lines, **counts, dollars=cost.total, tokens=cost.tokens.tokens, sessions=sessions
+    )
 
 
 def tabulate_plan(batch: Batch, planned: Sequence[PlannedJob], already: Decimal, *, every: bool = False) -> TextReport:
@@ -114,10 +115,9 @@ def tabulate_plan(batch: Batch, planned: Sequence[PlannedJob], already: Decimal,
     ]
     columns = ("jobs", "count", "lines", "perform", "new", "changed", "outdated", "removed", "dollars")
     tables = [TextTable(columns, [*rows, _plan_row("in all", planned)], has_total=True)]
-    left = [each for each in planned if every or each.performed]
-    left = left if every else sorted(left, key=lambda each: (-(each.dollars or ZERO), each.job))[:MOST_ROWS]
-    if left:
-        each_rows = [(each.job, each.state, *_plan_row("", [each])[2:]) for each in left]
+    dearest = sorted((each for each in planned if each.performed), key=lambda each: (-(each.dollars or ZERO), each.job))
+    if shown := planned if every else dearest[:MOST_ROWS]:
+        each_rows = [(each.job, each.state, *_plan_row("", [each])[2:]) for each in shown]
         title = "every job" if every else "the dearest"
         tables.append(TextTable(("job", "is", *columns[2:]), each_rows, {0, 1}, title=title))
     notes = [*_limits(batch.limits, planned, already)]
@@ -127,12 +127,12 @@ def tabulate_plan(batch: Batch, planned: Sequence[PlannedJob], already: Decimal,
 def _plan_row(name: str, planned: Sequence[PlannedJob]) -> tuple[str, ...]:
     numbers = ("lines", "performed", "new", "changed", "outdated", "removed")
     sums = (f"{sum(getattr(each, number) for each in planned):,}" for number in numbers)
-    return (name, f"{len(planned):,}", *sums, dollars(_sum(each.dollars for each in planned)))
+    return (name, f"{len(planned):,}", *sums, dollars(total_of(each.dollars for each in planned)))
 
 
 def _limits(limits: BatchLimits, planned: Sequence[PlannedJob], already: Decimal) -> Iterable[str]:
     """Say what a run takes within the limits of its batch."""
-    likely = _sum(each.dollars for each in planned)
+    likely = total_of(each.dollars for each in planned)
     sessions, tokens = sum(each.sessions for each in planned), sum(each.tokens for each in planned)
     if limits.start_rate and sessions:
         minutes = sessions / limits.start_rate
@@ -150,7 +150,7 @@ def plan_data(batch: Batch, planned: Sequence[PlannedJob], already: Decimal) -> 
     """Make data of what ``tabulate_plan`` tells, for ``json.dumps``."""
     jobs = [_amounts(asdict(each)) for each in planned]
     total: dict[str, object] = {"jobs": len(planned), "performed": sum(each.performed for each in planned)}
-    total |= _amounts({"dollars": _sum(each.dollars for each in planned), "spent": already})
+    total |= _amounts({"dollars": total_of(each.dollars for each in planned), "spent": already})
     return {"version": 1, "estimate": True, "currency": "USD", "batch": batch.path, "total": total, "jobs": jobs}
 
 
@@ -216,11 +216,8 @@ def tabulate_status(batch: Batch, found: Sequence[JobStatus], *, every: bool = F
     rows = [_status_row(state, groups[state]) for state in order if state in groups]
     tables = [TextTable(columns, [*rows, _status_row("in all", found)], has_total=True)]
     worst = {state: number for number, state in enumerate(("failed", "abandoned", "stopped", "running"))}
-    shown = (
-        found if every else sorted((each for each in found if each.state in worst), key=lambda each: worst[each.state])
-    )
-    shown = shown if every else shown[:MOST_ROWS]
-    if shown:
+    wrong = sorted((each for each in found if each.state in worst), key=lambda each: worst[each.state])
+    if shown := found if every else wrong[:MOST_ROWS]:
         each_rows = [(each.job, each.state, *_status_row("", [each])[2:], each.problem or each.take) for each in shown]
         tables.append(
             TextTable(
@@ -245,10 +242,7 @@ def _status_row(name: str, found: Sequence[JobStatus]) -> tuple[str, ...]:
 
 def status_data(batch: Batch, found: Sequence[JobStatus]) -> dict[str, object]:
     """Make data of what ``tabulate_status`` tells, for ``json.dumps``."""
-    counts: dict[str, int] = defaultdict(int)
-    for each in found:
-        counts[each.state] += 1
-    total: dict[str, object] = {"jobs": len(found), "states": dict(counts)}
+    total: dict[str, object] = {"jobs": len(found), "states": Counter(each.state for each in found)}
     total |= _amounts({"dollars": sum((each.dollars for each in found), ZERO)})
     jobs = [_amounts(asdict(each)) for each in found]
     return {"version": 1, "estimate": True, "currency": "USD", "batch": batch.path, "total": total, "jobs": jobs}
@@ -257,16 +251,6 @@ def status_data(batch: Batch, found: Sequence[JobStatus]) -> dict[str, object]:
 def spent_in(ledger: Ledger) -> Decimal:
     """Add up what a batch has cost so far."""
     return spent(ledger.results(), ledger.claims())
-
-
-def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    """Add amounts up; None where one of them is not known."""
-    total = ZERO
-    for amount in amounts:
-        if amount is None:
-            return None
-        total += amount
-    return total
 
 
 def _amounts(facts: Mapping[str, object]) -> JsonObject:

@@ -15,6 +15,7 @@ from .forecast_report import changes_data as changes_data
 from .forecast_report import forecast_data as forecast_data
 from .forecast_report import tabulate_changes as tabulate_changes
 from .forecast_report import tabulate_forecast as tabulate_forecast
+from .page import templates as templates
 from .page_graphics import PageSound as PageSound
 from .page_graphics import peaks as peaks
 from .tables import TextReport as TextReport

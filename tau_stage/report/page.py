@@ -208,12 +208,12 @@ def _part(name: str) -> str:
 
 
 @cache
-def templates() -> Environment:
-    """Return our templates: what others said is made printable in them, and escaped in pages."""
+def templates(package: str = "tau_stage.report") -> Environment:
+    """Return the templates of a room: what others said is made printable in them, and escaped in pages."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
-        loader=PackageLoader("tau_stage.report"),
+        loader=PackageLoader(package),
         autoescape=select_autoescape(),
         undefined=StrictUndefined,
         trim_blocks=True,
