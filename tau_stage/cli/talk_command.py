@@ -48,10 +48,10 @@ async def _talk(url: str, endpoint: str | None, wishes: JsonObject, push: bool, 
             place = "understudy"
             warn("OPENAI_API_KEY is not set: the understudy answers, and nothing is spent.")
         if place == "understudy":
-            from tau_stage.understudy import Ensemble, SoundCache, Understudy, Voices, open_understudy, require_voice
+            from tau_stage.understudy import Ensemble, Understudy, Voices, open_understudy, require_voice
 
             require_voice("" if endpoint else ", or set a provider's key, like OPENAI_API_KEY")
-            understudy = Understudy(Ensemble(Voices(cache=SoundCache.of_user())))
+            understudy = Understudy(Ensemble(Voices.of_user()))
             place = await opened.enter_async_context(open_understudy(understudy))
         detection = None if push else {"type": "server_vad"}
         asked = create_session(endpoint=place or "openai", name="talk", debug=True, turn_detection=detection, **wishes)

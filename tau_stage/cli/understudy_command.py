@@ -62,7 +62,7 @@ def understudy(
     origins = {understudies.parse_origin(origin) for origin in allow_origin or ()}
     allowed = understudies.ProviderLimits() if limits is None else understudies.ProviderLimits.parse(limits)
     server = understudies.Understudy(
-        understudies.Ensemble(understudies.Voices(cache=understudies.SoundCache.of_user())),
+        understudies.Ensemble(understudies.Voices.of_user()),
         profile=understudies.profile_named(as_) if as_ else None,
         key=key,
         faults=orders,

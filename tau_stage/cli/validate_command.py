@@ -46,33 +46,37 @@ def validate(
     raise typer.Exit(2 if any(finding.severity == "error" for finding in found) else 0)
 
 
-def _loaded(path: str, variables: Sequence[str] | None, only: Sequence[str] | None, most: int) -> list[scene.Plan]:
-    """Load the plans of a scene file, or of all scenes of a batch file."""
+def _praised(path: str, variables: Sequence[str] | None, only: Sequence[str] | None, most: int) -> None:
     from tau_stage.cli.scene_files import load_plans
 
-    if batch.is_batch(path):
-        return [job.plan for job in batch.choose_jobs(batch.load_jobs(batch.load_batch(path)), only or ())]
-    return load_plans([path], variables=variables, only=only, most=most)
-
-
-def _praised(path: str, variables: Sequence[str] | None, only: Sequence[str] | None, most: int) -> None:
-    plans = _loaded(path, variables, only, most)
-    if batch.is_batch(path):
-        jobs, lines = counted(len(plans), "job"), counted(sum(len(plan.lines) for plan in plans), "line")
-        say(f"ok {path}: {batch.load_batch(path).title}, {jobs}, {lines}")
+    if not batch.is_batch(path):
+        for plan in load_plans([path], variables=variables, only=only, most=most):
+            _praise(plan)
         return
-    for plan in plans:
-        _praise(plan)
+    found = batch.load_batch(path)
+    plans = _plans_of(found, only)
+    jobs, lines = counted(len(plans), "job"), counted(sum(len(plan.lines) for plan in plans), "line")
+    say(f"ok {path}: {found.title}, {jobs}, {lines}")
+
+
+def _plans_of(found: batch.Batch, only: Sequence[str] | None) -> list[scene.Plan]:
+    """Load the plans of all scenes of a batch file."""
+    return [job.plan for job in batch.choose_jobs(batch.load_jobs(found), only or ())]
 
 
 def _found(
     scenes: Sequence[str], variables: Sequence[str] | None, only: Sequence[str] | None, most: int
 ) -> list[report.Annotation]:
     """Find everything that is wrong, or may be, in the order of the files."""
+    from tau_stage.cli.scene_files import load_plans
+
     found: list[report.Annotation] = []
     for path in scenes:
         try:
-            plans = _loaded(path, variables, only, most)
+            if batch.is_batch(path):
+                plans = _plans_of(batch.load_batch(path), only)
+            else:
+                plans = load_plans([path], variables=variables, only=only, most=most)
         except SceneError as error:
             found += map(report.Annotation.of, (error, *error.also))
             continue

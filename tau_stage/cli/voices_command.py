@@ -39,7 +39,7 @@ def voices(
 
 def _sample(names: list[str], folder: Path, text: str) -> None:
 
-    speaker = understudy.Voices(cache=understudy.SoundCache.of_user())
+    speaker = understudy.Voices.of_user()
     with take.guarded(folder, "choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:

@@ -138,7 +138,7 @@ def scene_changes(journal: Sequence[record.Record], plan: scene.Plan) -> list[st
     began = beginning(journal)
     if not began.resolved:
         return [] if began.sha256 == plan.sha256 else ["the file is another"]
-    before, now = map(_facts, (json.loads(began.resolved), json.loads(scene.plan_json(plan))))
+    before, now = map(_lines, (_told(json.loads(began.resolved)), plan_facts(plan)))
     lines = list(difflib.unified_diff(before, now, "as performed", "as it is", n=2, lineterm=""))
     more = len(lines) - MOST_CHANGES
     return lines if more <= 0 else [*lines[:MOST_CHANGES], f"... and {more} lines more"]
@@ -149,8 +149,8 @@ def plan_facts(plan: scene.Plan) -> object:
     return _told(json.loads(scene.plan_json(plan)))
 
 
-def _facts(plan: object) -> list[str]:
-    return json.dumps(_told(plan), indent=1, ensure_ascii=False).splitlines()
+def _lines(facts: object) -> list[str]:
+    return json.dumps(facts, indent=1, ensure_ascii=False).splitlines()
 
 
 def _told(part: object) -> object:

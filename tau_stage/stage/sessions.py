@@ -206,10 +206,10 @@ async def open_stage(
 @asynccontextmanager
 async def _understudy(plans: list[scene.Plan], remedy: str) -> AsyncIterator[str]:
     """Open an understudy that knows what people say in these plans; its URL."""
-    from tau_stage.understudy import Ensemble, SoundCache, Understudy, Voices, open_understudy, require_voice
+    from tau_stage.understudy import Ensemble, Understudy, Voices, open_understudy, require_voice
 
     require_voice(remedy)
-    understudy = Understudy(Ensemble(Voices(cache=SoundCache.of_user())))
+    understudy = Understudy(Ensemble(Voices.of_user()))
     for plan in plans:
         for audio, words in known_words(plan):
             understudy.known_speech.teach(audio, words)

@@ -37,7 +37,7 @@ from tau_stage.suite.result import OVER_BUDGET, CaseError, Result, Source, rows,
 from tau_stage.take import CHECKS, Take, TakeFolder, audio_of, leave_latest
 from tau_stage.termination import run_until_signal
 from tau_stage.transport import Handshake, MemoryTransport, Transport
-from tau_stage.understudy import SoundCache, SpeechPlan, SpeechRequest, SpokenLine, Understudy, Voices, plan_speech
+from tau_stage.understudy import SpeechPlan, SpeechRequest, SpokenLine, Understudy, Voices, plan_speech
 
 TAKES = PLACE / "takes"
 NONE_LEFT = "nobody spoke, so nothing can be said of it"
@@ -323,7 +323,7 @@ class InstantActor:
 
 def in_memory_stage(plan: Plan, understudy: Understudy | None = None) -> stages.Stage:
     """Return a stage on which an understudy plays everybody, whatever endpoint the scene names, without a socket."""
-    playing = understudy or Understudy(InstantActor(Voices(cache=SoundCache.of_user()).speak))
+    playing = understudy or Understudy(InstantActor(Voices.of_user().speak))
     for audio, words in stages.known_words(plan):
         playing.known_speech.teach(audio, words)
 

@@ -222,6 +222,11 @@ class Voices:
         self._seed = seed
         self._cache = cache
 
+    @classmethod
+    def of_user(cls) -> Voices:
+        """Return voices with the cache of this process's user."""
+        return cls(cache=SoundCache.of_user())
+
     def speak(self, performance: SpeechPlan, voice: str) -> Pcm:
         """Make the sound of a line, at 24 kHz: -23 dBFS RMS, more or less by direction, no peak over -1 dBFS."""
         blobs = BlobStore()
