@@ -542,10 +542,9 @@ async def test_a_session_that_takes_no_sound_refuses_it(variables: dict[str, str
         assert "takes no sound" in (await told(page, "answer"))["problem"]
 
 
-async def test_a_booth_that_comes_back_is_found_again(
-    variables: dict[str, str], real_voice: Understudy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tau_stage.publisher.LOOK_AGAIN_S", 0.01)
+@pytest.mark.slow
+async def test_a_booth_that_comes_back_is_found_again(variables: dict[str, str], real_voice: Understudy) -> None:
+    """Slow: it is looked for once a second."""
     async with (
         open_understudy(real_voice) as server,
         create_session(endpoint=server, debug=True, name="ann") as session,
@@ -560,10 +559,11 @@ async def test_a_booth_that_comes_back_is_found_again(
             await session.user("Nobody sees this.")
 
 
+@pytest.mark.slow
 async def test_a_booth_that_comes_late_is_told_what_a_session_has_done(
-    variables: dict[str, str], real_voice: Understudy, monkeypatch: pytest.MonkeyPatch
+    variables: dict[str, str], real_voice: Understudy
 ) -> None:
-    monkeypatch.setattr("tau_stage.publisher.LOOK_AGAIN_S", 0.01)
+    """Slow: it is looked for once a second."""
     hub = Hub()
     async with (
         open_understudy(real_voice) as server,
@@ -598,10 +598,9 @@ async def test_a_booth_that_does_not_read_loses_messages_and_holds_nobody_up() -
 # ---- performances and takes
 
 
-async def test_a_booth_that_comes_late_is_told_what_was_performed(
-    variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tau_stage.publisher.LOOK_AGAIN_S", 0.01)
+@pytest.mark.slow
+async def test_a_booth_that_comes_late_is_told_what_was_performed(variables: dict[str, str], tmp_path: Path) -> None:
+    """Slow: it is looked for once a second."""
     hub = Hub()
     plan = plan_of(SCENE)
     first, second = (
@@ -711,8 +710,9 @@ async def test_a_person_speaks_and_types_over_the_socket(variables: dict[str, st
     assert tone("guest", "Good evening.").data in heard.data
 
 
-async def test_what_others_write_into_a_take_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tau_stage.booth.past_takes.LOOK_AGAIN_S", 0.01)
+@pytest.mark.slow
+async def test_what_others_write_into_a_take_is_shown(tmp_path: Path) -> None:
+    """Slow: it is looked for once a second."""
     hub, folder = Hub(), tavern(tmp_path)[0]
     source = attach(hub, folder.path)
     number = len(source.lasting)

@@ -7,17 +7,15 @@ from typing import Any
 
 import pytest
 
-from tau_stage.booth import hub as rooms
 from tau_stage.booth.hub import KEPT_ITEMS, Hub
 from tests.test_booth import delta, noise
 
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
-async def test_one_source_does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_source_does_not_grow_for_ever() -> None:
     """Items come by the thousand; one that never ends has no more sound than is kept of all."""
-    monkeypatch.setattr(rooms, "KEPT_SOUND", 1000)
-    hub = Hub()
+    hub = Hub(kept_sound=1000)
     source = hub.join({"kind": "session", "name": "ann"}, None)
     for number in range(KEPT_ITEMS + 10):
         hub.take_in(source, delta(noise(1), f"item_{number}"))

@@ -179,11 +179,15 @@ class PageQueue:
 class Hub:
     """Everything that a booth knows; it neither reads nor writes files or sockets.
 
+    Args:
+        epoch: As the attribute; a fresh one, if none is given.
+        kept_sound: As ``KEPT_SOUND``.
+
     Attributes:
         epoch: Tells one life of a booth from another: numbers of events begin anew.
     """
 
-    def __init__(self, epoch: str = "") -> None:
+    def __init__(self, epoch: str = "", kept_sound: int = KEPT_SOUND) -> None:
         self.epoch = epoch or secrets.token_hex(4)
         self.sources: dict[int, Feed] = {}
         self.pages: set[PageQueue] = set()
@@ -192,6 +196,7 @@ class Hub:
         self._events: deque[tuple[int, str]] = deque(maxlen=KEPT_EVENTS)
         self._newest = 0
         self._sounds: OrderedDict[tuple[int, str], bytearray] = OrderedDict()
+        self._kept_sound = kept_sound
         self._kept = 0
         self._answers: dict[int, tuple[PageQueue, object, Feed]] = {}
         self._wishes = count(1)
@@ -311,7 +316,7 @@ class Hub:
     def _remember(self, key: tuple[int, str], sound: Pcm) -> None:
         self._sounds.setdefault(key, bytearray()).extend(sound.data)
         self._kept += len(sound.data)
-        while self._kept > KEPT_SOUND:
+        while self._kept > self._kept_sound:
             _, oldest = self._sounds.popitem(last=False)
             self._kept -= len(oldest)
 
