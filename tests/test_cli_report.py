@@ -177,7 +177,7 @@ def test_the_wheel_has_the_sheets(tmp_path: Path) -> None:
     assert sheets == {
         name.removeprefix("tau_stage/report/templates/") for name in packed if "/report/templates/" in name
     }
-    assert {"page.html", "style.css", "script.js"} <= sheets
+    assert {"page.html", "theme.css", "style.css", "script.js"} <= sheets
     template = TOP / "tau_stage" / "cli" / "template"
     files = {path.relative_to(TOP).as_posix() for path in template.rglob("*") if path.is_file()}
     assert files == {name for name in packed if "/template/" in name}

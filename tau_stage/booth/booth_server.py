@@ -77,6 +77,9 @@ LONGEST_NUMBER = 16
 
 NOTHING = "there is no such file\n"
 
+THEME = files("tau_stage.report") / "templates" / "theme.css"
+"""The look that the page has in common with ``report.html``."""
+
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -358,7 +361,7 @@ def _wav(sound: Pcm) -> bytes:
 
 
 def _asset(name: str) -> Response:
-    file = files("tau_stage.booth") / "page" / name
+    file = THEME if name == THEME.name else files("tau_stage.booth") / "page" / name
     kind = TYPES.get(Path(name).suffix)
     if kind is None or "/" in name or "\0" in name or not file.is_file():
         return PlainTextResponse(NOTHING, 404, HEADERS)

@@ -84,7 +84,7 @@ def render_page(
     score = page_graphics.make_score(take, sources)
     keys = [f"b{number}" for number in range(1, len(take.lines) + 1)]
     mix = sources.mix()
-    places, style, script = score.places(), _part("style.css"), _part("script.js")
+    places, style, script = score.places(), _part("theme.css") + _part("style.css"), _part("script.js")
     hues = {lane.name: lane.hue for lane in score.lanes if lane.kind == "player"}
     template = templates().get_template("page.html")
     html = template.render(
