@@ -20,7 +20,8 @@ THEMES = ("light", "dark")
 
 
 def take_pictures(folder: Path) -> None:
-    """Save the pictures in a folder, as PNG."""
+    """Save the pictures in a folder, as PNG; it is made, if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as takes, open_booths() as booth, open_browser() as browser:
         browser.resize(WIDTH, HEIGHT)
         browser.visit(booth.url)

@@ -11,6 +11,7 @@ import numpy as np
 import pybase64
 import pytest
 from anyio.from_thread import start_blocking_portal
+from numpy.typing import NDArray
 
 from tau_stage import DeliveredTake, RunOptions, Session, perform_scene
 from tau_stage.audio import RATE, Pcm
@@ -151,6 +152,14 @@ def test_a_lane_shows_what_its_session_does(tab: Browser, booth: OpenBooth) -> N
 # ---- what is heard
 
 
+def check_heard(heard: NDArray[np.int16], sound: Pcm, *, alike: float) -> int:
+    """Look for a sound in what was heard, without a gap; where it begins."""
+    found, place = similarity(heard, sound)
+    assert found > alike
+    assert longest_silence_s(heard[place : place + len(sound)]) < LONGEST_GAP_S
+    return place
+
+
 @pytest.mark.parametrize("pieces", [1, 40])
 def test_what_is_heard_is_what_was_said(tab: Browser, booth: OpenBooth, pieces: int) -> None:
     source, sound = booth.source("ann"), chirp(2.0)
@@ -160,10 +169,7 @@ def test_what_is_heard_is_what_was_said(tab: Browser, booth: OpenBooth, pieces: 
     number = "[...state.sources.values()][0].session.items.get('item_1')?.number"
     wait_for(tab, f"sound.played.get({number}) === {len(sound)}")
     time.sleep(0.2)
-    heard = captured(tab)
-    alike, place = similarity(heard, sound)
-    assert alike > 0.98
-    assert longest_silence_s(heard[place : place + len(sound)]) < LONGEST_GAP_S
+    check_heard(captured(tab), sound, alike=0.98)
 
 
 def test_sound_that_comes_as_fast_as_it_sounds_and_unevenly_has_no_gap(tab: Browser, booth: OpenBooth) -> None:
@@ -175,10 +181,7 @@ def test_sound_that_comes_as_fast_as_it_sounds_and_unevenly_has_no_gap(tab: Brow
     source.end("One.", "item_1", "resp_1")
     wait_for(tab, f"[...sound.played.values()][0] === {len(sound)}")
     time.sleep(0.2)
-    heard = captured(tab)
-    alike, place = similarity(heard, sound)
-    assert alike > 0.9
-    assert longest_silence_s(heard[place : place + len(sound)]) < LONGEST_GAP_S
+    check_heard(captured(tab), sound, alike=0.9)
 
 
 def test_the_players_of_one_performance_are_heard_one_after_the_other(tab: Browser, booth: OpenBooth) -> None:
@@ -208,9 +211,7 @@ def test_an_ensemble_is_seen_and_heard_in_order(tab: Browser, booth: OpenBooth, 
     heard = captured(tab)
     places = []
     for sound in sounds:
-        alike, place = similarity(heard, sound)
-        assert alike > 0.9
-        assert longest_silence_s(heard[place : place + len(sound)]) < LONGEST_GAP_S
+        place = check_heard(heard, sound, alike=0.9)
         places.append(place)
     assert places == sorted(places)
     assert page(tab, "sound.underruns") == 0
