@@ -169,13 +169,16 @@ class Desk:
         return max((told.get("tdur", 0) for told in tab.trace if (told["pid"], told["tid"]) in main), default=0) / 1000
 
     def first_sounds(self) -> list[float]:
-        """Return the milliseconds from the first delta of each line that was heard to its first sound."""
+        """Return the milliseconds from the first delta of each line to its first sound; the last may sound later."""
         tab, shift = self.tabs[0], time.time() - time.monotonic()
+        tab.until("heard.length > 0")
         drift = tab.run("Date.now() / 1000 - (performance.timeOrigin + performance.now()) / 1000")
         begun = [at + shift for at in tab.run("begun")]
         heard = [at + drift for at in tab.run("heard")]
-        pairs = [(at, next((one for one in heard if one > at), at + LINE_S)) for at in begun[:-1]]
-        return [1e3 * (one - at) for at, one in pairs]
+        sounds = [next((one for one in heard if one > at), None) for at in begun]
+        if sounds[-1] is None:
+            del begun[-1], sounds[-1]
+        return [1e3 * (LINE_S if one is None else one - at) for at, one in zip(begun, sounds, strict=True)]
 
     def memory(self) -> tuple[float, float, float]:
         """Return the kB of the booth, of a page's own things, and of all processes of the browser's pages."""
