@@ -12,6 +12,7 @@ import yaml
 from tau_stage.batch.batch_file import batch_schema, load_batch
 from tau_stage.batch.jobs import choose_jobs, load_jobs
 from tau_stage.errors import SceneError, UsageError
+from tau_stage.scene.delivery_options import Deliver, LineFiles, Mix
 from tests.support.batches import SCENE, write_batch
 from tests.test_cli_run import no_key
 from tests.test_cli_validate import run
@@ -99,6 +100,7 @@ def test_only_takes_patterns_of_names_or_of_their_last_part() -> None:
             "scenes: [scenes/*.yaml]\nlanguages: {../de: {}}\n",
             "2:13: '../de' cannot be a language, as languages name folders",
         ),
+        ("scenes: [scenes/*.yaml]\ndeliver: {rate: 48}\n", "2:17: a sample rate needs its unit, and '48' has none"),
         ("scenes: [scenes/*.yaml]\nmatrix: {mood: calm}\n", "2:16: 'mood' needs a list of texts"),
         ("scenes: [scenes/*.yaml]\nretry: {times: often}\n", "2:16: 'often' is no whole number from 1 to 100,000"),
     ],
@@ -112,6 +114,24 @@ def test_a_batch_file_that_asks_for_a_table_is_told_what_to_do() -> None:
     with pytest.raises(SceneError) as raised:
         load_batch("batch.yaml")
     assert raised.value.hint.startswith("tables of lines are not known yet")
+
+
+def test_what_a_batch_delivers_is_laid_over_each_scene_part_by_part() -> None:
+    write_batch("scenes: [scenes/*.yaml]\ndeliver: {rate: 48 kHz, mix: {loudness: -20 LUFS}, lines: {trim: no}}\n")
+    with Path("scenes/hat.yaml").open("a") as file:
+        file.write("deliver: {stereo: true, mix: {loudness: -18 LUFS, file: hat.flac}, lines: none}\n")
+    hat, key = (job.plan.deliver for job in load_jobs(load_batch("batch.yaml")))
+    mix = Mix(loudness=-20.0, file="hat.flac")
+    assert hat == Deliver(rate=48_000, stereo=True, mix=mix, lines=LineFiles(trim=False))
+    assert key == Deliver(rate=48_000, mix=Mix(loudness=-20.0), lines=LineFiles(trim=False))
+
+
+def test_what_does_not_fit_a_scene_is_told_where_the_batch_says_it() -> None:
+    write_batch("scenes: [scenes/*.yaml]\ndeliver:\n  mix: {file: a.mp3, bitrate: 320 kbps}\n")
+    with pytest.raises(SceneError, match="an MP3 at 24 kHz has at most 160 kbps") as raised:
+        load_jobs(load_batch("batch.yaml"))
+    assert (raised.value.path, raised.value.line, raised.value.column) == ("batch.yaml", 3, 31)
+    assert raised.value.also == ()
 
 
 def test_the_errors_of_all_scenes_are_told_together_and_once() -> None:

@@ -27,7 +27,9 @@ from tau_stage.report import plain_text
 from tau_stage.runs.run_scenes import RunOptions
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.events import Event
+from tau_stage.take import read_journal
 from tau_stage.take import records as record
+from tau_stage.take.records import of_type
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy
 from tests.support.batches import Asked, BatchRuns, BucketHome, Home, write_batch
@@ -100,6 +102,26 @@ def test_only_what_has_changed_is_performed(batch: BatchRuns, asked: Asked, home
     untouched = [name for name in before if name.startswith(("takes/", "jobs/scenes/key"))]
     assert [after[name] for name in untouched] == [before[name] for name in untouched]
     assert len(after) > len(before)
+
+
+@pytest.mark.slow
+def test_another_delivery_makes_files_again_and_performs_nothing(batch: BatchRuns, asked: Asked) -> None:
+    """Slow: three runs."""
+    write_batch(SCENES)
+    former = batch.run()
+    asked.take()
+    write_batch(SCENES + "limits: {budget: $0.0000001}\ndeliver: {mix: none, lines: {names: '{line}'}}\n")
+    planned = batch.plan()
+    assert (planned["total"]["performed"], [job["state"] for job in planned["jobs"]]) == (0, ["changed"] * 2)
+    told = batch.run()
+    assert asked.take() == {}
+    assert told["total"]["dollars"] == former["total"]["dollars"]
+    for job in told["jobs"]:
+        take = Path("out", job["take"])
+        assert sorted(path.name for path in (take / "export").iterdir()) == ["ann-1.wav", "ann-2.wav", "bob-1.wav"]
+        assert not (take / "mix.wav").exists()
+        assert {fact.session for fact in of_type(read_journal(take / "journal.jsonl"), record.PlayerOpened)} == {""}
+    assert batch.run() == told
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tau_stage.errors import SceneError
+from tau_stage.scene.delivery_options import Deliver, LineFiles, Mix
 from tau_stage.scene.load import load_scene, load_variants, load_varied, parse_scene
 from tau_stage.scene.plan import Plan, TogetherPlan
 from tau_stage.scene.planner import make_plan
@@ -334,6 +335,23 @@ def test_what_is_laid_over_a_scene_wins(tmp_path: Path) -> None:
     assert {name: player.voice for name, player in scene.players.items()} == {"ann": "coral", "bob": "sage"}
     with pytest.raises(SceneError, match=r"cast\.none"):
         load_variants(path, overlays=[str(tmp_path / "cast.none")])
+
+
+def test_of_a_file_that_is_laid_over_for_its_deliver_nothing_else_counts(tmp_path: Path) -> None:
+    text = (
+        "players: {ann: }\nlines: [{ann: Hello.}]\ndeliver: {stereo: true, mix: {loudness: -18 LUFS, peak: -2 dBTP}}\n"
+    )
+    (tmp_path / "scene.yaml").write_text(text)
+    other = tmp_path / "batch.yaml"
+    other.write_text("scenes: [scene.yaml]\ndeliver: {rate: 48 kHz, mix: {peak: -3 dBTP}, lines: {}}\n")
+    (scene,) = load_variants(tmp_path / "scene.yaml", overlays=[f"{other}#deliver"])
+    mix = Mix(loudness=-18.0, peak=-3.0)
+    assert scene.deliver == Deliver(rate=48_000, stereo=True, mix=mix, lines=LineFiles())
+    other.write_text("deliver: {mix: {peak: 3 dBTP}}\n")
+    with pytest.raises(SceneError, match=r"batch\.yaml:1:23: a peak is from -20 to 0 dBTP"):
+        load_variants(tmp_path / "scene.yaml", overlays=[f"{other}#deliver"])
+    other.write_text("scenes: [scene.yaml]\n")
+    assert load_variants(tmp_path / "scene.yaml", overlays=[f"{other}#deliver"])[0].deliver.rate == 24_000
 
 
 def test_a_scene_is_loaded_for_several_sets_of_variables(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from tau_stage.scene import (
     ANY_NUMBER,
     IGNORED,
+    ONLY_DELIVER,
     SCHEMA_DIALECT,
     Count,
+    Deliver,
     Diagnostics,
     Dollars,
     EditorSchema,
@@ -74,7 +76,7 @@ class Batch(SceneModel):
     FORM = Form(
         "the batch",
         strays={
-            **dict.fromkeys(("lines", "cast", "columns", "export", "deliver"), _LATER),
+            **dict.fromkeys(("lines", "cast", "columns", "export"), _LATER),
             "include": "a language includes files: languages: {de: {include: [cast.de.yaml]}}",
             "vars": "scenes have variables; a batch varies them: matrix: {mood: [calm, cross]}",
             "budget": "it belongs under limits: {budget: $200}",
@@ -90,6 +92,9 @@ class Batch(SceneModel):
     languages: Mapping[str, Language] = Field(
         default_factory=dict, description="By its code, what is laid over each scene: {en: {}, de: {include: de.yaml}}."
     )
+    deliver: Deliver | None = option(
+        "What is made of each take; it is laid over the 'deliver' of each scene, and wins."
+    )
     store: Text = option("Where everything is left: a folder, or s3://…, gs://…, abfs://…. Default: out.", "out")
     limits: BatchLimits = Field(default_factory=BatchLimits, description="What the batch may not exceed.")
     retry: Retry | None = Field(default_factory=Retry, description="What is done about scenes that fail.")
@@ -98,8 +103,10 @@ class Batch(SceneModel):
     variants: SkipJsonSchema[tuple[Variant, ...]] = option("The combinations of the matrix.", (), exclude=True)
 
     def overlays(self, language: str) -> tuple[str, ...]:
-        """Return the files that a language lays over each scene."""
-        return tuple(str(Path(self.path).parent / name) for name in self.languages[language].include)
+        """Return the files that are laid over each scene: those of a language, and the batch itself."""
+        files = self.languages[language].include if language else ()
+        own = [self.path + ONLY_DELIVER] if self.deliver else []
+        return (*(str(Path(self.path).parent / name) for name in files), *own)
 
     @property
     def home(self) -> str:

@@ -82,7 +82,7 @@ def load_jobs(batch: Batch, *, most: int = ANY_NUMBER) -> list[BatchJob]:
     errors: dict[SceneError, None] = {}
     jobs: list[BatchJob] = []
     for language, file in product(batch.languages or [NO_LANGUAGE], batch.files):
-        overlays = batch.overlays(language) if language else ()
+        overlays = batch.overlays(language)
         try:
             scenes = load_varied(file, [variant.values for variant in batch.variants], overlays=overlays, most=most)
         except SceneError as error:

@@ -212,7 +212,7 @@ class _Performance(runs.RunObserver):
         self.before = sum((await _in_thread(self._paid)).values(), ZERO)
         there = left.former.lines.keys() | (await _in_thread(partial(_spoken, left.folder)) if left.folder else set())
         lines = [line.id for line in plan.all_lines if line.id not in there]
-        if not await self._is_affordable(expected_cost(plan, lines).known):
+        if lines and not await self._is_affordable(expected_cost(plan, lines).known):
             return await _in_thread(lambda: self._written(self._result(**OUT_OF_MONEY)))
         delivered: list[runs.DeliveredTake] = []
         async with anyio.create_task_group() as group:

@@ -13,7 +13,17 @@ from shlex import quote
 from tau_stage import take as takes
 from tau_stage.environment import environment
 from tau_stage.errors import TakeError, UsageError
-from tau_stage.scene import ANY_NUMBER, Plan, Scene, change_line, did_you_mean, listed, load_variants, make_plan
+from tau_stage.scene import (
+    ANY_NUMBER,
+    ONLY_DELIVER,
+    Plan,
+    Scene,
+    change_line,
+    did_you_mean,
+    listed,
+    load_variants,
+    make_plan,
+)
 from tau_stage.stage import endpoint_for, keys_at, scene_changes
 from tau_stage.take import FormerTake, Record, Retake, ReusedLines, SceneChanges, Staged, Take, TakeFolder
 from tau_stage.text import counted
@@ -288,8 +298,9 @@ def _newest(out: Path, plan: Plan) -> tuple[TakeFolder | None, Sequence[Record]]
 
 
 def _origin(scene: takes.records.TakeBegan | Plan) -> tuple[object, ...]:
-    """Return what makes one scene file several scenes."""
-    return dict(scene.given), scene.variant, [*map(os.path.abspath, scene.overlays)]
+    """Return what makes one scene file several scenes; what is only made of their takes does not."""
+    overlays = [name for name in scene.overlays if not name.endswith(ONLY_DELIVER)]
+    return dict(scene.given), scene.variant, [*map(os.path.abspath, overlays)]
 
 
 def _takes(out: Path, plan: Plan) -> Iterator[tuple[TakeFolder, Sequence[Record]]]:

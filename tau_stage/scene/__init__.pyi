@@ -2,6 +2,7 @@ from . import expect as expect
 from . import plan as plan
 from .compose import ANY_NUMBER as ANY_NUMBER
 from .compose import MOST_VARIANTS as MOST_VARIANTS
+from .compose import ONLY_DELIVER as ONLY_DELIVER
 from .compose import Variant as Variant
 from .compose import variants as variants
 from .delivery_options import MOST_KBPS as MOST_KBPS

@@ -18,6 +18,9 @@ from tau_stage.scene.source import Position, SceneWarning, Source, read_source
 from tau_stage.scene.yaml_text import Document, Node, Path, read_items, read_yaml
 
 MERGED = ("players", "tools", "vars")  # mappings of which a scene and what it includes have each a part
+ONLY_DELIVER = "#deliver"
+"""Ends the name of a file that is laid over a scene with its ``deliver`` alone, as a batch file is."""
+
 NOT_INCLUDED = ("scene", "lines", "script", "on", "matrix", "include")  # what belongs to the scene itself
 MOST_VARIANTS = 100
 ANY_NUMBER = 1_000_000  # variants that nobody counts beforehand
@@ -50,13 +53,30 @@ def include(entries: Entries, errors: Diagnostics) -> None:
 def overlay(entries: Entries, names: Sequence[str], errors: Diagnostics) -> None:
     """Merge files that were named from outside into a scene's entries; what they say wins."""
     for name in names:
-        what = f"the file '{name}'"
+        file = name.removesuffix(ONLY_DELIVER)
+        what = f"the file '{file}'"
         try:
-            other = read_yaml(read_source(name, what))
+            other = read_yaml(read_source(file, what))
         except SceneError as error:
             errors.take_over((), error, what)
         else:
-            errors.document.graft(_merge(entries, other, set(), errors), other)
+            delivered = {key: other.data[key] for key in ("deliver",) if key in other.data}
+            taken = _merge(entries, other, set(), errors) if file == name else _lay_over(entries, delivered, ())
+            errors.document.graft(taken, other)
+
+
+def _lay_over(entries: Entries, over: Entries, path: Path) -> set[Path]:
+    """Put entries over others, mapping by mapping; return what was taken."""
+    taken: set[Path] = set()
+    for key, node in over.items():
+        mine = entries.get(key)
+        if isinstance(mine, dict) and isinstance(node, dict):
+            entries[key] = inner = dict(mine)  # another part of the file may be the same mapping
+            taken |= _lay_over(inner, node, (*path, key))
+        else:
+            entries[key] = node
+            taken.add((*path, key))
+    return taken
 
 
 def _included(wanted: Node, errors: Diagnostics) -> Iterator[tuple[Path, str]]:

@@ -98,7 +98,7 @@ class Document:
     def graft(self, parts: Collection[Path], other: "Document") -> None:
         """Take over where things stand in some parts of another document; the data is the caller's."""
         for mine, theirs in ((self.keys, other.keys), (self.values, other.values)):
-            mine.update({path: place for path, place in theirs.items() if path[:1] in parts or path[:2] in parts})
+            mine.update({path: place for path, place in theirs.items() if any(path[:n] in parts for n in (1, 2, 3))})
         self.sources.update(dict.fromkeys(parts, other.source))
 
 

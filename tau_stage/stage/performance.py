@@ -157,7 +157,8 @@ async def _play(production: Production, participants: Participants, options: Per
     async with anyio.create_task_group() as group:
         group.start_soon(leave_at_the_stop)
         async with AsyncExitStack() as opened:
-            if "dollars" in participants.stage.gate.limited:
+            is_paid = any(former.needs(player.name) for player in production.plan.models)
+            if is_paid and "dollars" in participants.stage.gate.limited:
                 reserving = participants.stage.gate.reservation(_foreseen(production, former), production.budget.spent)
                 production.reservation = await opened.enter_async_context(reserving)
             await participants.open_all(opened, former)
