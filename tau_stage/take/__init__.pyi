@@ -14,6 +14,7 @@ from .exporting import EXPORT as EXPORT
 from .exporting import PACKED as PACKED
 from .exporting import at_rate_name as at_rate_name
 from .exporting import export as export
+from .exporting import exported_files as exported_files
 from .exporting import heard as heard
 from .exporting import pack as pack
 from .exporting import realign as realign

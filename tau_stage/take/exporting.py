@@ -87,12 +87,18 @@ def export(folder: TakeFolder, take: Take, wanted: LineFiles, rate: int = RATE) 
     Raises:
         TakeError: A line's sound is missing or another, or a file cannot be written.
     """
-    lines = heard(take)
-    files = tuple(f"{EXPORT}/{name}.wav" for name in names(wanted.names, take.scene.slug, lines))
-    for line, file in zip(lines, files, strict=True):
+    files = exported_files(take, wanted)
+    for line in heard(take):
         audio = audio_of(folder, line)
-        _write(folder, file, [resampled(trimmed(audio) if wanted.trim else audio, rate)], rate)
-    return files
+        _write(folder, files[line.id], [resampled(trimmed(audio) if wanted.trim else audio, rate)], rate)
+    return tuple(files.values())
+
+
+def exported_files(take: Take, wanted: LineFiles) -> dict[str, str]:
+    """Return the file of each line that is heard, as ``export`` writes it, by the line's id."""
+    lines = heard(take)
+    named = names(wanted.names, take.scene.slug, lines)
+    return {line.id: f"{EXPORT}/{name}.wav" for line, name in zip(lines, named, strict=True)}
 
 
 def heard(take: Take) -> list[Performed]:
