@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tau_stage import errors
-from tau_stage.cli.main import main, told
+from tau_stage.cli.main import VERBS, main, told
 from tau_stage.version import __version__
 from tests.support.processes import BYTECODE
 
@@ -138,3 +138,33 @@ def test_a_stream_without_an_encoding_is_left_alone(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stdout", out)
     assert run("--version") == 0
     assert out.getvalue().startswith("tau-stage ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("tau-stage re", ["resume", "retake", "report"]),
+        ("tau-stage --v", ["--version"]),
+        ("tau-stage run --ch", ["--changed"]),
+        ("tau-stage batch st", ["status"]),
+        ("tau-stage run sc", []),  # the shell completes files
+    ],
+)
+def test_the_shell_completes(
+    typed: str, completed: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_TAU_STAGE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
+    assert run() == 0
+    assert capsys.readouterr().out.split() == completed
+
+
+def test_completion_tells_of_each_verb_in_full(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_TAU_STAGE_COMPLETE", "complete_zsh")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "tau-stage ")
+    assert run() == 0
+    told = capsys.readouterr().out.replace("''", "'").replace(r"\\:", ":")  # as that shell escapes them
+    assert all(text in told for text in VERBS.values())

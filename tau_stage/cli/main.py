@@ -12,7 +12,7 @@ from io import StringIO, TextIOWrapper
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from tau_stage import errors
 from tau_stage.cli.options import PLAIN, Verb
@@ -97,6 +97,12 @@ class _Verbs(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Complete a verb's name; none of them is loaded."""
+        commands = {name: TyperCommand(name, short_help=text) for name, text in VERBS.items()}
+        ctx.command = TyperGroup(name=self.name, commands=commands, params=self.params)
+        return ctx.command.shell_complete(ctx, incomplete)  # type: ignore[no-any-return]  # its item has no public name
+
     def invoke(self, ctx: object) -> object:
         """Perform the verb."""
         try:
@@ -111,7 +117,7 @@ app = typer.Typer(
     help="Performs scenes with ensembles of realtime voice models.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["--help", "-h"]},
-    **PLAIN,
+    **{**PLAIN, "add_completion": True},
 )
 
 
