@@ -93,7 +93,7 @@ async def test_a_take_is_accepted_whole_or_line_by_line(capsys: pytest.CaptureFi
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "scene", ["scenes/umbrella.yaml", "scenes/hello.yaml", "tau_stage/cli/template/scenes/welcome.yaml"]
+    "scene", ["scenes/umbrella.yaml", "scenes/hello.yaml", "tau_stage/cli/templates/test/scenes/welcome.yaml"]
 )
 def test_a_fresh_take_of_a_shipped_scene_is_as_it_was_accepted(scene: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Slow: the neural voice speaks. Two performances are alike, however busy the machine is."""

@@ -16,6 +16,7 @@ from anyio.from_thread import start_blocking_portal
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import WavWriter
+from tau_stage.cli.init_command import NEXT
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.understudy.faults import PLAIN, Strike, What, Where, parse_fault
 from tau_stage.understudy.server import Understudy, open_understudy
@@ -105,7 +106,7 @@ RUN_BY = {
     "docs/performance.md": "test_benchmarks.py",
     "docs/scenes.md": "test_docs_scenes.py",
     "docs/session.md": "test_docs.py",
-    "tau_stage/cli/template/README.md": "test_docs.py",
+    **{f"tau_stage/cli/templates/{kind}/README.md": "test_docs.py" for kind in ("scene", "test", "batch")},
 }
 """Pages with blocks, and the module here that runs each block of them."""
 
@@ -136,12 +137,14 @@ def test_what_contributing_runs_is_there() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["scene", "test", "batch"])
 def test_a_new_project_does_what_its_readme_types(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Slow: the embedded understudy, with its neural voices. The installation is left out: it wants a network."""
     monkeypatch.chdir(tmp_path)
-    assert run("init", "mine") == 0
+    assert run("init", "mine", "--kind", kind) == 0
+    assert f"next: cd mine && {NEXT[kind]}" in capsys.readouterr().out
     monkeypatch.chdir(tmp_path / "mine")
     page = Path("README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
@@ -149,9 +152,11 @@ def test_a_new_project_does_what_its_readme_types(
     installed, *typed = (shlex.split(line, comments=True) for _, block in blocks for line in block.splitlines())
     assert installed == ["pip", "install", "-r", "requirements.txt"]
     assert Path("requirements.txt").is_file()
+    assert shlex.split(NEXT[kind]) in typed
     for program, *words in typed:
         assert program == "tau-stage"
         assert run(*words) == 0, capsys.readouterr().err
+    assert run("init", ".", "--kind", kind) == 2
 
 
 def test_the_page_of_the_understudy_has_every_fault() -> None:

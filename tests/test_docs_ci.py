@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tau_stage.cli.init_command import TEMPLATE
+from tau_stage.cli.init_command import TEMPLATES
 from tau_stage.scene.load import parse_scene
 from tests.test_cli_run import no_key
 from tests.test_cli_testing import edit
@@ -112,7 +112,7 @@ def test_a_workflow_is_yaml_and_its_test_runs(text: str) -> None:
 
 def test_the_workflow_is_that_of_a_new_project(project: Path) -> None:
     assert (project / ".github/workflows/scenes.yml").read_text() == GITHUB
-    assert [path.name for path in TEMPLATE.glob("*.yml")] == ["github.yml"]
+    assert [path.name for path in TEMPLATES.glob("*/*.yml")] == ["github.yml"]
 
 
 def test_pytest_is_told_of_as_it_is() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import tau_stage.suite.execution  # before pytester keeps modules apart: numpy can be loaded once only
-from tau_stage.cli.init_command import TEMPLATE
+from tau_stage.cli.init_command import TEMPLATES
 from tests.test_cli_run import no_key
 from tests.test_cli_testing import edit
 
@@ -21,7 +21,7 @@ STRICT = ("-p", "no:cacheprovider", "-W", "error", "--strict-markers", "--strict
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> Path:
     """A new project's scenes, and YAML files of others."""
-    shutil.copytree(TEMPLATE / "scenes", pytester.path / "scenes")
+    shutil.copytree(TEMPLATES / "test" / "scenes", pytester.path / "scenes")
     (pytester.path / "compose.yaml").write_text("services: {web: {image: nginx}}\n")
     (pytester.path / "other.yaml").write_text("players: 4\nlines: [red, blue]\n")
     other = "# yaml-language-server: $schema=https://example.com/game.json\nplayers: 4\nlines: 2\n"
@@ -134,3 +134,38 @@ def test_the_plugin_may_be_left_out(pytester: pytest.Pytester, project: Path) ->
     assert project.is_dir()
     found = pytester.runpytest(*STRICT, "-p", "no:tau-stage", "scenes")
     assert found.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+@pytest.mark.slow
+def test_an_app_under_test_talks_to_the_understudy(pytester: pytest.Pytester) -> None:
+    """Slow: the neural voice speaks; a client of OpenAI's package."""
+    pytester.makepyfile(APP)
+    pytester.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=2)  # the package warns of newer websockets
+
+
+APP = """
+import os
+
+import pytest
+from openai import OpenAI
+from websockets.sync.client import connect
+
+def answer(url, words):
+    client = OpenAI(api_key="none", websocket_base_url=f"{url}/v1")
+    with client.realtime.connect(model="gpt-realtime-2.1-mini") as connection:
+        connection.session.update(session={"type": "realtime", "output_modalities": ["text"]})
+        content = [{"type": "input_text", "text": words}]
+        connection.conversation.item.create(item={"type": "message", "role": "user", "content": content})
+        connection.response.create()
+        for event in connection:
+            if event.type == "response.done":
+                return event.response.status
+
+def test_the_app(understudy_url):
+    assert understudy_url.startswith("ws://127.0.0.1:")
+    assert answer(understudy_url, "Hello.") == "completed"
+
+def test_another(understudy_url):
+    with connect(f"{understudy_url}/v1/realtime?model=gpt-realtime-2.1-mini") as socket:
+        assert "session.created" in socket.recv()
+"""

@@ -1,40 +1,51 @@
-"""``tau-stage init``: a new project with a scene, whose test passes at once."""
+"""``tau-stage init``: a new project with a scene, a tested scene, or a batch."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from tau_stage import scene
+from tau_stage import batch, scene
 from tau_stage import take as takes
 from tau_stage.cli.printing import say
 from tau_stage.errors import UsageError
 
-TEMPLATE = Path(__file__).parent / "template"
+TEMPLATES = Path(__file__).parent / "templates"
+SHARED = "shared"
+"""What every project has; a project's own files of the same names win."""
+
 NAMED = {
     "gitignore": ".gitignore",
     "gitattributes": ".gitattributes",
     "github.yml": ".github/workflows/scenes.yml",
     "vscode.json": ".vscode/settings.json",
 }
-"""Files whose own names would mean something where the template lies."""
+"""Files whose own names would mean something where the templates lie."""
 
-SCHEMA = "scene.schema.json"
+NEXT = {
+    "scene": "tau-stage run scenes/welcome.yaml",
+    "test": "tau-stage test",
+    "batch": "tau-stage batch run batch.yaml",
+}
+"""The first command in a new project, by its kind."""
 
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.", show_default=False)],
+    kind: Annotated[
+        Literal["scene", "test", "batch"],
+        typer.Option(help="A scene alone, a scene with its test, or several scenes in variants."),
+    ] = "test",
 ) -> None:
-    """Make a project: a scene with its cassette and snapshot, settings for the editor, a workflow for GitHub Actions.
+    """Make a project: scenes, a README that says how to go on, and settings for the editor.
 
-    In it, tau-stage test passes at once, without a key. A file that is there already is never changed.
+    A project with a test has a recorded scene, whose test passes at once, without a key, and a workflow for
+    GitHub Actions. A file that is there already is never changed.
     """
-    names = {path.relative_to(TEMPLATE).as_posix(): path for path in sorted(filter(Path.is_file, TEMPLATE.rglob("*")))}
-    files = {folder / NAMED.get(name, name): path.read_bytes() for name, path in names.items()}
-    files[folder / SCHEMA] = scene.scene_schema().encode()
+    files = {folder / NAMED.get(name, name): data for name, data in _files(kind).items()}
     there = [*filter(os.path.lexists, files)]
     if there:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
@@ -45,4 +56,16 @@ def init(
             with path.open("xb") as file:
                 file.write(data)
     say(f"made {folder}: {len(files)} files")
-    say(f"next: {'' if folder == Path() else f'cd {folder} && '}tau-stage test")
+    say(f"next: {'' if folder == Path() else f'cd {folder} && '}{NEXT[kind]}")
+
+
+def _files(kind: str) -> dict[str, bytes]:
+    """Return the files of a project of a kind, by their names in the template."""
+    files: dict[str, bytes] = {}
+    for home in (TEMPLATES / SHARED, TEMPLATES / kind):
+        paths = sorted(filter(Path.is_file, home.rglob("*")))
+        files |= {path.relative_to(home).as_posix(): path.read_bytes() for path in paths}
+    files["scene.schema.json"] = scene.scene_schema().encode()
+    if kind == "batch":
+        files["batch.schema.json"] = batch.batch_schema().encode()
+    return files

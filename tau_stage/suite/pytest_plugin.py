@@ -64,6 +64,27 @@ def _broken_links(folder: pytest.Directory) -> Iterator[pytest.Collector]:
                 yield file
 
 
+@pytest.fixture(scope="session")
+def understudy_url() -> Iterator[str]:
+    """Serve the understudy while the tests run, in a thread of its own; an app under test talks to it as to a provider.
+
+    Yields:
+        Its address, ``ws://127.0.0.1:PORT``. Clients add the path of their provider, like ``/v1/realtime``.
+    """
+    from anyio.from_thread import start_blocking_portal
+
+    from tau_stage.errors import UsageError
+    from tau_stage.understudy import Ensemble, Understudy, Voices, open_understudy, require_voice
+
+    try:
+        require_voice()
+    except UsageError as error:
+        pytest.fail(str(error), pytrace=False)
+    serving = open_understudy(Understudy(Ensemble(Voices.of_user())))
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(serving) as url:
+        yield url
+
+
 class SceneFailed(Exception):
     """A scene is not as expected; carries what it came to."""
 
