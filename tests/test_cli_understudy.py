@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
+from tau_stage import create_session
 from tau_stage.audio.wav import read_wav
 from tau_stage.understudy import faults as fault
+from tau_stage.understudy.server import Understudy, open_understudy
+from tests.support.processes import begun, until
+from tests.support.tone_voice import Tones
 from tests.test_cli_validate import run
 
 
@@ -82,3 +87,39 @@ def test_voices_can_be_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert run("voices", "--sample", str(tmp_path / "voices"), "--text", "Hello.") == 0
     assert len(capsys.readouterr().out.splitlines()) == 10
     assert len({read_wav(path).sha256 for path in (tmp_path / "voices").glob("*.wav")}) == 10
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The real loop: sockets are opened."""
+    return "asyncio"
+
+
+@pytest.mark.slow
+async def test_the_ready_file_holds_the_address_while_it_listens(tmp_path: Path) -> None:
+    """Slow: starts a process."""
+    ready = tmp_path / "ready"
+    ready.write_text("ws://127.0.0.1:1\n")  # of one that was killed
+    with begun("understudy", "--port", "0", "--ready-file", str(ready), cwd=tmp_path) as process:
+        until(lambda: ready.is_file() and ready.read_text() != "ws://127.0.0.1:1\n")
+        url = ready.read_text().removesuffix("\n")
+        async with create_session(endpoint=url, output_modalities=("text",)) as session:
+            await session.user("Where does the wind come from?")
+            assert (await session.response()).status == "completed"
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    assert not ready.exists()
+
+
+def test_a_ready_file_that_cannot_be_written_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("understudy", "--port", "0", "--ready-file", "/nowhere/at/all") == 2
+    assert (
+        "/nowhere/at/all: no such file or directory\n  hint: name another file: --ready-file" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("error", [TimeoutError("of its caller"), OSError("of its caller")])
+async def test_what_goes_wrong_while_it_listens_is_no_failure_to_listen(error: OSError) -> None:
+    with pytest.raises(type(error), match="of its caller"):
+        async with open_understudy(Understudy(Tones())):
+            raise error

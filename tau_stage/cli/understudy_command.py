@@ -17,9 +17,10 @@ from tau_stage import understudy as understudies
 from tau_stage.cli.printing import say
 from tau_stage.errors import UsageError
 from tau_stage.protocol import JsonObject
-from tau_stage.take import guarded
+from tau_stage.take import guarded, write_whole
 
 SLOWEST = 0.01
+ELSEWHERE = "name another file: --ready-file"
 
 
 def understudy(
@@ -47,6 +48,10 @@ def understudy(
     log: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write here what is asked, and what came of it, as JSON lines.")
     ] = None,
+    ready_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write its address here as soon as it listens; the file goes when it ends."),
+    ] = None,
     refuse_beta: Annotated[bool, typer.Option("--refuse-beta", help="Refuse old clients, as OpenAI does.")] = False,
     as_: Annotated[
         str | None, typer.Option("--as", help="The model it behaves as, like gpt-realtime-2.1 or xai.", metavar="MODEL")
@@ -72,10 +77,15 @@ def understudy(
         pace=None if pace is None else read_pace(pace),
         limits=allowed,
     )
+    if ready_file is not None:
+        with guarded(ready_file, ELSEWHERE):
+            ready_file.unlink(missing_ok=True)  # one that was killed has left its own
     with nullcontext() if log is None else _opened(log) as file:
         if file is not None:
             server.log = partial(_write, file)
-        run_until_signal(_serve, server, host, port, clock={})  # a handler alone does not wake a loop that waits
+        run_until_signal(
+            _serve, server, host, port, ready_file, clock={}
+        )  # a handler alone does not wake a loop that waits
 
 
 def read_pace(text: str) -> float:
@@ -106,10 +116,20 @@ def _write(file: TextIO, fact: JsonObject) -> None:
     file.write(json.dumps(fact, ensure_ascii=False) + "\n")
 
 
-async def _serve(server: understudies.Understudy, host: str, port: int) -> None:
+async def _serve(server: understudies.Understudy, host: str, port: int, ready_file: Path | None) -> None:
     import anyio
 
     async with understudies.open_understudy(server, host=host, port=port) as url:
-        model = server.profile.model if server.profile else "gpt-realtime-2.1-mini"
-        say(f"The understudy listens at {url}/v1/realtime?model={model}  (Ctrl-C ends it)")
-        await anyio.sleep_forever()
+        with nullcontext() if ready_file is None else _written(ready_file, url):
+            model = server.profile.model if server.profile else "gpt-realtime-2.1-mini"
+            say(f"The understudy listens at {url}/v1/realtime?model={model}  (Ctrl-C ends it)")
+            await anyio.sleep_forever()
+
+
+@contextmanager
+def _written(ready_file: Path, url: str) -> Iterator[None]:
+    write_whole({ready_file: f"{url}\n"}, ELSEWHERE)
+    try:
+        yield
+    finally:
+        ready_file.unlink(missing_ok=True)

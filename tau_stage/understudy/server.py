@@ -6,7 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -207,11 +207,12 @@ async def open_understudy(
     if host not in LOOPBACK:
         raise UsageError(f"the understudy listens on loopback only, not on {host}", "use 127.0.0.1")
     understudy = understudy or Understudy()
-    try:
-        async with serve(understudy.listen, understudy.admit, host=host, port=port) as url:
-            yield url
-    except OSError as error:
-        raise UsageError(f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}") from None
+    async with AsyncExitStack() as served:
+        try:
+            url = await served.enter_async_context(serve(understudy.listen, understudy.admit, host=host, port=port))
+        except OSError as error:
+            raise UsageError(f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}") from None
+        yield url
 
 
 EXPIRED = "Your session hit the maximum duration of 60 minutes."
