@@ -168,3 +168,9 @@ def test_completion_tells_of_each_verb_in_full(
     assert run() == 0
     told = capsys.readouterr().out.replace("''", "'").replace(r"\\:", ":")  # as that shell escapes them
     assert all(text in told for text in VERBS.values())
+
+
+@pytest.mark.parametrize("group", ["batch", "cassette"])
+def test_the_help_of_a_group_cuts_no_summary(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(group, "--help") == 0
+    assert "..." not in capsys.readouterr().out.replace("FILE...", "").partition("Commands:")[2]

@@ -15,7 +15,6 @@ from tau_stage import runs
 from tau_stage.cli import options as shared
 from tau_stage.cli.printing import say, say_json, show_report, warn
 from tau_stage.scene import ANY_NUMBER
-from tau_stage.text import docstring
 
 batch = typer.Typer(
     name="batch", help="Perform many scenes, in variants and languages.", no_args_is_help=True, **shared.PLAIN
@@ -188,4 +187,4 @@ def _open(file: str, most: int) -> tuple[batches.Batch, list[batches.BatchJob], 
 
 
 for verb in (plan, run, status, export):
-    batch.command(cls=shared.Verb, help=docstring(verb))(verb)
+    shared.add_verb(batch, verb)

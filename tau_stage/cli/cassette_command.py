@@ -11,10 +11,9 @@ import typer
 
 from tau_stage import cassette as cassettes
 from tau_stage import take as takes
-from tau_stage.cli.options import PLAIN, Verb
+from tau_stage.cli.options import PLAIN, add_verb
 from tau_stage.cli.printing import say, warn
 from tau_stage.errors import CassetteError
-from tau_stage.text import docstring
 
 cassette = typer.Typer(name="cassette", help="Look after recorded conversations.", no_args_is_help=True, **PLAIN)
 
@@ -72,7 +71,7 @@ def prune(folder: Folder) -> None:
 
 
 for verb in (show, verify, prune):
-    cassette.command(cls=Verb, help=docstring(verb))(verb)
+    add_verb(cassette, verb)
 
 
 def _tell(tape: cassettes.Cassette) -> None:

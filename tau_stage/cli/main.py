@@ -99,7 +99,7 @@ class _Verbs(TyperGroup):
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Complete a verb's name; none of them is loaded."""
-        commands = {name: TyperCommand(name, short_help=text) for name, text in VERBS.items()}
+        commands: dict[str, Any] = {name: TyperCommand(name, short_help=text) for name, text in VERBS.items()}
         ctx.command = TyperGroup(name=self.name, commands=commands, params=self.params)
         return ctx.command.shell_complete(ctx, incomplete)  # type: ignore[no-any-return]  # its item has no public name
 

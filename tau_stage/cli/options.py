@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperCommand
 
 from tau_stage.errors import UsageError, format_if
+from tau_stage.text import docstring
 
 Live = Annotated[bool, typer.Option("--live", help="Never fall back to the understudy.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print each take as one line of JSON.")]
@@ -86,6 +87,12 @@ class Verb(TyperCommand):
         """Return the words of the usage: ``SCENE...`` where typer has ``{SCENE...}...``."""
         pieces = super().collect_usage_pieces(ctx)  # type: ignore[arg-type]
         return [re.sub(r"^([{[]?)(.*?)(\.\.\.)?([}\]]?)(\.\.\.)?$", _usage, piece) for piece in pieces]
+
+
+def add_verb(group: typer.Typer, verb: Callable[..., None]) -> None:
+    """Add a verb to a group, by its function; the group's help has the whole first paragraph of its docstring."""
+    told = docstring(verb)
+    group.command(cls=Verb, help=told, short_help=" ".join(told.partition("\n\n")[0].split()))(verb)
 
 
 def _usage(piece: re.Match[str]) -> str:
