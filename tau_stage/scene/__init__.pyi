@@ -31,6 +31,7 @@ from .fields import Title as Title
 from .fields import Transcription as Transcription
 from .fields import option as option
 from .load import NO_VARIABLES as NO_VARIABLES
+from .load import load_cast as load_cast
 from .load import load_scene as load_scene
 from .load import load_variants as load_variants
 from .load import load_varied as load_varied
@@ -41,6 +42,7 @@ from .model import Count as Count
 from .model import Dollars as Dollars
 from .model import Event as Event
 from .model import FailureEvent as FailureEvent
+from .model import Line as Line
 from .model import Names as Names
 from .model import Not as Not
 from .model import PerMinute as PerMinute
@@ -94,13 +96,17 @@ from .planner import make_plan as make_plan
 from .schema import SCHEMA_DIALECT as SCHEMA_DIALECT
 from .schema import scene_schema as scene_schema
 from .schema import without_nulls as without_nulls
+from .script import PlayerNames as PlayerNames
+from .script import parse_speech as parse_speech
 from .source import Key as Key
 from .source import Location as Location
+from .source import Source as Source
 from .source import locate as locate
 from .source import read_source as read_source
 from .units import MOST_TOKENS as MOST_TOKENS
 from .units import money as money
 from .units import rate as rate
+from .validate import unfit_id as unfit_id
 from .validate import written_lines as written_lines
 from .yaml_text import Document as Document
 from .yaml_text import Node as Node

@@ -126,6 +126,33 @@ def load_varied(
     return _variants(read_source(path), givens, (), overlays, most)
 
 
+NOT_OF_CAST = ("lines", "script", "on", "matrix")
+
+
+def load_cast(path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES, *, overlays: Sequence[str] = ()) -> Scene:
+    """Read a cast file: a scene without lines, whose lines come from elsewhere.
+
+    Args:
+        path: The file.
+        given: Variables by name; they overrule the file's.
+        overlays: Files like those that a scene includes; what stands in them wins.
+
+    Raises:
+        SceneError: The file cannot be read, or has lines.
+    """
+    errors = Diagnostics(read_yaml(read_source(path, "the cast file")))
+    entries = errors.entries(errors.document.data, (), "the cast")
+    for key in filter(entries.__contains__, NOT_OF_CAST):
+        problem = f"a cast file holds players, tools and defaults, and no '{key}'"
+        errors.add((key,), problem, "remove it: the lines come from the table", key=True)
+    include(entries, errors)
+    overlay(entries, overlays, errors)
+    named = variables(entries, given, errors)
+    errors.raise_any()
+    cast = _scene(Diagnostics(errors.document), entries, named, Variant("", {}), is_cast=True)
+    return cast.model_copy(update={"given": dict(given), "overlays": tuple(overlays)})
+
+
 def parse_scene(text: str, path: str = "scene.yaml", given: Mapping[str, str] = NO_VARIABLES) -> Scene:
     """Validate a scene that is in memory; ``path`` is what errors call it, and what its files are relative to."""
     return _variants(Source.of(text, path), (given,), ())[0]
@@ -154,7 +181,9 @@ def _variants(
     return tuple(scenes)
 
 
-def _scene(errors: Diagnostics, entries: dict[str, Node], named: Mapping[str, str], variant: Variant) -> Scene:
+def _scene(
+    errors: Diagnostics, entries: dict[str, Node], named: Mapping[str, str], variant: Variant, *, is_cast: bool = False
+) -> Scene:
     filled = fill_in(entries, {**named, **variant.values}, errors)
     options = errors.options(Scene, {key: node for key, node in filled.items() if key not in READ_APART}, ())
     players = _players(filled.get("players", ""), errors)
@@ -166,7 +195,7 @@ def _scene(errors: Diagnostics, entries: dict[str, Node], named: Mapping[str, st
         "players": players,
         "tools": _tools(filled.get("tools", ""), errors),
         "on": load_cues(filled.get("on", ""), steps, errors),
-        "lines": _lines(filled.get("lines", ""), steps, errors),
+        "lines": () if is_cast else _lines(filled.get("lines", ""), steps, errors),
         "path": source.path,
         "sha256": source.sha256,
         "variant": variant.name,

@@ -7,12 +7,15 @@ from functools import cache, cached_property, singledispatchmethod
 from os import SEEK_END
 from pathlib import Path as FilePath
 
+from pydantic_core import PydanticCustomError
+
 from tau_stage.errors import LFS_LARGEST, UsageError
 from tau_stage.scene import model, names
 from tau_stage.scene.delivery_options import MOST_KBPS, OF_MP3, Deliver
 from tau_stage.scene.diagnostics import Diagnostics
 from tau_stage.scene.expect import Expect
-from tau_stage.scene.fields import LIVE
+from tau_stage.scene.fields import LIVE, line_id
+from tau_stage.scene.units import facts_of
 from tau_stage.scene.yaml_text import Path
 from tau_stage.text import folded, hidden, visible
 
@@ -345,6 +348,25 @@ def written_lines(scene: model.Scene) -> Iterator[tuple[str, model.Line]]:
             ordinals[line.speaker] += 1
             made = names.automatic_id(line.speaker, ordinals[line.speaker])
             yield (f"{names.cue_id(number)}-{made}" if number else made), line
+
+
+def unfit_id(name: str) -> tuple[str, str] | None:
+    """Return what is wrong with an id of a line, and what to do; None where nothing is.
+
+    >>> unfit_id("keeper-3"), unfit_id("cue-1")
+    (None, ("the id 'cue-1' is one that the stage gives itself", 'choose another'))
+    """
+    try:
+        line_id(name)
+    except PydanticCustomError as error:
+        facts = facts_of(error)
+        unseen = hidden(name)
+        return facts["problem"], f"remove {', '.join(unseen)}, which nobody sees" if unseen else facts["hint"]
+    return (
+        (f"the id '{name}' is one that the stage gives itself", "choose another")
+        if MADE.fullmatch(name.casefold())
+        else None
+    )
 
 
 LONGEST_NAME = 64

@@ -1,0 +1,10 @@
+from .line_table import FIELDS as FIELDS
+from .line_table import Column as Column
+from .line_table import LineTable as LineTable
+from .line_table import Place as Place
+from .line_table import Sheet as Sheet
+from .line_table import TableLine as TableLine
+from .line_table import TextForm as TextForm
+from .scenes import scenes_of_table as scenes_of_table
+from .table_formats import FORMATS as FORMATS
+from .table_formats import read_table as read_table

@@ -1,0 +1,245 @@
+"""From rows of cells to lines: which column holds what, and which line each row is.
+
+The header is the first row in which all columns are found that a table needs: by the names that the user gives, or by
+those in ``headers.toml``. Rows before it are titles. Rows below it without an id and without words are no lines.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from tau_stage.errors import SceneError, UsageError
+from tau_stage.scene import did_you_mean, listed, unfit_id
+from tau_stage.tables.line_table import FIELDS, Column, Place, Sheet, TableLine
+from tau_stage.tables.programs import own_syntax_off
+from tau_stage.text import composed, folded
+
+MOST_BEFORE = 20  # rows, of those that hold anything, among which the header is looked for
+NONE = "none"  # in a user's ``columns``: there is no such column
+
+_HEADERS = tomllib.loads(Path(__file__).with_name("headers.toml").read_text("utf-8"))
+_PARTS: Mapping[str, Sequence[str]] = {part: names.split() for part, names in _HEADERS["parts"].items()}
+PROGRAMS: Mapping[str, Mapping[str, str]] = {name: about["columns"] for name, about in _HEADERS["formats"].items()}
+"""Formats of programs that are tables of cells, and the columns of each."""
+_KNOWN: Mapping[str, frozenset[str]] = {
+    name: frozenset(about["known"].split()) for name, about in _HEADERS["formats"].items()
+}
+_ABOUT = {"id": "the ids of the lines", "player": "who speaks", "words": "what is said"}
+_SIGNS = re.compile(r"[\W_]+")
+_UNSPEAKABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class BadCell(NamedTuple):
+    """A cell whose text cannot be known: why, and what to do."""
+
+    problem: str
+    hint: str
+
+
+class CellRow(NamedTuple):
+    """A row: its number in a spreadsheet, its line in the file, and its cells."""
+
+    number: int
+    line: int
+    cells: Sequence[str | BadCell]
+
+    @property
+    def texts(self) -> list[str]:
+        """The cells, without those whose text cannot be known."""
+        return [cell.strip() if isinstance(cell, str) else "" for cell in self.cells]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is known of a table before it is read.
+
+    Attributes:
+        columns: Headers by part, as the user gives them; ``none``: there is no such column.
+        program: Whose table it is: one of ``PROGRAMS``, ``plain``, or empty where its header says it.
+        translates: Whether it translates another table, which knows who speaks.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    program: str = ""
+    translates: bool = False
+
+    def __post_init__(self) -> None:
+        for part in self.columns:
+            if part not in FIELDS:
+                hint = did_you_mean(part, FIELDS, f"parts of a line are {listed(FIELDS)}")
+                raise UsageError(f"columns: a line has no '{part}'", hint)
+
+    def needs(self, program: str) -> list[str]:
+        """Return the parts that must have a column."""
+        needed = ["words"] if self.translates or program == "yarn" else ["player", "words"]
+        return [part for part in ("id", *needed) if self.columns.get(part) != NONE]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A row that is a header, or the likeliest to be one: whose table it begins, and what is wrong with it."""
+
+    program: str
+    row: CellRow
+    columns: Mapping[str, Column]
+    problems: Sequence[tuple[str, str]]
+
+
+def find_header(rows: Iterator[CellRow], wanted: Wanted) -> Header | None:
+    """Read rows up to the header; what is no sound header is the first row that holds anything; None: no row does."""
+    first: Header | None = None
+    seen = 0
+    for row in rows:
+        if not any(row.texts):
+            continue
+        header = _header(row, wanted)
+        if not header.problems:
+            return header
+        first = first or header
+        seen += 1
+        if seen == MOST_BEFORE:
+            break
+    return first
+
+
+def _header(row: CellRow, wanted: Wanted) -> Header:
+    named = _named(row.texts)
+    plain = [name for name, _ in named]
+    program = wanted.program or next((name for name, known in _KNOWN.items() if known <= {*plain}), "plain")
+    problems: list[tuple[str, str]] = []
+    columns: dict[str, Column] = {}
+    for part in FIELDS:
+        if part in wanted.columns:
+            if wanted.columns[part] != NONE and (found := _given(wanted.columns[part], named, problems)):
+                columns[part] = found
+        else:
+            known = [PROGRAMS[program][part]] if part in PROGRAMS.get(program, ()) else []
+            known = known if program in PROGRAMS else [*_PARTS[part]]
+            taken = {column.number for column in columns.values()}
+            if found := _found(known, [each for each in named if each[1].number not in taken], problems):
+                columns[part] = found
+    problems += [
+        _missing(part, [column.header for _, column in named])
+        for part in wanted.needs(program)
+        if part not in columns and part not in wanted.columns
+    ]
+    return Header(program, row, columns, problems)
+
+
+def _named(texts: Sequence[str]) -> list[tuple[str, Column]]:
+    """Return each column that is called anything, with its name as names are compared."""
+    named = ((_SIGNS.sub("", folded(text)), Column(number, composed(text))) for number, text in enumerate(texts, 1))
+    return [(name, column) for name, column in named if column.header]
+
+
+def _given(header: str, named: Sequence[tuple[str, Column]], problems: list[tuple[str, str]]) -> Column | None:
+    """Find the column that a user names."""
+    wanted = composed(header.strip())
+    found = [column for _, column in named if column.header == wanted]
+    found = found or [column for _, column in named if folded(column.header) == folded(wanted)]
+    if not found:
+        headers = [column.header for _, column in named]
+        problems.append((f"there is no column '{header}'", did_you_mean(header, headers, f"it has: {listed(headers)}")))
+    return _only(found, problems)
+
+
+def _found(known: Sequence[str], named: Sequence[tuple[str, Column]], problems: list[tuple[str, str]]) -> Column | None:
+    """Find the column with the likeliest name."""
+    name = next((name for name in known if any(name == each for each, _ in named)), "")
+    return _only([column for each, column in named if each == name], problems)
+
+
+def _only(found: Sequence[Column], problems: list[tuple[str, str]]) -> Column | None:
+    if len(found) > 1:
+        letters = " and ".join(column.letter for column in found[:2])
+        problems.append((f"columns {letters} are both called '{found[0].header}'", "rename one of them"))
+    return found[0] if found else None
+
+
+def _missing(part: str, headers: Sequence[str]) -> tuple[str, str]:
+    hint = f"say which does: columns: {{{part}: HEADER}}; the headers here are: {listed(headers)}"
+    if part == "id":
+        hint += "; for a table without ids: columns: {id: none}"
+    return f"no column holds {_ABOUT[part]}", hint
+
+
+def header_errors(header: Header | None, sheet: Sheet) -> list[SceneError]:
+    """Return what is wrong with a sheet's header, at its cells."""
+    if header is None:
+        return [SceneError(sheet.path, 1, 1, "the table is empty", "it needs a row of headers, and lines below it")]
+    return [SceneError(sheet.path, header.row.line, 1, *problem) for problem in header.problems]
+
+
+class RowReader:
+    """Reads the rows of one sheet below its header; what is wrong is noted."""
+
+    def __init__(self, sheet: Sheet, header: Header, errors: list[SceneError]) -> None:
+        self.sheet = sheet
+        self.header = header
+        self.errors = errors
+        self._headers = header.row.texts
+
+    def lines(self, rows: Iterable[CellRow], group: str) -> Iterator[TableLine]:
+        """Yield the lines that are sound; ``group`` is the scene of those whose cells name none."""
+        for row in rows:
+            if line := self._line(row, group):
+                yield line
+
+    def _line(self, row: CellRow, group: str) -> TableLine | None:
+        place = Place(self.sheet, row.number, row.line)
+        parts = {part: self._cell(row, column) for part, column in self.header.columns.items()}
+        if not parts.get("id") and (not parts["words"] or self.header.program == "renpy"):
+            return None  # of Ren'Py's texts, those of menus and screens have no id: nobody speaks them
+        before = len(self.errors)
+        texts = {part: self._text(cell, part, place) for part, cell in parts.items()}
+        if len(self.errors) == before:
+            self._check(row, texts, place)
+        if len(self.errors) > before:
+            return None
+        return TableLine(
+            **{part: texts.get(part, "") for part in ("id", "player", "words", "direction", "lock", "note")},
+            scene=texts.get("scene") or group,
+            place=place,
+        )
+
+    def _cell(self, row: CellRow, column: Column) -> str | BadCell:
+        return row.cells[column.number - 1] if column.number <= len(row.cells) else ""
+
+    def _text(self, cell: str | BadCell, part: str, place: Place) -> str:
+        if isinstance(cell, BadCell):
+            self.errors.append(place.error(part, *cell))
+            return ""
+        text = cell.replace("\r\n", "\n").replace("\r", "\n").strip()
+        if bad := _UNSPEAKABLE.search(text):
+            problem = f"the cell holds U+{ord(bad[0]):04X}, a control character"
+            self.errors.append(place.error(part, problem, "remove it from the cell"))
+        return text
+
+    def _check(self, row: CellRow, texts: dict[str, str], place: Place) -> None:
+        """Put the texts of a row into their form, and note what is wrong with them."""
+        if row.texts[: len(self._headers)] == self._headers:
+            self.errors.append(place.error("words", "this row repeats the header", "delete the row"))
+            return
+        beyond = [number for number, text in enumerate(row.texts, 1) if text and number > len(self._headers)]
+        if beyond:
+            problem = f"the row has {beyond[-1]} cells, and the header {len(self._headers)}"
+            hint = "put a text that holds the delimiter in quotes, or give the column a header"
+            self.errors.append(place.error("words", problem, hint))
+            return
+        texts |= own_syntax_off(self.header.program, texts)
+        for part in ("id", "words"):
+            if not texts.get(part) and part in self.header.columns:
+                self.errors.append(place.error(part, *_EMPTY[part]))
+        if texts.get("id") and (wrong := unfit_id(texts["id"])):
+            self.errors.append(place.error("id", *wrong))
+
+
+_EMPTY = {
+    "id": ("the line has no id", "give it one that no other line has"),
+    "words": ("the line has no words", "write them, or delete the row"),
+}
