@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from pydantic import Field
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 
+from tau_stage.batch.engine_layouts import LayoutName
 from tau_stage.scene import (
     ANY_NUMBER,
     IGNORED,
@@ -70,13 +71,25 @@ class Retry(SceneModel):
     times: Count = option("How often a scene is tried again in one run. Default: 2.", 2)
 
 
+class Export(SceneModel):
+    """The lines as files by id and language, where an engine looks for them."""
+
+    FORM = Form("export", "write it like export: {layout: wwise, to: game}", short="layout", without="none")
+
+    layout: LayoutName = option(
+        "Whose folders and names: plain, wwise, unreal, yarn, renpy, fmod, naninovel, unity, dink. Default: plain.",
+        "plain",
+    )
+    to: Text = option("The folder, relative to the batch file. Default: export.", "export")
+
+
 class Batch(SceneModel):
     """A batch: scenes, in variants and languages."""
 
     FORM = Form(
         "the batch",
         strays={
-            **dict.fromkeys(("lines", "cast", "columns", "export"), _LATER),
+            **dict.fromkeys(("lines", "cast", "columns"), _LATER),
             "include": "a language includes files: languages: {de: {include: [cast.de.yaml]}}",
             "vars": "scenes have variables; a batch varies them: matrix: {mood: [calm, cross]}",
             "budget": "it belongs under limits: {budget: $200}",
@@ -95,6 +108,7 @@ class Batch(SceneModel):
     deliver: Deliver | None = option(
         "What is made of each take; it is laid over the 'deliver' of each scene, and wins."
     )
+    export: Export | None = option("Where the lines go as files by id and language, at the end of each run.")
     store: Text = option("Where everything is left: a folder, or s3://…, gs://…, abfs://…. Default: out.", "out")
     limits: BatchLimits = Field(default_factory=BatchLimits, description="What the batch may not exceed.")
     retry: Retry | None = Field(default_factory=Retry, description="What is done about scenes that fail.")
@@ -112,6 +126,11 @@ class Batch(SceneModel):
     def home(self) -> str:
         """The store; a folder is relative to the batch file."""
         return self.store if "://" in self.store else str(Path(self.path).parent / self.store)
+
+    @property
+    def export_folder(self) -> str:
+        """The folder that lines are exported into."""
+        return str(Path(self.path).parent / (self.export.to if self.export else Export().to))
 
 
 READ_APART = ("matrix", "languages")
@@ -203,6 +222,9 @@ def batch_schema() -> str:
     times = {key: value for key, value in schema["$defs"]["Retry"]["properties"]["times"].items() if key != "default"}
     forms = [{"$ref": "#/$defs/Retry"}, {"enum": [Retry.FORM.without, False]}, times]
     schema["properties"]["retry"] = {"anyOf": forms, "description": Batch.model_fields["retry"].description}
+    layout = schema["$defs"]["Export"]["properties"]["layout"]["enum"]
+    forms = [{"$ref": "#/$defs/Export"}, {"enum": [*layout, Export.FORM.without, None]}]
+    schema["properties"]["export"] = {"anyOf": forms, "description": Batch.model_fields["export"].description}
     for named in ("matrix", "languages"):
         schema["properties"][named].update(IGNORED)
     schema["required"] = ["scenes"]

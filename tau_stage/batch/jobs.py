@@ -13,9 +13,23 @@ from os.path import relpath
 from pathlib import Path, PurePath
 
 from tau_stage.batch.batch_file import Batch
+from tau_stage.batch.engine_layouts import LAYOUTS, EngineLine
 from tau_stage.environment import environment
 from tau_stage.errors import SceneError, UsageError
-from tau_stage.scene import ANY_NUMBER, LineKey, Plan, did_you_mean, key_name, listed, load_varied, make_plan, slug
+from tau_stage.scene import (
+    ANY_NUMBER,
+    LineKey,
+    LinePlan,
+    Plan,
+    did_you_mean,
+    is_device,
+    key_name,
+    listed,
+    load_varied,
+    locate,
+    make_plan,
+    slug,
+)
 from tau_stage.stage import endpoint_for, keys_at, plan_facts
 from tau_stage.take import Performed
 
@@ -28,11 +42,13 @@ class BatchJob:
 
     Attributes:
         name: Unique in the batch, and where its takes are in the store: ``de/cross/scenes/umbrella``.
+        folders: Where its lines are exported to, so that other jobs may have lines of the same ids.
     """
 
     name: str
     plan: Plan
     language: str = NO_LANGUAGE
+    folders: tuple[str, ...] = ()
 
     @property
     def folder(self) -> PurePath:
@@ -91,11 +107,13 @@ def load_jobs(batch: Batch, *, most: int = ANY_NUMBER) -> list[BatchJob]:
         folders, names = [*_folders(batch, file)], {tuple(each.values.items()): each.name for each in batch.variants}
         for plan in map(make_plan, scenes):
             places = (language, names[tuple(plan.given.items())], *folders, plan.slug)
-            jobs.append(BatchJob("/".join(filter(None, places)), plan, language))
+            jobs.append(BatchJob("/".join(filter(None, places)), plan, language, tuple(filter(None, places[1:]))))
     if errors:
         first, *others = _distinct(errors)
         raise replace(first, also=tuple(others))
     _refuse_twins(jobs)
+    if batch.export:
+        export_places(batch, jobs)
     return jobs
 
 
@@ -121,6 +139,40 @@ def _refuse_twins(jobs: Sequence[BatchJob]) -> None:
         if other is not job:
             problem = f"{other.name} and {job.name} are one name where case does not count"
             raise UsageError(problem, "rename one of the languages")
+
+
+def export_places(batch: Batch, jobs: Iterable[BatchJob]) -> dict[tuple[str, str], str]:
+    """Return where the file of each line is exported to, without its ending, by the names of its job and of itself.
+
+    Raises:
+        SceneError: A file cannot be called so on every system, or two lines would have one file; further errors are in
+            its ``also``.
+    """
+    layout, first = LAYOUTS[batch.export.layout if batch.export else "plain"], next(iter(batch.languages), "")
+    places: dict[tuple[str, str], str] = {}
+    seen: dict[str, tuple[str, str]] = {}
+    errors: list[SceneError] = []
+    for job in jobs:
+        for line in job.plan.lines:
+            name, place = (job.name, line.id), layout.place(engine_line(job, line), is_first=job.language == first)
+            spot = locate(job.plan.locations, "line", line.id, "id")
+            if is_device(line.id):
+                problem = f"the id '{line.id}' cannot name a file, as Windows keeps that name for itself"
+                errors.append(SceneError(spot.path, spot.line, spot.column, problem, "give the line another id"))
+            elif (other := seen.setdefault(place.casefold(), name)) != name:
+                problem = f"lines {' '.join(other)} and {' '.join(name)} would both be exported as {place}"
+                errors.append(SceneError(spot.path, spot.line, spot.column, problem, "give one of them another id"))
+            places[name] = place
+    if errors:
+        first_error, *others = _distinct(errors)
+        raise replace(first_error, also=tuple(others))
+    return places
+
+
+def engine_line(job: BatchJob, line: LinePlan) -> EngineLine:
+    """Tell of a line what an engine is told of it."""
+    facts = (line.player, line.words, line.direction, line.hearers)
+    return EngineLine(line.id, job.language, job.plan.slug, job.folders, *facts)
 
 
 def choose_jobs(jobs: Sequence[BatchJob], only: Sequence[str]) -> list[BatchJob]:

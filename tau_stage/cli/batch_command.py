@@ -130,8 +130,9 @@ def run(
     else:
         code = this.perform(options, quiet=quiet or as_json)
     batches.write_index(found, every_job, ledger)
-    _show_status(found, wanted, ledger, every=False, as_json=as_json, quiet=quiet)
-    raise typer.Exit(code)
+    exported = batches.export_lines(found, every_job, wanted, ledger, endpoint=endpoint) if found.export else None
+    _show_status(found, wanted, ledger, every=False, as_json=as_json, quiet=quiet, exported=exported)
+    raise typer.Exit(code or _export_code(exported))
 
 
 def _options(**given: object) -> list[str]:
@@ -156,13 +157,40 @@ def status(
     _show_status(found, batches.choose_jobs(jobs, only or ()), ledger, every=every, as_json=as_json)
 
 
-def export(file: File, max_variants: MaxVariants = ANY_NUMBER) -> None:
-    """Write the page of all jobs, and tables with a row for each line, into the store; nothing is performed.
+def export(
+    file: File,
+    to: Annotated[str | None, typer.Option(metavar="DIR", help="In place of the folder of the batch file.")] = None,
+    only: Only = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove files of lines that are gone.")] = False,
+    endpoint: shared.Elsewhere = None,
+    as_json: AsJson = False,
+    max_variants: MaxVariants = ANY_NUMBER,
+) -> None:
+    """Write the lines as files by id and language, where an engine looks for them; nothing is performed.
 
-    They are batch.html, results.csv and results.jsonl. A run writes them at its end, too.
+    The batch file says under 'export' which engine. Files that have not changed are not opened. It also writes the page
+    of all jobs and tables with a row for each line into the store: batch.html, results.csv and results.jsonl. Exit code
+    3: a line has no file yet.
     """
     found, jobs, ledger = _open(file, max_variants)
-    say(*batches.write_index(found, jobs, ledger), sep="\n")
+    index = batches.write_index(found, jobs, ledger)
+    chosen = batches.choose_jobs(jobs, only or ())
+    exported = None
+    if found.export or to:
+        exported = batches.export_lines(found, jobs, chosen, ledger, to=to, endpoint=endpoint, prune=prune)
+    if as_json:
+        say_json(json.dumps({"index": index, **_export_data(exported)}, indent=2, ensure_ascii=False))
+    else:
+        say(*index, *(exported.told() if exported else ()), sep="\n")
+    raise typer.Exit(_export_code(exported))
+
+
+def _export_code(exported: batches.ExportOutcome | None) -> int:
+    return 3 if exported and not exported.is_whole else 0
+
+
+def _export_data(exported: batches.ExportOutcome | None) -> dict[str, object]:
+    return {"export": exported.as_data()} if exported else {}
 
 
 def _show_status(
@@ -173,17 +201,21 @@ def _show_status(
     every: bool,
     as_json: bool,
     quiet: bool = False,
+    exported: batches.ExportOutcome | None = None,
 ) -> None:
     state = batches.status_of([job.name for job in jobs], ledger)
     if as_json:
-        say_json(json.dumps(batches.status_data(found, state), indent=2, ensure_ascii=False))
+        data = batches.status_data(found, state) | _export_data(exported)
+        say_json(json.dumps(data, indent=2, ensure_ascii=False))
     elif not quiet:
         show_report(batches.tabulate_status(found, state, every=every))
+        say(*(exported.told() if exported else ()), sep="\n")
 
 
 def _open(file: str, most: int) -> tuple[batches.Batch, list[batches.BatchJob], batches.Ledger]:
     found = batches.load_batch(file, most=most)
-    return found, batches.load_jobs(found, most=most), batches.Ledger(batches.open_store(found.home))
+    jobs = batches.load_jobs(found, most=most)
+    return found, jobs, batches.Ledger(batches.open_store(found.home))
 
 
 for verb in (plan, run, status, export):

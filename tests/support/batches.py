@@ -54,7 +54,7 @@ class BatchRuns:
     """`tau-stage batch`, at one endpoint."""
 
     def __init__(self, url: str, capsys: pytest.CaptureFixture[str]) -> None:
-        self._endpoint = ("--endpoint", url)
+        self.url, self._endpoint = url, ("--endpoint", url)
         self._capsys = capsys
         self.err = ""
 

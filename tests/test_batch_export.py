@@ -1,0 +1,200 @@
+"""Files of lines by id and language, where engines look for them, and the tables that they import."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from tau_stage.batch.batch_file import load_batch
+from tau_stage.batch.engine_layouts import LAYOUTS, UNREAL_COLUMNS, WWISE_COLUMNS, EngineLine
+from tau_stage.batch.jobs import load_jobs
+from tau_stage.errors import SceneError
+from tau_stage.understudy.server import Understudy
+from tests.support.batches import Asked, BatchRuns, write_batch
+from tests.test_cli_run import Serve, no_key, serve
+from tests.test_cli_testing import edit
+from tests.test_cli_validate import run
+
+__all__ = ["no_key", "serve"]
+
+WWISE_DOCUMENTED = {"Audio File", "Audio File Base64", "Object Path", "Object Type"}
+"""Of "Importing Media Files from Tab Delimited Text Files", Wwise Help: the first of its table."""
+
+UNREAL_DOCUMENTED = {
+    *("AudioFileName", "DialogueAsset", "DialogueAssetGUID", "IsRecorded", "LocalizationKeys", "SpeakingVoice"),
+    *("SpeakingVoiceGUID", "SpokenDialogue", "TargetVoiceGUIDs", "TargetVoices", "VoiceActorDirection"),
+}
+"""Of ``FDialogueScriptEntry``, Unreal Engine API: each is a column of the engine's own export of dialogue."""
+
+
+def line(name: str, language: str = "", **facts: object) -> EngineLine:
+    known = {"scene": "quay", "folders": (), "player": "ann", "words": "Hi.", "direction": "", "hearers": ()}
+    return EngineLine(name, language, **(known | facts))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("layout", "first", "other", "alone"),
+    [
+        ("plain", "en/a-1", "pt-BR/a-1", "a-1"),
+        ("wwise", "en/a-1", "pt-BR/a-1", "a-1"),
+        ("unreal", "en/a-1", "pt-BR/a-1", "a-1"),
+        ("yarn", "en/a-1", "pt-BR/a-1", "a-1"),
+        ("renpy", "voice/a-1", "tl/pt_BR/voice/a-1", "voice/a-1"),
+        ("fmod", "en/a-1", "pt-BR/a-1", "a-1"),
+        (
+            "naninovel",
+            "Resources/Naninovel/Voice/quay/a-1",
+            "Resources/Naninovel/Localization/pt-BR/Voice/quay/a-1",
+            "Resources/Naninovel/Voice/quay/a-1",
+        ),
+        ("unity", "Resources/Voice/en/a-1", "Resources/Voice/pt-BR/a-1", "Resources/Voice/a-1"),
+        ("dink", "Audio/TTS/a-1", "pt-BR/Audio/TTS/a-1", "Audio/TTS/a-1"),
+    ],
+)
+def test_each_layout_has_a_place_for_each_line(layout: str, first: str, other: str, alone: str) -> None:
+    of = LAYOUTS[layout]
+    assert of.place(line("a-1", "en"), is_first=True) == first
+    assert of.place(line("a-1", "pt-BR"), is_first=False) == other
+    assert of.place(line("a-1"), is_first=True) == alone
+
+
+def test_wwise_imports_a_table_for_each_language() -> None:
+    files = {"de/a-1.wav": line("a-1", "de"), "en/calm/a-1.wav": line("a-1", "en", folders=("calm",))}
+    tables = LAYOUTS["wwise"].tables(files)
+    assert {*WWISE_COLUMNS} <= WWISE_DOCUMENTED
+    rows = {name: [*csv.DictReader(StringIO(text), delimiter="\t")] for name, text in tables.items()}
+    assert rows == {
+        "wwise-de.tsv": [
+            {
+                "Audio File": "de\\a-1.wav",
+                "Object Path": "<Virtual Folder>quay\\<Sound Voice>a-1",
+                "Object Type": "Sound Voice",
+            }
+        ],
+        "wwise-en.tsv": [
+            {
+                "Audio File": "en\\calm\\a-1.wav",
+                "Object Path": "<Virtual Folder>calm\\<Sound Voice>a-1",
+                "Object Type": "Sound Voice",
+            }
+        ],
+    }
+
+
+def test_unreal_reads_a_script_of_each_culture() -> None:
+    spoken = line("a-1", "de", words='Er sagte "Ja",\nimmer.', direction="=leise", hearers=("bob", "cat"))
+    files = {"de/a-1.wav": spoken, "de/b-1.wav": line("b-1", "de", hearers=("ann",)), "de/c.wav": line("c", "de")}
+    tables = LAYOUTS["unreal"].tables(files)
+    assert {*UNREAL_COLUMNS} <= UNREAL_DOCUMENTED
+    ((name, text),) = tables.items()
+    rows = [*csv.DictReader(StringIO(text, newline=""))]
+    assert name == "de/Dialogue.csv"
+    assert rows[0] == {
+        "SpeakingVoice": "ann",
+        "TargetVoices": '("[bob,cat]")',
+        "SpokenDialogue": 'Er sagte "Ja",\nimmer.',
+        "VoiceActorDirection": "=leise",
+        "AudioFileName": "a-1.wav",
+        "LocalizationKeys": '("a-1")',
+    }
+    assert [row["TargetVoices"] for row in rows[1:]] == ['("ann")', "()"]
+
+
+def problems(batch: str) -> list[str]:
+    write_batch(batch, "hat")
+    with pytest.raises(SceneError) as raised:
+        load_jobs(load_batch("batch.yaml"))
+    return [f"{error.path}:{error.line}: {error.problem}" for error in (raised.value, *raised.value.also)]
+
+
+def test_an_id_that_names_no_file_everywhere_is_refused_before_anything_is_performed() -> None:
+    write_batch("scenes: con.yaml\n")
+    Path("con.yaml").write_text("players: {ann: }\nlines: [{ann: Hi., id: aux}, {ann: Ho., id: com1}]\n")
+    assert len(load_jobs(load_batch("batch.yaml"))) == 1
+    assert problems("scenes: con.yaml\nexport: plain\n") == [
+        f"con.yaml:2: the id '{name}' cannot name a file, as Windows keeps that name for itself"
+        for name in ("aux", "com1")
+    ]
+
+
+def test_an_export_that_is_wrong_is_told() -> None:
+    for text, told in (
+        ("export: fmud", "export is plain, wwise, unreal, yarn, renpy, fmod, naninovel, unity or dink, not 'fmud'"),
+        ("export: {wwise: a.tsv}", "export has unknown key 'wwise'"),
+    ):
+        write_batch(f"scenes: [scenes/*.yaml]\n{text}\n", "hat")
+        with pytest.raises(SceneError) as raised:
+            load_batch("batch.yaml")
+        assert raised.value.problem.endswith(told)
+    write_batch("scenes: [scenes/*.yaml]\nexport: none\n", "hat")
+    assert load_batch("batch.yaml").export is None
+
+
+def tree(folder: str = "game") -> dict[str, tuple[int, bytes]]:
+    files = (path for path in Path(folder).rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+@pytest.mark.slow
+def test_an_export_writes_what_has_changed_and_nothing_else(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    """Slow: two scenes in two languages are performed, some lines twice."""
+    text = "scenes: [scenes/*.yaml]\nlanguages: {en: {}, de: {}}\nexport: {layout: wwise, to: game}\n"
+    write_batch(text)
+    batch = BatchRuns(serve(Understudy(Asked())), capsys)
+    assert run("batch", "export", "batch.yaml") == 3
+    assert "missing: 12 lines not performed yet: " in capsys.readouterr().out
+    assert len(batch.run()["export"]["written"]) == 14
+    before = tree()
+    assert {name.rpartition("/")[0] for name in before} == {
+        "",
+        *(f"{a}/scenes/{b}" for a in ("en", "de") for b in ("hat", "key")),
+    }
+    assert all(data.startswith(b"RIFF") for name, (_, data) in before.items() if name.endswith(".wav"))
+
+    assert batch.run()["export"]["unchanged"] == 14
+    assert tree() == before
+
+    edit(Path("scenes/hat.yaml"), "Here is your hat", "Take your hat")
+    assert run("batch", "export", "batch.yaml", "--endpoint", batch.url) == 3
+    out = capsys.readouterr().out
+    assert "missing: 2 lines changed since performed: en/scenes/hat bob-1, de/scenes/hat bob-1" in out
+    assert tree() == before  # the old file stays until there is a new one
+    assert sorted(batch.run()["export"]["written"]) == [f"{code}/scenes/hat/bob-1.wav" for code in ("de", "en")]
+    after = tree()
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed == {".tau-stage-export.json", "de/scenes/hat/bob-1.wav", "en/scenes/hat/bob-1.wav"}
+
+    Path("scenes/key.yaml").unlink()
+    assert run("batch", "export", "batch.yaml", "--endpoint", batch.url) == 0
+    out = capsys.readouterr().out
+    assert "unwanted: 6 files of lines that are gone; --prune removes them" in out
+    Path("game/de/scenes/key/bob-1.wav").write_bytes(b"mastered by hand")
+    assert run("batch", "export", "batch.yaml", "--endpoint", batch.url, "--prune", "--json") == 0
+    told = json.loads(capsys.readouterr().out)["export"]
+    assert len(told["removed"]) == 5
+    assert told["unwanted"] == ["de/scenes/key/bob-1.wav"]  # somebody has worked on it
+    assert not Path("game/en/scenes/key").exists()
+
+
+@pytest.mark.slow
+def test_files_of_others_are_never_written_over(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    """Slow: a scene is performed twice."""
+    write_batch("scenes: [scenes/*.yaml]\nexport: {to: game}\n", "hat")
+    mine = Path("game/scenes/hat/ann-1.wav")
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"recorded by a person")
+    batch = BatchRuns(serve(Understudy(Asked())), capsys)
+    assert batch.run(code=3)["export"]["in_the_way"] == ["scenes/hat/ann-1.wav"]
+    assert mine.read_bytes() == b"recorded by a person"
+    mine.unlink()
+    assert batch.run()["export"]["written"] == ["scenes/hat/ann-1.wav"]
+    other = Path("elsewhere")
+    assert run("batch", "export", "batch.yaml", "--endpoint", batch.url, "--to", str(other)) == 0
+    whole = {name: data for name, (_, data) in tree(str(other)).items()}
+    assert whole == {name: data for name, (_, data) in tree().items()}
+    shutil.rmtree(other)
