@@ -12,7 +12,7 @@ NO_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 
 
 def main() -> None:
-    """Run ``tau-stage`` by the command line of the process, and leave with an exit code of the README."""
+    """Run ``tau-stage`` by the command line of the process, and leave with an exit code of ``docs/takes.md``."""
     gc.set_threshold(YOUNG_OBJECTS)
     os.environ.setdefault(NO_PLUGINS, "__all__")
     try:

@@ -106,6 +106,7 @@ RUN_BY = {
     "docs/performance.md": "test_benchmarks.py",
     "docs/scenes.md": "test_docs_scenes.py",
     "docs/session.md": "test_docs.py",
+    **{f"docs/{page}.md": "test_docs_takes.py" for page in ("examples", "python", "takes")},
     **{f"tau_stage/cli/templates/{kind}/README.md": "test_docs.py" for kind in ("scene", "test", "batch")},
 }
 """Pages with blocks, and the module here that runs each block of them."""

@@ -14,7 +14,7 @@ import pytest
 import tau_stage
 import tau_stage.errors
 from tests.support.type_checking import mypy_in
-from tests.test_readme import PERFORMING
+from tests.test_docs_takes import PERFORMING
 
 NAMES = [
     "AudioChunk",
@@ -122,17 +122,17 @@ def test_each_name_has_an_example_that_runs(name: str, monkeypatch: pytest.Monke
 
 @pytest.fixture(scope="module")
 def types_told(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What strict mypy says of the README's program, and of one that asks for the type of each name."""
+    """What strict mypy says of the program of docs/python.md, and of one that asks for the type of each name."""
     folder = tmp_path_factory.mktemp("programs")
     shown = [f"reveal_type(tau_stage.{name})" for name in NAMES]
     (folder / "asking.py").write_text("\n".join(["import tau_stage", *shown, "tau_stage.curtain", ""]), "utf-8")
-    (folder / "readme.py").write_text(PERFORMING, "utf-8")
+    (folder / "program.py").write_text(PERFORMING, "utf-8")
     return mypy_in(folder)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_strict_mypy_accepts_the_program_of_the_readme(types_told: str) -> None:
+def test_strict_mypy_accepts_the_program_of_the_docs(types_told: str) -> None:
     """Slow: mypy reads the whole package, once for both tests."""
     assert "asking.py" in types_told
     assert [line for line in types_told.splitlines() if not line.startswith("asking.py:")] == []

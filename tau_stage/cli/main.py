@@ -143,7 +143,7 @@ def _parser() -> Callable[..., Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``tau-stage`` and leave with an exit code of the README; no traceback ever reaches the user.
+    """Run ``tau-stage`` and leave with an exit code of ``docs/takes.md``; no traceback ever reaches the user.
 
     ``arguments`` are the command line without the program's name; None takes the process's own.
     """
