@@ -1,0 +1,31 @@
+"""Sphinx's settings: `python -m sphinx -W docs FOLDER` builds the site, without a network."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tau_stage.version import __version__
+
+project = "tau-stage"
+author = copyright = "The tau-stage authors"
+release = __version__
+extensions = ["myst_parser", "docs.site.extension"]
+exclude_patterns = ["site"]
+nitpicky = True
+suppress_warnings = ["misc.highlighting_failure"]  # Pygments takes `[date, +%H:%M]` for a mistake; it is YAML
+
+myst_heading_anchors = 4
+
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
+
+html_theme = "furo"
+html_title = "tau-stage"
+html_favicon = "../tau_stage/booth/page/icon.svg"
+html_static_path = ["site/static"]
+html_css_files = ["site.css"]
+templates_path = ["site/templates"]
+html_use_index = False
+html_copy_source = False
+html_show_sphinx = False

@@ -1,0 +1,1 @@
+"""What makes the site of this folder: `sphinx-build -W docs FOLDER`."""
