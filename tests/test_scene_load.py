@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.load import load_scene, parse_scene
+from tau_stage.scene.load import load_cast, load_scene, parse_scene
 from tau_stage.scene.model import (
     EVENTS,
     ROLES,
@@ -38,6 +38,7 @@ from tau_stage.scene.model import (
 from tau_stage.scene.model import WORDS as WORDS_OF_STEPS
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
+from tau_stage.scene.validate import unfit_id
 from tests.support.forked import python
 
 SCENES = Path(__file__).parent.parent / "scenes"
@@ -424,3 +425,38 @@ def test_a_thousand_steps_are_validated(tmp_path: Path) -> None:
     file = tmp_path / "scene.yaml"
     file.write_text(long_scene(1000))
     assert python("-m", "tau_stage", "validate", str(file)).returncode == 0
+
+
+@pytest.mark.parametrize("key", ["lines", "script", "on", "matrix"])
+def test_a_cast_has_nothing_that_its_table_has(key: str, tmp_path: Path) -> None:
+    cast = tmp_path / "cast.yaml"
+    cast.write_text("players: {ann: {voice: ash}}\ndirection: Be calm.\n")
+    assert [*load_cast(cast).players] == ["ann"]
+    assert (load_cast(cast).lines, load_cast(cast).locations[()].line) == ((), 1)
+    cast.write_text(f"players: {{ann: }}\n{key}: x\n")
+    with pytest.raises(SceneError, match=f"a cast file holds players, tools and defaults, and no '{key}'") as raised:
+        load_cast(cast)
+    assert raised.value.line == 2
+
+
+def test_a_cast_has_variables_and_files_laid_over_it(tmp_path: Path) -> None:
+    (tmp_path / "cast.yaml").write_text("vars: {mood: calm}\nplayers: {ann: {direction: 'Be ${mood}.'}}\n")
+    (tmp_path / "de.yaml").write_text("players: {ann: {direction: 'Sei ${mood}.'}}\n")
+    cast = load_cast(tmp_path / "cast.yaml", {"mood": "kühl"}, overlays=[str(tmp_path / "de.yaml")])
+    assert (cast.players["ann"].direction, cast.given) == ("Sei kühl.", {"mood": "kühl"})
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a/b", "'a/b' cannot be an id, as ids name files"),
+        ("Listen-1", "the id 'Listen-1' is one that the stage gives itself"),
+        ("a\u200b", "'a\u200b' cannot be an id, as ids name files"),
+    ],
+)
+def test_what_is_wrong_with_an_id(name: str, told: str) -> None:
+    found = unfit_id(name)
+    assert found is not None
+    assert found[0] == told
+    assert ("U+200B" in found[1]) == ("\u200b" in name)
+    assert unfit_id("Keeper-3") is None

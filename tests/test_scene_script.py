@@ -19,8 +19,10 @@ from tau_stage.scene.script import (
     is_item,
     is_stamp,
     marked_head,
+    names_in_script,
     parse_speech,
     read_script,
+    read_transcript,
     unknown_head,
 )
 from tau_stage.scene.source import SceneWarning, Source
@@ -725,3 +727,11 @@ def test_a_line_s_direction(line: str, speech: Speech) -> None:
 )
 def test_where_a_parenthesis_closes(text: str, opened: int, closed: tuple[int | None, int]) -> None:
     assert closing(text, opened) == closed
+
+
+def test_a_transcript_has_no_items_and_its_names_can_be_found() -> None:
+    source = Source.of("Ann: one\n  Note: two\n- Ben: three\n", "x.txt")
+    assert names_in_script(source) == ["Ann", "Ben"]
+    found = [(speech.speaker, speech.text) for speech in read_transcript(source, ["Ann", "Ben"])]
+    assert found == [("Ann", "one Note: two"), ("Ben", "three")]
+    assert names_in_script(Source.of("\n", "x.txt")) == []

@@ -97,7 +97,10 @@ from .schema import SCHEMA_DIALECT as SCHEMA_DIALECT
 from .schema import scene_schema as scene_schema
 from .schema import without_nulls as without_nulls
 from .script import PlayerNames as PlayerNames
+from .script import is_stamp as is_stamp
+from .script import names_in_script as names_in_script
 from .script import parse_speech as parse_speech
+from .script import read_transcript as read_transcript
 from .source import Key as Key
 from .source import Location as Location
 from .source import Source as Source

@@ -228,6 +228,19 @@ def read_script(source: Source, first: int, last: int, players: Sequence[str]) -
     return _ScriptReader(source, PlayerNames(source, players)).read(first, last)
 
 
+def read_transcript(source: Source, players: Sequence[str]) -> list[ScriptSpeech]:
+    """Read a file of speeches as ``read_script`` does, without items of YAML: a dash is a bullet, or is spoken."""
+    found = _ScriptReader(source, PlayerNames(source, players), has_items=False).read(1, len(source.lines))
+    return [part for part in found if isinstance(part, ScriptSpeech)]
+
+
+def names_in_script(source: Source) -> list[str]:
+    """Return who seems to speak in a script by what stands before colons, each once; lines that stand deeper go on."""
+    outermost = min((depth(line) for line in source.lines if line.strip()), default=0)
+    heads = (head_of(line, lambda _: None) for line in source.lines if depth(line) == outermost)
+    return list(dict.fromkeys(composed(head.name) for head in heads if head))
+
+
 class PlayerNames:
     """The players by name, however it is spelt, and the errors about those who are none."""
 
@@ -285,9 +298,10 @@ class _OpenSpeech:
 class _ScriptReader:
     """One pass over the lines of a script."""
 
-    def __init__(self, source: Source, cast: PlayerNames) -> None:
+    def __init__(self, source: Source, cast: PlayerNames, *, has_items: bool = True) -> None:
         self.source = source
         self.cast = cast
+        self.has_items = has_items
         self.found: list[ScriptSpeech | ScriptItem] = []
         self.speech: _OpenSpeech | None = None
 
@@ -304,7 +318,7 @@ class _ScriptReader:
         words = self.source.line(number).strip()
         if not words:
             self.close()
-        elif is_item(words):
+        elif self.has_items and is_item(words):
             self.close()
             end = self.end_of_item(number, last)
             self.found.append(ScriptItem(number, end))

@@ -113,7 +113,7 @@ def _header(row: CellRow, wanted: Wanted) -> Header:
     program = wanted.program or next((name for name, known in _KNOWN.items() if known <= {*plain}), "plain")
     problems: list[tuple[str, str]] = []
     columns: dict[str, Column] = {}
-    for part in FIELDS:
+    for part in dict.fromkeys((*FIELDS, *PROGRAMS.get(program, ()))):
         if part in wanted.columns:
             if wanted.columns[part] != NONE and (found := _given(wanted.columns[part], named, problems)):
                 columns[part] = found
@@ -178,9 +178,10 @@ def header_errors(header: Header | None, sheet: Sheet) -> list[SceneError]:
 class RowReader:
     """Reads the rows of one sheet below its header; what is wrong is noted."""
 
-    def __init__(self, sheet: Sheet, header: Header, errors: list[SceneError]) -> None:
-        self.sheet = sheet
+    def __init__(self, file: str, sheet: str, header: Header, errors: list[SceneError]) -> None:
+        self.sheet = Sheet(file, sheet, header.row.number, header.columns, tuple(header.row.texts))
         self.header = header
+        self.language = ""  # as the first line of the table says it
         self.errors = errors
         self._headers = header.row.texts
 
@@ -201,6 +202,7 @@ class RowReader:
             self._check(row, texts, place)
         if len(self.errors) > before:
             return None
+        self.language = self.language or texts.get("language", "")
         return TableLine(
             **{part: texts.get(part, "") for part in ("id", "player", "words", "direction", "lock", "note")},
             scene=texts.get("scene") or group,

@@ -11,6 +11,8 @@ from tau_stage.scene import Location
 FIELDS = ("id", "player", "words", "direction", "scene", "lock", "note")
 """What a line has. In a table with cells each of them has a column, or none."""
 
+NARRATOR = "narrator"  # the player of a cast who speaks lines that name nobody
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -139,15 +141,15 @@ class LineTable:
         format: Which kind of table it is: one of ``FORMATS``.
         lines: All lines, in order; no two have one id, whatever its capitals.
         sheets: The sheets that have lines, in order.
-        text: How it is written, if it is a text file.
+        form: How it is written, if it is a text file.
     """
 
     path: str
-    language: str
-    format: str
-    lines: tuple[TableLine, ...]
+    language: str = ""
+    format: str = "plain"
+    lines: tuple[TableLine, ...] = ()
     sheets: tuple[Sheet, ...] = ()
-    text: TextForm | None = None
+    form: TextForm | None = None
 
 
 def raise_all(errors: Sequence[SceneError]) -> None:

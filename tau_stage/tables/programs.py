@@ -69,8 +69,14 @@ def _unreal(texts: Mapping[str, str]) -> dict[str, str]:
     return {"id": re.sub(r"\.wav$", "", texts.get("id", ""), flags=re.IGNORECASE)}
 
 
+def _dink(texts: Mapping[str, str]) -> dict[str, str]:
+    """Name the scene after its block, too: a snippet's id is unique within that."""
+    return {"scene": " ".join(filter(None, (texts.get("block"), texts.get("scene"))))}
+
+
 _PROGRAMS: Mapping[str, Callable[[Mapping[str, str]], dict[str, str]]] = {
     "yarn": _yarn,
     "renpy": _renpy,
     "unreal": _unreal,
+    "dink": _dink,
 }

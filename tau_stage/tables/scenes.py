@@ -8,9 +8,7 @@ from pathlib import Path, PurePath
 
 from tau_stage.errors import SceneError
 from tau_stage.scene import Key, Line, Location, PlayerNames, Scene, Source, did_you_mean, listed, slug
-from tau_stage.tables.line_table import LineTable, TableLine, raise_all
-
-NARRATOR = "narrator"  # the player of a cast who speaks lines that name nobody
+from tau_stage.tables.line_table import NARRATOR, LineTable, TableLine, raise_all
 
 
 def scenes_of_table(table: LineTable, cast: Scene) -> Iterator[Scene]:

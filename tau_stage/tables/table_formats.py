@@ -9,14 +9,24 @@ from pathlib import PurePath
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.scene import automatic_id, did_you_mean, listed, slug
 from tau_stage.tables.cells import PROGRAMS, Wanted
-from tau_stage.tables.line_table import LineTable, TableLine, raise_all
+from tau_stage.tables.line_table import NARRATOR, LineTable, TableLine, raise_all
 
 PLAIN = "plain"
-FORMATS = (PLAIN, *PROGRAMS)
+FORMATS = (PLAIN, *PROGRAMS, "po", "transcript", "srt", "vtt")
 """Kinds of tables: ``plain`` is any table with a header of its own."""
 
+_BY_ENDING: Mapping[str, str] = {
+    **dict.fromkeys((".csv", ".tsv", ".tab"), "cells"),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"), "workbook"),
+    **dict.fromkeys((".txt", ".md"), "transcript"),
+    ".po": "po",
+    ".srt": "srt",
+    ".vtt": "vtt",
+    ".json": "structure",
+}
+"""How a file is read, by its name's ending."""
+
 _NO_COLUMNS: Mapping[str, str] = {}
-_CELLS = (".csv", ".tsv", ".tab")
 
 
 def read_table(
@@ -26,6 +36,7 @@ def read_table(
     language: str = "",
     *,
     base: LineTable | None = None,
+    players: Sequence[str] = (),
 ) -> LineTable:
     """Read a table of lines; which kind of table it is, its name's ending tells, or its header.
 
@@ -35,28 +46,49 @@ def read_table(
             Those that are not given are found by their usual names. ``none``: there is no such column; ids are then
             made of the player and a number, as in scenes.
         format: Which kind of table it is, one of ``FORMATS``; None finds it out.
-        language: The code of its language.
+        language: The code of its language; without it, the one that the file names.
         base: The table that it translates: who speaks, the scene, and the direction where it has none, are taken from
             there by ids. Lines of the base that it does not translate are left out, and so are its own others.
+        players: Who is known to speak in a transcript: then their names may be marked otherwise than by a colon.
 
     Raises:
         SceneError: The file cannot be read, or a line of it is wrong; further errors are in its ``also``.
         UsageError: There is no such format or column, or a library that it needs is not installed.
     """
-    wanted = Wanted(columns, _known(format), base is not None)
-    suffix = PurePath(path).suffix.lower()
     errors: list[SceneError] = []
-    if suffix in _CELLS:
-        from tau_stage.tables.text_files import read_csv
-
-        program, lines, sheet, text = read_csv(path, wanted, errors)
-        table = LineTable(path, language, program, tuple(lines), (sheet,), text)
-    else:
-        raise UsageError(f"{path} is no table of lines", f"tables end with {listed(_CELLS)}")
-    table = _with_ids(table)
+    table = _read(path, Wanted(columns, _known(format), base is not None), base, players, errors)
+    table = replace(_with_ids(table), language=language or table.language)
     errors += _twins(table.lines)
+    if not errors and not table.lines and base is None:
+        errors.append(SceneError(path, 1, 1, "the table has no lines", "write some below its header"))
     raise_all(errors)
     return translated(base, table) if base else table
+
+
+def _read(
+    path: str, wanted: Wanted, base: LineTable | None, players: Sequence[str], errors: list[SceneError]
+) -> LineTable:
+    """Read a table in the way that its format, or its name, asks for."""
+    way = _BY_ENDING.get(PurePath(path).suffix.lower(), "")
+    if wanted.program and way not in ("workbook", "structure"):
+        way = "cells" if wanted.program in (PLAIN, *PROGRAMS) else wanted.program
+    if way == "cells":
+        from tau_stage.tables.text_files import read_csv
+
+        return read_csv(path, wanted, errors)
+    if way == "workbook":
+        from tau_stage.tables.spreadsheets import read_spreadsheet
+
+        return read_spreadsheet(path, wanted, errors)
+    if way in ("po", "structure"):
+        from tau_stage.tables.structured_files import read_dink_structure, read_po
+
+        return read_po(path, base, errors) if way == "po" else read_dink_structure(path, errors)
+    if way in ("transcript", "srt", "vtt"):
+        from tau_stage.tables.transcripts import read_transcript_file
+
+        return read_transcript_file(path, way, players, errors)
+    raise UsageError(f"{path} is no table of lines", f"tables end with {listed(_BY_ENDING)}, or have a format")
 
 
 def _known(format_: str | None) -> str:
@@ -74,9 +106,12 @@ def _with_ids(table: LineTable) -> LineTable:
     counted: dict[str, int] = {}
     lines = []
     for line in table.lines:
-        head = f"{slug(line.scene)[:40]}-{line.player[:20]}" if several else line.player
-        counted[head] = counted.get(head, 0) + 1
-        lines.append(replace(line, id=automatic_id(head, counted[head])))
+        speaker = slug(line.player or NARRATOR)
+        head = f"{slug(line.scene)[:30]}-{speaker[:20]}" if several else speaker[:50]
+        if not line.id:
+            counted[head] = counted.get(head, 0) + 1
+            line = replace(line, id=automatic_id(head, counted[head]))  # noqa: PLW2901
+        lines.append(line)
     return replace(table, lines=tuple(lines))
 
 

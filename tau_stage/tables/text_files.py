@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from io import StringIO
 from itertools import count, islice
 from pathlib import Path, PurePath
@@ -14,7 +15,7 @@ from typing import Any
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, SceneError, is_lfs_pointer, os_reason
 from tau_stage.scene import did_you_mean
 from tau_stage.tables.cells import MOST_BEFORE, CellRow, Header, RowReader, Wanted, find_header, header_errors
-from tau_stage.tables.line_table import Column, Sheet, TableLine, TextForm
+from tau_stage.tables.line_table import Column, LineTable, Sheet, TextForm
 
 LARGEST_BYTES = 64 * 1024**2  # of a table: 16,000 lines have two or three million
 
@@ -88,28 +89,24 @@ def _undecodable(path: str, data: bytes, error: UnicodeDecodeError) -> SceneErro
     return SceneError(path, line, column, f"byte 0x{data[error.start]:02x} is not UTF-8 text", hint)
 
 
-def read_csv(path: str, wanted: Wanted, errors: list[SceneError]) -> tuple[str, list[TableLine], Sheet, TextForm]:
-    """Read a table of text: whose table it is, its lines, where their parts stand, and how it is written."""
+def read_csv(path: str, wanted: Wanted, errors: list[SceneError]) -> LineTable:
+    """Read a table of text; what is wrong with it is noted."""
     text, form = read_text(path)
     if given := _SEPARATOR.match(text):
         delimiters, skipped = given[1], 1
     else:
         delimiters, skipped = _DELIMITERS.get(PurePath(path).suffix.lower(), ",;\t"), 0
     delimiter = _delimiter(text, delimiters, skipped, wanted)
+    form = replace(form, delimiter=delimiter)
     header = find_header(_rows(path, text, delimiter, skipped, _LOOSE), wanted)
-    program = header.program if header else "plain"
-    sheet = _sheet(path, header)
-    form = TextForm(form.encoding, delimiter, form.newline)
     if header is None or header.problems:
-        errors += header_errors(header, sheet)
-        return program, [], sheet, form
-    below = _below(header, _rows(path, text, delimiter, skipped, _BARE if program == "renpy" else _STRICT), errors)
-    reader = RowReader(sheet, header, errors)
-    return program, [*reader.lines(below, PurePath(path).stem)], sheet, form
-
-
-def _sheet(path: str, header: Header | None) -> Sheet:
-    return Sheet(path, "", header.row.number, header.columns, tuple(header.row.texts)) if header else Sheet(path)
+        errors += header_errors(header, Sheet(path))
+        return LineTable(path, form=form)
+    quotes = _BARE if header.program == "renpy" else _STRICT
+    below = _below(header, _rows(path, text, delimiter, skipped, quotes), errors)
+    reader = RowReader(path, "", header, errors)
+    lines = tuple(reader.lines(below, PurePath(path).stem))
+    return LineTable(path, reader.language, header.program, lines, (reader.sheet,), form)
 
 
 def _below(header: Header, rows: Iterator[CellRow], errors: list[SceneError]) -> Iterator[CellRow]:
