@@ -28,13 +28,13 @@ OF_A_CLICK_DB = 12.0  # what is left and right of a click is softer than it by m
 CHUNK_FRAMES = 3000
 
 
-def utterances(audio: Pcm, silence_s: float = 0.6) -> list[tuple[int, int]]:
+def utterances(audio: Pcm, silence_s: float = 0.6, padding_s: float = PADDING_S) -> list[tuple[int, int]]:
     """Find the spans of speech in a sound: first sample and the one after the last, in order, never overlapping.
 
     What counts is how loud 20 ms are without DC and hum, against the sound's own noise floor: a soft recording, or one
     with noise, is parted as any other. Speech starts with 60 ms that are 8 dB over the floor and ends where
-    ``silence_s`` are not 5 dB over it. Each span has 0.2 s more at its head and its tail, as far as the sound and the
-    neighbours leave room.
+    ``silence_s`` are not 5 dB over it. Each span has ``padding_s`` more at its head and its tail, as far as
+    the sound and the neighbours leave room.
 
     >>> import numpy as np
     >>> tone = Pcm.from_array(0.1 * np.sin(np.arange(24_000) / 9))
@@ -44,7 +44,7 @@ def utterances(audio: Pcm, silence_s: float = 0.6) -> list[tuple[int, int]]:
     frame = max(1, round(audio.rate * FRAME_S))
     patience = max(1, math.ceil(round(silence_s * audio.rate / frame, 6)))
     spans = [(first * frame, last * frame) for first, last in _spoken(_levels(audio, frame), patience)]
-    padding = round(PADDING_S * audio.rate)
+    padding = round(padding_s * audio.rate)
     heads = [max(0, start - padding) for start, _end in spans]
     tails = [min(len(audio), end + padding) for _start, end in spans]
     for index, ((_, end), (start, _)) in enumerate(pairwise(spans)):

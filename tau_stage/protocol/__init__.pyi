@@ -86,6 +86,9 @@ from .responses import ResponseBegan as ResponseBegan
 from .responses import ResponseChange as ResponseChange
 from .responses import ResponseEnded as ResponseEnded
 from .responses import TextChunk as TextChunk
+from .responses import Timings as Timings
+from .responses import VisemeTime as VisemeTime
+from .responses import WordTime as WordTime
 from .secrets import NO_SECRETS as NO_SECRETS
 from .secrets import Secrets as Secrets
 from .secrets import Striker as Striker

@@ -45,6 +45,7 @@ from tau_stage.protocol.responses import (
     ResponseChange,
     ResponseEnded,
     TextChunk,
+    timings_in_a_row,
 )
 from tau_stage.protocol.server_events import (
     AudioDelta,
@@ -64,6 +65,7 @@ from tau_stage.protocol.server_events import (
     Status,
     TextDelta,
     TextDone,
+    TimingEvent,
     TranscriptDelta,
     TranscriptDone,
     TranscriptionCompleted,
@@ -76,7 +78,7 @@ from tau_stage.protocol.usage import Usage
 UNUSABLE = "unusable_event"  # reason of a response that failed because something of it could not be used
 MOST_WORDINGS = 3  # how many of a server's sentences are told of one kind of frame that is no event
 PieceEnd = AudioDone | ContentPartDone | TextDone | FunctionArgumentsDone  # with these a piece of an item is whole
-MayFollowEnd = TranscriptDone | ContentPartAdded  # these leave a whole item whole
+MayFollowEnd = TranscriptDone | ContentPartAdded | TimingEvent  # these leave a whole item whole
 SOUND = AudioDelta.model_fields["type"].default  # the type of events with sound
 SOUNDING_PARTS = frozenset({"audio", "output_audio"})  # types of content parts that sound
 
@@ -284,6 +286,8 @@ class Conversation:
                 return self._add_sound(owner, item_id, item, event.delta)
             case TranscriptDelta() | TextDelta() | TranscriptDone() | TextDone():
                 return self._add_words(owner, item_id, item, event)
+            case TimingEvent():
+                item.learn_time(event)
             case ContentPartAdded():
                 item.awaits_sound = item.awaits_sound or event.part.type in SOUNDING_PARTS
             case FunctionArgumentsDone():
@@ -463,6 +467,7 @@ class Conversation:
             usage=self._count(response_id, usage),
             metadata=event.response.metadata or {},
             commentary=tuple(comments),
+            timings=timings_in_a_row(said),
         )
         return ResponseEnded(response_id, response)
 
@@ -470,8 +475,10 @@ class Conversation:
         """Take the words and the sound of all items: of the answer, and of the commentary."""
         said: list[Commentary] = []
         comments: list[Commentary] = []
+        before = 0
         for item_id, item in incoming.items.items():
-            told = item.finish()
+            told = item.finish(before)
+            before += len(told.audio)
             if told.audio:
                 self.entries.keep_audio(item_id, told.audio)
             (comments if item.is_commentary else said).append(told)

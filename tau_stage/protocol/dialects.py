@@ -40,6 +40,9 @@ CUMULATIVE = "conversation.item.input_audio_transcription.updated"  # xAI's: who
 AZURE_VOICE = re.compile(r"[a-z]{2,3}-[\w:-]+")  # `en-US-AvaNeural`, `en-US-Ava:DragonHDLatestNeural`
 
 
+AZURE_TIMES: JsonObject = {"output_audio_timestamp_types": ["word"], "animation": {"outputs": ["viseme_id"]}}
+"""What lets Azure's own voices tell when words are heard, and the shapes of a mouth (azure-ai-voicelive 1.3.1)."""
+
 NOTHING = object()  # what a field has to say that is left out
 
 
@@ -263,7 +266,7 @@ class Flat:
         if self.has_chat_choice and isinstance(choice := flat.get("tool_choice"), dict) and "name" in choice:
             flat["tool_choice"] = {"type": "function", "function": {"name": choice["name"]}}
         if self.has_azure_voices and isinstance(voice := flat.get("voice"), str) and AZURE_VOICE.fullmatch(voice):
-            flat["voice"] = {"type": "azure-standard", "name": voice}
+            flat |= {"voice": {"type": "azure-standard", "name": voice}, **AZURE_TIMES}
         return flat
 
     def _response(self, response: JsonObject) -> JsonObject:

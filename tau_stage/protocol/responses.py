@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import pybase64
 
-from tau_stage.audio import Decoder, Format, Pcm
+from tau_stage.audio import RATE, Decoder, Format, Pcm
 from tau_stage.errors import ProtocolError
 from tau_stage.protocol.entries import Entry, ToolCall
 from tau_stage.protocol.items import ContentPart, Item
-from tau_stage.protocol.server_events import Status
+from tau_stage.protocol.server_events import AudioTimestampDelta, Status, TimingEvent, VisemeDelta
 from tau_stage.protocol.usage import Usage
 
 COMMENTARY = "commentary"  # the phase of an item in which a model speaks about its work: no part of its answer
@@ -25,12 +25,82 @@ PCM, EXTENSIBLE = 1, 0xFFFE  # formats of plain samples (Microsoft, "Multiple ch
 
 
 @dataclass(frozen=True, slots=True)
+class WordTime:
+    """When a provider says that a word is heard: its first sample, and the one after its last."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class VisemeTime:
+    """From which sample on a mouth has a shape, as a provider tells it; the numbers are Microsoft's, from 0 to 21."""
+
+    viseme: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """What a provider tells of the times of words and shapes of a mouth in some sound, in samples at 24 kHz."""
+
+    words: tuple[WordTime, ...] = ()
+    visemes: tuple[VisemeTime, ...] = ()
+
+    def __add__(self, other: Timings) -> Timings:
+        """Put those of the same sound together."""
+        return Timings(self.words + other.words, self.visemes + other.visemes)
+
+    def shifted(self, by: int) -> Timings:
+        """Return them in a sound that began so many samples before.
+
+        >>> Timings((WordTime("Yes", 0, 9),)).shifted(100).words
+        (WordTime(text='Yes', start=100, end=109),)
+        """
+        words = tuple(WordTime(word.text, word.start + by, word.end + by) for word in self.words)
+        return Timings(words, tuple(VisemeTime(shape.viseme, shape.start + by) for shape in self.visemes))
+
+    def until(self, end: int) -> Timings:
+        """Return those of a sound that was cut off.
+
+        >>> Timings((WordTime("Yes", 0, 9), WordTime("sir", 9, 20))).until(15).words[-1]
+        WordTime(text='sir', start=9, end=15)
+        >>> len(Timings((WordTime("Yes", 0, 9), WordTime("sir", 9, 20))).until(9).words)
+        1
+        """
+        words = (WordTime(word.text, word.start, min(word.end, end)) for word in self.words if word.start < end)
+        return Timings(tuple(words), tuple(shape for shape in self.visemes if shape.start < end))
+
+    @property
+    def start(self) -> int:
+        """The first sample that they tell of; 0 where there are none."""
+        starts = [word.start for word in self.words] + [shape.start for shape in self.visemes]
+        return min(starts, default=0)
+
+
+@dataclass(frozen=True, slots=True)
 class Commentary:
     """What a model says about its work, beside its answer (items whose ``phase`` is ``commentary``)."""
 
     transcript: str = ""
     text: str = ""
     audio: Pcm = field(default_factory=Pcm)
+    timings: Timings = Timings()
+
+
+def timings_in_a_row(parts: Iterable[Commentary | Response]) -> Timings:
+    """Return the times of parts whose sounds follow one another.
+
+    >>> part = Commentary(audio=Pcm.silence(10), timings=Timings((WordTime("Yes", 0, 9),)))
+    >>> [word.start for word in timings_in_a_row([part, part]).words]
+    [0, 10]
+    """
+    found, at = Timings(), 0
+    for part in parts:
+        found += part.timings.shifted(at)
+        at += len(part.audio)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +124,7 @@ class Response:
         first_text_s: Seconds from the request to the first words; None where there were none or nobody asked.
         compute_s: Seconds from the request to the end, of all attempts; None where nobody asked.
         attempts: How often it was asked for.
+        timings: When its words are heard, where the server told.
 
     >>> Response("resp_1", "incomplete", reason="max_output_tokens").reason
     'max_output_tokens'
@@ -75,6 +146,7 @@ class Response:
     first_text_s: float | None = None
     compute_s: float | None = None
     attempts: int = 1
+    timings: Timings = Timings()
 
     def with_commentary(self) -> Response:
         """Take the commentary as the beginning of the answer.
@@ -88,6 +160,7 @@ class Response:
             transcript="".join(said.transcript for said in self.commentary) + self.transcript,
             text="".join(said.text for said in self.commentary) + self.text,
             audio=Pcm.join([*(said.audio for said in self.commentary), self.audio]),
+            timings=timings_in_a_row([*self.commentary, self]),
             commentary=(),
         )
 
@@ -200,6 +273,7 @@ class PartialItem:
     awaits_sound: bool = False
     head: bytes = b""
     is_over: bool = False
+    timings: Timings = Timings()
 
     @property
     def is_commentary(self) -> bool:
@@ -255,10 +329,23 @@ class PartialItem:
             if whole and not str(words.get(content_index, "")):
                 words[content_index] = PartialText(whole=whole)
 
-    def finish(self) -> Commentary:
-        """Give all of its words and sound."""
+    def learn_time(self, event: TimingEvent) -> None:
+        """Note when something of its sound is heard."""
+        match event:
+            case AudioTimestampDelta():
+                start, end = (_sample(event.audio_offset_ms + more) for more in (0.0, event.audio_duration_ms))
+                self.timings += Timings((WordTime(event.text, start, end),))
+            case VisemeDelta():
+                self.timings += Timings((), (VisemeTime(event.viseme_id, _sample(event.audio_offset_ms)),))
+
+    def finish(self, before: int = 0) -> Commentary:
+        """Give all of its words and sound; ``before`` are the samples of the response that came before it.
+
+        Times count from the beginning of the response. Where a server counts from that of the item, they begin sooner.
+        """
         self.sounds.append(self.decoder.finish())
-        return Commentary(self.transcript, self.text, Pcm.join(self.sounds))
+        timings = self.timings.shifted(-before) if self.timings.start >= before else self.timings
+        return Commentary(self.transcript, self.text, Pcm.join(self.sounds), timings)
 
     def learn_call(self, call: ToolCall) -> None:
         """Note what is known of the tool call that it is; what is empty says nothing."""
@@ -282,6 +369,10 @@ class PartialItem:
         self.entry = Entry.of(item)
         if self.entry.call:
             self.learn_call(self.entry.call)
+
+
+def _sample(ms: float) -> int:
+    return round(ms * RATE / 1000)
 
 
 def _decoded(delta: str) -> bytes:

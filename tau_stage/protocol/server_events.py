@@ -6,7 +6,7 @@ A field without a default is needed; ``decoding.decode`` takes any other as abse
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -20,6 +20,7 @@ ERROR_FIELDS = (
 MESSAGE_FIELDS = ("details", "description", "reason", "text", "msg", "title", "status_message", *ERROR_FIELDS)
 """Where servers put the words of an error that has no message."""
 
+Milliseconds = Annotated[float, Field(ge=0, le=86_400_000, allow_inf_nan=False)]
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
 ENDINGS: dict[Status, str] = {
     "completed": "completed complete done success finished ended end",
@@ -413,6 +414,42 @@ class TranscriptDone(PartEvent):
 
     type: str = "response.output_audio_transcript.done"
     transcript: str = ""
+
+
+class TimingEvent(PartEvent):
+    """What events that tell when something of a part's sound is heard share (Azure Voice Live).
+
+    Source: azure-ai-voicelive 1.3.1, models ``ServerEventResponseAudioTimestampDelta`` and those beside it.
+    """
+
+
+class AudioTimestampDelta(TimingEvent):
+    """A word is heard, so many milliseconds into the response's sound."""
+
+    type: str = "response.audio_timestamp.delta"
+    text: str
+    audio_offset_ms: Milliseconds
+    audio_duration_ms: Milliseconds = 0.0
+
+
+class AudioTimestampDone(TimingEvent):
+    """All words of the part were timed."""
+
+    type: str = "response.audio_timestamp.done"
+
+
+class VisemeDelta(TimingEvent):
+    """A mouth takes a shape, so many milliseconds into the response's sound."""
+
+    type: str = "response.animation_viseme.delta"
+    viseme_id: int
+    audio_offset_ms: Milliseconds
+
+
+class VisemeDone(TimingEvent):
+    """All shapes of a mouth were told."""
+
+    type: str = "response.animation_viseme.done"
 
 
 class TextDelta(PartEvent):

@@ -11,11 +11,13 @@ from tau_stage.errors import TakeError
 from tau_stage.protocol import ignore
 from tau_stage.report.editor_sessions import render_otio, render_rpp
 from tau_stage.report.page import Check, read_checks, render_page
-from tau_stage.report.words import write_words
+from tau_stage.report.words import as_timed, render_karaoke, write_words
 from tau_stage.scene import Deliver
 from tau_stage.take import Take, TakeFolder
 from tau_stage.text import counted
+from tau_stage.timing import LineTimer, time_lines, timings_in_words
 
+KARAOKE = "subtitles.karaoke.vtt"
 NOTHING: Mapping[str, str] = {}
 Note = Callable[[str], None]  # is told what is being made
 
@@ -46,6 +48,11 @@ def deliver(
     if take.lines:
         note("writing subtitles, transcript and sheet")
         texts |= write_words(take)
+    if wanted.words or wanted.mouths:
+        note("timing the words")
+        news, made = write_timings(take, folder, wanted)
+        texts |= news
+        told += made
     if takes.heard(take):
         note("writing sessions for editors")
         texts |= write_sessions(take, _spare(folder), _rate(take, wanted))
@@ -54,6 +61,26 @@ def deliver(
     texts[takes.REPORT] = render_page(take, folder, resolved=resolved, embed=embed, checks=_checks(folder, also))
     folder.write_all(texts, hint)
     return told
+
+
+def write_timings(take: Take, folder: TakeFolder, wanted: Deliver) -> tuple[dict[str, str], list[str]]:
+    """Write when the words of each line are heard, and the shapes of a mouth; and say where the times come from."""
+    timer = LineTimer(take.rate, mouths=wanted.mouths)
+    timed = [*time_lines(take, lambda line: takes.audio_of(folder, line), timer)]
+    texts: dict[str, str] = {}
+    told = []
+    if wanted.words:
+        in_take = {each.line.id: as_timed(each.words, each.line.offset_s) for each in timed}
+        texts[KARAOKE] = render_karaoke(take, in_take)
+        texts |= {each.file(".words.json"): each.words_json() for each in timed}
+        told.append(f"lines/*.words.json {timings_in_words(timed, aligns=timer.aligns)}")
+    if wanted.mouths:
+        with_shapes = [each for each in timed if each.mouths]
+        texts |= {each.file(".mouths.tsv"): each.mouths_tsv() for each in with_shapes}
+        others = len(timed) - len(with_shapes)
+        lacks = f"; nobody knows the sounds of {counted(others, 'line')}" if others else ""
+        told.append(f"lines/*.mouths.tsv {counted(len(with_shapes), 'line')}{lacks}")
+    return texts, told
 
 
 def write_sessions(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> dict[str, str]:

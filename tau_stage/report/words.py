@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from itertools import accumulate
@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 
 from tau_stage.take import Alternative, Performed, PlayedSound, Playing, Take
 from tau_stage.text import columns, one_line, printable, same_words
+from tau_stage.timing import SpokenWord
 
 
 def write_words(take: Take) -> dict[str, str]:
@@ -105,6 +106,20 @@ def spread_words(text: str, start_s: float, end_s: float) -> list[TimedWord]:
     return spread_out
 
 
+def as_timed(words: Sequence[SpokenWord], offset_s: float) -> list[TimedWord]:
+    """Return the words of a line in the seconds of a take; a word that is wider than a line is taken apart."""
+    found: list[TimedWord] = []
+    is_glued = False
+    for word in words:
+        pieces = [*_chopped(one_line(word.text.strip()))]
+        each = (word.end_s - word.start_s) / len(pieces)
+        for number, piece in enumerate(pieces):
+            start = offset_s + word.start_s + each * number
+            found.append(TimedWord(piece, start, start + each, glued=number > 0 or is_glued))
+        is_glued = not word.text[-1:].isspace()
+    return found
+
+
 def join_words(words: Sequence[TimedWord]) -> str:
     """Join words to a text again, with blanks where they had some."""
     return "".join(word.text if number == 0 or word.glued else f" {word.text}" for number, word in enumerate(words))
@@ -130,9 +145,16 @@ class Subtitle:
 
     id: str
     player: str
-    lines: tuple[str, ...]
+    rows: tuple[Sequence[TimedWord], ...]
     start_ms: int
     end_ms: int
+    name: str = ""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Its words as they are shown; words that begin a line are no command of a CI server there."""
+        first, *rest = map(join_words, self.rows)
+        return tuple(printable(text) for text in (f"{self.name}{first}".rstrip(), *rest))
 
 
 def render_vtt(take: Take) -> str:
@@ -146,6 +168,35 @@ def render_vtt(take: Take) -> str:
         words = escape("\n".join(subtitle.lines), quote=False)
         blocks.append(f"{subtitle.id}\n{times}\n<v {escape(subtitle.player, quote=False)}>{words}\n")
     return "\n".join(blocks)
+
+
+def render_karaoke(take: Take, timed: Mapping[str, Sequence[TimedWord]]) -> str:
+    """Write the take as WebVTT in which each word has the time at which it is heard.
+
+    ``timed`` holds the words of lines by the lines' ids, in seconds of the take.
+
+    Source: WebVTT, W3C Candidate Recommendation, 4.2.2 "WebVTT cue timestamp": between the times of its cue, ascending.
+    """
+    blocks = ["WEBVTT\n"]
+    for subtitle in make_subtitles(take, timed=timed):
+        times = f"{_clock(subtitle.start_ms, '.')} --> {_clock(subtitle.end_ms, '.')}"
+        words = "\n".join(_sung(subtitle))
+        blocks.append(f"{subtitle.id}\n{times}\n<v {escape(subtitle.player, quote=False)}>{words}\n")
+    return "\n".join(blocks)
+
+
+def _sung(subtitle: Subtitle) -> Iterator[str]:
+    """Yield the lines of a subtitle with the times of its words, but for the first, which begins with it."""
+    before = subtitle.start_ms
+    for row in subtitle.rows:
+        text = ""
+        for number, word in enumerate(row):
+            start_ms = _ms(word.start_s)
+            mark = f"<{_clock(start_ms, '.')}>" if before < start_ms < subtitle.end_ms else ""
+            before = max(before, start_ms)
+            blank = "" if number == 0 or word.glued else " "
+            text += f"{blank}{mark}{escape(printable(word.text), quote=False)}"
+        yield text
 
 
 def render_srt(take: Take) -> str:
@@ -165,13 +216,18 @@ def _clock(ms: int, point: str) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{point}{rest % 1000:03}"
 
 
-def make_subtitles(take: Take, *, named: bool = False) -> list[Subtitle]:
+NO_TIMES: Mapping[str, Sequence[TimedWord]] = {}
+
+
+def make_subtitles(
+    take: Take, *, named: bool = False, timed: Mapping[str, Sequence[TimedWord]] = NO_TIMES
+) -> list[Subtitle]:
     """Return what stands on the screen, in order of time.
 
     All of it is within the take, except words without sound: they stand as long as they are read. Where one is
-    ``named``, the player's name takes room from the words.
+    ``named``, the player's name takes room from the words. Words of lines that are not ``timed`` are spread.
     """
-    found = [subtitle for line in take.lines for subtitle in _subtitles_of(line, named=named)]
+    found = [subtitle for line in take.lines for subtitle in _subtitles_of(line, timed.get(line.id, ()), named=named)]
     found.sort(key=lambda subtitle: subtitle.start_ms)  # stable: lines and pieces that begin together stay in order
     return _with_room(found, _ms(take.duration_s))
 
@@ -188,10 +244,10 @@ def _with_room(found: Sequence[Subtitle], end_ms: int) -> list[Subtitle]:
     return longer
 
 
-def _subtitles_of(line: Performed, *, named: bool) -> list[Subtitle]:
+def _subtitles_of(line: Performed, timed: Sequence[TimedWord], *, named: bool) -> list[Subtitle]:
     seconds = line.duration_s if line.samples else max(SHORTEST_S, len(line.said) / READ_PER_S)
     end = line.offset_s + seconds
-    words = spread_words(line.said, line.offset_s, end)
+    words = timed or spread_words(line.said, line.offset_s, end)
     player = one_line(line.player)
     name = f"{_short(player)}: " if named else ""
     found = []
@@ -199,7 +255,7 @@ def _subtitles_of(line: Performed, *, named: bool) -> list[Subtitle]:
         start_ms = _ms(piece[0].start_s)
         end_ms = max(start_ms + 1, _ms(min(until, piece[0].start_s + LONGEST_S)))
         id = line.id if number == 1 else f"{line.id}/{number}"  # noqa: A001 - it is one
-        found.append(Subtitle(id, player, _laid(piece, name), start_ms, end_ms))
+        found.append(Subtitle(id, player, _laid(piece, name), start_ms, end_ms, name))
     return found
 
 
@@ -256,22 +312,21 @@ def _reaches(words: Sequence[TimedWord], name: int) -> list[int]:
     return [line_end(first, LONGEST) for first in firsts]
 
 
-def _breaks(words: Sequence[TimedWord], name: str) -> Iterator[tuple[float, str, str]]:
+def _breaks(words: Sequence[TimedWord], name: str) -> Iterator[tuple[float, int]]:
     """Yield the ways to lay words on two lines: the best has even lines, broken where a phrase ends."""
     for place in range(0 if name else 1, len(words)):
         first, second = f"{name}{join_words(words[:place])}".rstrip(), join_words(words[place:])
         widths = columns(first), columns(second)
         if max(widths) <= LONGEST:
-            yield abs(widths[0] - widths[1]) + 4 * _BORDERS[border(first)], first, second
+            yield abs(widths[0] - widths[1]) + 4 * _BORDERS[border(first)], place
 
 
-def _laid(words: Sequence[TimedWord], name: str) -> tuple[str, ...]:
-    """Lay a subtitle on one or two lines; words that begin one are no command of a CI server there."""
-    whole = name + join_words(words)
-    if columns(whole) <= LONGEST:
-        return (printable(whole),)
-    _, first, second = min(_breaks(words, name))
-    return (printable(first), printable(second))
+def _laid(words: Sequence[TimedWord], name: str) -> tuple[Sequence[TimedWord], ...]:
+    """Lay a subtitle on one or two lines."""
+    if columns(name + join_words(words)) <= LONGEST:
+        return (words,)
+    _, place = min(_breaks(words, name))
+    return (words[:place], words[place:])
 
 
 # ---- to read

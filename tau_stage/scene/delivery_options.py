@@ -164,6 +164,12 @@ class Deliver(SceneModel):
         "packed: also each player's lines without the silence between, in stems-packed/.", "aligned"
     )
     lines: LineFiles | None = option("Also a file for each line, in export/, named and trimmed. Default: none.")
+    words: Boolean = option(
+        "Whether lines/*.words.json and subtitles.karaoke.vtt tell when each word is heard. Default: false.", False
+    )
+    mouths: Boolean = option(
+        "Whether lines/*.mouths.tsv tell the shapes of a mouth, as Rhubarb Lip Sync writes them. Default: false.", False
+    )
 
     @property
     def channels(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from tau_stage.audio import SILENCE_DBFS, is_audible, peak_dbfs
-from tau_stage.protocol import Response
+from tau_stage.protocol import Response, VisemeTime, WordTime
 from tau_stage.session import silence_of
 from tau_stage.stage.timeline import LineFile
 
@@ -24,6 +24,8 @@ class LineResult:
     written: str = ""  # the words that came without a sound
     commentary: str = ""  # what the model said about its work, if it is no part of the line
     commentary_s: float = 0.0  # seconds that it sounds
+    word_times: tuple[WordTime, ...] = ()  # where the provider told them
+    visemes: tuple[VisemeTime, ...] = ()
 
 
 RESULT_FACTS = frozenset(field.name for field in fields(LineResult)) - {"response"}

@@ -512,7 +512,8 @@ class OpenMicrophone:
         at = answer.at if self._person.is_live else None
         words = response.transcript or response.text
         response = replace(response, status=status, first_audio_s=answer.first_audio_s)
-        result = LineResult(response, 1, reason, answer.first_words_s)
+        told = response.timings.until(len(audio))
+        result = LineResult(response, 1, reason, answer.first_words_s, word_times=told.words, visemes=told.visemes)
         self._commit(answer.line, audio, words, at, result, took_s)
         self._look_for_the_end(words)
         self._fall_silent()

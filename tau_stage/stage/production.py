@@ -464,8 +464,13 @@ def taken_over(
     """Record a line of a former take; ``heard_as`` are hashes of lines that its player had heard otherwise, by id."""
     told = {"asked", "direction", "scripted", "human", "take", "reason", "first_audio_s", "first_words_s", "took_s",
             "response", "attempts", "problem", "written", "commentary", "commentary_s", "key",
-            "context_key"}  # fmt: skip
-    facts = {**former.model_dump(include=told), "status": former.ended, "former": True, "heard_as": dict(heard_as)}
+            "context_key", "word_times", "visemes"}  # fmt: skip
+    facts = {
+        **{name: getattr(former, name) for name in told},
+        "status": former.ended,
+        "former": True,
+        "heard_as": dict(heard_as),
+    }
     return spoken(line, audio, former.said, at, file, hearers).model_copy(update=facts)
 
 

@@ -91,7 +91,7 @@ class LineRunner:
             usage=fact.usage,
             first_audio_s=fact.first_audio_s,
         )
-        told = fact.model_dump(include=set(RESULT_FACTS))
+        told = {name: getattr(fact, name) for name in RESULT_FACTS}
         return LineTake(fact.take, LineResult(response, **told), recording, fact.took_s, is_former=True)
 
     def _wants_another(self, line: LinePlan, tries: list[LineTake]) -> bool:
@@ -270,6 +270,7 @@ class _LineRequest:
         self._options = _options(line, attempts.tools, str(session.session.get("instructions") or ""))
         self._heard: list[Pcm] = []
         self._words: list[str] = []
+        self._timings = protocol.Timings()
         self._sent = 0
         self._left: int | None = None
         self._reason: str | None = None
@@ -323,6 +324,8 @@ class _LineRequest:
             self._first_words_s,
             commentary=told,
             commentary_s=round(sum((comment.audio.duration_s for comment in self._commentary), 0.0), 6),
+            word_times=self._timings.until(len(audio)).words,
+            visemes=self._timings.until(len(audio)).visemes,
         )
         if not self._has_failed(whole):
             return delivery
@@ -411,11 +414,12 @@ class _LineRequest:
     def _start_over(self) -> None:
         self._heard.clear()
         self._words.clear()
+        self._timings = protocol.Timings()
         self._sent = 0
         self._left = None if self._line.cut is None else round(self._line.cut.heard_s * RATE)
 
     async def _follow(self, speaking: ResponseStream) -> protocol.Response:
-        began = anyio.current_time()
+        began, before = anyio.current_time(), sum(map(len, self._heard))
         with anyio.move_on_after(self._left_s) as patience:
             async for change in speaking:
                 if not self._attempts.keeps and getattr(change, "commentary", False):
@@ -435,6 +439,7 @@ class _LineRequest:
             self._first_audio_s = response.first_audio_s
         response = response.with_commentary() if self._attempts.keeps else response
         self._heard = [one_of(self._heard, response.audio)]
+        self._timings += response.timings.shifted(before)
         return response
 
     async def _stopped(self, speaking: ResponseStream) -> protocol.Response:

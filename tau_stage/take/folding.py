@@ -316,7 +316,7 @@ def _apply(facts: list[Record], pick: record.TakePicked) -> list[Record]:
     if line is None or take is None or line.take == pick.take:
         return facts
     file = line.file or re.sub(r"\.take-\d+\.wav$", ".wav", take.file or "") or None
-    picked = line.model_copy(update={**take.model_dump(include=set(_SHARED)), "file": file})
+    picked = line.model_copy(update={**{name: getattr(take, name) for name in _SHARED}, "file": file})
     end, moved_end = _ends(facts, line, picked)
     return [picked if fact is line else _moved(fact, end, moved_end - end) for fact in facts]
 

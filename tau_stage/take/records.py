@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tau_stage.protocol import Usage
+from tau_stage.protocol import Usage, VisemeTime, WordTime
 from tau_stage.scene import Deliver
 from tau_stage.text import with_clause
 
@@ -140,6 +140,12 @@ class TakeFacts(TakePart):
         "", description="What the model said about its work; it is billed, and no part of the line."
     )
     commentary_s: float = Field(0.0, description="Seconds that the commentary sounds.")
+    word_times: tuple[WordTime, ...] = Field(
+        (), description="When each word is heard, in samples of the line's file, where the provider told."
+    )
+    visemes: tuple[VisemeTime, ...] = Field(
+        (), description="From when on a mouth has which shape, in samples, where the provider told."
+    )
 
 
 class Asked(TakePart):

@@ -1,0 +1,16 @@
+from .aligning import Aligner as Aligner
+from .aligning import Alignment as Alignment
+from .aligning import Phone as Phone
+from .mouths import MouthShape as MouthShape
+from .mouths import render_mouths as render_mouths
+from .mouths import shapes_of_phones as shapes_of_phones
+from .mouths import shapes_of_visemes as shapes_of_visemes
+from .timed_lines import LineTimer as LineTimer
+from .timed_lines import LineTiming as LineTiming
+from .timed_lines import time_lines as time_lines
+from .timed_lines import timings_in_words as timings_in_words
+from .timed_words import Span as Span
+from .timed_words import SpokenWord as SpokenWord
+from .timed_words import provider_spans as provider_spans
+from .timed_words import split_transcript as split_transcript
+from .timed_words import time_words as time_words
