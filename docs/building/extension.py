@@ -10,8 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
+
+from docs.building.reference import complete
 
 TOP = Path(__file__).parent.parent.parent
 REPOSITORY = "https://github.com/tau-stage/tau-stage/blob/main/"
@@ -27,6 +30,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_lexer("fountain", TextLexer)
     app.connect("source-read", read_source)
     app.connect("html-page-context", mend_html, priority=900)  # after the theme
+    app.connect("autodoc-process-signature", leave_out_fields)
     app.connect("build-finished", index_words)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -34,6 +38,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def read_source(app: Sphinx, page: str, source: list[str]) -> None:
     """Complete the Markdown of a page."""
     folder = Path(app.srcdir, page).parent
+    source[0] = complete(source[0])
     source[0] = NOT_RUN.sub(
         r"```{code-block} \g<kind>\n:caption: Not run by our tests: \g<why>.\n\n\g<text>```", source[0]
     )
@@ -57,6 +62,15 @@ def _link_outside(link: re.Match[str], folder: Path, docs: Path) -> str:
     if target.is_relative_to(docs) or not target.exists():
         return link[0]
     return f"]({REPOSITORY}{target.relative_to(TOP).as_posix()}{link['anchor'] or ''})"
+
+
+def leave_out_fields(
+    app: Sphinx, what: str, name: str, thing: object, options: object, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Leave out the signature of a class that is read, never made: it would repeat all of its fields."""
+    del app, what, name, options
+    is_read = isinstance(thing, type) and issubclass(thing, BaseModel)
+    return ("", None) if is_read else (signature, returns)
 
 
 def mend_html(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: object) -> None:

@@ -1,0 +1,116 @@
+"""What the reference's pages are made of, from the product itself: its schemas, its commands, its public names.
+
+A page has a comment like ``<!-- made: commands -->``, and what is made stands in its place on the site.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import typer
+
+import tau_stage
+from docs.building.schema_tables import as_text, key_tables
+from tau_stage.batch import batch_schema
+from tau_stage.cli.main import app
+from tau_stage.protocol import ENDPOINTS
+from tau_stage.scene import scene_schema
+from tau_stage.take import take_schema
+
+MADE = re.compile(r"^<!-- made: (?P<name>[\w -]+) -->$", re.MULTILINE)
+
+
+def complete(page: str) -> str:
+    """Put what is made in the place of the comments that name it.
+
+    >>> complete("<!-- made: nothing -->")
+    Traceback (most recent call last):
+    KeyError: 'nothing'
+    """
+    return MADE.sub(lambda comment: MAKERS[comment["name"]](), page)
+
+
+# ---- commands
+
+
+def commands() -> str:
+    """Describe every command with its arguments and options, as ``--help`` does."""
+    return "\n".join(_command(path, command, context) for path, command, context in walk_commands())
+
+
+def walk_commands() -> Iterator[tuple[str, Any, Any]]:
+    """Yield every command that has no commands of its own, with how it is typed."""
+    yield from _walk("tau-stage", typer.main.get_command(app), None)
+
+
+def _walk(path: str, command: Any, parent: Any) -> Iterator[tuple[str, Any, Any]]:
+    context = command.context_class(
+        command, info_name=path.rpartition(" ")[2], parent=parent, **command.context_settings
+    )
+    if not hasattr(command, "list_commands"):
+        yield path, command, context
+        return
+    for name in command.list_commands(context):
+        yield from _walk(f"{path} {name}", command.get_command(context, name), context)
+
+
+def _command(path: str, command: Any, context: Any) -> str:
+    usage = " ".join(command.collect_usage_pieces(context))
+    parts = [f"## {path.removeprefix('tau-stage ')}", f"```text\n{path} {usage}\n```"]
+    parts += map(as_text, re.split(r"\n\s*\n", command.help or ""))
+    rows = [_parameter(parameter.get_help_record(context)) for parameter in command.get_params(context)]
+    if rows := [row for row in rows if row]:
+        parts.append("\n".join(["| argument or option | means |", "|---|---|", *rows]))
+    return "\n\n".join([*parts, ""])
+
+
+def _parameter(record: tuple[str, str] | None) -> str:
+    if record is None or record[0].endswith("--help"):
+        return ""
+    written, means = (part.replace("|", "\\|") for part in record)
+    return f"| `{written}` | {as_text(means)} |"
+
+
+# ---- names
+
+
+def names() -> str:
+    """List the public names for Sphinx, which writes down their signatures and docstrings."""
+    kinds = {"Functions": "function", "Classes": "class", "Errors": "exception", "Data": "data"}
+    found: dict[str, list[str]] = {heading: [] for heading in kinds}
+    for name in sorted(vars(tau_stage)["__all__"], key=str.lower):
+        found[_kind(getattr(tau_stage, name))].append(name)
+    sections = []
+    for heading, kind in kinds.items():
+        blocks = "\n\n".join(f".. auto{kind}:: tau_stage.{name}" for name in found[heading])
+        sections.append(f"## {heading}\n\n```{{eval-rst}}\n{blocks}\n```\n")
+    return "\n".join(sections)
+
+
+def _kind(thing: object) -> str:
+    if not isinstance(thing, type):
+        return "Functions" if callable(thing) else "Data"
+    return "Errors" if issubclass(thing, Exception) else "Classes"
+
+
+# ---- variables
+
+
+def variables() -> str:
+    """List the variables in which endpoints look for keys and addresses."""
+    lines = ["| endpoint | key | address |", "|---|---|---|"]
+    for name, endpoint in ENDPOINTS.items():
+        keys = ", else ".join(f"`{key}`" for key in endpoint.key_env)
+        lines.append(f"| `{name}` | {keys} | {f'`{endpoint.resource_env}`' if endpoint.resource_env else ''} |")
+    return "\n".join(lines)
+
+
+MAKERS: dict[str, Callable[[], str]] = {
+    "scene keys": lambda: key_tables(json.loads(scene_schema()), "Scene"),
+    "batch keys": lambda: key_tables(json.loads(batch_schema()), "Batch"),
+    "take keys": lambda: key_tables(take_schema(), "Take"),
+    "commands": commands,
+    "names": names,
+    "variables": variables,
+}

@@ -1,1 +1,0 @@
-"""What makes the site of this folder: `sphinx-build -W docs FOLDER`."""
