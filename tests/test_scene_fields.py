@@ -13,7 +13,7 @@ def test_a_scene_can_be_made_in_python() -> None:
         title="Duet",
         pause=0.5,
         players={"ann": Player(voice="ash", speed=0.9, hears=("ben",)), "ben": Player()},
-        lines=(Line(speaker="ann", words="Hello", to=("ben",)),),
+        lines=(Line(speaker="ann", text="Hello", to=("ben",)),),
     )
     assert (scene.pause, scene.players["ann"].hears) == (0.5, ("ben",))
 
@@ -41,13 +41,13 @@ def test_a_player_refuses(field: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("value", ["a", "A-1", "x.y_z", "7", "a" * 64])
 def test_ids_that_may_name_files(value: str) -> None:
-    assert Line(speaker="ann", words="hi", id=value).id == value
+    assert Line(speaker="ann", text="hi", id=value).id == value
 
 
 @pytest.mark.parametrize("value", ["", "-a", ".a", "a/b", "a b", "ä", "a" * 65, "a."])
 def test_ids_that_may_not(value: str) -> None:
     with pytest.raises(ValidationError):
-        Line(speaker="ann", words="hi", id=value)
+        Line(speaker="ann", text="hi", id=value)
 
 
 def test_every_endpoint_we_can_reach_can_be_named() -> None:

@@ -48,7 +48,7 @@ UMBRELLA = (SCENES / "umbrella.yaml").read_text(encoding="utf-8")
 def words(*steps: str) -> list[str]:
     """The words of the lines of a scene between Ann and Ben."""
     scene = parse_scene("players: {ann: , ben: }\nlines:\n" + "\n".join(steps))
-    return [step.words for step in scene.lines if isinstance(step, Line)]
+    return [step.text for step in scene.lines if isinstance(step, Line)]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_anchors_that_are_used_are_legal() -> None:
         "lines:\n- ann: &vow I do.\n- ben: *vow\n"
     )
     assert [player.voice for player in scene.players.values()] == ["sage", "sage"]
-    assert [step.words for step in scene.lines if isinstance(step, Line)] == ["I do.", "I do."]
+    assert [step.text for step in scene.lines if isinstance(step, Line)] == ["I do.", "I do."]
 
 
 def test_what_came_through_an_alias_is_wrong_where_the_alias_stands() -> None:

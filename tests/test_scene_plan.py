@@ -291,3 +291,63 @@ def test_the_sound_of_a_file_counts_and_not_its_name_alone() -> None:
 )
 def test_a_line_has_the_key_of_its_cue_or_of_its_talk(line: str, known: set[str], name: str) -> None:
     assert key_name(line, known) == name
+
+
+# ---- exact words, and how words are sent
+
+
+EXACT = """
+words: exact
+pronounce: {CIA: C. I. A., Nguyen: "Win"}
+players: {ann: {pronounce: {Nguyen: Nuh-win}}, ben: {words: free}, guest: {human: tty}}
+lines:
+  - ann: (low) The CIA, Nguyen. [Nguyen coughs]
+  - ann: Nguyen?
+    words: free
+  - ben: Nguyen.
+    takes: 2
+  - ben: Yes.
+    words: exact
+    takes: 5
+    pick: shortest
+  - ann:
+    improvise: Answer Nguyen.
+  - guest: Hm.
+"""
+
+
+def test_exact_words_cascade_and_have_three_takes() -> None:
+    plan = plan_of(EXACT)
+    found = [(line.exact, line.takes) for line in plan.lines]
+    assert found == [(True, 3), (False, 1), (False, 2), (True, 5), (False, 1), (False, 1)]
+
+
+def test_words_are_sent_as_they_sound_and_kept_as_they_are_written() -> None:
+    plan = plan_of(EXACT)
+    assert [line.prompt for line in plan.lines[:3]] == [
+        'Perform this line, low: "The C. I. A., Nuh-win. [Nguyen coughs]"',
+        'Perform this line: "Nuh-win?"',
+        'Perform this line: "Win."',
+    ]
+    assert plan.lines[0].words == "The CIA, Nguyen. [Nguyen coughs]"
+    assert plan.lines[4].prompt == "Answer Nguyen."
+    assert plan.player("ann").pronounce == (("CIA", "C. I. A."), ("Nguyen", "Nuh-win"))
+
+
+def test_a_line_has_another_key_where_what_is_sent_is_another() -> None:
+    """A line without such a word keeps its key."""
+    scene = "players: {ann: , ben: }\n%slines: [ann: Nguyen., ben: Hm.]"
+    before, after = (line_keys(plan_of(scene % more), {}) for more in ("", "pronounce: {Nguyen: Win}\n"))
+    assert before["ann-1"].own != after["ann-1"].own
+    assert before["ben-1"].own == after["ben-1"].own
+    once = line_keys(plan_of(scene.replace("ann: Nguyen.", "{ann: Nguyen., takes: 1}") % ""), {})
+    exact = line_keys(plan_of(scene.replace("ann: Nguyen.", "{ann: Nguyen., takes: 1, words: exact}") % ""), {})
+    assert once["ann-1"].own != exact["ann-1"].own
+    assert once["ben-1"].own == exact["ben-1"].own
+
+
+def test_an_included_file_may_say_how_words_are_sent(tmp_path: Path) -> None:
+    (tmp_path / "cast.yaml").write_text("pronounce: {CIA: see eye ay, Nguyen: Win}\n")
+    text = "include: cast.yaml\npronounce: {CIA: C. I. A.}\nplayers: {ann: }\nlines: [ann: CIA Nguyen]"
+    plan = make_plan(parse_scene(text, str(tmp_path / "scene.yaml")))
+    assert dict(plan.player("ann").pronounce) == {"CIA": "C. I. A.", "Nguyen": "Win"}

@@ -433,7 +433,7 @@ def test_a_line_may_be_performed_several_times() -> None:
 
 
 def test_takes_from_python_are_numbers() -> None:
-    assert Line(speaker="ann", words="Hello", takes=3).takes == 3
+    assert Line(speaker="ann", text="Hello", takes=3).takes == 3
 
 
 def test_one_line_is_redirected_wherever_it_stands() -> None:

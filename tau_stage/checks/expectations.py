@@ -102,6 +102,8 @@ class _Expectations:
     def verdicts(self) -> Iterator[Verdict]:
         """Yield a verdict for each."""
         yield from self.says()
+        if self.expect.exact:
+            yield self.exact()
         for phrase in self.expect.says_not or ():
             yield self.words("says_not", f"not “{phrase}”", holds=not holds(self.seen.said, phrase))
         if self.expect.calls is not None:
@@ -140,6 +142,20 @@ class _Expectations:
             told = f"{measured} of the words wrong: said “{said}”, asked “{asked}”; expected {expected}"
             yield self.subject.compare(self.at("says"), "wer", expected, measured, holds=rate in wanted.wer, told=told)
 
+    def exact(self) -> Verdict:
+        """Hold the words of each line that stood in the scene against it."""
+        lines = [line for line in self.seen.lines if line.scripted]
+        unknown = [line.id for line in lines if line.file and not line.said]
+        other = [f"{line.id} said “{line.said}”, asked “{line.asked}”" for line in lines if not _is_exact(line)]
+        wanted, place = "the words of the scene", self.at("exact")
+        if unknown:
+            told = f"what {', '.join(unknown)} said is not known, expected {wanted}"
+            return self.subject.verdict(place, "exact", wanted, "not known", "error", told)
+        told = f"other words than the scene's: {'; '.join(other)}"
+        return self.subject.compare(
+            place, "exact", wanted, "other words" if other else wanted, holds=not other, told=told
+        )
+
     def calls(self, wanted: Sequence[CallWanted]) -> Iterator[Verdict]:
         place = self.at("calls")
         calls = [call for line in self.seen.lines for call in line.calls]
@@ -168,6 +184,10 @@ class _Expectations:
         others = ((line.id, names_or_nobody(names)) for line, names in heard if {*names} != asked - {line.player})
         unlike = [*starmap(which.format, others)]
         return self.subject.compare(self.at("heard_by"), "heard_by", told, "; ".join(unlike) or told, holds=not unlike)
+
+
+def _is_exact(line: Performed) -> bool:
+    return same_words(line.asked, line.said) if line.exact is None else line.exact
 
 
 def names_or_nobody(names: Sequence[str]) -> str:

@@ -55,6 +55,7 @@ def _player(player: scenes.PlayerPlan) -> tuple[str, ...]:
         ("may call {}", ", ".join(player.tools)),
         (f"hears {player.hears_as}{names}", names or as_text),
         ("hears by stream", player.hearing == "stream" and not as_text),
+        ("is sent {}", ", ".join(f"{word} as {sound}" for word, sound in player.pronounce)),
     )
     return (
         player.name,
@@ -127,6 +128,8 @@ def _line(step: scenes.LinePlan) -> Row:
         ("cuts into {}", step.cuts),
         ("{:g}s at most", step.timeout_s),
         ("not remembered", step.apart),
+        ("exact words in {} takes at most", step.exact and step.takes),
+        ("{} takes", not step.exact and step.takes > 1 and step.takes),
         ("if it is time for it", step.when),
     )
     words = f"(improvises) {step.prompt}".strip() if step.improvised else step.words

@@ -161,7 +161,12 @@ class Steps:
         text = errors.text(entries[speaker], here, "a line")
         if text is None:
             return None
-        values |= {"speaker": speaker, "words": ""}
+        beside = entries.get("words", "exact")
+        if not text.strip() and isinstance(beside, str) and beside not in ("exact", "free"):
+            meant = self.rewritten(f"{yaml_scalar(speaker)}: {yaml_scalar(beside)}", here, key=True)
+            errors.add((*path, "words"), "a line's words stand beside its speaker", meant, key=True)
+            return None
+        values |= {"speaker": speaker, "text": ""}
         if "improvise" not in values:
             if not self.speech(text, values, here):
                 return None
@@ -188,7 +193,7 @@ class Steps:
             is_variable = markup[0].startswith(("{", "$"))
             hint = "a variable is ${name}" if is_variable else "write [like this] for a moment"
             self.errors.remark(path, f"'{markup[0]}' is spoken", hint)
-        values["words"] = speech.words
+        values["text"] = speech.words
         return True
 
     def own(

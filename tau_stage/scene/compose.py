@@ -17,7 +17,7 @@ from tau_stage.scene.script import ScriptItem, ScriptSpeech, depth, read_script
 from tau_stage.scene.source import Position, SceneWarning, Source, read_source
 from tau_stage.scene.yaml_text import Document, Node, Path, read_items, read_yaml
 
-MERGED = ("players", "tools", "vars")  # mappings of which a scene and what it includes have each a part
+MERGED = ("players", "pronounce", "tools", "vars")  # mappings of which a scene and what it includes have each a part
 ONLY_DELIVER = "#deliver"
 """Ends the name of a file that is laid over a scene with its ``deliver`` alone, as a batch file is."""
 

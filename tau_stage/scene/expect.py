@@ -14,6 +14,7 @@ from tau_stage.scene import units
 from tau_stage.scene.fields import (
     IGNORED,
     SCALAR,
+    Boolean,
     Form,
     Hearing,
     Name,
@@ -391,6 +392,7 @@ class Expect(SceneModel):
     FORM = Form("'expect'", "write it like expect: {says: umbrella, length: 1s..4s}", empty="'expect' expects nothing")
 
     says: Says | None = option("Words: those that are said, or {contains, matches, exact, wer}.")
+    exact: Boolean | None = option("true: the words are those of the scene, and no others.")
     says_not: Phrases | None = option("Words that are not said, one text or a list.")
     length: Length | None = option("How long it is, like 1s..4s.")
     loudness: Loudness | None = option("Integrated loudness, like -30..-18 LUFS.")

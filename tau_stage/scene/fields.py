@@ -192,6 +192,33 @@ def metadata(value: object) -> object:
     return value
 
 
+MOST_PRONOUNCED = 1000  # words of which each is looked for in every line
+_PRONOUNCE = 'write it like pronounce: {CIA: C. I. A., Nguyen: "Win"}'
+
+
+def pronunciation(value: object) -> object:
+    """Read words and how they are sent, in the order written."""
+    entries = entries_of(value, "pronounce", _PRONOUNCE)
+    if len(entries) > MOST_PRONOUNCED:
+        problem = f"'pronounce' has {len(entries):,} words, and {MOST_PRONOUNCED:,} is the limit"
+        raise wrong(problem, "keep those that a model says wrongly")
+    for word, sound in entries.items():
+        if not isinstance(sound, str):
+            raise wrong(f"'{word}' is sent as one text", _PRONOUNCE, inside=(word,))
+        for text, key in ((word, True), (sound, False)):
+            if not any(map(str.isalnum, text)):
+                raise wrong(f"'{text}' is no word", _PRONOUNCE, inside=(word,), key=key)
+    return {word: " ".join(sound.split()) for word, sound in entries.items()}
+
+
+def wording(value: object) -> object:
+    """Read how near to its text a line is said: ``exact`` or ``free``."""
+    if isinstance(value, str) and value not in ("exact", "free"):
+        hint = did_you_mean(value, ("exact", "free"), "what is said stands beside the speaker: '- name: words'")
+        raise wrong(f"words is exact or free, not '{value}'", hint)
+    return value
+
+
 _DATA = re.compile(r"true|false|null|-?(0|[1-9]\d{0,15})(\.\d{1,16})?([eE][+-]?\d{1,2})?", re.ASCII)
 """What JSON has beside texts: of numbers, those that every program can hold; a longer one stays the text it is."""
 

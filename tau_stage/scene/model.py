@@ -71,6 +71,12 @@ Parameters = Annotated[Mapping[str, Any], BeforeValidator(fields.parameters), Wi
 Typed = Annotated[Any, BeforeValidator(fields.typed), WithJsonSchema({})]
 PythonFunction = Annotated[Text, AfterValidator(fields.python_function)]
 Command = Annotated[tuple[str, ...], BeforeValidator(fields.command)]
+Words = Annotated[Literal["exact", "free"], BeforeValidator(fields.wording)]
+Pronunciation = Annotated[
+    Mapping[str, str],
+    BeforeValidator(fields.pronunciation),
+    WithJsonSchema({"type": "object", "additionalProperties": fields.SCALAR, "maxProperties": fields.MOST_PRONOUNCED}),
+]
 Takes = Annotated[int, FromText(units.takes, _whole(units.MOST_TAKES))]
 Pick = Literal["closest", "first", "shortest", "ask"]
 Output = Literal["audio", "text"]
@@ -241,14 +247,19 @@ class Line(Step):
     )
 
     speaker: SkipJsonSchema[str] = Field(exclude=True, description="Who speaks: the key.")
-    words: SkipJsonSchema[str] = Field(exclude=True, description="What to say: the value, without its direction.")
+    text: SkipJsonSchema[str] = Field(exclude=True, description="What to say: the value, without its direction.")
     improvise: Text | None = option("Instead of words: what to answer to, in character; may be empty.")
     direction: Text | None = option("How to say the whole line; never spoken.")
     id: Id | None = option("A name for this line, used in files. Default: player and ordinal.")
     to: Hearing | None = option("Who hears this line: everyone, nobody, or names.")
     pause: Seconds | None = option("Silence after this line, like 800ms. Default: the scene's.")
     cut_in: CutIn | None = option("Starts over the line before, which is cut: {on: clerk, after: 1s}.")
-    takes: Takes = option("How often the line is performed; one of them is picked. Default: 1.", 1)
+    words: Words | None = option(
+        "exact: a take with other words than the line's is followed by another, up to takes. Default: the player's."
+    )
+    takes: Takes | None = option(
+        "How often the line is performed; one of them is picked. Default: 1; of exact words, 3 at most."
+    )
     pick: Pick | None = option(
         "closest (to the words, the default), first, shortest, or ask. The others are kept beside it."
     )
@@ -454,6 +465,12 @@ class Cascade(SceneModel):
     commentary: Commentary | None = option(
         "What a model says about its work: drop keeps it out of its lines. Default: drop."
     )
+    words: Words | None = option(
+        "exact: a line is asked for again where other words are said; free: it is not. Default: free."
+    )
+    pronounce: Pronunciation = Field(
+        default_factory=dict, description="How words are sent that a model says wrongly, like {CIA: C. I. A.}."
+    )
     max_output_tokens: Tokens | None = option("Cap of output tokens for one line.")
     tool_choice: ToolChoice | None = option("auto, none, required, or a tool's name.")
     turn_detection: DetectionOptions | None = option(
@@ -472,6 +489,8 @@ class Cascade(SceneModel):
         "realtime: a sound file is fed, and the scene goes on, as fast as it is heard. Default: fast."
     )
 
+
+EXACT_TAKES = 3  # how often a line with exact words is asked for at most, where it does not say
 
 _SETUP = "write it like '- system: You have never seen the sea.'"
 
@@ -638,6 +657,16 @@ class Scene(Cascade):
     def said(self, player: Player, option: str, default: Any = None) -> Any:
         """Return what a player says of an option, else what the scene says of it, else a default."""
         return next(filter(_is_said, (getattr(player, option), getattr(self, option))), default)
+
+    def is_exact(self, line: Line) -> bool:
+        """Tell whether what is said must be the line's words."""
+        speaker = self.players[line.speaker]
+        words = line.words or self.said(speaker, "words")
+        return words == "exact" and line.improvise is None and not speaker.human
+
+    def takes_of(self, line: Line) -> int:
+        """Return how often a line is performed; an exact one, at most."""
+        return line.takes or (EXACT_TAKES if self.is_exact(line) else 1)
 
     def tools_of(self, *callers: Line | Player) -> tuple[str, ...]:
         """Return the names of the tools that may be called, as the first of the callers says that says it."""

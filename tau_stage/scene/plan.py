@@ -27,6 +27,7 @@ from tau_stage.scene.fields import LIVE, Detection, Transcription
 from tau_stage.scene.model import Condition, Event, ToolDefinition
 from tau_stage.scene.names import DEFAULT_TRANSCRIPTION, resolve_path, sounds_in
 from tau_stage.scene.source import Locations, SceneWarning
+from tau_stage.text import Sounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class PlayerPlan:
             None: as the server likes.
         setup: What is in its conversation before the first line: role and words.
         pace: Whether a sound file is fed as fast as it is heard.
+        pronounce: Words as they are written, and as they are sent to it.
     """
 
     name: str
@@ -102,6 +104,7 @@ class PlayerPlan:
     stand_in: str | None = None
     pace: Literal["fast", "realtime"] = "fast"
     pan: float = 0.0
+    pronounce: Sounds = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ class LinePlan:
         improvised: Whether the player finds its own words; ``prompt`` is whispered then.
         cut: Where another line cuts into it.
         cuts: Id of the line it cuts into.
+        exact: Whether what is said must be its words: ``takes`` are then the most there are.
         apart: Whether the player will not remember it (``conversation: none``).
     """
 
@@ -134,6 +138,7 @@ class LinePlan:
     cut: Cut | None = None
     cuts: str | None = None
     timeout_s: float | None = None
+    exact: bool = False
     takes: int = 1
     pick: Literal["closest", "first", "shortest", "ask"] = "closest"
     apart: bool = False
@@ -521,7 +526,8 @@ class _LineKeys:
         if isinstance(part, LinePlan):
             cut = part.cut and (part.cut.after_s, part.cut.overlap_s)
             tools = None if part.tools is None else self._tools(part.tools)
-            return _hashed(KEY_FORMAT, _OF_LINE(part), tools, cut, self._asked[part.player])
+            exact = ("exact",) if part.exact else ()
+            return _hashed(KEY_FORMAT, _OF_LINE(part), tools, cut, self._asked[part.player], *exact)
         facts = {name: fact for name, fact in asdict(part).items() if name not in _NOT_OF_TALK}
         players = [(self._asked[name], self._players[name].turn_detection) for name in part.hearers]
         return _hashed(KEY_FORMAT, type(part).__name__, facts, players)

@@ -14,6 +14,7 @@ from tau_stage.scene import model, plan
 from tau_stage.scene.fields import SceneModel
 from tau_stage.scene.names import automatic_id, cue_id, default_transcription, default_voice, identity, slug
 from tau_stage.scene.validate import written_lines
+from tau_stage.text import Sounds, pronounce
 
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 DEFAULT_PAUSE_S = 0.35
@@ -93,10 +94,16 @@ def _modelled(scene: model.Scene, name: str, player: model.Player, pan: float) -
         "turn_detection": detection and detection.for_api(),
         "setup": tuple((item.role, item.words) for item in player.setup),
         "pace": scene.pace,
+        "pronounce": _sounds(scene, player),
     }
     transcription = of("transcription", model.TranscriptionOptions()).for_api(default_transcription(endpoint))
     given = {option: value for option, value in {**said, **own}.items() if value is not None}
     return plan.PlayerPlan(name, pan=pan, **{**given, "transcription": transcription})
+
+
+def _sounds(scene: model.Scene, player: model.Player) -> Sounds:
+    """Return how words are sent to a player; what stands at the player wins."""
+    return tuple({**scene.pronounce, **player.pronounce}.items())
 
 
 def _instructions(of: Callable[[str, str], str]) -> str:
@@ -113,6 +120,7 @@ class _StepPlanner:
         self.numbers = numbers
         self.prefix = prefix
         self.models = tuple(name for name, player in scene.players.items() if not player.human)
+        self.sounds = {name: _sounds(scene, player) for name, player in scene.players.items()}
         self.ordinals: Counter[str] = Counter()
         self.heard = cache(self._heard)
         self.whispers = cache(_whispers)
@@ -170,7 +178,10 @@ class _StepPlanner:
             id=line.id or self.prefix + automatic_id(line.speaker, self.ordinals[line.speaker]),
             player=line.speaker,
             direction=direction,
+            words=line.text,
             prompt=self.prompt(line, direction),
+            exact=self.scene.is_exact(line),
+            takes=self.scene.takes_of(line),
             improvised=improvised,
             hearers=self.heard(line.speaker, line.to),
             pause_s=self.pause(line.pause),
@@ -191,7 +202,8 @@ class _StepPlanner:
             return f"{line.improvise} ({direction})".strip() if direction else line.improvise
         if not direction:
             template = _DIRECTION.sub("", template).lstrip(" ,:;")
-        filling = {"{words}": line.words, "{direction}": direction}
+        words = pronounce(line.text, self.sounds[line.speaker])
+        filling = {"{words}": words, "{direction}": direction}
         return _FILLED.sub(lambda place: filling[place[0]], template)
 
     @step.register

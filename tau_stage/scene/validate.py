@@ -178,7 +178,10 @@ class SceneChecks:
             if not self.scene.players[name].listens_to(line.speaker):
                 here = (*path, "to", (line.to or ()).index(name))
                 self.add(here, f"'{name}' does not hear '{line.speaker}'", f"look at 'hears:' of player '{name}'")
-        if line.pick and line.takes == 1:
+        if line.words == "exact" and line.improvise is not None:
+            hint = "write its words beside the speaker, or remove it"
+            self.add((*path, "words"), "an improvised line has no words to keep to", hint, key=True)
+        if line.pick and self.scene.takes_of(line) == 1:
             hint = "write 'takes: 3' beside it, or remove it"
             self.add((*path, "pick"), "there is nothing to pick from", hint, key=True)
         self.expect(line.expect, (*path, "expect"), line.speaker)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, fields
 
 from tau_stage.audio import SILENCE_DBFS, is_audible, peak_dbfs
 from tau_stage.protocol import Response, VisemeTime, WordTime
+from tau_stage.scene import LinePlan
 from tau_stage.session import silence_of
 from tau_stage.stage.timeline import LineFile
+from tau_stage.text import core_of, diff_speech
 
 MOST_QUOTED = 160  # characters of a written answer that a problem quotes
 
@@ -26,6 +28,7 @@ class LineResult:
     commentary_s: float = 0.0  # seconds that it sounds
     word_times: tuple[WordTime, ...] = ()  # where the provider told them
     visemes: tuple[VisemeTime, ...] = ()
+    exact: bool | None = None  # whether its words are the scene's; None: nobody wants to know, or can tell
 
 
 RESULT_FACTS = frozenset(field.name for field in fields(LineResult)) - {"response"}
@@ -78,3 +81,31 @@ def ending_in_words(response: Response, reason: str) -> str:
     'the response is incomplete (content_filter)'
     """
     return f"the response {'failed' if response.status == 'failed' else f'is {response.status}'} ({reason})"
+
+
+MOST_CORRECTED = 6  # differences that a player is told of
+
+
+def correction(line: LinePlan, said: str) -> str:
+    """Ask for a line again that was said with other words: what was wrong, then the line as it was asked for.
+
+    >>> line = LinePlan(1, "ann-1", "ann", "I am very late.", "", 'Perform this line: "I am very late."', (), 0.0, 1)
+    >>> print(correction(line, "I'm very late, sorry."))
+    The last take had other words than the line: it said “I'm” for “I am”; it added “sorry”. Say each word of the line \
+as it is written, and no other.
+    Perform this line: "I am very late."
+    """
+    parts = [part for part in diff_speech(line.words, said) if part.kind != "moment"]
+    problems: list[str] = []
+    for number, (kind, words) in enumerate(parts):
+        core = core_of(words)[1]
+        before, after = parts[number - 1 : number], parts[number + 1 : number + 2]
+        if kind == "gone" and not (after and after[0].kind == "new"):
+            problems.append(f"it left out “{core}”")
+        elif kind == "new" and before and before[0].kind == "gone":
+            problems.append(f"it said “{core}” for “{core_of(before[0].words)[1]}”")
+        elif kind == "new":
+            problems.append(f"it added “{core}”")
+    told = "; ".join(problems[:MOST_CORRECTED])
+    wrong = f"The last take had other words than the line: {told}." if told else "The last take was not whole."
+    return f"{wrong} Say each word of the line as it is written, and no other.\n{line.prompt}"

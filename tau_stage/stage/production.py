@@ -341,7 +341,7 @@ class Production:
 
     def reuse_take(self, line: LinePlan, other: Alternative, file: str | None) -> None:
         """Note that a take comes along with its line from a former take: nobody is paid."""
-        told = other.model_dump(include={"take", "said", "sha256", "samples", "problem"})
+        told = other.model_dump(include={"take", "said", "sha256", "samples", "problem", "exact"})
         facts = {**told, "file": file, "response": "", "usage": Usage(), "status": other.ended}
         self.append(record.TakeKept(line=line.id, player=line.player, **facts))
 
@@ -464,7 +464,8 @@ def taken_over(
     """Record a line of a former take; ``heard_as`` are hashes of lines that its player had heard otherwise, by id."""
     told = {"asked", "direction", "scripted", "human", "take", "reason", "first_audio_s", "first_words_s", "took_s",
             "response", "attempts", "problem", "written", "commentary", "commentary_s", "key",
-            "context_key", "word_times", "visemes"}  # fmt: skip
+            "context_key", "word_times", "visemes",
+            "exact"}  # fmt: skip
     facts = {
         **{name: getattr(former, name) for name in told},
         "status": former.ended,

@@ -333,8 +333,10 @@ class Runner:
         tries = [each for each in tries if not each.delivery.problem] or tries[-1:]
         if len(tries) == 1:
             return tries[0]
-        given = [each.delivery.response for each in tries]
-        options = [TakeOption(one.transcript, one.audio.duration_s, one.status == "completed") for one in given]
+        given = [(each.delivery.response, each.delivery.exact) for each in tries]
+        options = [
+            TakeOption(one.transcript, one.audio.duration_s, one.status == "completed", exact) for one, exact in given
+        ]
         if line.pick == "ask" and self._ask and not self._production.stop.is_set():
             return tries[await self._ask(line, options)]
         return tries[pick_take(line.words, options, line.pick)]

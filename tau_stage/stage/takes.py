@@ -40,14 +40,14 @@ from tau_stage.stage.budget import NOTHING
 from tau_stage.stage.context import delete_response
 from tau_stage.stage.events import WordsProgress
 from tau_stage.stage.fan_out import LineStream
-from tau_stage.stage.line import RESULT_FACTS, LineResult, LineTake, ending_in_words, trouble_in_words
+from tau_stage.stage.line import RESULT_FACTS, LineResult, LineTake, correction, ending_in_words, trouble_in_words
 from tau_stage.stage.production import Production
 from tau_stage.stage.reconnect import Reconnector
 from tau_stage.stage.sessions import Participants, Stage, wished_tools
 from tau_stage.stage.timeline import LineFile
 from tau_stage.take import read_sound
 from tau_stage.take import records as record
-from tau_stage.text import closeness, with_clause
+from tau_stage.text import as_written, closeness, same_words, with_clause
 
 SILENT_FAILURE = "the response failed without a word"
 STOPPING_S = 2.0  # how long a response may take to end when it was cancelled
@@ -74,7 +74,7 @@ class LineRunner:
             if len(tries) > before:
                 await delete_response(self._participants.sessions[line.player], tries[-1].delivery.response)
             number = tries[-1].number + 1 if tries else 1
-            tries.append(await self._try(line, number, at, is_first=len(tries) == before))
+            tries.append(await self._try(line, number, at, tries, is_first=len(tries) == before))
         return tries
 
     def _former(self, line: LinePlan, fact: record.TakeKept) -> LineTake:
@@ -96,7 +96,7 @@ class LineRunner:
 
     def _wants_another(self, line: LinePlan, tries: list[LineTake]) -> bool:
         """Tell whether a line is to be said once more; not where it has called tools, or there is no money for it."""
-        if len(tries) >= line.takes or tries[-1].delivery.response.calls:
+        if len(tries) >= line.takes or tries[-1].delivery.response.calls or _is_settled(line, tries):
             return False
         if self._production.budget.affords(line.id, line.player, like=tries[-1].delivery.response.usage):
             return True
@@ -104,7 +104,9 @@ class LineRunner:
         self._production.log.append(record.Warned(player=line.player, line=line.id, text=text))
         return False
 
-    async def _try(self, line: LinePlan, number: int, at: int | None, *, is_first: bool) -> LineTake:
+    async def _try(
+        self, line: LinePlan, number: int, at: int | None, tries: Sequence[LineTake], *, is_first: bool
+    ) -> LineTake:
         """Perform one take of a line; where several are wanted, pay it and write it down as soon as it has ended."""
         production = self._production
         began = anyio.current_time()
@@ -116,7 +118,11 @@ class LineRunner:
             asked = line if is_first or line.apart else replace(line, prompt="")
             if number > 1:
                 asked = replace(asked, metadata={**line.metadata, "take": str(number)})
+            if tries and tries[-1].delivery.exact is False and (line.apart or not is_first):
+                asked = replace(asked, prompt=correction(line, tries[-1].delivery.response.transcript))
+                attempts.item_id += f"_{number}"
             delivery = await self._insist(attempts, asked)
+            await self._forget(attempts)
         except (ConnectFailed, SessionClosed, Timeout) as error:
             attempts.failed(error.what_happened())
             raise
@@ -130,6 +136,17 @@ class LineRunner:
         if line.takes > 1:
             production.take_ended(line, number, delivery, recording.aside(), took_s)
         return LineTake(number, delivery, recording, took_s)
+
+    async def _forget(self, attempts: _LineAttempts) -> None:
+        """Take a correction out of the conversation again: the player remembers its line as it is first asked for."""
+        session, line = self._participants.sessions[attempts.line.player], attempts.line
+        if attempts.item_id != _item_id(line) and session.conversation.knows(attempts.item_id):
+            try:
+                await session.delete_conversation_item(attempts.item_id)
+            except ModelRefused as refused:
+                session.warn(refused.what_happened())
+            except (SessionClosed, Timeout) as error:
+                self._production.presence.mark_lost(line.player, error)
 
     async def _insist(self, attempts: _LineAttempts, asked: LinePlan) -> LineResult:
         """Let a player speak, and once more where it is lost meanwhile; the line's time goes on."""
@@ -157,6 +174,8 @@ class _LineAttempts:
         tally: What has gone wrong with it so far.
         deadline: When it takes too long, with all its responses, its tools, and what is tried again.
         owed: What a response used that is written down nowhere yet.
+        item_id: What the line is called in the conversation, or what it is asked for again with.
+        pronounce: Words as they are written, and as they are sent.
     """
 
     def __init__(
@@ -185,6 +204,8 @@ class _LineAttempts:
         self._asked_tokens: int | None = None
         self._cap = line.max_output_tokens or player.max_output_tokens or sys.maxsize
         self.owed = NOTHING
+        self.item_id = _item_id(line)
+        self.pronounce = player.pronounce
 
     def sounded(self, audio: Pcm) -> None:
         """Let a piece of sound be heard."""
@@ -310,7 +331,8 @@ class _LineRequest:
 
     async def _delivered(self, response: protocol.Response, spoken: str, text: str) -> LineResult:
         """Return the line, after its last response: the words of all, and of those what the model wrote."""
-        audio = Pcm.join(self._heard)
+        audio, line = Pcm.join(self._heard), self._line
+        spoken = as_written(line.words, spoken, self._attempts.pronounce)
         whole = replace(response, audio=audio, transcript=spoken, text="", first_audio_s=self._first_audio_s)
         if self._reason == "cut_in":
             whole = replace(whole, status="cancelled", transcript=self._words_heard())
@@ -326,6 +348,7 @@ class _LineRequest:
             commentary_s=round(sum((comment.audio.duration_s for comment in self._commentary), 0.0), 6),
             word_times=self._timings.until(len(audio)).words,
             visemes=self._timings.until(len(audio)).visemes,
+            exact=same_words(line.words, spoken) if line.exact and spoken and self._reason != "cut_in" else None,
         )
         if not self._has_failed(whole):
             return delivery
@@ -366,7 +389,10 @@ class _LineRequest:
         self._attempts.owed = protocol.Usage(untold=1)  # nobody knows yet what it costs
         async with wire.send_lock:
             if not self._is_put:
-                item = protocol.ConversationItemCreate(event_id=f"say_{self._line.number}", item=_item(self._line))
+                name = self._attempts.item_id
+                item = protocol.ConversationItemCreate(
+                    event_id=name.replace("line", "say"), item=_item(self._line, name)
+                )
                 asked = await wire.send(item)
             return asked, await self._session.speak(**options)
 
@@ -513,11 +539,21 @@ def failed(delivery: LineResult, text: str) -> LineResult:
     return replace(delivery, response=response, reason=reason, problem=problem, written=words)
 
 
-def _item(line: LinePlan) -> protocol.SystemMessage | protocol.UserMessage:
+def _item_id(line: LinePlan) -> str:
+    return f"line_{line.number}"
+
+
+def _item(line: LinePlan, item_id: str) -> protocol.SystemMessage | protocol.UserMessage:
     content = (protocol.InputText(text=line.prompt),)
     if line.improvised:
-        return protocol.SystemMessage(id=f"line_{line.number}", content=content)
-    return protocol.UserMessage(id=f"line_{line.number}", content=content)
+        return protocol.SystemMessage(id=item_id, content=content)
+    return protocol.UserMessage(id=item_id, content=content)
+
+
+def _is_settled(line: LinePlan, tries: Sequence[LineTake]) -> bool:
+    """Tell whether no other take of a line with exact words could be picked: one has them, or nobody can tell."""
+    sound = [each.delivery.exact for each in tries if not each.delivery.problem]
+    return line.exact and line.pick in ("closest", "first") and any(exact is not False for exact in sound)
 
 
 def _options(line: LinePlan, tools: Sequence[protocol.FunctionTool], instructions: str) -> protocol.JsonObject:
@@ -545,6 +581,7 @@ class TakeOption:
     said: str
     seconds: float
     is_whole: bool = True
+    exact: bool | None = None
 
 
 ChooseTake = Callable[[LinePlan, Sequence[TakeOption]], Awaitable[int]]
@@ -554,7 +591,8 @@ ChooseTake = Callable[[LinePlan, Sequence[TakeOption]], Awaitable[int]]
 def pick_take(asked: str, options: Sequence[TakeOption], pick: Literal["closest", "first", "shortest", "ask"]) -> int:
     """Return the place of the take that is the line; the earlier one, where two are as good.
 
-    A take that broke off is picked only where all did. What nobody is there to be asked, is the closest.
+    A take that broke off is picked only where all did, and one with other words than must be said only where all have
+    such. What nobody is there to be asked, is the closest.
 
     >>> pick_take("Have it?", [TakeOption("Halve it?", 1.0), TakeOption("Have it?", 1.2)], "closest")
     1
@@ -562,7 +600,8 @@ def pick_take(asked: str, options: Sequence[TakeOption], pick: Literal["closest"
     1
     """
     whole = [number for number, option in enumerate(options) if option.is_whole and option.said.strip()]
-    among = whole or list(range(len(options)))
+    exact = [number for number in whole if options[number].exact]
+    among = exact or whole or list(range(len(options)))
     if pick == "first":
         return among[0]
     if pick == "shortest":

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tau_stage.protocol import Usage, VisemeTime, WordTime
 from tau_stage.scene import Deliver
-from tau_stage.text import with_clause
+from tau_stage.text import one_line, with_clause
 
 Ending = Literal["complete", "incomplete", "failed", "budget", "limit", "interrupted"]
 
@@ -145,6 +145,9 @@ class TakeFacts(TakePart):
     )
     visemes: tuple[VisemeTime, ...] = Field(
         (), description="From when on a mouth has which shape, in samples, where the provider told."
+    )
+    exact: bool | None = Field(
+        None, description="Whether its words are the scene's, where they must be; null: nobody can tell, or asked."
     )
 
 
@@ -434,6 +437,8 @@ class LineSpoken(LineFacts, LineRecord):
     heard_as: dict[str, str] = {}
 
     def _warning(self) -> str:
+        if self.exact is False and self.status == "completed":
+            return f"line {self.line}, player {self.player}: other words than asked for: “{one_line(self.said)}”"
         if self.status in ("completed", "failed") or self.reason in ("cut_in", "turn_detected"):
             return ""
         return f"line {self.line}, player {self.player}: the response is {self.status} ({self.reason})"

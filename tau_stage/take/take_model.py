@@ -107,6 +107,7 @@ class Alternative(TakePart):
     usage: Usage
     ended: str = Field("completed", description="How its response ended, as of a line.")
     problem: str = Field("", description="Why it has failed, or empty.")
+    exact: bool | None = Field(None, description="Whether its words are the scene's, as of a line.")
 
 
 class Attempt(TakePart):

@@ -2,6 +2,7 @@ from .comparing import aligned as aligned
 from .comparing import alikeness as alikeness
 from .comparing import closeness as closeness
 from .comparing import composed as composed
+from .comparing import core_of as core_of
 from .comparing import folded as folded
 from .comparing import holds as holds
 from .comparing import is_parted as is_parted
@@ -16,6 +17,9 @@ from .diff import diff_words as diff_words
 from .diff import has_changes as has_changes
 from .diff import has_moments as has_moments
 from .docstrings import docstring as docstring
+from .pronouncing import Sounds as Sounds
+from .pronouncing import as_written as as_written
+from .pronouncing import pronounce as pronounce
 from .searching import LONGEST_PATTERN as LONGEST_PATTERN
 from .searching import is_found as is_found
 from .searching import pattern_problem as pattern_problem

@@ -33,17 +33,17 @@ Edit = tuple[Literal["equal", "replace", "delete", "insert"], int, int, int, int
 
 MOST_MEASURED = 1_000_000_000  # words of one times words of the other whose distance is measured exactly: half a second
 
-_ALONE = (
+ALONE = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 )
-_MARKS = "\u0300-\u036f\u3099\u309a\ufe00-\ufe0f\uff9e\uff9f\U000e0100-\U000e01ef"
+MARKS = "\u0300-\u036f\u3099\u309a\ufe00-\ufe0f\uff9e\uff9f\U000e0100-\U000e01ef"
 _SILENT = re.compile("[\u2212\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 """A minus, and selectors of how a sign is drawn: symbols and marks that make no other word."""
 
 _GROUPED = r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))"
 _MOMENT = re.compile(r"(\*?\[[^\[\]]*\]\*?[.,;:!?…]*\s*)")
-_WORD = re.compile(rf"[{_ALONE}][{_MARKS}]*\s*|(?:[^\s{_ALONE}]|{_GROUPED})+\s*|\s+")
-_ENDS_ALONE = re.compile(rf"[\s{_ALONE}\u2010-\u2015/-]$")
+_WORD = re.compile(rf"[{ALONE}][{MARKS}]*\s*|(?:[^\s{ALONE}]|{_GROUPED})+\s*|\s+")
+_ENDS_ALONE = re.compile(rf"[\s{ALONE}\u2010-\u2015/-]$")
 _JOINT = re.compile(
     r"(?<=\S)(?:[-\u2010-\u2015\u2044\u2212\uff0d/…]+|\.{2,})(?=\S)|(?<=\d)(?:[.,．，](?!\d{3}(?!\d))|[:：])(?=\d)"
 )
@@ -244,6 +244,16 @@ def _counts(sign: str) -> bool:
     """Tell whether a sign is part of a word: letters, digits, their marks, and symbols such as ``$``."""
     kind = unicodedata.category(sign)
     return kind[0] in "LNMS" and kind != "Sk" and not _SILENT.match(sign)
+
+
+def core_of(text: str) -> tuple[str, str, str]:
+    """Part a text into the signs before its words, its words, and the signs behind them.
+
+    >>> core_of("*Nguyen*, ")
+    ('*', 'Nguyen', '*, ')
+    """
+    counting = [at for at, sign in enumerate(text) if _counts(sign)] or [len(text), len(text) - 1]
+    return text[: counting[0]], text[counting[0] : counting[-1] + 1], text[counting[-1] + 1 :]
 
 
 def _edits(ours: Sequence[str], theirs: Sequence[str]) -> int:
