@@ -46,7 +46,7 @@ PASSING = [
     "says: the lamp", "says: [lamp, OUT]", "says: {matches: 'lamp.*out'}", "says: {exact: the lamp is out}",
     "says: {wer: ..5%}", "says_not: umbrella", "calls: none", "length: 100ms..1s", "loudness: -25..-10 LUFS",
     "silence: ..100ms", "clipping: none", "first_audio: ..1s", "dead_air: 350..350ms", "rate: 1..20/s",
-    "cost: ..$0.01", "heard_by: ann", "heard_by: [ann]", "voice: 0..100",
+    "cost: ..$0.01", "heard_by: ann", "heard_by: [ann]", "voice: 0..100", "exact: true",
 ]  # fmt: skip
 FAILING = [
     ("says: lamps", "says", "bob-2: said"),
@@ -126,6 +126,21 @@ async def test_what_cannot_be_measured_is_an_error(tmp_path: Path) -> None:
     against = check(performed.plan, performed.take, measures, performed.snapshot())
     errors = {verdict.what for verdict in against if verdict.source == "snapshot" and verdict.outcome == "error"}
     assert errors == {"loudness", "silence", "clipping"}
+
+
+async def test_other_words_than_the_scenes_are_a_failure(tmp_path: Path) -> None:
+    """Whether or not the scene asks for exact words; what nobody has transcribed cannot be told."""
+    performed = await rehearse(scene("exact: true", "exact: yes"), tmp_path)
+    assert outcomes(performed.check()) == ["passed", "passed"]
+    other = performed.told("bob-1", {"said": "The lamps are out."}).check()
+    assert [verdict.message.partition(":")[0] for verdict in other if verdict.outcome == "failed"] == [
+        "the scene",
+        "bob-1",
+    ]
+    assert "bob-1 said “The lamps are out.”, asked “The lamp is *out*.”" in other[-1].message
+    assert outcomes(performed.told("bob-1", {"said": ""}).check()) == ["error", "error"]
+    assert outcomes(performed.told("bob-1", {"said": "", "file": None}).check()) == ["failed", "failed"]
+    assert await judged(tmp_path, "exact: no") == []
 
 
 async def test_an_unknown_price_is_an_error(tmp_path: Path) -> None:
