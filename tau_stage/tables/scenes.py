@@ -63,7 +63,7 @@ def _scene(name: str, lines: Sequence[TableLine], cast: Scene, speakers: Mapping
     steps = tuple(
         Line(
             speaker=speakers[line.player],
-            words=line.words,
+            text=line.words,
             direction=line.direction or None,
             id=line.id,
             note=line.note or None,
