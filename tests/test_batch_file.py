@@ -90,8 +90,8 @@ def test_only_takes_patterns_of_names_or_of_their_last_part() -> None:
     [
         ("scenes: [a/*.yaml]\n", "1:9: there is no scene file 'a/*.yaml'"),
         ("scenes: scenes/hat.yml\n", "1:9: there is no scene file 'scenes/hat.yml'"),
-        ("batch: x\n", "1:1: the batch names no scenes"),
-        ("scenes: [scenes/*.yaml]\nlines: a.csv\n", "2:1: the batch has unknown key 'lines'"),
+        ("batch: x\n", "1:1: the batch names no scenes and no lines"),
+        ("scenes: [scenes/*.yaml]\nlines: a.csv\ncast: scenes/hat.yaml\n", "2:8: there is no table 'a.csv'"),
         ("scenes: [scenes/*.yaml]\nlimit: {budget: $2}\n", "2:1: the batch has unknown key 'limit'"),
         ("scenes: [scenes/*.yaml]\nlimits: {budget: 2}\n", "2:18: an amount needs its currency, and '2' has none"),
         ("scenes: [scenes/*.yaml]\nlanguages: {de: de.yaml}\n", "2:17: language de must be a mapping of 'key: value'"),
@@ -107,13 +107,6 @@ def test_only_takes_patterns_of_names_or_of_their_last_part() -> None:
 )
 def test_what_is_wrong_with_a_batch_file_has_its_place(text: str, told: str) -> None:
     assert problem(text) == told
-
-
-def test_a_batch_file_that_asks_for_a_table_is_told_what_to_do() -> None:
-    write_batch("scenes: [scenes/*.yaml]\nlines: dialogue.csv\n")
-    with pytest.raises(SceneError) as raised:
-        load_batch("batch.yaml")
-    assert raised.value.hint.startswith("tables of lines are not known yet")
 
 
 def test_what_a_batch_delivers_is_laid_over_each_scene_part_by_part() -> None:
@@ -188,7 +181,12 @@ def test_the_committed_schema_is_current_and_knows_what_we_know() -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(yaml.safe_load(WHOLE), schema)
     jsonschema.validate(yaml.safe_load("{scenes: a.yaml, languages: {en: }, retry: off}"), schema)
-    for wrong in ("{scenes: a.yaml, lines: b.csv}", "{batch: x}", "{scenes: a.yaml, retry: {time: 2}}"):
+    for wrong in (
+        "{lines: b.csv, columns: {id: [a]}}",
+        "{lines: b.csv, columns: {mood: a}}",
+        "{batch: x}",
+        "{scenes: a.yaml, retry: {time: 2}}",
+    ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(yaml.safe_load(wrong), schema)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from glob import glob
 from os.path import normpath
 from pathlib import Path, PurePath
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 
 from tau_stage.batch.engine_layouts import LayoutName
@@ -16,6 +17,7 @@ from tau_stage.scene import (
     ANY_NUMBER,
     IGNORED,
     ONLY_DELIVER,
+    SCALAR,
     SCHEMA_DIALECT,
     Count,
     Deliver,
@@ -31,25 +33,52 @@ from tau_stage.scene import (
     Title,
     Variant,
     did_you_mean,
+    listed,
     option,
     read_source,
     read_yaml,
     slug,
     variants,
     without_nulls,
+    wrong,
 )
+from tau_stage.tables import FIELDS
 
 BATCH_FILE = "the batch file"
 
-_LATER = "tables of lines are not known yet: write scene files, and name them under 'scenes:'"
+
+def _columns(value: object) -> object:
+    """Read headers by what their columns hold."""
+    hint = "write it like columns: {id: Line ID, words: Text}"
+    if not isinstance(value, dict):
+        raise wrong("columns are headers by what they hold", hint)
+    for part, header in value.items():
+        if part not in FIELDS:
+            problem = f"a line of a table has no '{part}'"
+            raise wrong(problem, did_you_mean(part, FIELDS, f"it has: {listed(FIELDS)}"), inside=(part,), key=True)
+        if not isinstance(header, str) or not header:
+            raise wrong(f"'{part}' needs the header of its column", hint, inside=(part,))
+    return value
+
+
+Columns = Annotated[
+    Mapping[str, str],
+    BeforeValidator(_columns),
+    WithJsonSchema(
+        {"type": "object", "properties": dict.fromkeys(FIELDS, SCALAR), "additionalProperties": False, **IGNORED}
+    ),
+]
 
 
 class Language(SceneModel):
-    """One language of a batch: files that are laid over each scene."""
+    """One language of a batch: the words of its lines, its cast, files that are laid over each scene."""
 
-    FORM = Form("language <name>", "write it like de: {include: [cast.de.yaml]}, or {} for the scenes as they are")
+    FORM = Form("language <name>", "write it like de: {lines: dialogue.de.csv, cast: cast.de.yaml}, or {} for none")
 
     include: Names = option("Files with players, variables or defaults; what stands there wins over the scene.", ())
+    lines: Names = option("Tables with the words of this language, by the ids of the batch's own lines.", ())
+    cast: Text | None = option("The file with the players of this language. Default: the batch's.")
+    columns: Columns = option("Headers in these tables, by what they hold: {words: Deutsch}.", {})
 
 
 class BatchLimits(SceneModel):
@@ -84,21 +113,24 @@ class Export(SceneModel):
 
 
 class Batch(SceneModel):
-    """A batch: scenes, in variants and languages."""
+    """A batch: scenes and lines, in variants and languages."""
 
     FORM = Form(
         "the batch",
         strays={
-            **dict.fromkeys(("lines", "cast", "columns"), _LATER),
             "include": "a language includes files: languages: {de: {include: [cast.de.yaml]}}",
             "vars": "scenes have variables; a batch varies them: matrix: {mood: [calm, cross]}",
             "budget": "it belongs under limits: {budget: $200}",
-            "players": "scenes have players; a language may replace them: languages: {de: {include: [cast.de.yaml]}}",
+            "players": "write them into a file of their own: cast: cast.yaml",
         },
     )
 
     title: Title = option("The batch's title. Default: the file's name.", "", alias="batch")
-    scenes: Names = Field(description="Scene files, by name or pattern: [scenes/*.yaml].")
+    scenes: Names = option("Scene files, by name or pattern: [scenes/*.yaml].", ())
+    lines: Names = option("Tables of lines, by name or pattern: CSV and others. Scenes are made of them.", ())
+    cast: Text | None = option("The file with the players of the lines.")
+    columns: Columns = option("Headers of the tables, by what they hold: {id: Line ID, words: Text}.", {})
+    format: Text | None = option("Which kind of tables they are. Default: as their endings and headers tell.")
     matrix: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict, description="Variables of all scenes with several values each: each combination is one."
     )
@@ -114,13 +146,23 @@ class Batch(SceneModel):
     retry: Retry | None = Field(default_factory=Retry, description="What is done about scenes that fail.")
     path: SkipJsonSchema[str] = option("The file, as the user named it.", "", exclude=True)
     files: SkipJsonSchema[tuple[str, ...]] = option("The scene files, in order.", (), exclude=True)
+    tables: SkipJsonSchema[tuple[str, ...]] = option("The tables of lines, in order.", (), exclude=True)
     variants: SkipJsonSchema[tuple[Variant, ...]] = option("The combinations of the matrix.", (), exclude=True)
 
     def overlays(self, language: str) -> tuple[str, ...]:
         """Return the files that are laid over each scene: those of a language, and the batch itself."""
         files = self.languages[language].include if language else ()
         own = [self.path + ONLY_DELIVER] if self.deliver else []
-        return (*(str(Path(self.path).parent / name) for name in files), *own)
+        return (*self.beside(files), *own)
+
+    def beside(self, names: Iterable[str]) -> list[str]:
+        """Return files that the batch names, from where it was named itself."""
+        return [str(Path(self.path).parent / name) for name in names]
+
+    def cast_of(self, language: str) -> str:
+        """Return the file with the players of a language."""
+        own = self.languages[language].cast if language else None
+        return self.beside([own or self.cast or ""])[0]
 
     @property
     def home(self) -> str:
@@ -137,13 +179,14 @@ READ_APART = ("matrix", "languages")
 
 
 def is_batch(path: str) -> bool:
-    """Tell whether a file is a batch file: it has a mapping with ``batch``, or with scenes and no lines."""
+    """Tell whether a file is a batch file: it has a mapping with ``batch``, with scenes, or with lines and a cast."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError):
         return False
     keys = {line.partition(":")[0].rstrip() for line in text.splitlines() if line[:1].isalpha() and ":" in line}
-    return "batch" in keys or ("scenes" in keys and not keys & {"scene", "lines", "script", "players"})
+    is_scene = keys & {"scene", "script", "players"}
+    return "batch" in keys or (not is_scene and ("scenes" in keys or {"lines", "cast"} <= keys))
 
 
 def load_batch(path: str, *, most: int = ANY_NUMBER) -> Batch:
@@ -172,13 +215,18 @@ def load_batch(path: str, *, most: int = ANY_NUMBER) -> Batch:
     }
     if known.get("retry") == Retry.FORM.without:
         values["retry"] = None
-    if "scenes" not in known:
-        errors.add((), "the batch names no scenes", "write them like scenes: [scenes/*.yaml]")
+    if not {"scenes", "lines"} & known.keys():
+        errors.add(
+            (), "the batch names no scenes and no lines", "write scenes: [scenes/*.yaml], or lines: dialogue.csv"
+        )
     batch = errors.build(Batch, values, ())
-    files = _files(batch.scenes if batch else (), errors)
+    files = _files(batch.scenes, ("scenes",), errors) if batch else ()
+    tables = _files(batch.lines, ("lines",), errors) if batch else ()
+    if batch:
+        _check_cast(batch, errors)
     errors.raise_any()
     assert batch is not None  # noqa: S101 - without its wrong options it is one
-    return batch.model_copy(update={"files": files})
+    return batch.model_copy(update={"files": files, "tables": tables})
 
 
 def _languages(node: Node, errors: Diagnostics) -> dict[str, Language]:
@@ -189,25 +237,52 @@ def _languages(node: Node, errors: Diagnostics) -> dict[str, Language]:
         if slug(name) != name.lower():
             hint = "write a code, like en, de or pt-br"
             errors.add(("languages", name), f"'{name}' cannot be a language, as languages name folders", hint, key=True)
-        for file in found[name].include:
-            if not (there := Path(errors.document.source.path).parent / file).is_file():
-                beside = [each.name for each in sorted(there.parent.glob("*.y*ml"))]
-                hint = did_you_mean(there.name, beside, "name a file beside the batch file")
-                errors.add(("languages", name), f"the file '{file}' does not exist", hint)
+        for file in (*found[name].include, *found[name].lines):
+            _check_file(file, ("languages", name), errors)
     return found
 
 
-def _files(patterns: Sequence[str], errors: Diagnostics) -> tuple[str, ...]:
-    """Find the scene files, in the order of their patterns, each once; the batch file is none of them."""
-    home = Path(errors.document.source.path).parent
+def _check_file(file: str, path: tuple[str, ...], errors: Diagnostics) -> None:
+    """Note a file that is not there."""
+    if not (there := Path(errors.document.source.path).parent / file).is_file():
+        beside = [each.name for each in sorted(there.parent.glob(f"*{there.suffix}"))]
+        hint = did_you_mean(there.name, beside, "name a file beside the batch file")
+        errors.add(path, f"the file '{file}' does not exist", hint)
+
+
+def _check_cast(batch: Batch, errors: Diagnostics) -> None:
+    """Make sure that there are lines, and somebody who speaks them, in each language."""
+    for name, language in batch.languages.items():
+        if language.lines and not batch.lines:
+            hint = "name the tables whose ids they have: lines: dialogue.csv"
+            errors.add(("languages", name), "a language has lines, and the batch has none", hint)
+    if batch.cast:
+        _check_file(batch.cast, ("cast",), errors)
+    for name, language in batch.languages.items():
+        if language.cast:
+            _check_file(language.cast, ("languages", name), errors)
+    if (
+        batch.lines
+        and not batch.cast
+        and not (batch.languages and all(language.cast for language in batch.languages.values()))
+    ):
+        hint = f"name a file with its players: cast: cast.yaml; tau-stage cast {batch.lines[0]} writes one"
+        errors.add(("lines",), "nobody speaks these lines, as the batch has no cast", hint, key=True)
+
+
+def _files(patterns: Sequence[str], path: tuple[str], errors: Diagnostics) -> tuple[str, ...]:
+    """Find the files of patterns, in their order, each once; the batch file is none of them."""
+    home, what = Path(errors.document.source.path).parent, {"scenes": "scene file", "lines": "table"}[path[0]]
     found: dict[str, str] = {}
     for pattern in patterns:
         matched = sorted(glob(pattern, root_dir=home, recursive=True))  # noqa: PTH207 - that of Path has no absolute ones
         named = (str(home / each) for each in ([pattern] if (home / pattern).is_file() else matched))
-        files = {normpath(Path(each).absolute()): each for each in named if Path(each).is_file() and not is_batch(each)}
+        files = {normpath(Path(each).absolute()): each for each in named if Path(each).is_file()}
+        files = {place: file for place, file in files.items() if path == ("lines",) or not is_batch(file)}
         if not files:
-            hint = "name scene files relative to the batch file, like [scenes/*.yaml]"
-            errors.add(("scenes",), f"there is no scene file '{pattern}'", hint)
+            like = {"scenes": "[scenes/*.yaml]", "lines": "dialogue.csv"}[path[0]]
+            hint = f"name {what}s relative to the batch file, like {like}"
+            errors.add(path, f"there is no {what} '{pattern}'", hint)
         found |= {place: file for place, file in files.items() if place not in found}
     return tuple(found.values())
 
@@ -227,6 +302,6 @@ def batch_schema() -> str:
     schema["properties"]["export"] = {"anyOf": forms, "description": Batch.model_fields["export"].description}
     for named in ("matrix", "languages"):
         schema["properties"][named].update(IGNORED)
-    schema["required"] = ["scenes"]
+    schema["anyOf"] = [{"required": ["scenes"]}, {"required": ["lines"]}]
     schema.update(IGNORED)
     return json.dumps(without_nulls({"$schema": SCHEMA_DIALECT, **schema}), indent=2, ensure_ascii=False) + "\n"

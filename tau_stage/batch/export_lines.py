@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from pydantic import Field
 
 from tau_stage.batch.batch_file import Batch
+from tau_stage.batch.batch_tables import NO_TABLES, LanguageTables
 from tau_stage.batch.engine_layouts import LAYOUTS, EngineLayout, EngineLine
 from tau_stage.batch.jobs import BatchJob, engine_line, export_places
 from tau_stage.batch.ledger import JobResult, Ledger, LedgerPart
@@ -129,6 +130,7 @@ class ExportOutcome:
         written: Files that are new or have changed.
         unchanged: How many are as they were.
         missing: Lines that have no file of what they are now, by what is the matter.
+        untranslated: Lines that a language does not have.
         unwanted: Files of earlier exports that no line has any more.
         removed: Those of them that were removed.
         in_the_way: Files of somebody else's where those of lines belong.
@@ -139,6 +141,7 @@ class ExportOutcome:
     written: list[str] = field(default_factory=list)
     unchanged: int = 0
     missing: dict[str, list[str]] = field(default_factory=dict)
+    untranslated: list[str] = field(default_factory=list)
     unwanted: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     in_the_way: list[str] = field(default_factory=list)
@@ -146,12 +149,12 @@ class ExportOutcome:
 
     @property
     def is_whole(self) -> bool:
-        """Whether each line has its file."""
+        """Whether each line that there is has its file."""
         return not self.missing and not self.in_the_way
 
     def as_data(self) -> JsonObject:
         """Make data of it, for ``json.dumps``."""
-        told = ("written", "unchanged", "missing", "unwanted", "removed", "in_the_way")
+        told = ("written", "unchanged", "missing", "untranslated", "unwanted", "removed", "in_the_way")
         return {"folder": str(self.folder), **{name: getattr(self, name) for name in told}}
 
     def told(self) -> Iterator[str]:
@@ -159,6 +162,8 @@ class ExportOutcome:
         yield f"{self.folder}: {counted(len(self.written), 'file')} written, {self.unchanged:,} unchanged"
         for what, lines in self.missing.items():
             yield f"missing: {counted(len(lines), 'line')} {what}: {listed(lines)}"
+        if self.untranslated:
+            yield f"missing: {counted(len(self.untranslated), 'line')} not translated: {listed(self.untranslated)}"
         if self.in_the_way:
             count = counted(len(self.in_the_way), "file")
             yield f"in the way: {count} that no export wrote; move them away: {listed(self.in_the_way)}"
@@ -178,6 +183,7 @@ def export_lines(
     to: str | None = None,
     endpoint: str | None = None,
     prune: bool = False,
+    tables: Mapping[str, LanguageTables] = NO_TABLES,
 ) -> ExportOutcome:
     """Export each line of some jobs that is performed as it is to be; other files keep their bytes and their times.
 
@@ -189,6 +195,7 @@ def export_lines(
         to: The folder, in place of the batch's own.
         endpoint: Who plays, whatever the scenes say.
         prune: Whether unwanted files are removed.
+        tables: The batch's, which tell what nobody has translated.
 
     Raises:
         TakeError: A take is broken, or a file cannot be written.
@@ -203,6 +210,8 @@ def export_lines(
         export.find_unwanted()
         export.add_tables(layout.tables(export.lines_there(jobs)))
         export.leave(prune=prune)
+    for code, language in tables.items():
+        export.outcome.untranslated += [f"{code} {line}" for line in language.missing]
     return export.outcome
 
 

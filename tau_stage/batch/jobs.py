@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -13,6 +13,7 @@ from os.path import relpath
 from pathlib import Path, PurePath
 
 from tau_stage.batch.batch_file import Batch
+from tau_stage.batch.batch_tables import NO_LANGUAGE, LanguageTables, read_tables
 from tau_stage.batch.engine_layouts import LAYOUTS, EngineLine
 from tau_stage.environment import environment
 from tau_stage.errors import SceneError, UsageError
@@ -21,19 +22,20 @@ from tau_stage.scene import (
     LineKey,
     LinePlan,
     Plan,
+    Variant,
     did_you_mean,
     is_device,
     key_name,
     listed,
+    load_cast,
     load_varied,
     locate,
     make_plan,
     slug,
 )
 from tau_stage.stage import endpoint_for, keys_at, plan_facts
+from tau_stage.tables import LineTable, scenes_of_table
 from tau_stage.take import Performed
-
-NO_LANGUAGE = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,18 @@ class BatchJob:
         return [line.id for line, context in named if line.outdated or line.context_key != context]
 
 
-def load_jobs(batch: Batch, *, most: int = ANY_NUMBER) -> list[BatchJob]:
+Loader = Callable[[], Iterator[BatchJob]]
+
+
+def load_jobs(
+    batch: Batch, *, most: int = ANY_NUMBER, tables: Mapping[str, LanguageTables] | None = None
+) -> list[BatchJob]:
     """Load every scene of a batch, in all variants and languages; the errors of all files are raised together.
 
     Args:
         batch: The batch.
         most: How many variants the matrix of one scene may make.
+        tables: Its tables, as ``read_tables`` reads them; None reads them.
 
     Raises:
         SceneError: A scene cannot be performed; further errors are in its ``also``.
@@ -97,17 +105,14 @@ def load_jobs(batch: Batch, *, most: int = ANY_NUMBER) -> list[BatchJob]:
     """
     errors: dict[SceneError, None] = {}
     jobs: list[BatchJob] = []
-    for language, file in product(batch.languages or [NO_LANGUAGE], batch.files):
-        overlays = batch.overlays(language)
-        try:
-            scenes = load_varied(file, [variant.values for variant in batch.variants], overlays=overlays, most=most)
-        except SceneError as error:
-            errors |= dict.fromkeys((error, *error.also))
-            continue
-        folders, names = [*_folders(batch, file)], {tuple(each.values.items()): each.name for each in batch.variants}
-        for plan in map(make_plan, scenes):
-            places = (language, names[tuple(plan.given.items())], *folders, plan.slug)
-            jobs.append(BatchJob("/".join(filter(None, places)), plan, language, tuple(filter(None, places[1:]))))
+    found = read_tables(batch) if tables is None else tables
+    for language in batch.languages or [NO_LANGUAGE]:
+        loads: list[Loader] = [partial(_of_file, batch, language, file, most) for file in batch.files]
+        for load in (*loads, *_of_tables(batch, language, found)):
+            try:
+                jobs += load()
+            except SceneError as error:
+                errors |= dict.fromkeys((error, *error.also))
     if errors:
         first, *others = _distinct(errors)
         raise replace(first, also=tuple(others))
@@ -115,6 +120,35 @@ def load_jobs(batch: Batch, *, most: int = ANY_NUMBER) -> list[BatchJob]:
     if batch.export:
         export_places(batch, jobs)
     return jobs
+
+
+def _of_file(batch: Batch, language: str, file: str, most: int) -> Iterator[BatchJob]:
+    """Yield the jobs of a scene file in a language: one for each variant."""
+    names = {tuple(each.values.items()): each.name for each in batch.variants}
+    variants = [variant.values for variant in batch.variants]
+    for scene in load_varied(file, variants, overlays=batch.overlays(language), most=most):
+        plan = make_plan(scene)
+        folders = (names[tuple(plan.given.items())], *_folders(batch, file), plan.slug)
+        yield _job(language, folders, plan, folders)
+
+
+def _of_tables(batch: Batch, language: str, tables: Mapping[str, LanguageTables]) -> Iterator[Loader]:
+    """Yield what makes the jobs of each table in a language and a variant: one for each of its scenes."""
+    for variant, table in product(batch.variants, tables[language].tables if tables else ()):
+        yield partial(_of_table, batch, language, variant, table)
+
+
+def _of_table(batch: Batch, language: str, variant: Variant, table: LineTable) -> Iterator[BatchJob]:
+    cast = load_cast(batch.cast_of(language), variant.values, overlays=batch.overlays(language))
+    folders = (variant.name, *_folders(batch, table.path), slug(PurePath(table.path).stem))
+    for scene in scenes_of_table(table, cast):
+        plan = make_plan(scene)
+        yield _job(language, (*folders, plan.slug), plan, (variant.name,))
+
+
+def _job(language: str, folders: Iterable[str], plan: Plan, apart: Iterable[str]) -> BatchJob:
+    name = "/".join(filter(None, (language, *folders)))
+    return BatchJob(name, plan, language, tuple(filter(None, apart)))
 
 
 def _folders(batch: Batch, file: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from tau_stage import runs
 from tau_stage.batch.batch_file import Batch, BatchLimits
+from tau_stage.batch.batch_tables import NO_TABLES, LanguageTables, languages_data, languages_told
 from tau_stage.batch.jobs import BatchJob
 from tau_stage.batch.ledger import ZERO, Claim, JobResult, Ledger, spent
 from tau_stage.cost import expected_cost, total_of
@@ -52,6 +53,7 @@ class PlannedJob:
     dollars: Decimal | None = ZERO
     tokens: int = 0
     sessions: int = 0
+    language: str = ""
 
 
 def plan_jobs(
@@ -86,7 +88,7 @@ def _planned(
     lines = len(job.plan.all_lines)
     is_same = result is not None and result.fingerprint == job.fingerprint(wanted.endpoint)
     if result and is_same and result.state == "done" and not (wanted.through and result.outdated):
-        return PlannedJob(job.name, "fine", lines, outdated=result.outdated)
+        return PlannedJob(job.name, "fine", lines, outdated=result.outdated, language=job.language)
     if result or has_claim:
         ledger.store.pull(job.takes)
     out = ledger.store.home / job.folder
@@ -94,19 +96,27 @@ def _planned(
     changes = found.changes if found else all_new(job.plan)
     ledger.store.forget(job.takes)
     if result and is_same and result.state == "failed" and not wanted.retry_failed:
-        return PlannedJob(job.name, "failed", lines, outdated=len(changes.outdated))
+        return PlannedJob(job.name, "failed", lines, outdated=len(changes.outdated), language=job.language)
     cost = expected_cost(job.plan, changes.performed)
     is_stopped = found is not None and found.takes[0].take.ended in runs.STOPPED
     state: Left = "stopped" if is_stopped else "changed" if found else "new"
     sessions = sum(found is None or changes.reuse.needs(player.name) for player in job.plan.models)
     counts = {name: len(getattr(changes, name)) for name in ("performed", "new", "changed", "outdated", "removed")}
+    tokens, code = cost.tokens.tokens, job.language
     return PlannedJob(
-        job.name, state, lines, **counts, dollars=cost.total, tokens=cost.tokens.tokens, sessions=sessions
+        job.name, state, lines, **counts, dollars=cost.total, tokens=tokens, sessions=sessions, language=code
     )
 
 
-def tabulate_plan(batch: Batch, planned: Sequence[PlannedJob], already: Decimal, *, every: bool = False) -> TextReport:
-    """Tell what a run would do: counts and sums by state, and the jobs that cost most, or every job."""
+def tabulate_plan(
+    batch: Batch,
+    planned: Sequence[PlannedJob],
+    already: Decimal,
+    *,
+    every: bool = False,
+    tables: Mapping[str, LanguageTables] = NO_TABLES,
+) -> TextReport:
+    """Tell what a run would do: counts and sums by state and by language, and the jobs that cost most, or every job."""
     groups: dict[str, list[PlannedJob]] = defaultdict(list)
     for each in planned:
         groups[each.state].append(each)
@@ -114,14 +124,19 @@ def tabulate_plan(batch: Batch, planned: Sequence[PlannedJob], already: Decimal,
         _plan_row(state, groups[state]) for state in ("new", "changed", "stopped", "failed", "fine") if state in groups
     ]
     columns = ("jobs", "count", "lines", "perform", "new", "changed", "outdated", "removed", "dollars")
-    tables = [TextTable(columns, [*rows, _plan_row("in all", planned)], has_total=True)]
+    shown_tables = [TextTable(columns, [*rows, _plan_row("in all", planned)], has_total=True)]
+    by_language = {code: [each for each in planned if each.language == code] for code in batch.languages}
+    if by_language:
+        spoken = [_plan_row(code, found) for code, found in by_language.items()]
+        shown_tables.append(TextTable(("language", "jobs", *columns[2:]), spoken, title="by language"))
     dearest = sorted((each for each in planned if each.performed), key=lambda each: (-(each.dollars or ZERO), each.job))
     if shown := planned if every else dearest[:MOST_ROWS]:
         each_rows = [(each.job, each.state, *_plan_row("", [each])[2:]) for each in shown]
         title = "every job" if every else "the dearest"
-        tables.append(TextTable(("job", "is", *columns[2:]), each_rows, {0, 1}, title=title))
-    notes = [*_limits(batch.limits, planned, already)]
-    return TextReport((f"{batch.title} ({batch.path}): {counted(len(planned), 'job')}",), tables, [*map(note, notes)])
+        shown_tables.append(TextTable(("job", "is", *columns[2:]), each_rows, {0, 1}, title=title))
+    notes = [*languages_told(tables), *_limits(batch.limits, planned, already)]
+    head = f"{batch.title} ({batch.path}): {counted(len(planned), 'job')}"
+    return TextReport((head,), shown_tables, [*map(note, notes)])
 
 
 def _plan_row(name: str, planned: Sequence[PlannedJob]) -> tuple[str, ...]:
@@ -146,12 +161,22 @@ def _limits(limits: BatchLimits, planned: Sequence[PlannedJob], already: Decimal
     yield "The dollars are an estimate."
 
 
-def plan_data(batch: Batch, planned: Sequence[PlannedJob], already: Decimal) -> dict[str, object]:
+def plan_data(
+    batch: Batch, planned: Sequence[PlannedJob], already: Decimal, tables: Mapping[str, LanguageTables] = NO_TABLES
+) -> dict[str, object]:
     """Make data of what ``tabulate_plan`` tells, for ``json.dumps``."""
     jobs = [_amounts(asdict(each)) for each in planned]
     total: dict[str, object] = {"jobs": len(planned), "performed": sum(each.performed for each in planned)}
     total |= _amounts({"dollars": total_of(each.dollars for each in planned), "spent": already})
-    return {"version": 1, "estimate": True, "currency": "USD", "batch": batch.path, "total": total, "jobs": jobs}
+    facts = {"version": 1, "estimate": True, "currency": "USD", "batch": batch.path, "total": total, "jobs": jobs}
+    by_language = {code: [each for each in planned if each.language == code] for code in batch.languages}
+    counts = {code: _language_data(found) | languages_data(tables).get(code, {}) for code, found in by_language.items()}
+    return facts | ({"languages": counts} if counts else {})
+
+
+def _language_data(planned: Sequence[PlannedJob]) -> JsonObject:
+    sums = {name: sum(getattr(each, name) for each in planned) for name in ("lines", "performed")}
+    return {**sums, **_amounts({"dollars": total_of(each.dollars for each in planned)})}
 
 
 # ---- what has come of it
@@ -206,7 +231,13 @@ def _status(name: str, result: JobResult | None, claim: Claim | None, ledger: Le
     return JobStatus(name, result.state, *facts)
 
 
-def tabulate_status(batch: Batch, found: Sequence[JobStatus], *, every: bool = False) -> TextReport:
+def tabulate_status(
+    batch: Batch,
+    found: Sequence[JobStatus],
+    *,
+    every: bool = False,
+    tables: Mapping[str, LanguageTables] = NO_TABLES,
+) -> TextReport:
     """Tell what has come of a batch: counts and sums by state, and what needs to be looked at, or every job."""
     groups: dict[str, list[JobStatus]] = defaultdict(list)
     for each in found:
@@ -214,24 +245,25 @@ def tabulate_status(batch: Batch, found: Sequence[JobStatus], *, every: bool = F
     order = ("done", "running", "waiting", "stopped", "abandoned", "failed")
     columns = ("jobs", "count", "lines", "seconds", "outdated", "dollars")
     rows = [_status_row(state, groups[state]) for state in order if state in groups]
-    tables = [TextTable(columns, [*rows, _status_row("in all", found)], has_total=True)]
+    shown_tables = [TextTable(columns, [*rows, _status_row("in all", found)], has_total=True)]
     worst = {state: number for number, state in enumerate(("failed", "abandoned", "stopped", "running"))}
     wrong = sorted((each for each in found if each.state in worst), key=lambda each: worst[each.state])
     if shown := found if every else wrong[:MOST_ROWS]:
         each_rows = [(each.job, each.state, *_status_row("", [each])[2:], each.problem or each.take) for each in shown]
-        tables.append(
+        shown_tables.append(
             TextTable(
                 ("job", "is", *columns[2:], ""), each_rows, {0, 1, 6}, title="every job" if every else "to look at"
             )
         )
-    notes = ["The dollars are an estimate, of all that was performed."]
+    notes = [*languages_told(tables), "The dollars are an estimate, of all that was performed."]
     if groups["failed"]:
         notes.insert(0, f"failed: perform them again with tau-stage batch run {batch.path} --retry failed")
     if any("budget" in each.problem for each in groups["stopped"]):
         notes.insert(0, "the budget is spent: raise limits.budget, or run with a higher --budget")
     if left := len(groups["stopped"]) + len(groups["waiting"]) + len(groups["abandoned"]):
         notes.insert(0, f"{counted(left, 'job')} left to do: tau-stage batch run {batch.path}")
-    return TextReport((f"{batch.title} ({batch.path}): {counted(len(found), 'job')}",), tables, [*map(note, notes)])
+    head = f"{batch.title} ({batch.path}): {counted(len(found), 'job')}"
+    return TextReport((head,), shown_tables, [*map(note, notes)])
 
 
 def _status_row(name: str, found: Sequence[JobStatus]) -> tuple[str, ...]:
@@ -240,12 +272,16 @@ def _status_row(name: str, found: Sequence[JobStatus]) -> tuple[str, ...]:
     return (name, f"{len(found):,}", f"{lines:,}", f"{seconds:,.1f}", f"{outdated:,}", dollars(cost))
 
 
-def status_data(batch: Batch, found: Sequence[JobStatus]) -> dict[str, object]:
+def status_data(
+    batch: Batch, found: Sequence[JobStatus], tables: Mapping[str, LanguageTables] = NO_TABLES
+) -> dict[str, object]:
     """Make data of what ``tabulate_status`` tells, for ``json.dumps``."""
     total: dict[str, object] = {"jobs": len(found), "states": Counter(each.state for each in found)}
     total |= _amounts({"dollars": sum((each.dollars for each in found), ZERO)})
     jobs = [_amounts(asdict(each)) for each in found]
-    return {"version": 1, "estimate": True, "currency": "USD", "batch": batch.path, "total": total, "jobs": jobs}
+    facts = {"version": 1, "estimate": True, "currency": "USD", "batch": batch.path, "total": total, "jobs": jobs}
+    languages = languages_data(tables)
+    return facts | ({"languages": languages} if languages else {})
 
 
 def spent_in(ledger: Ledger) -> Decimal:

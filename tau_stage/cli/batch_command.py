@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 
@@ -17,7 +17,7 @@ from tau_stage.cli.printing import say, say_json, show_report, warn
 from tau_stage.scene import ANY_NUMBER
 
 batch = typer.Typer(
-    name="batch", help="Perform many scenes, in variants and languages.", no_args_is_help=True, **shared.PLAIN
+    name="batch", help="Perform many scenes and lines, in variants and languages.", no_args_is_help=True, **shared.PLAIN
 )
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="A batch file.", show_default=False)]
@@ -64,14 +64,14 @@ def plan(
     max_variants: MaxVariants = ANY_NUMBER,
 ) -> None:
     """Say what a run would perform, and what that would cost and take; nothing is performed."""
-    found, jobs, ledger = _open(file, max_variants)
+    found, tables, jobs, ledger = _open(file, max_variants)
     jobs = batches.choose_jobs(jobs, only or ())
     planned = batches.plan_jobs(jobs, ledger, endpoint=endpoint, retry_failed=retry is not None, through=through)
     already = batches.spent_in(ledger)
     if as_json:
-        say_json(json.dumps(batches.plan_data(found, planned, already), indent=2, ensure_ascii=False))
+        say_json(json.dumps(batches.plan_data(found, planned, already, tables), indent=2, ensure_ascii=False))
     else:
-        show_report(batches.tabulate_plan(found, planned, already, every=every))
+        show_report(batches.tabulate_plan(found, planned, already, every=every, tables=tables))
 
 
 def run(
@@ -102,7 +102,8 @@ def run(
 
     part = batches.Shard.parse(shard) if shard else None
     limit = shared.dollars(budget)
-    found, every_job, ledger = _open(file, max_variants)
+    opened = _open(file, max_variants)
+    found, tables, every_job, ledger = opened
     wanted = batches.choose_jobs(every_job, only or ())
     wanted = part.of_jobs(wanted) if part else wanted
     options = batches.WorkerOptions(
@@ -130,8 +131,10 @@ def run(
     else:
         code = this.perform(options, quiet=quiet or as_json)
     batches.write_index(found, every_job, ledger)
-    exported = batches.export_lines(found, every_job, wanted, ledger, endpoint=endpoint) if found.export else None
-    _show_status(found, wanted, ledger, every=False, as_json=as_json, quiet=quiet, exported=exported)
+    exported = None
+    if found.export:
+        exported = batches.export_lines(found, every_job, wanted, ledger, endpoint=endpoint, tables=tables)
+    _show_status(opened._replace(jobs=wanted), every=False, as_json=as_json, quiet=quiet, exported=exported)
     raise typer.Exit(code or _export_code(exported))
 
 
@@ -153,8 +156,8 @@ def status(
     max_variants: MaxVariants = ANY_NUMBER,
 ) -> None:
     """Say what has come of each job so far: done, running, left to do, failed."""
-    found, jobs, ledger = _open(file, max_variants)
-    _show_status(found, batches.choose_jobs(jobs, only or ()), ledger, every=every, as_json=as_json)
+    opened = _open(file, max_variants)
+    _show_status(opened._replace(jobs=batches.choose_jobs(opened.jobs, only or ())), every=every, as_json=as_json)
 
 
 def export(
@@ -170,19 +173,21 @@ def export(
 
     The batch file says under 'export' which engine. Files that have not changed are not opened. It also writes the page
     of all jobs and tables with a row for each line into the store: batch.html, results.csv and results.jsonl. Exit code
-    3: a line has no file yet.
+    3: a line has no file yet, as it is not performed, or not translated.
     """
-    found, jobs, ledger = _open(file, max_variants)
+    found, tables, jobs, ledger = _open(file, max_variants)
     index = batches.write_index(found, jobs, ledger)
     chosen = batches.choose_jobs(jobs, only or ())
     exported = None
     if found.export or to:
-        exported = batches.export_lines(found, jobs, chosen, ledger, to=to, endpoint=endpoint, prune=prune)
+        exported = batches.export_lines(
+            found, jobs, chosen, ledger, to=to, endpoint=endpoint, prune=prune, tables=tables
+        )
     if as_json:
         say_json(json.dumps({"index": index, **_export_data(exported)}, indent=2, ensure_ascii=False))
     else:
         say(*index, *(exported.told() if exported else ()), sep="\n")
-    raise typer.Exit(_export_code(exported))
+    raise typer.Exit(3 if exported and exported.untranslated else _export_code(exported))
 
 
 def _export_code(exported: batches.ExportOutcome | None) -> int:
@@ -194,28 +199,36 @@ def _export_data(exported: batches.ExportOutcome | None) -> dict[str, object]:
 
 
 def _show_status(
-    found: batches.Batch,
-    jobs: Sequence[batches.BatchJob],
-    ledger: batches.Ledger,
+    opened: _OpenBatch,
     *,
     every: bool,
     as_json: bool,
     quiet: bool = False,
     exported: batches.ExportOutcome | None = None,
 ) -> None:
+    found, tables, jobs, ledger = opened
     state = batches.status_of([job.name for job in jobs], ledger)
     if as_json:
-        data = batches.status_data(found, state) | _export_data(exported)
+        data = batches.status_data(found, state, tables) | _export_data(exported)
         say_json(json.dumps(data, indent=2, ensure_ascii=False))
     elif not quiet:
-        show_report(batches.tabulate_status(found, state, every=every))
-        say(*(exported.told() if exported else ()), sep="\n")
+        show_report(batches.tabulate_status(found, state, every=every, tables=tables))
+        if exported:
+            say(*exported.told(), sep="\n")
 
 
-def _open(file: str, most: int) -> tuple[batches.Batch, list[batches.BatchJob], batches.Ledger]:
+class _OpenBatch(NamedTuple):
+    batch: batches.Batch
+    tables: Mapping[str, batches.LanguageTables]
+    jobs: Sequence[batches.BatchJob]
+    ledger: batches.Ledger
+
+
+def _open(file: str, most: int) -> _OpenBatch:
     found = batches.load_batch(file, most=most)
-    jobs = batches.load_jobs(found, most=most)
-    return found, jobs, batches.Ledger(batches.open_store(found.home))
+    tables = batches.read_tables(found)
+    jobs = batches.load_jobs(found, most=most, tables=tables)
+    return _OpenBatch(found, tables, jobs, batches.Ledger(batches.open_store(found.home)))
 
 
 for verb in (plan, run, status, export):

@@ -41,7 +41,7 @@ MISUSED: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 
 VERBS = {
     "run": "Perform scenes; each leaves a take.",
-    "batch": "Perform many scenes, in variants and languages.",
+    "batch": "Perform many scenes and lines, in variants and languages.",
     "resume": "Go on with a take that was stopped.",
     "retake": "Perform lines of a take again, or all that have failed.",
     "pick": "Make another take of a line the line.",

@@ -22,6 +22,7 @@ from .expect import Unit as Unit
 from .fields import IGNORED as IGNORED
 from .fields import LIVE as LIVE
 from .fields import OFF as OFF
+from .fields import SCALAR as SCALAR
 from .fields import DocumentedSchema as DocumentedSchema
 from .fields import EditorSchema as EditorSchema
 from .fields import Form as Form
@@ -109,6 +110,7 @@ from .source import read_source as read_source
 from .units import MOST_TOKENS as MOST_TOKENS
 from .units import money as money
 from .units import rate as rate
+from .units import wrong as wrong
 from .validate import unfit_id as unfit_id
 from .validate import written_lines as written_lines
 from .yaml_text import Document as Document

@@ -5,6 +5,8 @@ from .line_table import Place as Place
 from .line_table import Sheet as Sheet
 from .line_table import TableLine as TableLine
 from .line_table import TextForm as TextForm
+from .line_table import raise_all as raise_all
 from .scenes import scenes_of_table as scenes_of_table
 from .table_formats import FORMATS as FORMATS
 from .table_formats import read_table as read_table
+from .table_formats import translated as translated

@@ -198,6 +198,7 @@ class RowReader:
             return None  # of Ren'Py's texts, those of menus and screens have no id: nobody speaks them
         before = len(self.errors)
         texts = {part: self._text(cell, part, place) for part, cell in parts.items()}
+        raw = texts["words"]
         if len(self.errors) == before:
             self._check(row, texts, place)
         if len(self.errors) > before:
@@ -207,6 +208,7 @@ class RowReader:
             **{part: texts.get(part, "") for part in ("id", "player", "words", "direction", "lock", "note")},
             scene=texts.get("scene") or group,
             place=place,
+            raw="" if raw == texts["words"] else raw,
         )
 
     def _cell(self, row: CellRow, column: Column) -> str | BadCell:

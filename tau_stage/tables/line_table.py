@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 
 from tau_stage.errors import SceneError
 from tau_stage.scene import Location
@@ -110,6 +111,7 @@ class TableLine:
         place: Where it stands.
         lock: The lock of the text that a translation was made of, where the source has one.
         note: What the source says for its readers.
+        raw: What the source has for its words, where these are without the source's own syntax; else empty.
     """
 
     id: str
@@ -120,6 +122,21 @@ class TableLine:
     place: Place
     lock: str = ""
     note: str = ""
+    raw: str = ""
+
+    @property
+    def own_locks(self) -> set[str]:
+        """The locks that a translation of this text may have: of its words, and of what the source has for them."""
+        return {lock_of(self.words), lock_of(self.raw or self.words)}
+
+
+def lock_of(text: str) -> str:
+    """Return the lock of a text, by which its translations know it: as Yarn has it, 8 digits of its SHA-256.
+
+    >>> lock_of("Ann: Hi.")
+    'dfa47435'
+    """
+    return sha256(text.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +159,7 @@ class LineTable:
         lines: All lines, in order; no two have one id, whatever its capitals.
         sheets: The sheets that have lines, in order.
         form: How it is written, if it is a text file.
+        others: Lines of a translation whose ids its base does not have.
     """
 
     path: str
@@ -150,6 +168,7 @@ class LineTable:
     lines: tuple[TableLine, ...] = ()
     sheets: tuple[Sheet, ...] = ()
     form: TextForm | None = None
+    others: tuple[TableLine, ...] = ()
 
 
 def raise_all(errors: Sequence[SceneError]) -> None:

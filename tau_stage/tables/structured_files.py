@@ -13,7 +13,7 @@ from typing import Any
 
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.scene import unfit_id
-from tau_stage.tables.line_table import LineTable, Place, Sheet, TableLine
+from tau_stage.tables.line_table import LineTable, Place, Sheet, TableLine, lock_of
 from tau_stage.tables.text_files import read_text
 
 _SYNTAX = re.compile(r"\(line (\d+)\)(?:: (.*))?")
@@ -50,7 +50,9 @@ def read_po(path: str, base: LineTable | None, errors: list[SceneError]) -> Line
         if wrong := unfit_id(name):
             errors.append(place.error("id", *wrong))
             continue
-        lines.append(TableLine(name, "", entry.msgstr.strip(), "", PurePath(path).stem, place, note=entry.comment))
+        lock = "" if entry.msgid == entry.msgctxt else lock_of(entry.msgid)  # some have the id there again
+        words, scene = entry.msgstr.strip(), PurePath(path).stem
+        lines.append(TableLine(name, "", words, "", scene, place, lock=lock, note=entry.comment))
     if entries and not any(entry.msgctxt for entry in entries):
         problem = "no message has a context (msgctxt), which is the id of a line"
         errors.append(SceneError(path, 1, 1, problem, "write the translations with contexts, or name a table"))

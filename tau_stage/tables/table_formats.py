@@ -48,7 +48,7 @@ def read_table(
         format: Which kind of table it is, one of ``FORMATS``; None finds it out.
         language: The code of its language; without it, the one that the file names.
         base: The table that it translates: who speaks, the scene, and the direction where it has none, are taken from
-            there by ids. Lines of the base that it does not translate are left out, and so are its own others.
+            there by ids. Lines of the base that it does not translate are left out, and its own others are apart.
         players: Who is known to speak in a transcript: then their names may be marked otherwise than by a colon.
 
     Raises:
@@ -138,4 +138,5 @@ def translated(base: LineTable, table: LineTable) -> LineTable:
         for line in base.lines
         if (other := known.get(line.id))
     )
-    return replace(table, lines=lines)
+    own = {line.id for line in base.lines}
+    return replace(table, lines=lines, others=tuple(line for line in table.lines if line.id not in own))

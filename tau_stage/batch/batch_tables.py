@@ -1,0 +1,115 @@
+"""The tables of a batch: its lines in each language, which of them nobody has translated, and which have changed since.
+
+The batch's own tables say which lines there are, in which order, and who says them. A language has the words for their
+ids; what it does not have is not made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from tau_stage.batch.batch_file import Batch, Language
+from tau_stage.errors import SceneError
+from tau_stage.protocol import JsonObject
+from tau_stage.scene import load_cast
+from tau_stage.tables import LineTable, TableLine, raise_all, read_table, translated
+from tau_stage.text import counted
+
+NO_LANGUAGE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageTables:
+    """The lines of a batch in one language.
+
+    Attributes:
+        tables: One for each of the batch's own, in its order, with the lines that this language has.
+        missing: Ids of lines that nobody has translated.
+        stale: Ids of lines whose translation is of an older text.
+        unknown: Ids that the batch's own tables do not have.
+    """
+
+    tables: Sequence[LineTable]
+    missing: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def told(self, language: str) -> list[str]:
+        """Say what is missing, stale or unknown, a sentence each."""
+        kinds = ("missing", "of an older text", "of no line of the batch")
+        found = zip((self.missing, self.stale, self.unknown), kinds, strict=True)
+        return [f"{language}: {counted(len(ids), 'translation')} {kind}: {_some(ids)}" for ids, kind in found if ids]
+
+
+def _some(ids: Sequence[str], most: int = 5) -> str:
+    more = [f"and {len(ids) - most:,} more"] if len(ids) > most else []
+    return ", ".join((*ids[:most], *more))
+
+
+def read_tables(batch: Batch) -> dict[str, LanguageTables]:
+    """Read the tables of a batch in all its languages, by language; none, where the batch has no lines.
+
+    Raises:
+        SceneError: A table cannot be read, a line is wrong, or two lines have one id; further errors are in its
+            ``also``.
+        UsageError: A table needs a library that is not installed.
+    """
+    if not batch.tables:
+        return {}
+    first = next(iter(batch.languages), NO_LANGUAGE)
+    cast = load_cast(batch.cast_of(first), batch.variants[0].values, overlays=batch.overlays(first))
+    read = partial(read_table, players=tuple(cast.players))  # transcripts need to know the names
+    own = [read(path, batch.columns, batch.format, first) for path in batch.tables]
+    raise_all([*_twins(own)])
+    whole = replace(own[0], lines=tuple(line for table in own for line in table.lines))
+    spoken = {NO_LANGUAGE: Language()} if not batch.languages else batch.languages
+    return {code: _in_language(batch, code, language, own, whole) for code, language in spoken.items()}
+
+
+def _twins(tables: Sequence[LineTable]) -> Iterable[SceneError]:
+    """Yield an error for each line whose id a line in another table has."""
+    seen: dict[str, LineTable] = {}
+    for table in tables:
+        for line in table.lines:
+            other = seen.setdefault(line.id.casefold(), table)
+            if other is not table:
+                yield line.place.error("id", f"the id '{line.id}' is taken in {other.path}", "choose another")
+
+
+def _in_language(
+    batch: Batch, code: str, language: Language, own: Sequence[LineTable], whole: LineTable
+) -> LanguageTables:
+    if not language.lines:
+        return LanguageTables([replace(table, language=code) for table in own])
+    columns = {part: header for part, header in batch.columns.items() if part in ("id", "words")} | dict(
+        language.columns
+    )
+    read = [read_table(path, columns, language=code, base=whole) for path in batch.beside(language.lines)]
+    raise_all([*_twins(read)])
+    words = {line.id: line for table in read for line in table.lines}
+    merged = replace(read[0], lines=tuple(words.values()))
+    tables = [replace(translated(table, merged), path=table.path) for table in own]
+    missing = tuple(line.id for line in whole.lines if line.id not in words)
+    stale = tuple(line.id for line in whole.lines if line.id in words and is_stale(line, words[line.id]))
+    return LanguageTables(tables, missing, stale, tuple(line.id for table in read for line in table.others))
+
+
+def is_stale(line: TableLine, translation: TableLine) -> bool:
+    """Tell whether a translation was made of another text than its line has now, where it says of which."""
+    return bool(translation.lock) and translation.lock.lower() not in line.own_locks
+
+
+NO_TABLES: Mapping[str, LanguageTables] = {}
+
+
+def languages_data(tables: Mapping[str, LanguageTables]) -> dict[str, JsonObject]:
+    """Make data of what is missing, stale and unknown in each language, for ``json.dumps``."""
+    names = ("missing", "stale", "unknown")
+    return {code: {name: [*getattr(each, name)] for name in names} for code, each in tables.items() if code}
+
+
+def languages_told(tables: Mapping[str, LanguageTables]) -> list[str]:
+    """Say what is missing and what is stale in each language, a sentence each."""
+    return [sentence for code, language in tables.items() for sentence in language.told(code)]

@@ -1,0 +1,264 @@
+"""Batches of lines: jobs of tables, languages by ids, what is missing and what is stale, what it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tau_stage.batch.batch_file import is_batch, load_batch
+from tau_stage.batch.batch_tables import read_tables
+from tau_stage.batch.jobs import load_jobs
+from tau_stage.errors import SceneError
+from tau_stage.understudy.server import Understudy
+from tests.support.batches import Asked, BatchRuns
+from tests.test_cli_run import Serve, no_key, serve
+from tests.test_cli_testing import edit
+from tests.test_cli_validate import run
+
+__all__ = ["no_key", "serve"]
+
+HEADER = "Line ID,Character,Text,Notes,Snippet\n"
+ROWS = "k-1,Keeper,Who goes there?,calm,quay\ns-1,Sailor,A friend.,,quay\nk-2,Keeper,Come in.,tired,gate\n"
+GERMAN = "Line ID,Text,lock\nk-1,Wer da?,{k1}\nk-2,Herein.,00000000\nx-9,Nichts.,\n"
+CAST = """
+limits: {{start_rate: 100/s}}
+players: {{keeper: {{voice: {keeper}, hears: nobody}}, sailor: {{voice: {sailor}, hears: nobody}}}}
+"""
+BATCH = """
+lines: dialogue.csv
+cast: cast.yaml
+columns: {id: Line ID, words: Text, scene: Snippet}
+languages: {en: {}, de: {lines: dialogue.de.csv, cast: cast.de.yaml}}
+"""
+
+
+def write_lines(batch: str = BATCH, rows: str = ROWS, german: str = GERMAN) -> None:
+    """Write a batch of lines in two languages into this folder."""
+    Path("dialogue.csv").write_text(HEADER + rows)
+    Path("dialogue.de.csv").write_text(german.format(k1=sha256(b"Who goes there?").hexdigest()[:8]))
+    Path("cast.yaml").write_text(CAST.format(keeper="ash", sailor="sage"))
+    Path("cast.de.yaml").write_text(CAST.format(keeper="verse", sailor="coral"))
+    Path("batch.yaml").write_text(batch)
+
+
+def spoken() -> dict[str, list[tuple[str, str, str, str]]]:
+    """Each job, and who says what, how and in which voice."""
+    return {
+        job.name: [(line.id, job.plan.player(line.player).voice, line.words, line.direction) for line in job.plan.lines]
+        for job in load_jobs(load_batch("batch.yaml"))
+    }
+
+
+def test_a_table_has_a_job_for_each_scene_and_language() -> None:
+    write_lines()
+    assert is_batch("batch.yaml")
+    assert spoken() == {
+        "en/dialogue/quay": [("k-1", "ash", "Who goes there?", "calm"), ("s-1", "sage", "A friend.", "")],
+        "en/dialogue/gate": [("k-2", "ash", "Come in.", "tired")],
+        "de/dialogue/quay": [("k-1", "verse", "Wer da?", "calm")],
+        "de/dialogue/gate": [("k-2", "verse", "Herein.", "tired")],
+    }
+
+
+def test_what_a_language_has_not_and_has_of_an_older_text_is_known() -> None:
+    write_lines()
+    german = read_tables(load_batch("batch.yaml"))["de"]
+    assert (german.missing, german.stale, german.unknown) == (("s-1",), ("k-2",), ("x-9",))
+    assert german.told("de") == [
+        "de: 1 translation missing: s-1",
+        "de: 1 translation of an older text: k-2",
+        "de: 1 translation of no line of the batch: x-9",
+    ]
+
+
+def test_a_translation_by_gettext_tells_of_which_text_it_is() -> None:
+    write_lines("lines: dialogue.csv\ncast: cast.yaml\nlanguages: {en: {}, de: {lines: de.po}}\n")
+    messages = [("k-1", "Who goes there?", "Wer da?"), ("s-1", "A foe.", "Ein Feind."), ("k-2", "k-2", "Herein.")]
+    entries = (f'msgctxt "{name}"\nmsgid "{text}"\nmsgstr "{said}"\n' for name, text, said in messages)
+    Path("de.po").write_text("\n".join(entries))
+    german = read_tables(load_batch("batch.yaml"))["de"]
+    assert (german.missing, german.stale, german.unknown) == ((), ("s-1",), ())
+    assert spoken()["de/dialogue/quay"] == [("k-1", "ash", "Wer da?", "calm"), ("s-1", "sage", "Ein Feind.", "")]
+
+
+def test_the_locks_of_yarn_are_of_its_base_text() -> None:
+    write_lines("lines: base.csv\ncast: cast.yaml\nlanguages: {en: {}, de: {lines: de.csv}}\n")
+    header, texts = "language,id,text,file,node,lineNumber,lock,comment\n", ("Keeper: [b]Halt![/b]", "Sailor: Me.")
+    locks = [sha256(text.encode()).hexdigest()[:8] for text in texts]
+    rows = [(f"en,line:{n},{text},a.yarn,Quay,{n},{locks[n]},\n") for n, text in enumerate(texts)]
+    Path("base.csv").write_text(header + "".join(rows))
+    german = ("Keeper: Stehen bleiben!", "Sailor: Ich.")
+    rows = [f"de,line:{n},{text},a.yarn,Quay,{n},{locks[0]},\n" for n, text in enumerate(german)]
+    Path("de.csv").write_text(header + "".join(rows))
+    assert read_tables(load_batch("batch.yaml"))["de"].stale == ("1",)
+    assert spoken()["de/base/quay"] == [("0", "ash", "Stehen bleiben!", ""), ("1", "sage", "Ich.", "")]
+
+
+def test_a_transcript_is_a_table_whose_names_the_cast_knows() -> None:
+    write_lines("lines: play.txt\ncast: cast.yaml\n")
+    Path("play.txt").write_text("**Keeper:** Who goes there?\nSailor: A friend.\n")
+    assert spoken() == {
+        "play/play": [("keeper-1", "ash", "Who goes there?", ""), ("sailor-1", "sage", "A friend.", "")]
+    }
+
+
+def test_many_missing_lines_are_counted_and_some_are_named() -> None:
+    write_lines(rows="".join(f"n-{number},Keeper,Line {number}.,,\n" for number in range(1234)))
+    (missing, _) = read_tables(load_batch("batch.yaml"))["de"].told("de")
+    assert missing == "de: 1234 translations missing: n-0, n-1, n-2, n-3, n-4, and 1,229 more"
+
+
+def test_one_sheet_may_have_a_column_for_each_language() -> None:
+    columns = "{id: Line ID, player: Character, words: Text}"
+    write_lines(
+        f"lines: dialogue.csv\ncast: cast.yaml\ncolumns: {columns}\n"
+        "languages: {en: {}, fr: {lines: dialogue.csv, columns: {words: Notes, direction: none}}}\n",
+        "k-1,Keeper,Who?,Qui ?,\n",
+    )
+    assert spoken() == {
+        "en/dialogue/dialogue": [("k-1", "ash", "Who?", "Qui ?")],
+        "fr/dialogue/dialogue": [("k-1", "ash", "Qui ?", "Qui ?")],
+    }
+
+
+def test_several_tables_are_translated_by_one_or_several() -> None:
+    write_lines(
+        "lines: [dialogue.csv, 'act2/*.csv']\ncast: cast.yaml\nlanguages: {en: {}, de: {lines: dialogue.de.csv}}\n"
+    )
+    Path("act2").mkdir()
+    Path("act2/end.csv").write_text("id,character,text\nx-9,Sailor,Nothing.\n")
+    assert list(spoken()) == [
+        *("en/dialogue/quay", "en/dialogue/gate", "en/act2/end/end"),
+        *("de/dialogue/quay", "de/dialogue/gate", "de/act2/end/end"),
+    ]
+    assert spoken()["de/act2/end/end"] == [("x-9", "sage", "Nichts.", "")]
+    Path("act2/end.csv").write_text("id,character,text\nK-1,Sailor,Nothing.\n")
+    with pytest.raises(SceneError, match=r"act2/end.csv:2:1: A2 \(id\): the id 'K-1' is taken in dialogue.csv"):
+        spoken()
+
+
+def test_a_matrix_varies_the_cast() -> None:
+    write_lines(
+        "lines: dialogue.csv\ncast: cast.yaml\nmatrix: {voice: [ash, verse]}\nexport: plain\n", "k-1,Keeper,Hi.,,\n"
+    )
+    Path("cast.yaml").write_text("vars: {voice: ash}\nplayers: {keeper: {voice: '${voice}'}}\n")
+    assert spoken() == {f"{voice}/dialogue/dialogue": [("k-1", voice, "Hi.", "")] for voice in ("ash", "verse")}
+
+
+@pytest.mark.parametrize(
+    ("batch", "told"),
+    [
+        ("lines: dialogue.csv\n", "1:1: nobody speaks these lines, as the batch has no cast"),
+        ("lines: dialogue.csv\ncast: crew.yaml\n", "2:7: the file 'crew.yaml' does not exist"),
+        ("lines: dialog.csv\ncast: cast.yaml\n", "1:8: there is no table 'dialog.csv'"),
+        (
+            "scenes: cast.yaml\nlanguages: {de: {lines: dialogue.de.csv}}\n",
+            "2:17: a language has lines, and the batch has none",
+        ),
+        (
+            "lines: dialogue.csv\ncast: cast.yaml\nlanguages: {de: {lines: de.csv}}\n",
+            "3:17: the file 'de.csv' does not exist",
+        ),
+        ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: {ids: Nr}\n", "3:11: a line of a table has no 'ids'"),
+        ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: Nr\n", "3:10: columns are headers by what they hold"),
+        ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: {id: [Nr]}\n", "3:15: 'id' needs the header of its column"),
+    ],
+)
+def test_what_is_wrong_with_a_batch_of_lines_has_its_place(batch: str, told: str) -> None:
+    write_lines(batch)
+    with pytest.raises(SceneError) as raised:
+        load_batch("batch.yaml")
+    assert f"{raised.value.line}:{raised.value.column}: {raised.value.problem}" == told
+
+
+def test_an_error_names_the_cell_of_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    write_lines(rows="k-1,Keeper,Hi.,,\nk-2,Kepper,Ho.,,\n")
+    assert run("validate", "batch.yaml") == 2
+    assert "dialogue.csv:3:2: B3 (Character): there is no player 'Kepper'" in capsys.readouterr().err
+    write_lines()
+    assert run("validate", "batch.yaml") == 0
+    assert capsys.readouterr().out == "ok batch.yaml: batch, 4 jobs, 5 lines\n"
+
+
+PEAK = """
+import re, sys
+from pathlib import Path
+from tau_stage.cli.main import main
+try:
+    main(["batch", "plan", "batch.yaml"])
+finally:
+    print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1], file=sys.stderr)
+"""
+
+
+def peak_kb(lines: int) -> int:
+    """Memory that a process takes at most to plan so many lines, in scenes of forty."""
+    write_lines(
+        "lines: dialogue.csv\ncast: cast.yaml\n",
+        "".join(f"l-{n},Keeper,Line {n} has some words.,,s{n // 40}\n" for n in range(lines)),
+    )
+    done = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True)
+    assert f"{lines:,}" in done.stdout
+    return int(done.stderr)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the peak of a process")
+def test_a_line_takes_few_kilobytes_to_plan() -> None:
+    """Slow: 5,000 lines are planned, in processes of their own."""
+    assert peak_kb(4000) - peak_kb(1000) < 3000 * 6
+
+
+@pytest.mark.slow
+def test_one_changed_cell_is_one_line_performed_and_one_file_written(
+    serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Slow: a batch is performed three times."""
+    write_lines(BATCH + "export: {to: game}\n")
+    asked = Asked()
+    batch = BatchRuns(serve(Understudy(asked)), capsys)
+    planned = batch.plan()
+    assert {code: (each["lines"], each["missing"]) for code, each in planned["languages"].items()} == {
+        "en": (3, []),
+        "de": (2, ["s-1"]),
+    }
+    told = batch.run("--jobs", "4")
+    assert told["languages"]["de"]["stale"] == ["k-2"]
+    assert sorted(told["export"]["written"]) == [
+        *("de/k-1.wav", "de/k-2.wav"),
+        *("en/k-1.wav", "en/k-2.wav", "en/s-1.wav"),
+    ]
+    assert asked.take().total() == 5
+    edit(Path("dialogue.csv"), "A friend.", "An old friend.")
+    edit(Path("dialogue.de.csv"), "00000000", "00000001")  # a lock is shown, and performs nothing
+    assert batch.plan()["total"]["performed"] == 1
+    assert batch.run()["export"]["written"] == ["en/s-1.wav"]
+    assert asked.take() == {"An old friend.": 1}
+    assert run("batch", "export", "batch.yaml", "--endpoint", batch.url) == 3
+    assert "missing: 1 line not translated: de s-1" in capsys.readouterr().out
+
+
+ENGLISH = "The harbour is closed tonight, and nobody leaves before the morning."
+GERMAN_LINE = "Der Hafen ist heute Nacht geschlossen, und vor dem Morgen geht niemand."
+
+
+@pytest.mark.slow
+def test_the_plan_of_three_languages_is_near_what_is_billed(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    """Slow: 24 lines are performed with a real voice, whose sound is billed; it is English, and reads German slowly."""
+    write_lines(
+        "lines: dialogue.csv\ncast: cast.yaml\nlanguages: {en: {}, en-GB: {cast: cast.de.yaml}, de: {lines: de.csv}}\n",
+        "".join(f'l-{n},{("Keeper", "Sailor")[n % 2]},"{ENGLISH}",,s{n // 4}\n' for n in range(8)),
+    )
+    Path("de.csv").write_text("id,text\n" + "".join(f'l-{n},"{GERMAN_LINE}"\n' for n in range(8)))
+    batch = BatchRuns(serve(Understudy()), capsys)
+    planned = batch.plan()
+    by_language = {code: Decimal(each["dollars"]) for code, each in planned["languages"].items()}
+    assert list(by_language) == ["en", "en-GB", "de"]
+    assert sum(by_language.values()) == Decimal(planned["total"]["dollars"])
+    billed = Decimal(batch.run("--jobs", "4")["total"]["dollars"])
+    assert abs(sum(by_language.values()) / billed - 1) < Decimal("0.1"), (by_language, billed)
