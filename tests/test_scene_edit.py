@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.edit import add_ids, as_lines, as_script
+from tau_stage.scene.edit import add_ids, add_players, as_lines, as_script
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.model import AnyStep
 from tau_stage.scene.names import automatic_id
@@ -497,3 +497,33 @@ def test_the_ids_are_those_of_the_plan() -> None:
 
 def replace_line(step: AnyStep) -> AnyStep:
     return step.model_copy(update={"source_line": 0})
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "players:\n  ann: {voice: ash} # low\nx-a: b\n",
+            "players:\n  ann: {voice: ash} # low\n  ben: {voice: ash}  # 2 lines\nx-a: b\n",
+        ),
+        (
+            "players:\n    ann:\n        voice: ash",
+            "players:\n    ann:\n        voice: ash\n    ben: {voice: ash}  # 2 lines",
+        ),
+        ("players: {ann: }\n", "players: {ann: , ben: {voice: ash}}\n"),
+        ("players: {}\n", "players: {ben: {voice: ash}}\n"),
+        ("players: {\n  ann: x,\n}\n", "players: {\n  ann: x,\nben: {voice: ash}}\n"),
+        ("players:\r\nx-a: b\r\n", "players:\r\n  ben: {voice: ash}  # 2 lines\r\nx-a: b\r\n"),
+        ("x-a: b", "x-a: b\nplayers:\n  ben: {voice: ash}  # 2 lines\n"),
+        ("x-a: b\n", "x-a: b\nplayers:\n  ben: {voice: ash}  # 2 lines\n"),
+    ],
+)
+def test_players_are_added_and_no_other_byte_changes(old: str, new: str) -> None:
+    document = read_yaml(Source.of(old, "cast.yaml"))
+    assert add_players(document, [("ben", {"voice": "ash"}, "2 lines")]) == new
+
+
+def test_no_player_is_added_where_the_players_are_an_alias() -> None:
+    document = read_yaml(Source.of("x-a: &all {ann: {voice: ash}}\nplayers: *all\n", "cast.yaml"))
+    with pytest.raises(SceneError, match="no player can be added here"):
+        add_players(document, [("ben", {"voice": "ash"}, "2 lines")])

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.source import Position, Source
-from tau_stage.scene.yaml_text import MOST_EXPANDED, Document, read_yaml
+from tau_stage.scene.source import Position, Quoted, Source
+from tau_stage.scene.yaml_text import MOST_EXPANDED, Document, Node, as_yaml, read_yaml
 from tests.test_scene_hostile import BLOCKS
 
 PARSERS = pytest.mark.parametrize("parser", [yaml.CSafeLoader, yaml.SafeLoader])
@@ -120,3 +120,21 @@ def test_a_key_says_no_more_than_its_text() -> None:
     assert refusal("&a b: c").problem == "a key must be plain text"
     assert refusal("!x b: c").problem.endswith("for a tag")
     assert refusal("'': c").problem == "a key is missing before the colon"
+
+
+@pytest.mark.parametrize(
+    ("data", "written"),
+    [
+        ({"a": "", "b": Quoted("7"), "c": "x: y"}, 'a:\nb: "7"\nc: "x: y"'),
+        ({"a": ["x", ["y"], {"b": "z", "c": []}], "d": {}}, "a:\n  - x\n  - - y\n  - b: z\n    c: []\nd: {}"),
+        (
+            {"a": 'one\ntwo\u2028 "x" \\', "b": Quoted(" \t")},
+            'a: "one\\ntwo\\u2028 \\"x\\" \\\\"\nb: "\\ \\t"'.replace("\\ ", " "),
+        ),
+        ({"a\u2029b": "\ufeff"}, '"a\\u2029b": "\\ufeff"'),
+        ({"a": Quoted("")}, 'a: ""'),
+    ],
+)
+def test_data_is_written_so_that_it_reads_the_same(data: dict[str, Node], written: str) -> None:
+    assert as_yaml(data) == written
+    assert read_yaml(Source.of(f"k:\n{as_yaml(data, 2)}", "x.yaml")).data == {"k": data}

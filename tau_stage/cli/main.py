@@ -50,6 +50,8 @@ VERBS = {
     "show": "Show what every line resolves to.",
     "fmt": "Write the lines of scene files as a list or as a script.",
     "tag": "Write each line's id into scene files.",
+    "import": "Write scene files of a table of lines.",
+    "cast": "Write a cast file: who speaks in a table of lines.",
     "schema": "Print the JSON schema of scenes, takes or batches.",
     "voices": "List the voices of an endpoint.",
     "understudy": "Serve a Realtime API without a key.",
@@ -67,8 +69,8 @@ VERBS = {
 }
 """Each verb, with what its own help says first; its function is in ``tau_stage.cli``, in a module of its own."""
 
-_FUNCTIONS = {"test": "check_scenes"}
-"""Verbs whose function has another name: pytest would take that of ``test`` for a test."""
+_FUNCTIONS = {"test": "check_scenes", "import": "import_table"}
+"""Verbs whose function has another name: pytest would take ``test`` for a test, and ``import`` is Python's own word."""
 
 
 @cache

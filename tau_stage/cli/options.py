@@ -65,6 +65,20 @@ GateAddress = Annotated[
 ]
 OneScene = Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)]
 Scenes = Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)]
+TableFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE", help="A table of lines: CSV, TSV, xlsx, PO, SRT, VTT, a transcript...", show_default=False
+    ),
+]
+ColumnsOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PART=HEADER", help="What a column is called, like words=Text; may be given several times."),
+]
+TableFormat = Annotated[
+    str | None,
+    typer.Option("--format", metavar="KIND", help="What the table is; by default its name and its header tell."),
+]
 TakePath = Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder, or a link to it.", show_default=False)]
 
 PLAIN: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}

@@ -66,11 +66,11 @@ def load_plans(
     return [*chain.from_iterable(each_scene(paths, load))]
 
 
-def named_values(variables: Sequence[str] | None) -> dict[str, str]:
-    """Read variables as the command line gives them."""
+def named_values(variables: Sequence[str] | None, option: str = "--var", like: str = "city=Oslo") -> dict[str, str]:
+    """Read variables, or other names with values, as the command line gives them."""
     for text in variables or ():
         if text.find("=") < 1:
-            raise UsageError(f"--var wants a name and a value, not '{text}'", "write it like --var city=Oslo")
+            raise UsageError(f"{option} wants a name and a value, not '{text}'", f"write it like {option} {like}")
     return dict(text.split("=", 1) for text in variables or ())
 
 

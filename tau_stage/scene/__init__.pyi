@@ -12,6 +12,7 @@ from .delivery_options import Mix as Mix
 from .delivery_options import filled as filled
 from .diagnostics import Diagnostics as Diagnostics
 from .edit import add_ids as add_ids
+from .edit import add_players as add_players
 from .edit import as_lines as as_lines
 from .edit import as_script as as_script
 from .expect import CallWanted as CallWanted
@@ -32,6 +33,7 @@ from .fields import Title as Title
 from .fields import Transcription as Transcription
 from .fields import option as option
 from .load import NO_VARIABLES as NO_VARIABLES
+from .load import cast_entries as cast_entries
 from .load import load_cast as load_cast
 from .load import load_scene as load_scene
 from .load import load_variants as load_variants
@@ -112,7 +114,9 @@ from .units import money as money
 from .units import rate as rate
 from .units import wrong as wrong
 from .validate import unfit_id as unfit_id
+from .validate import unfit_name as unfit_name
 from .validate import written_lines as written_lines
 from .yaml_text import Document as Document
 from .yaml_text import Node as Node
+from .yaml_text import as_yaml as as_yaml
 from .yaml_text import read_yaml as read_yaml

@@ -9,7 +9,7 @@ from tau_stage.scene.compose import is_script_file, read_script_file
 from tau_stage.scene.script import PlayerNames, ScriptItem, ScriptSpeech, depth, is_item, read_script
 from tau_stage.scene.source import Position, Source
 from tau_stage.scene.yaml_text import Document, LineIndex, Node, Path, Span, read_yaml
-from tau_stage.scene.yaml_traps import yaml_scalar
+from tau_stage.scene.yaml_traps import in_brackets, yaml_scalar
 
 _BY_HAND = "write it as '- player: words'"
 _EACH = "write each as '- player: words'"
@@ -77,6 +77,50 @@ def _at(node: Node, path: Path) -> dict[str, Node]:
     for part in path:
         node = node[part]  # type: ignore[index]
     return node  # type: ignore[return-value]
+
+
+def add_players(document: Document, players: Sequence[tuple[str, dict[str, Node], str]]) -> str:
+    r"""Write players into a scene's text, or a cast's: each with its options and a comment. No other byte changes.
+
+    Raises:
+        SceneError: The players stand in a way that none can be added, such as behind an alias.
+
+    >>> print(add_players(read_yaml(Source.of("players:\n  ann:\n# end", "x")), [("ben", {"voice": "ash"}, "3 lines")]))
+    players:
+      ann:
+      ben: {voice: ash}  # 3 lines
+    # end
+    """
+    text, path = LineIndex(document.source), ("players",)
+    old, newline = document.source.text, text.newline
+    wanted = deepcopy(document.data)
+    entries = [f"{yaml_scalar(name)}: {_in_braces(options)}" for name, options, _ in players]
+    commented = [f"{entry}  # {comment}" for entry, (*_, comment) in zip(entries, players, strict=True)]
+    span = document.values.get(path)
+    if span is None:
+        at = len(old)
+        ending = "" if old.endswith(("\n", "\r")) else newline
+        new = ending + newline.join(["players:", *(f"  {entry}" for entry in commented)]) + newline
+    elif span.style == "flow":
+        at = text.offset(span.end) - 1
+        between = "" if old[:at].rstrip().endswith(("{", ",")) else ", "
+        new = between + ", ".join(entries)
+    else:
+        first = next((document.keys[key].start for key in document.keys if key[:-1] == path), None)
+        indent = " " * (first.column - 1) if first else "  "
+        at = text.end(span.end.line)
+        new = "".join(f"{newline}{indent}{entry}" for entry in commented)
+    known = wanted.setdefault("players", {})
+    wanted["players"] = {**(known if isinstance(known, dict) else {}), **{name: dict(own) for name, own, _ in players}}
+    result = old[:at] + new + old[at:]
+    if _read(result, document.source.path) != wanted:
+        hint = "write them under 'players:', each as 'name: {voice: ash}'"
+        raise document.source.error(document.place(path), "no player can be added here", hint)
+    return result
+
+
+def _in_braces(options: dict[str, Node]) -> str:
+    return "{" + ", ".join(f"{key}: {in_brackets(str(value))}" for key, value in options.items()) + "}"
 
 
 _COMMENT = re.compile("#[^\r\n\x85\u2028\u2029]*")

@@ -140,6 +140,25 @@ def load_cast(path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES, *, 
     Raises:
         SceneError: The file cannot be read, or has lines.
     """
+    entries, errors = _cast(path, overlays)
+    named = variables(entries, given, errors)
+    errors.raise_any()
+    cast = _scene(Diagnostics(errors.document), entries, named, Variant("", {}), is_cast=True)
+    return cast.model_copy(update={"given": dict(given), "overlays": tuple(overlays)})
+
+
+def cast_entries(path: str | FilePath) -> dict[str, Node]:
+    """Return what a cast file holds, with what it includes, as it is written.
+
+    Raises:
+        SceneError: The file cannot be read.
+    """
+    entries, errors = _cast(path, ())
+    errors.raise_any()
+    return entries
+
+
+def _cast(path: str | FilePath, overlays: Sequence[str]) -> tuple[dict[str, Node], Diagnostics]:
     errors = Diagnostics(read_yaml(read_source(path, "the cast file")))
     entries = errors.entries(errors.document.data, (), "the cast")
     for key in filter(entries.__contains__, NOT_OF_CAST):
@@ -147,10 +166,7 @@ def load_cast(path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES, *, 
         errors.add((key,), problem, "remove it: the lines come from the table", key=True)
     include(entries, errors)
     overlay(entries, overlays, errors)
-    named = variables(entries, given, errors)
-    errors.raise_any()
-    cast = _scene(Diagnostics(errors.document), entries, named, Variant("", {}), is_cast=True)
-    return cast.model_copy(update={"given": dict(given), "overlays": tuple(overlays)})
+    return entries, errors
 
 
 def parse_scene(text: str, path: str = "scene.yaml", given: Mapping[str, str] = NO_VARIABLES) -> Scene:

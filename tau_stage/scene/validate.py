@@ -383,12 +383,12 @@ def check_names(players: Iterable[str], errors: Diagnostics) -> None:
     """Check that players' names can name files, and are no words of the language."""
     taken: dict[str, str] = {}
     for name in players:
-        if wrong := _wrong_name(name, taken):
+        if wrong := unfit_name(name, taken):
             errors.add(("players", name), *wrong, key=True)
         taken.setdefault(names.slug(name), name)
 
 
-def _wrong_name(name: str, taken: Mapping[str, str]) -> tuple[str, str] | None:
+def unfit_name(name: str, taken: Mapping[str, str]) -> tuple[str, str] | None:
     """Return what is wrong with a player's name, and what to do; ``taken`` are the names before it, by file name."""
     short = names.slug(name)
     if name in model.RESERVED:

@@ -307,6 +307,56 @@ class _EventReader:
         return self.source.error(yaml_traps.place_of(event.start_mark), problem, hint)
 
 
+_ESCAPED = re.compile('[\\\\"]|[^\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]')
+
+_SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
+
+
+def as_yaml(node: Node, indent: int = 0) -> str:
+    """Write data in block style, each line indented by so much; read back, it says the same.
+
+    >>> print(as_yaml({"ann": {"voice": "ash"}, "lines": ["a: b", {"ben": "No."}]}))
+    ann:
+      voice: ash
+    lines:
+      - "a: b"
+      - ben: No.
+    """
+    return "\n".join(" " * indent + line for line in _block(node))
+
+
+def _block(node: Node) -> list[str]:
+    if isinstance(node, str):
+        return [_text(node)]
+    lines: list[str] = []
+    if isinstance(node, list):
+        for each in node:
+            inner = _block(each)
+            lines += [f"- {inner[0]}", *(f"  {line}" for line in inner[1:])]
+        return lines or ["[]"]
+    for key, value in node.items():
+        inner = _block(value)
+        if isinstance(value, str) or inner[0] in ("[]", "{}"):
+            lines.append(f"{_text(key)}: {inner[0]}".rstrip())
+        else:
+            lines += [f"{_text(key)}:", *(f"  {line}" for line in inner)]
+    return lines or ["{}"]
+
+
+def _text(text: str) -> str:
+    """Write a text on one line, whatever it holds."""
+    if _ESCAPED.search(text.replace('"', "").replace("\\", "")):
+        escaped = _ESCAPED.sub(lambda sign: _escape(sign[0]), text)
+        return f'"{escaped}"'
+    if text == "" or (isinstance(text, Quoted) and text == text.strip()):
+        return yaml_traps.quoted(text) if isinstance(text, Quoted) else ""
+    return yaml_traps.yaml_scalar(text)
+
+
+def _escape(sign: str) -> str:
+    return _SHORT.get(sign) or f"\\u{ord(sign):04x}"
+
+
 class LineIndex:
     """The lines of a source with what ends each of them."""
 
