@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pyebur128 import MeasurementMode, R128State, get_true_peak
 
-from tau_stage.audio.loudness import Limiter, Loudness, Meter, gain_for
+from tau_stage.audio.loudness import Limiter, Loudness, Meter
 from tau_stage.audio.pcm import RATE
 
 Samples = NDArray[np.float64]
@@ -111,11 +111,32 @@ def test_less_than_a_gating_block_is_measured_with_silence_after_it() -> None:
 def test_below_the_gate_there_is_no_loudness_until_it_is_measured_louder() -> None:
     faint = voice(2) * 1e-4
     assert measured(faint).lufs is None
-    with pytest.raises(ValueError, match="below the gate"):
-        gain_for(measured(faint), -16)
-    found = measured(faint, gain_db=80)
-    gain = gain_for(found, -16)
+    found = measured(faint, gain_db=80).lufs
+    assert found is not None
+    gain = -16 - found
     assert second_meter(faint * 10 ** (gain / 20)) == pytest.approx(-16, abs=0.2)
+
+
+@given(cuts=st.lists(st.integers(0, 3 * RATE), max_size=5), rate=st.sampled_from([8_000, 24_000, 44_100]))
+@settings(max_examples=20)
+def test_the_level_is_the_root_mean_square_and_the_floor_that_of_the_quietest_half_second(
+    cuts: list[int], rate: int
+) -> None:
+    noise = np.random.default_rng(1).normal(size=4 * RATE)
+    sound = np.concatenate([0.1 * noise[:RATE], 1e-3 * noise[RATE : 3 * RATE], 0.1 * noise[3 * RATE :]])
+    meter = Meter(rate, gain_db=10)
+    for block in np.split(sound, sorted(cuts)):
+        meter.feed(block)
+    found = meter.result()
+    assert found.rms_dbfs == pytest.approx(10 * np.log10(np.mean(sound**2)), abs=1e-6)
+    assert found.floor_dbfs == pytest.approx(-60, abs=0.5)
+
+
+def test_the_level_of_what_is_short_and_of_two_channels() -> None:
+    meter = Meter(RATE, channels=2)
+    meter.feed(np.tile([0.5, 0.0], (RATE // 4, 1)))
+    found = meter.result()
+    assert found.rms_dbfs == found.floor_dbfs == pytest.approx(10 * np.log10(0.25 / 2))
 
 
 @pytest.mark.parametrize("samples", [0, 1, 100, 24_000])

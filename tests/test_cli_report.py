@@ -53,7 +53,7 @@ def test_all_that_is_made_of_a_take_comes_back(tmp_path: Path, capsys: pytest.Ca
     for name in set(before) - {"journal.jsonl"}:
         (folder.path / name).unlink()
     assert run("report", str(folder.path)) == 0
-    assert capsys.readouterr().err.splitlines() == told
+    assert capsys.readouterr().err.splitlines() == told.told
     assert files(folder.path) == before
     assert run("report", str(folder.path), "--embed") == 0
     page = (folder.path / "report.html").read_text()

@@ -27,13 +27,13 @@ lines:
   - ann: It was.
 deliver: {mix: {loudness: -20 LUFS}, stems: packed, lines: {names: "{line}"}}
 """
-EVERYTHING = ["stems-packed/ 2 players", "export/ 3 lines"]
+EVERYTHING = ["stems-packed/ 2 players", "export/ 3 lines, wav 24 kHz"]
 
 
 async def test_everything_a_scene_asks_for_is_made(tmp_path: Path) -> None:
     house = Playhouse(tmp_path)
     take = await house.perform(SCENE)
-    told = deliver(house.folder, take, plan_of(SCENE).deliver)
+    told = deliver(house.folder, take, plan_of(SCENE).deliver).told
     assert told[0].startswith("mix.wav -20.")
     assert told[1:] == EVERYTHING
     assert sorted(path.name for path in (house.folder.path / "export").iterdir()) == [
@@ -60,16 +60,16 @@ async def test_the_journal_alone_makes_it_again(tmp_path: Path) -> None:
 async def test_nothing_is_made_where_nothing_is_wanted_or_nobody_spoke(tmp_path: Path) -> None:
     house = Playhouse(tmp_path)
     take = await house.perform(SCENE)
-    assert deliver(house.folder, take, Deliver(mix=None)) == []
+    assert deliver(house.folder, take, Deliver(mix=None)).told == []
     mute = take.model_copy(update={"lines": ()})
-    assert deliver(house.folder, mute, plan_of(SCENE).deliver) == []
+    assert deliver(house.folder, mute, plan_of(SCENE).deliver).told == []
     assert not (house.folder.path / "mix.wav").exists()
 
 
 async def test_a_scene_in_writing_has_no_mix(tmp_path: Path) -> None:
     house = Playhouse(tmp_path)
     take = await house.perform("players: {ann: {output: text}}\nlines: [ann: Good evening.]")
-    assert deliver(house.folder, take, Deliver()) == []
+    assert deliver(house.folder, take, Deliver()).told == []
 
 
 async def test_silence_is_told_and_what_is_broken_is_an_error(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ async def test_silence_is_told_and_what_is_broken_is_an_error(tmp_path: Path) ->
     take = await house.perform(SCENE)
     players = tuple(player.model_copy(update={"stem": None}) for player in take.players)
     bare = take.model_copy(update={"players": players, "sounds": ()})
-    assert deliver(house.folder, bare, Deliver()) == ["no mix: the take has no stems"]
+    assert deliver(house.folder, bare, Deliver()).told == ["no mix: the take has no stems"]
     (house.folder.stems / "ann.wav").unlink()
     with pytest.raises(TakeError, match="is not there"):
         deliver(house.folder, take, Deliver())
@@ -99,7 +99,7 @@ async def test_a_take_that_was_stopped_is_delivered_without_its_mix(tmp_path: Pa
     stem = house.folder.stems / "ann.wav"
     stem.write_bytes(stem.read_bytes()[:4000])
     stopped = take.model_copy(update={"ended": "interrupted"})
-    (told, *_) = deliver(house.folder, stopped, Deliver())
+    (told, *_) = deliver(house.folder, stopped, Deliver()).told
     assert told.startswith("no mix: ")
     assert (house.folder.path / "session.rpp").exists()
 
@@ -115,7 +115,7 @@ async def test_a_beginning_that_is_none_is_an_error(tmp_path: Path) -> None:
 async def test_another_rate_holds_for_stems_and_projects_too(tmp_path: Path) -> None:
     house = Playhouse(tmp_path)
     take = await house.perform(SCENE)
-    told = deliver(house.folder, take, Deliver(rate=48_000))
+    told = deliver(house.folder, take, Deliver(rate=48_000)).told
     stems = sorted(house.folder.path.glob("stems-48kHz/*.wav"))
     own = sorted(house.folder.path.glob("stems/*.wav"))
     assert f"stems-48kHz/ {len(own)} stems" in told

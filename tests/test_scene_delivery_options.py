@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from tau_stage.errors import SceneError
 from tau_stage.scene import units
-from tau_stage.scene.delivery_options import DEFAULT_NAMES, Deliver, LineFiles, Mix, filled
+from tau_stage.scene.delivery_options import DEFAULT_NAMES, PRESETS, Deliver, LineFiles, Mix, filled
 from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.model import Player
 from tau_stage.scene.names import LARGEST_PICTURE
@@ -43,7 +43,10 @@ def mistake(text: str) -> SceneError:
     ],
 )
 def test_by_default_a_mix_is_made(text: str) -> None:
-    assert wanted(text) == Deliver(mix=Mix(loudness=-16.0, peak=-1.0, file="mix.wav"), rate=24_000, stems="aligned")
+    told = wanted(text)
+    assert told.model_copy(update={"mix": None}) == Deliver(mix=None, rate=24_000, stems="aligned")
+    assert told.mix
+    assert (str(told.mix.level), told.mix.ceiling, told.mix.file, told.mix.kind) == ("-16 LUFS", -1, "mix.wav", "wav")
 
 
 def test_everything_may_be_asked_for_otherwise() -> None:
@@ -108,8 +111,24 @@ def test_a_scene_with_variables_fills_them_in() -> None:
         ("deliver: {lines: {names: '{line.__class__}'}}", "a brace that stands for nothing", DEFAULT_NAMES),
         ("deliver: {lines: {names: '{line'}}", "a brace that stands for nothing", DEFAULT_NAMES),
         ("deliver: {lines: {names: '{player}'}}", "names must hold {line} or {number}", DEFAULT_NAMES),
-        ("deliver: {lines: {names: '../{line}'}}", "hold no folder", "leave out the slash"),
-        ("deliver: {lines: {names: 'a\\{line}'}}", "hold no folder", "leave out the slash"),
+        ("deliver: {lines: {names: '../{line}'}}", "leaves the folder of the lines", "write it like {player}/{line}"),
+        ("deliver: {lines: {names: '{player}/. /{line}'}}", "leaves the folder of the lines", "{player}/{line}"),
+        ("deliver: {lines: {names: '/{line}'}}", "leaves the folder of the lines", "write it like {player}/{line}"),
+        ("deliver: {lines: {names: '{player}//{line}'}}", "leaves the folder of the lines", "{player}/{line}"),
+        ("deliver: {lines: {names: '{line}/'}}", "leaves the folder of the lines", "{player}/{line}"),
+        ("deliver: {lines: {names: 'a\\{line}'}}", "with a slash, and no backslash", "write a/{line}"),
+        ("deliver: {lines: {format: wave}}", "format is wav, flac, ogg or mp3, not 'wave'", "did you mean 'wav'?"),
+        ("deliver: {lines: {format: mp3, bits: 16}}", "MP3 has no 'bits'; WAV and FLAC may have it", "format: flac"),
+        ("deliver: {lines: {bitrate: 64 kbps}}", "WAV has no 'bitrate'; MP3 may have it", "write format: mp3"),
+        ("deliver: {lines: {format: flac, bits: 32f}}", "a FLAC has 16 or 24 bit", "write bits: 24"),
+        ("deliver: {lines: {bits: 20}}", "a sample has 16 or 24 bit, or is a float of 32", "write 16, 24 or 32f"),
+        ("deliver: {lines: {bits: 32}}", "a sample has 16 or 24 bit, or is a float of 32", "did you mean 32f?"),
+        ("deliver: {lines: {rate: 44.1}}", "a sample rate needs its unit", "did you mean 44.1 kHz?"),
+        ("deliver: {lines: {rate: 96 kHz}}", "a file has 24 kHz, 44.1 kHz or 48 kHz", "did you mean 48 kHz?"),
+        ("deliver: {mix: {rms: -20 LUFS}}", "'LUFS' is no unit of level", "did you mean -20 dB?"),
+        ("deliver: {mix: {rms: -20 dB, loudness: -16 LUFS}}", "a loudness or an rms, not both", "remove one"),
+        ("deliver: {mix: {tolerance: 0 dB}}", "a tolerance is from 0.2 to 10 dB", "write it like 1 dB"),
+        ("deliver: {preset: podkast}", "there is no preset 'podkast'", "did you mean 'podcast'?"),
         ("deliver: {lines: {trim: maybe}}", "neither true nor false", "write true or false"),
     ],
 )
@@ -157,9 +176,68 @@ def test_what_comes_from_python_is_in_our_units_already() -> None:
     assert (deliver.mix.loudness, deliver.mix.peak, deliver.rate) == (-16, -1, 48_000)
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("16", "16"), ("24-bit", "24"), ("16 bits", "16"), ("32f", "32f"), ("32 bit float", "32f"), ("32-Float", "32f")],
+)
+def test_bits_are_read_as_they_are_usually_written(written: str, meant: str) -> None:
+    assert units.bits(written) == meant
+
+
+@pytest.mark.parametrize(
+    ("deliver", "told"),
+    [
+        ("preset: podcast", {"file": "mix.mp3", "rate": 44_100, "bitrate": 128, "loudness": -19, "peak": -1}),
+        ("preset: podcast, stereo: yes", {"file": "mix.mp3", "bitrate": 192, "loudness": -16}),
+        ("preset: podcast, mix: {loudness: -18 LUFS, artist: Us}", {"loudness": -18, "artist": "Us", "tolerance": 1}),
+        ("preset: podcast, mix: {rms: -20 dB}", {"loudness": None, "rms": -20, "bitrate": 128}),
+        ("preset: podcast, mix: {file: a.flac}", {"file": "a.flac", "bitrate": None, "loudness": -19, "rate": 44_100}),
+        ("preset: podcast, rate: 48 kHz", {"rate": None, "bitrate": 128}),
+        ("preset: audiobook", {"rms": -20.5, "peak": -3, "noise_floor": -60, "head": 0.75, "tail": 2, "bitrate": 192}),
+        ("preset: audiobook, mix: {loudness: -20 LUFS}", {"loudness": -20, "rms": None, "tail": 2}),
+        ("preset: game, mix: {}", {"loudness": None, "file": "mix.wav"}),
+    ],
+)
+def test_a_preset_stands_for_options_and_what_stands_beside_it_wins(deliver: str, told: dict[str, object]) -> None:
+    given = wanted(f"deliver: {{{deliver}}}")
+    assert given.mix
+    assert {name: getattr(given.mix, name) for name in told} == told
+    assert Deliver.model_validate_json(given.model_dump_json()) == given
+
+
+def test_the_preset_for_games_makes_files_of_lines_and_no_mix() -> None:
+    told = wanted("deliver: {preset: game, lines: {format: ogg, names: '{language}/{line}'}}")
+    assert (told.mix, told.lines) == (
+        None,
+        LineFiles(format="ogg", names="{language}/{line}", rate=48_000, loudness=-23, peak=-1, trim=True),
+    )
+    assert Deliver(preset="game", lines=None) == wanted("deliver: {preset: game, lines: none}")
+
+
+def test_every_preset_may_be_asked_for_alone() -> None:
+    assert {Deliver(preset=name).preset for name in PRESETS} == {"podcast", "audiobook", "game"}
+
+
 def test_names_are_filled_in() -> None:
     values: dict[str, str | int] = {"scene": "s", "player": "ann", "number": 7, "line": "{player}"}
     assert filled(DEFAULT_NAMES, values) == "s_ann_007_{player}"
+
+
+@pytest.mark.parametrize(
+    ("template", "with_language", "without"),
+    [
+        ("{language}/{player}/{line}", "de/ann/a", "ann/a"),
+        ("{language}_{line}", "de_a", "a"),
+        ("{line}.{language}", "a.de", "a"),
+        ("vo/{language}/{line}", "vo/de/a", "vo/a"),
+        ("{player}-{language}-{line}", "ann-de-a", "ann-a"),
+        ("{line}{language}", "ade", "a"),
+    ],
+)
+def test_a_place_that_is_empty_leaves_no_trace(template: str, with_language: str, without: str) -> None:
+    values: dict[str, str | int] = {"player": "ann", "line": "a", "language": "de"}
+    assert filled(template, values) == with_language
+    assert filled(template, {**values, "language": ""}) == without
 
 
 def with_a_cover(tmp_path: Path, data: bytes | None, mix: str, rate: str = "24 kHz") -> Mix | None:
@@ -182,8 +260,8 @@ def test_an_mp3_has_a_bit_rate_and_tags(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("mix", "data", "problem", "hint"),
     [
-        ("bitrate: 128 kbps", None, "5:9: only an MP3 has 'bitrate', and the mix is mix.wav", "write file: mix.mp3"),
-        ("title: A, file: a.ogg", None, "5:9: only an MP3 has 'title', and the mix is a.ogg", "or remove it"),
+        ("bitrate: 128 kbps", None, "5:9: WAV has no 'bitrate'; MP3 may have it", "write file: mix.mp3"),
+        ("title: A", None, "5:9: WAV has no 'title'; FLAC and OGG and MP3 may have it", "or remove it"),
         ("file: a.mp3, bitrate: 128", None, "5:31: a bit rate needs its unit", "did you mean 128 kbps?"),
         ("file: a.mp3, bitrate: 128 kHz", None, "'kHz' is no unit of a bit rate", "did you mean 128 kbps?"),
         ("file: a.mp3, bitrate: 130 kbps", None, "an MP3 has 32, 64, 96, 128, ", "did you mean 128 kbps?"),
@@ -226,7 +304,7 @@ def test_a_cover_that_is_too_large_or_a_folder_is_told(tmp_path: Path) -> None:
         (r'title: "a\0b"', "the text holds U+0000, which nobody can say", "remove the escape"),
         (r'artist: "\u202Ea"', "this text holds U+202E, which nobody sees", "write it anew: a"),
         ("title: ' '", "this text is empty", "write it, or leave it out"),
-        ("artist: [Ann, Ben]", "an MP3 has one text here, not a list", 'write it like "Ann, Ben"'),
+        ("artist: [Ann, Ben]", "a tag is one text, not a list", 'write it like "Ann, Ben"'),
         ("artist: [[Ann]]", "'artist' of 'mix' of deliver must be text", "put the text in quotes"),
         ("stereo: true", "'mix' of deliver has unknown key 'stereo'", "write it beside 'mix', below deliver"),
         ("channels: 2", "'mix' of deliver has unknown key 'channels'", "it knows: "),

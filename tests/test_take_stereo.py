@@ -239,7 +239,7 @@ async def test_a_resumed_take_is_in_stereo_if_the_scene_now_is(tmp_path: Path) -
     assert (take.ended, take.channels) == ("complete", 2)
     assert [player.pan for player in take.players] == [-0.5, 1.0, 0.0]
     assert {read(house.folder.path / sound.stem).shape for sound in take.sounds} == {(take.samples, 2)}
-    assert deliver(house.folder, take, Deliver(stereo=True))[0].startswith("mix.wav stereo, ")
+    assert deliver(house.folder, take, Deliver(stereo=True)).told[0].startswith("mix.wav stereo, ")
 
 
 async def test_a_pick_lays_the_stems_in_stereo_and_another_file_is_told(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ async def test_a_pick_lays_the_stems_in_stereo_and_another_file_is_told(tmp_path
 
 async def test_sessions_have_the_places_and_the_rate_that_is_delivered(tmp_path: Path) -> None:
     plan, folder, take = await performed(tmp_path)
-    told = deliver(folder, take, plan.deliver)
+    told = deliver(folder, take, plan.deliver).told
     assert told[0].startswith("mix.wav stereo, -20.")
     assert told[1:] == ["stems-48kHz/ 5 stems", "lines-48kHz/ 4 lines"]
     project = reader.loads((folder.path / "session.rpp").read_text())

@@ -234,7 +234,7 @@ async def test_words_that_a_provider_times_are_journalled_in_samples_and_deliver
     assert fact.visemes == (VisemeTime(21, 1200),)
     assert take.lines[0].word_times == fact.word_times
     assert len([warning for warning in take.warnings if warning.endswith("left out")]) == 3
-    told = deliver(house.folder, take, plan_of(SCENE).deliver)
+    told = deliver(house.folder, take, plan_of(SCENE).deliver).told
     assert "lines/*.words.json 2 lines: 1 estimated, 1 provider" in told[-2]
     assert told[-1].startswith("lines/*.mouths.tsv 2 lines")
     words = words_of(house, "001-ann-1")
@@ -270,7 +270,7 @@ async def test_a_line_that_is_no_speech_is_estimated_and_said_to_be(tmp_path: Pa
     """A recogniser is loaded, and listens to tones."""
     house = Playhouse(tmp_path)
     take = await house.perform(SCENE)
-    words, mouths = deliver(house.folder, take, plan_of(SCENE).deliver)[-2:]
+    words, mouths = deliver(house.folder, take, plan_of(SCENE).deliver).told[-2:]
     assert words == (
         "lines/*.words.json 2 lines: 2 estimated; the recogniser does not find the words of ann-1, bob-1 in their sound"
     )

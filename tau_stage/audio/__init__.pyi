@@ -23,7 +23,6 @@ from .loudness import Limiter as Limiter
 from .loudness import Loudness as Loudness
 from .loudness import Meter as Meter
 from .loudness import faded as faded
-from .loudness import gain_for as gain_for
 from .loudness import is_audible as is_audible
 from .loudness import peak_dbfs as peak_dbfs
 from .loudness import rms_dbfs as rms_dbfs
@@ -38,6 +37,7 @@ from .random_access import read_at as read_at
 from .random_access import write_at as write_at
 from .riff import Shape as Shape
 from .riff import append_chunks as append_chunks
+from .riff import forget_time as forget_time
 from .riff import read_shape as read_shape
 from .riff import tells_its_size as tells_its_size
 from .utterance_cuts import utterances as utterances

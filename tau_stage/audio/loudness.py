@@ -30,12 +30,18 @@ of what the steps weigh in the meter's filter (0.933, and a thousandth of the sa
 class Loudness:
     """What a meter says: loudness, integrated and gated, and the true peak relative to full scale.
 
-    There is no loudness where all is below the gate of -70 LUFS, and no peak in digital silence.
+    There is no loudness where all is below the gate of -70 LUFS, and neither a peak nor a level in digital silence.
+
+    Attributes:
+        rms_dbfs: The root mean square of all samples of all channels, relative to full scale.
+        floor_dbfs: That of the quietest half second; of all, where there is less.
     """
 
     lufs: float | None
     peak_dbtp: float | None
     samples: int
+    rms_dbfs: float | None = None
+    floor_dbfs: float | None = None
 
 
 class Meter:
@@ -65,6 +71,7 @@ class Meter:
         self._block = math.ceil(GATING_BLOCK_S * rate)
         self._samples = 0
         self._peak = 0.0
+        self._levels = _Levels(rate)
         self._last: Samples = np.zeros((BEFORE, channels))
 
     def feed(self, block: NDArray[np.floating]) -> None:
@@ -77,6 +84,7 @@ class Meter:
         self._samples += len(block)
         louder = np.ascontiguousarray(block.reshape(len(block), self._channels), np.float64) * self._factor
         self._power.add_frames(louder.ravel(), len(louder))
+        self._levels.feed(np.einsum("ij,ij->i", louder, louder) / self._channels)
         if not self._is_true:
             self._peak = max(self._peak, float(np.abs(louder).max()))
             return
@@ -109,7 +117,42 @@ class Meter:
             lufs - self._gain_db if math.isfinite(lufs) else None,
             20 * math.log10(self._peak) - self._gain_db if self._peak > 0 else None,
             self._samples,
+            *(level if level is None else level - self._gain_db for level in self._levels.result(self._samples)),
         )
+
+
+FLOOR_CELL_S = 0.1
+FLOOR_CELLS = 5
+
+
+class _Levels:
+    """Adds up the power of a sound, and finds the quietest half second of it, a tenth of a second at a time."""
+
+    def __init__(self, rate: int) -> None:
+        self._cell = max(1, round(FLOOR_CELL_S * rate))
+        self._power = 0.0
+        self._quietest = math.inf
+        self._rest: Samples = np.zeros(0)
+        self._cells: Samples = np.zeros(0)
+
+    def feed(self, powers: Samples) -> None:
+        self._power += float(powers.sum())
+        rest = np.concatenate([self._rest, powers])
+        whole = len(rest) // self._cell * self._cell
+        self._rest = rest[whole:]
+        cells = np.concatenate([self._cells, rest[:whole].reshape(-1, self._cell).sum(axis=1)])
+        if len(cells) >= FLOOR_CELLS:
+            windows = np.lib.stride_tricks.sliding_window_view(cells, FLOOR_CELLS).sum(axis=1)
+            self._quietest = min(self._quietest, float(windows.min()))
+        self._cells = cells[-FLOOR_CELLS + 1 :]
+
+    def result(self, samples: int) -> tuple[float | None, float | None]:
+        """Return the level of all, and that of the quietest part, in dB."""
+        whole = self._power / max(1, samples)
+        floor = self._quietest / (self._cell * FLOOR_CELLS)
+        levels = (whole, floor if math.isfinite(floor) else whole)
+        rms, quietest = (10 * math.log10(level) if level > 0 else None for level in levels)
+        return rms, quietest
 
 
 def _bound(sound: Samples, starts: NDArray[np.intp], overshoot: float) -> Samples:
@@ -118,17 +161,6 @@ def _bound(sound: Samples, starts: NDArray[np.intp], overshoot: float) -> Sample
     steps = np.maximum.reduceat(np.abs(np.diff(sound, axis=0, append=sound[-1:])).max(axis=1), starts)
     bounds: Samples = 1.001 * levels + overshoot * steps
     return bounds
-
-
-def gain_for(found: Loudness, target_lufs: float) -> float:
-    """Compute the decibels that bring a sound to a loudness; one below the gate is a ``ValueError``.
-
-    >>> gain_for(Loudness(-30.0, -6.0, 24_000), -16.0)
-    14.0
-    """
-    if found.lufs is None:
-        raise ValueError("sound below the gate has no loudness")
-    return target_lufs - found.lufs
 
 
 SILENCE_DBFS = -120.0

@@ -32,6 +32,7 @@ from tau_stage.scene import (
     Text,
     Title,
     Variant,
+    allow_short_forms,
     did_you_mean,
     listed,
     option,
@@ -290,6 +291,7 @@ def _files(patterns: Sequence[str], path: tuple[str], errors: Diagnostics) -> tu
 def batch_schema() -> str:
     """Return the schema as the text of ``schemas/batch.schema.json``."""
     schema: JsonSchemaValue = Batch.model_json_schema(schema_generator=EditorSchema)
+    allow_short_forms(schema)
     values = {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean"]}}
     schema["properties"]["matrix"]["additionalProperties"] = values
     language = schema["properties"]["languages"]["additionalProperties"]

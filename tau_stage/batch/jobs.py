@@ -148,7 +148,7 @@ def _of_table(batch: Batch, language: str, variant: Variant, table: LineTable) -
 
 def _job(language: str, folders: Iterable[str], plan: Plan, apart: Iterable[str]) -> BatchJob:
     name = "/".join(filter(None, (language, *folders)))
-    return BatchJob(name, plan, language, tuple(filter(None, apart)))
+    return BatchJob(name, replace(plan, language=language), language, tuple(filter(None, apart)))
 
 
 def _folders(batch: Batch, file: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tau_stage import report as reports
+from tau_stage import runs
 from tau_stage import take as takes
 from tau_stage.cli.options import TakePath
 from tau_stage.cli.printing import say_path, warn
@@ -27,7 +28,8 @@ def report(
     folder = takes.TakeFolder(takes.followed(take))
     with open_status(quiet=False) as note:
         performed, made = reports.rebuild(folder, embed=embed, note=note)
-    warn(*made, sep="\n", end="\n" if made else "")
+    warn(*made.told, sep="\n", end="\n" if made.told else "")
+    warn(*made.missed, sep="\n", end="\n" if made.missed else "")
     if performed.problem:
         warn(f"{performed.ended}: {performed.problem}")
     path = folder.report
@@ -37,3 +39,5 @@ def report(
 
         if not webbrowser.open(path.resolve().as_uri()):
             warn("no browser was found")
+    if made.missed:
+        raise typer.Exit(runs.TAKE_SPOILED)

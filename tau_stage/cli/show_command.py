@@ -163,11 +163,27 @@ def _delivered(plan: scenes.Plan) -> str:
     """Say what is made of the take."""
     wanted = plan.deliver
     mix = wanted.mix
-    made = [f"{mix.file} at {mix.loudness:g} LUFS, {mix.peak:g} dBTP at most" if mix else "no mix"]
-    made += _known(("{} kbps", mix and mix.bitrate), ("packed stems", wanted.stems == "packed"))
-    if wanted.lines:
-        made.append(f"{format_if('trimmed ', wanted.lines.trim)}lines as {wanted.lines.names}")
+    made = [f"{mix.file} at {_file(mix)}" if mix else "no mix"]
+    made += _known(("packed stems", wanted.stems == "packed"))
+    if lines := wanted.lines:
+        form = format_if(" at {}", _file(lines))
+        made.append(f"{format_if('trimmed ', lines.trim)}lines as {lines.names}.{lines.kind}{form}")
     return f"delivers {', '.join(made)}; {wanted.rate // 1000} kHz, {'stereo' if wanted.stereo else 'mono'}"
+
+
+def _file(wanted: scenes.FileOptions) -> str:
+    """Say how loud a file is to be, and what else is asked for."""
+    return ", ".join(
+        _known(
+            ("{}", wanted.level),
+            ("{:g} dBTP at most", wanted.ceiling),
+            ("{:g} kHz", wanted.rate and wanted.rate / 1000),
+            ("{} bit", wanted.bits),
+            ("{} kbps", wanted.bitrate),
+            ("{:g} s of silence before it", wanted.head),
+            ("{:g} s after it", wanted.tail),
+        )
+    )
 
 
 def _plain(plan: scenes.Plan) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 from tau_stage import take as takes
@@ -19,6 +20,21 @@ from tau_stage.timing import LineTimer, time_lines, timings_in_words
 
 KARAOKE = "subtitles.karaoke.vtt"
 NOTHING: Mapping[str, str] = {}
+
+
+@dataclass(slots=True)
+class Made:
+    """What was made of a take.
+
+    Attributes:
+        told: A line for each.
+        missed: What is not as the delivery must be, a line for each.
+    """
+
+    told: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+
+
 Note = Callable[[str], None]  # is told what is being made
 
 
@@ -31,28 +47,27 @@ def deliver(
     also: Mapping[str, str] = NOTHING,
     hint: str = takes.FULL_DISK,
     note: Note = ignore,
-) -> list[str]:
+) -> Made:
     """Make what a scene asks for of a take; of one in which nobody spoke aloud, its words and its page.
 
     The take's sound is not touched, and its journal keeps what was wanted: this can be done again at any time. Sounds
     are looked at and made first, each whole; then all texts are written, or none.
 
-    ``also`` are further texts by file name, and ``embed`` puts the sounds into the page. Returns what was made, a line
-    for each.
+    ``also`` are further texts by file name, and ``embed`` puts the sounds into the page.
 
     Raises:
         TakeError: A file of the take is missing or broken, or one cannot be written.
     """
-    told = _sounding(folder, take, wanted, note) if takes.heard(take) else []
+    made = _sounding(folder, take, wanted, note) if takes.heard(take) else Made()
     texts = {**also}
     if take.lines:
         note("writing subtitles, transcript and sheet")
         texts |= write_words(take)
     if wanted.words or wanted.mouths:
         note("timing the words")
-        news, made = write_timings(take, folder, wanted)
+        news, told = write_timings(take, folder, wanted)
         texts |= news
-        told += made
+        made.told += told
     if takes.heard(take):
         note("writing sessions for editors")
         texts |= write_sessions(take, _spare(folder), _rate(take, wanted))
@@ -60,7 +75,7 @@ def deliver(
     resolved = takes.read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
     texts[takes.REPORT] = render_page(take, folder, resolved=resolved, embed=embed, checks=_checks(folder, also))
     folder.write_all(texts, hint)
-    return told
+    return made
 
 
 def write_timings(take: Take, folder: TakeFolder, wanted: Deliver) -> tuple[dict[str, str], list[str]]:
@@ -99,22 +114,25 @@ def _checks(folder: TakeFolder, also: Mapping[str, str]) -> Sequence[Check]:
         return read_checks(folder.checks.read_bytes(), str(folder.checks))
 
 
-def _sounding(folder: TakeFolder, take: Take, wanted: Deliver, note: Note) -> list[str]:
+def _sounding(folder: TakeFolder, take: Take, wanted: Deliver, note: Note) -> Made:
     note("reading the lines")
     for line in takes.heard(take):
         with takes.open_sound(folder.sound(line), line.samples):
             pass  # what is missing is told before anything is made
     note("mixing")
-    told = _mixed(folder, take, wanted)
+    made = _mixed(folder, take, wanted)
     note("writing stems, lines and marks")
     rate = _rate(take, wanted)
     again = takes.realign(folder, take, rate, _spare(folder)) if rate != take.rate else ()
-    told += _realigned(again)
+    made.told += _realigned(again)
     if wanted.stems == "packed":
-        told.append(f"{takes.PACKED}/ {counted(len(takes.pack(folder, take, wanted.rate)), 'player')}")
+        made.told.append(f"{takes.PACKED}/ {counted(len(takes.pack(folder, take, wanted.rate)), 'player')}")
     if wanted.lines:
-        told.append(f"{takes.EXPORT}/ {counted(len(takes.export(folder, take, wanted.lines, wanted.rate)), 'line')}")
-    return told + takes.write_marks(folder, take, again, rate)
+        exported = takes.export(folder, take, wanted.lines, wanted.rate)
+        made.told.append(str(exported))
+        made.missed += exported.missed
+    made.told += takes.write_marks(folder, take, again, rate)
+    return made
 
 
 def _rate(take: Take, wanted: Deliver) -> int:
@@ -131,18 +149,19 @@ def _realigned(files: Sequence[str]) -> list[str]:
     ]
 
 
-def _mixed(folder: TakeFolder, take: Take, wanted: Deliver) -> list[str]:
+def _mixed(folder: TakeFolder, take: Take, wanted: Deliver) -> Made:
     """Make the mix; where the performance was stopped from outside, its stems may not reach to the end."""
     if not wanted.mix:
-        return []
+        return Made()
     try:
-        return [str(takes.mix(folder, take, wanted.mix, wanted.rate))]
+        mixed = takes.mix(folder, take, wanted.mix, wanted.rate)
     except takes.SilentTake as silent:
-        return [f"no mix: {silent.problem}"]
+        return Made([f"no mix: {silent.problem}"])
     except TakeError as error:
         if take.ended != "interrupted":
             raise
-        return [f"no mix: {error.path}: {error.problem}"]
+        return Made([f"no mix: {error.path}: {error.problem}"])
+    return Made([str(mixed)], [*mixed.missed])
 
 
 def _spare(folder: TakeFolder) -> list[str]:
@@ -158,12 +177,12 @@ DAMAGED = "it is damaged, or a newer tau-stage wrote it; nothing was changed"
 CLOSED = "make room there, or let it be written to; nothing was changed"
 
 
-def rebuild(folder: TakeFolder, *, embed: bool = False, note: Note = ignore) -> tuple[Take, list[str]]:
+def rebuild(folder: TakeFolder, *, embed: bool = False, note: Note = ignore) -> tuple[Take, Made]:
     """Write ``take.json``, ``cost.json`` and all that is made of a take, from its journal and its sounds.
 
     Where something is missing or broken, nothing is written; the texts are written all, or none is.
 
-    Returns the take, and what was made, a line for each.
+    Returns the take, and what was made.
 
     Raises:
         TakeError: There is no journal, it is broken or a newer version's, a sound is missing or broken, or the folder

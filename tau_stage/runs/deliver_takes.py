@@ -105,7 +105,7 @@ def deliver(plan: Plan, folder: TakeFolder, take: Take, *, note: Note = ignore) 
     with takes.locked(folder.path):
         note("holding it against what is expected")
         judged, checks = _judge(plan, folder, take)
-        done = judged.model_copy(update={"made": tuple(_make(folder, take, checks, note))})
+        done = _make(folder, take, judged, checks, note)
         _write_down(folder, done)
         note("")
         log_event("runs", logging.INFO, f"delivered {folder.path}: {take.ended}")
@@ -133,7 +133,7 @@ def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = ignore) -> 
         if take.ended == "complete" and not takes.is_latest(folder):
             takes.make_latest(folder)
         judged, checks = _judge_again(folder, journal, take, anyway=anyway)
-        again = judged.model_copy(update={"made": tuple(_make(folder, take, checks, note))})
+        again = _make(folder, take, judged, checks, note)
         if not done and judged.code != TAKE_SPOILED:
             _write_down(folder, again)
         delivered = _delivered(folder, take, again)
@@ -209,9 +209,13 @@ def _judge(plan: Plan, folder: TakeFolder, take: Take) -> tuple[TakeDelivered, s
     return TakeDelivered(judged=summary(verdicts), problems=problems, code=code), as_json(verdicts, measures)
 
 
-def _make(folder: TakeFolder, take: Take, checks: str, note: Note) -> list[str]:
+def _make(folder: TakeFolder, take: Take, judged: TakeDelivered, checks: str, note: Note) -> TakeDelivered:
+    """Make what is wanted of a take; what is not as it must be is a problem of it."""
     wanted = takes.read_beginning(folder.journal).deliver
-    return exports.deliver(folder, take, wanted, also={takes.CHECKS: checks} if checks else {}, note=note)
+    made = exports.deliver(folder, take, wanted, also={takes.CHECKS: checks} if checks else {}, note=note)
+    missed = tuple(f"{folder.path}: {problem}" for problem in made.missed)
+    told = {"made": tuple(made.told), "problems": (*judged.problems, *missed)}
+    return judged.model_copy(update={**told, "code": max(judged.code, TAKE_SPOILED if missed else 0)})
 
 
 def _write_down(folder: TakeFolder, done: TakeDelivered) -> None:

@@ -154,7 +154,8 @@ def _no_such_line(named: Path, former: Take, wanted: Sequence[str]) -> UsageErro
 
 def _scene_again(performed: takes.records.TakeBegan | Staged) -> Scene:
     only = [performed.variant] if performed.variant else ()
-    return load_variants(performed.path, performed.given, only, overlays=performed.overlays, most=ANY_NUMBER)[0]
+    scene = load_variants(performed.path, performed.given, only, overlays=performed.overlays, most=ANY_NUMBER)[0]
+    return scene.model_copy(update={"language": performed.language})
 
 
 def find_takes(

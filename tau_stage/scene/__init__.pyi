@@ -7,6 +7,8 @@ from .compose import Variant as Variant
 from .compose import variants as variants
 from .delivery_options import MOST_KBPS as MOST_KBPS
 from .delivery_options import Deliver as Deliver
+from .delivery_options import FileOptions as FileOptions
+from .delivery_options import Level as Level
 from .delivery_options import LineFiles as LineFiles
 from .delivery_options import Mix as Mix
 from .delivery_options import filled as filled
@@ -97,6 +99,7 @@ from .planner import DEFAULT_MODEL as DEFAULT_MODEL
 from .planner import change_line as change_line
 from .planner import make_plan as make_plan
 from .schema import SCHEMA_DIALECT as SCHEMA_DIALECT
+from .schema import allow_short_forms as allow_short_forms
 from .schema import scene_schema as scene_schema
 from .schema import without_nulls as without_nulls
 from .script import PlayerNames as PlayerNames

@@ -1,23 +1,39 @@
 """``deliver:``: what is made of a take, besides what every take leaves."""
 
 import re
+import tomllib
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
 from tau_stage.scene import units
 from tau_stage.scene.fields import Boolean, Form, SceneModel, SoundFile, Title, are_texts, option
-from tau_stage.scene.names import did_you_mean, is_device
+from tau_stage.scene.names import did_you_mean, is_device, listed
 from tau_stage.scene.units import FromText, text_like, wrong
 from tau_stage.text import hidden, visible
 
 DEFAULT_NAMES = "{scene}_{player}_{number:03}_{line}"
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-MOST_KBPS = {24_000: 160, 48_000: 320}  # of an MP3, by its sample rate
+MOST_KBPS = {24_000: 160, 44_100: 320, 48_000: 320}  # of an MP3, by its sample rate
 
-OF_MP3 = ("bitrate", "title", "artist", "cover")  # options of a mix that only an MP3 has
-PLACES = ("scene", "player", "number", "line")
+FileKind = Literal["wav", "flac", "ogg", "mp3"]
+KINDS: tuple[FileKind, ...] = ("wav", "flac", "ogg", "mp3")
+
+_TAGGED: tuple[FileKind, ...] = ("flac", "ogg", "mp3")
+OF_KINDS: Mapping[str, tuple[FileKind, ...]] = {
+    "bits": ("wav", "flac"),
+    "bitrate": ("mp3",),
+    **dict.fromkeys(("title", "artist", "cover"), _TAGGED),
+}
+"""Options that not every kind of file has."""
+
+PLACES = ("scene", "player", "number", "line", "language")
+
+PRESETS: Mapping[str, Mapping[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("delivery_presets.toml").read_text("utf-8")
+)
+"""What stands for the name of a preset: options, and further ones for a delivery in stereo."""
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _PLACE = re.compile(r"\{(\w*)(?::0?([1-9]))?\}", re.ASCII)
@@ -31,7 +47,7 @@ def mix_file(value: str) -> str:
         raise wrong(f"'{value}' cannot be the mix's name, as it lies in the take's folder", hint)
     if is_device(value):
         raise wrong(f"'{value}' cannot be the mix's name, as Windows keeps it for itself", "write a name like mix.wav")
-    if not value.lower().endswith(SUFFIXES):
+    if PurePath(value).suffix[1:].lower() not in KINDS:
         raise wrong(f"a mix is WAV, FLAC, OGG or MP3, and '{value}' is none of them", "write it like mix.wav")
     return value
 
@@ -39,7 +55,7 @@ def mix_file(value: str) -> str:
 def one_text(value: object) -> object:
     """Return a text, and no list of them."""
     if are_texts(value):
-        raise wrong("an MP3 has one text here, not a list", f'write it like "{", ".join(value)}"')
+        raise wrong("a tag is one text, not a list", f'write it like "{", ".join(value)}"')
     return value
 
 
@@ -54,52 +70,133 @@ def tag(value: str) -> str:
 
 
 def names(value: str) -> str:
-    """Return a template for names of lines' files."""
+    """Return a template for names of lines' files, with folders before them."""
     value = value.strip()
     named = [name for name, _ in _PLACE.findall(value)]
     for name in named:
         if name not in PLACES:
-            hint = did_you_mean(name, PLACES, "it may hold {scene}, {player}, {number:03} and {line}")
+            hint = did_you_mean(name, PLACES, "it may hold {scene}, {player}, {number:03}, {line} and {language}")
             raise wrong(f"names know no {{{name}}}", hint)
-    rest = _PLACE.sub("", value)
+    rest = _PLACE.sub("x", value)
     if {"{", "}"}.intersection(rest):
         raise wrong(f"'{value}' has a brace that stands for nothing", f"the default is: {DEFAULT_NAMES}")
-    if {"/", "\\"}.intersection(rest):
-        raise wrong("names are names of files, and hold no folder", "leave out the slash")
+    if "\\" in rest:
+        raise wrong("names have folders with a slash, and no backslash", f"write {value.replace(chr(92), '/')}")
+    if any(not part.strip(" .") for part in rest.split("/")):
+        raise wrong(f"'{value}' leaves the folder of the lines", "write it like {player}/{line}")
     if not {"number", "line"}.intersection(named):
         raise wrong("names must hold {line} or {number}", f"the default is: {DEFAULT_NAMES}")
     return value
 
 
 def filled(template: str, values: Mapping[str, str | int]) -> str:
-    """Fill in the places of a valid template.
+    """Fill in the places of a valid template; an empty one goes with the sign that parts it from what is beside it.
 
     >>> filled("{line}-{number:03}", {"line": "door", "number": 7})
     'door-007'
+    >>> filled("{language}/{language}_{line}", {"line": "door", "language": ""})
+    'door'
     """
+    for name in (name for name, value in values.items() if value == ""):
+        template = re.sub(rf"\{{{name}\}}[-_. /]|[-_. ]?\{{{name}\}}", "", template)
     return _PLACE.sub(lambda place: str(values[place[1]]).zfill(int(place[2] or 0)), template)
+
+
+def preset(value: str) -> str:
+    """Return the name of a preset."""
+    if value not in PRESETS:
+        raise wrong(f"there is no preset '{value}'", did_you_mean(value, PRESETS, f"known: {listed(PRESETS)}"))
+    return value
 
 
 _MIX_FILE = r"\.([wW][aA][vV]|[fF][lL][aA][cC]|[oO][gG][gG]|[mM][pP]3)$"
 
-Lufs = Annotated[float, FromText(units.loudness, text_like(r"^-\d+(\.\d+)? ?LUFS$", "-16 LUFS"))]
-TruePeak = Annotated[float, FromText(units.peak, text_like(r"^-?\d+(\.\d+)? ?dBTP$", "-1 dBTP"))]
+
+def _decibels(unit: str, sign: str = "-", example: str = "") -> Any:
+    return text_like(rf"^{sign}\d+(\.\d+)? ?{unit}$", example)
+
+
+Lufs = Annotated[float, FromText(units.loudness, _decibels("LUFS", example="-16 LUFS"))]
+Rms = Annotated[float, FromText(units.rms, _decibels("dB", example="-20 dB"))]
+TruePeak = Annotated[float, FromText(units.peak, _decibels("dBTP", "-?", "-1 dBTP"))]
+NoiseFloor = Annotated[float, FromText(units.noise_floor, _decibels("dB", example="-60 dB"))]
+Tolerance = Annotated[float, FromText(units.tolerance, _decibels("dB", "", "1 dB"))]
+Silence = Annotated[float, FromText(units.duration, text_like(units.DURATION, "500ms", "1s"))]
 SampleRate = Annotated[
-    Literal[24_000, 48_000], FromText(units.sample_rate, {"type": "string", "enum": ["24 kHz", "48 kHz"]})
+    Literal[24_000, 48_000], FromText(units.sample_rate, {"type": "string", "enum": [*units.SAMPLE_RATES.values()]})
 ]
+FileRate = Annotated[
+    Literal[24_000, 44_100, 48_000],
+    FromText(units.file_rate, {"type": "string", "enum": [*units.FILE_RATES.values()]}),
+]
+Bits = Annotated[Literal["16", "24", "32f"], FromText(units.bits, {"enum": ["16", "24", "32f", 16, 24]})]
 BitRate = Annotated[
     int, FromText(units.bit_rate, {"type": "string", "enum": [f"{rate} kbps" for rate in units.BIT_RATES]})
 ]
+Preset = Annotated[str, FromText(preset, {"type": "string", "enum": [*PRESETS]})]
 MixFile = Annotated[str, FromText(mix_file, text_like(_MIX_FILE))]
 NameTemplate = Annotated[str, FromText(names, text_like(r"\{(line|number)", DEFAULT_NAMES))]
 Alignment = Literal["aligned", "packed"]
 Tag = Annotated[Title, BeforeValidator(one_text), AfterValidator(tag)]
 
 
-_BESIDE = ("rate", "stereo", "stems")
+_BESIDE = ("stereo", "stems", "preset")
+DEFAULT_LUFS = -16.0
+DEFAULT_PEAK = -1.0
 
 
-class Mix(SceneModel):
+class Level(NamedTuple):
+    """How loud a file is to be: its loudness, or its root mean square."""
+
+    decibels: float
+    unit: Literal["LUFS", "dB RMS"]
+
+    def __str__(self) -> str:
+        """Write it as it is asked for."""
+        return f"{self.decibels:g} {self.unit}"
+
+
+class FileOptions(SceneModel):
+    """What a sound file is like that is made of a take."""
+
+    loudness: Lufs | None = option("Integrated loudness, like -23 LUFS.")
+    rms: Rms | None = option("Instead of a loudness: the root mean square of the whole file, like -20 dB.")
+    peak: TruePeak | None = option("True peak that is not exceeded, like -1 dBTP. Default: -1 dBTP.", shown="-1 dBTP")
+    tolerance: Tolerance | None = option(
+        "How far loudness or rms in the file may be off, like 1 dB; else the delivery fails. Default: it is told."
+    )
+    noise_floor: NoiseFloor | None = option(
+        "What the quietest half second in the file may not exceed, like -60 dB; else the delivery fails."
+    )
+    rate: FileRate | None = option("Sample rate: 24 kHz, 44.1 kHz or 48 kHz. Default: that of deliver.")
+    bits: Bits | None = option("Of WAV and FLAC: 16 or 24; of WAV also 32f, a float.")
+    bitrate: BitRate | None = option(
+        "Of an MP3, like 128 kbps; above 160 kbps at 44.1 and 48 kHz only. Default: about half the most."
+    )
+    head: Silence = option("Silence before the sound, like 500ms. Default: none.", 0.0, shown="0s")
+    tail: Silence = option("Silence after the sound, like 1s. Default: none.", 0.0, shown="0s")
+
+    @model_validator(mode="after")
+    def has_one_level(self) -> Self:
+        """Refuse a loudness beside a root mean square."""
+        if self.loudness is not None and self.rms is not None:
+            raise wrong("a file has a loudness or an rms, not both", "remove one", inside=("rms",), key=True)
+        return self
+
+    @property
+    def level(self) -> Level | None:
+        """How loud it is to be; None: as it was performed."""
+        if self.rms is not None:
+            return Level(self.rms, "dB RMS")
+        return None if self.loudness is None else Level(self.loudness, "LUFS")
+
+    @property
+    def ceiling(self) -> float | None:
+        """The true peak that is not exceeded; None: whatever there is."""
+        return DEFAULT_PEAK if self.peak is None and self.level else self.peak
+
+
+class Mix(FileOptions):
     """All stems in one file, brought to one loudness."""
 
     FORM = Form(
@@ -109,23 +206,24 @@ class Mix(SceneModel):
         strays=dict.fromkeys((*_BESIDE, "lines"), "write it beside 'mix', below deliver"),
     )
 
-    loudness: Lufs = option("Integrated loudness, like -16 LUFS. Default: -16 LUFS.", -16.0, shown="-16 LUFS")
-    peak: TruePeak = option("True peak that is not exceeded, like -1 dBTP. Default: -1 dBTP.", -1.0, shown="-1 dBTP")
+    loudness: Lufs | None = option("Integrated loudness, like -16 LUFS. Default: -16 LUFS.", shown="-16 LUFS")
     file: MixFile = option("Its name: .wav, .flac, .ogg or .mp3. Default: mix.wav.", "mix.wav")
-    bitrate: BitRate | None = option(
-        "Of an MP3, like 128 kbps; above 160 kbps at 48 kHz only. Default: about half the most."
-    )
-    title: Tag | None = option("Of an MP3: its title. Default: the scene's.")
-    artist: Tag | None = option("Of an MP3: who made it.")
-    cover: SoundFile | None = option("Of an MP3: its picture, a JPEG or PNG file beside the scene.")
+    title: Tag | None = option("A tag of FLAC, OGG and MP3: its title. Default: the scene's.")
+    artist: Tag | None = option("A tag of FLAC, OGG and MP3: who made it.")
+    cover: SoundFile | None = option("Picture of a FLAC, OGG or MP3: a JPEG or PNG file beside the scene.")
 
     @property
-    def is_mp3(self) -> bool:
-        """Whether it is an MP3 file."""
-        return self.file.lower().endswith(".mp3")
+    def kind(self) -> FileKind:
+        """What kind of file it is."""
+        return next(kind for kind in KINDS if self.file.lower().endswith(kind))
+
+    @property
+    def level(self) -> Level:
+        """How loud it is to be."""
+        return super().level or Level(DEFAULT_LUFS, "LUFS")
 
 
-class LineFiles(SceneModel):
+class LineFiles(FileOptions):
     """The lines as files for a game engine or an editor, in ``export/``."""
 
     FORM = Form(
@@ -136,7 +234,15 @@ class LineFiles(SceneModel):
     )
 
     trim: Boolean = option("Whether silence at the head and the tail goes. Default: true.", True)
-    names: NameTemplate = option("Names of the files: {scene}, {player}, {number}, {number:03}, {line}.", DEFAULT_NAMES)
+    names: NameTemplate = option(
+        "Names of the files, with folders: {language}, {scene}, {player}, {number}, {number:03}, {line}.", DEFAULT_NAMES
+    )
+    format: FileKind = option("wav, flac, ogg or mp3. Default: wav.", "wav")
+
+    @property
+    def kind(self) -> FileKind:
+        """What kind of files they are."""
+        return self.format
 
 
 class Deliver(SceneModel):
@@ -145,10 +251,14 @@ class Deliver(SceneModel):
     FORM = Form(
         "deliver",
         "write it like deliver: {mix: {loudness: -16 LUFS}}",
-        strays=dict.fromkeys(Mix.options(), "write it below 'mix'")
-        | dict.fromkeys(LineFiles.options(), "write it below 'lines'"),
+        strays=dict.fromkeys(LineFiles.options(), "write it below 'lines'")
+        | dict.fromkeys(Mix.options(), "write it below 'mix'")
+        | {"format": "the name of the mix says it, like deliver: {mix: {file: mix.mp3}}; lines have a 'format'"},
     )
 
+    preset: Preset | None = option(
+        "What usual demands come to: podcast, audiobook or game. What stands beside it wins."
+    )
     mix: Mix | None = Field(default_factory=Mix, description="All stems in one file; none for none.")
     rate: SampleRate = option(
         "Rate of the mix, packed stems and exported lines: 24 kHz or 48 kHz. Default: 24 kHz.",
@@ -171,7 +281,42 @@ class Deliver(SceneModel):
         "Whether lines/*.mouths.tsv tell the shapes of a mouth, as Rhubarb Lip Sync writes them. Default: false.", False
     )
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def lay_over_preset(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Take from a preset what is not said."""
+        told = handler(values)
+        return handler(_completed(told)) if told.preset else told
+
     @property
     def channels(self) -> int:
         """Of the mix, and of the stems of effects and beds."""
         return 2 if self.stereo else 1
+
+
+def _completed(told: Deliver) -> dict[str, Any]:
+    """Return the options of a delivery with those of its preset that are not said."""
+    options = PRESETS[told.preset or ""]
+    own = {name: None if part == "none" else part for name, part in options.items() if name != "in_stereo"}
+    if told.stereo:
+        own |= {name: {**options[name], **part} for name, part in options.get("in_stereo", {}).items()}
+    if "rate" in told.model_fields_set:
+        own = {name: {**part, "rate": None} if isinstance(part, dict) else part for name, part in own.items()}
+    return _laid_over(own, told)
+
+
+_INSTEAD = {"loudness": "rms", "rms": "loudness"}
+
+
+def _laid_over(under: Mapping[str, Any], over: SceneModel) -> dict[str, Any]:
+    """Return options with those of a model laid over that were said; what they leave no place for is left out."""
+    said = {name: getattr(over, name) for name in over.model_fields_set}
+    parts = {
+        name: _laid_over(under[name], value)
+        for name, value in said.items()
+        if isinstance(value, SceneModel) and isinstance(under.get(name), dict)
+    }
+    whole = {**under, **said, **parts}
+    kind = str(whole.get("format", PurePath(str(whole.get("file", ""))).suffix[1:])).lower()
+    out = {_INSTEAD.get(name) for name in said} | {name for name, kinds in OF_KINDS.items() if kind not in kinds}
+    return {name: value for name, value in whole.items() if name in said or name not in out}

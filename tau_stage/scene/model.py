@@ -641,6 +641,7 @@ class Scene(Cascade):
     overlays: SkipJsonSchema[tuple[str, ...]] = option(
         "Files that were laid over the scene from outside, as they were named.", (), exclude=True
     )
+    language: SkipJsonSchema[str] = option("The language of a batch that it is in.", "", exclude=True)
     variant: SkipJsonSchema[str] = option("Which variant of a matrix it is.", "", exclude=True)
     locations: SkipJsonSchema[Locations] = Field(
         default_factory=dict, exclude=True, description="Where its parts stand in the file."

@@ -293,6 +293,7 @@ class Plan:
         waits: How long it waits for its players.
         pace: Whether the scene goes on only when what was said would have been heard.
         variant: Name of the variant of a matrix, or empty.
+        language: Of its batch, or empty.
         locations: Where its parts stand in the file; plans that differ in nothing else are equal.
         warnings: What in the file may not be what its author meant.
 
@@ -318,6 +319,7 @@ class Plan:
     variant: str = ""
     given: Mapping[str, str] = field(default_factory=dict)
     overlays: tuple[str, ...] = ()
+    language: str = ""
     deliver: Deliver = field(default_factory=Deliver)
     expect: Expect | None = None
     locations: Locations = field(default_factory=dict, compare=False, repr=False)

@@ -1,6 +1,7 @@
 """The JSON schema of scene files, generated from the models; editors complete, describe and check with it."""
 
 import json
+from collections.abc import Iterator
 from functools import cache
 
 from pydantic.json_schema import JsonSchemaValue
@@ -33,9 +34,7 @@ def scene_schema() -> str:
     schema["required"] = []
     schema["allOf"] = [{"anyOf": _required("players", "include")}, {"anyOf": _required("lines", "script")}]
     parts["Cue"]["required"] = ["do"]
-    for model in SceneModel.__subclasses__():
-        if model.__name__ in parts and (model.FORM.short or model.FORM.without) and not model.FORM.several:
-            _allow_short(model, schema)
+    allow_short_forms(schema)
     _allow_short_calls(parts)
     _steps(parts)
     for part in parts.values():
@@ -45,6 +44,19 @@ def scene_schema() -> str:
         parts[name]["oneOf"] = _required(*parts[name]["properties"])
     schema.update(IGNORED)
     return json.dumps(without_nulls({"$schema": SCHEMA_DIALECT, **schema}), indent=2, ensure_ascii=False) + "\n"
+
+
+def allow_short_forms(schema: JsonSchemaValue) -> None:
+    """Let the short form of each mapping of the scene language, or nothing, stand wherever the mapping may."""
+    for model in _models(SceneModel):
+        if model.__name__ in schema["$defs"] and (model.FORM.short or model.FORM.without) and not model.FORM.several:
+            _allow_short(model, schema)
+
+
+def _models(base: type[SceneModel]) -> Iterator[type[SceneModel]]:
+    for model in base.__subclasses__():
+        yield model
+        yield from _models(model)
 
 
 def _required(*keys: str) -> list[JsonSchemaValue]:

@@ -29,6 +29,8 @@ MOST_TAKES = 9
 DURATION = r"^\d+(\.\d+)?(ms|s|m)$"
 BIT_RATES = (32, 64, 96, 128, 160, 192, 256, 320)  # kilobits per second that an MP3 may have
 SAMPLE_RATES = {24_000: "24 kHz", 48_000: "48 kHz"}
+FILE_RATES = {24_000: "24 kHz", 44_100: "44.1 kHz", 48_000: "48 kHz"}  # of a single file
+BITS = ("16", "24", "32f")
 
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,12})?", re.ASCII)
 _MEASURE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(.*)", re.ASCII | re.DOTALL)
@@ -204,6 +206,19 @@ def _level(value: str, what: str, unit: str, limits: tuple[float, float], exampl
 gain = partial(_level, what="gain", unit="dB", limits=(-60.0, 24.0), example="-18 dB")
 loudness = partial(_level, what="loudness", unit="LUFS", limits=(-40.0, -8.0), example="-16 LUFS")
 peak = partial(_level, what="peak", unit="dBTP", limits=(-20.0, 0.0), example="-1 dBTP")
+rms = partial(_level, what="level", unit="dB", limits=(-40.0, -8.0), example="-20 dB")
+noise_floor = partial(_level, what="noise floor", unit="dB", limits=(-90.0, -30.0), example="-60 dB")
+tolerance = partial(_level, what="tolerance", unit="dB", limits=(0.2, 10.0), example="1 dB")
+
+
+def bits(value: str) -> str:
+    """Read how a sample is held: in 16 or 24 bit, or as a float of 32."""
+    found = re.fullmatch(r"(16|24|32)[ -]?(?:bits?)?[ -]?(f)?(?:loat)?", value.strip().lower())
+    plain = "".join(found.groups("")) if found else ""
+    if plain not in BITS:
+        hint = "did you mean 32f?" if "32" in value or "float" in value.lower() else "write 16, 24 or 32f"
+        raise wrong(f"a sample has 16 or 24 bit, or is a float of 32 (32f), not '{value}'", hint)
+    return plain
 
 
 def _one_rate(
@@ -237,6 +252,14 @@ sample_rate = partial(
     rates=SAMPLE_RATES,
     fact="a take is delivered at 24 kHz or 48 kHz",
     example="24 kHz or 48 kHz",
+)
+file_rate = partial(
+    _one_rate,
+    what="sample rate",
+    scales={"kHz": 1000, "Hz": 1},
+    rates=FILE_RATES,
+    fact="a file has 24 kHz, 44.1 kHz or 48 kHz",
+    example="24 kHz, 44.1 kHz or 48 kHz",
 )
 
 

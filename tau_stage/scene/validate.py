@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from tau_stage.errors import LFS_LARGEST, UsageError
 from tau_stage.scene import model, names
-from tau_stage.scene.delivery_options import MOST_KBPS, OF_MP3, Deliver
+from tau_stage.scene.delivery_options import MOST_KBPS, OF_KINDS, Deliver, LineFiles, Mix
 from tau_stage.scene.diagnostics import Diagnostics
 from tau_stage.scene.expect import Expect
 from tau_stage.scene.fields import LIVE, line_id
@@ -421,7 +421,7 @@ def check_scene(scene: model.Scene, errors: Diagnostics) -> None:
     for name, tool in scene.tools.items():
         _check_tool(name, tool, errors)
     checks.expect(scene.expect, ("expect",))
-    _check_mix(scene.deliver, checks)
+    _check_files(scene.deliver, checks)
     panned = [name for name, player in scene.players.items() if player.pan]
     if panned and not scene.deliver.stereo:
         problem = f"'pan' of player '{panned[0]}' does nothing in a mono mix"
@@ -455,23 +455,29 @@ def _check_tool(name: str, tool: model.ToolDefinition, errors: Diagnostics) -> N
         errors.add(path, f"tool '{name}' gives no result", hint, key=True)
 
 
-def _check_mix(deliver: Deliver, checks: SceneChecks) -> None:
-    """Check that only an MP3 has a bit rate and tags, and only so high a rate as its sample rate allows."""
-    path: Path = ("deliver", "mix")
-    mix = deliver.mix
-    if mix is None:
-        return
-    if not mix.is_mp3:
-        for key in filter(mix.model_fields_set.__contains__, OF_MP3):
-            hint = "write file: mix.mp3 beside it, or remove it"
-            checks.errors.add((*path, key), f"only an MP3 has '{key}', and the mix is {mix.file}", hint, key=True)
-        return
-    most = MOST_KBPS[deliver.rate]
-    if mix.bitrate is not None and mix.bitrate > most:
-        problem = f"an MP3 at {deliver.rate // 1000} kHz has at most {most} kbps, not {mix.bitrate}"
-        checks.errors.add((*path, "bitrate"), problem, f"write {most} kbps, or 'rate: 48 kHz' below deliver")
-    if mix.cover:
-        checks.picture(mix.cover, (*path, "cover"))
+def _check_files(deliver: Deliver, checks: SceneChecks) -> None:
+    """Check that no file has an option that its kind has not, nor a higher bit rate than its sample rate allows."""
+    for name, files in (("mix", deliver.mix), ("lines", deliver.lines)):
+        if files is not None:
+            _check_file(files, ("deliver", name), files.rate or deliver.rate, checks)
+    if deliver.mix and deliver.mix.cover:
+        checks.picture(deliver.mix.cover, ("deliver", "mix", "cover"))
+
+
+def _check_file(files: Mix | LineFiles, path: Path, rate: int, checks: SceneChecks) -> None:
+    """Check one kind of file."""
+    kind, wording = files.kind, "file: mix.{}" if isinstance(files, Mix) else "format: {}"
+    for option, kinds in OF_KINDS.items():
+        if getattr(files, option, None) is not None and kind not in kinds:
+            problem = f"{kind.upper()} has no '{option}'; {' and '.join(map(str.upper, kinds))} may have it"
+            hint = f"write {wording.format(kinds[-1])} beside it, or remove it"
+            checks.errors.add((*path, option), problem, hint, key=True)
+    if kind == "flac" and files.bits == "32f":
+        checks.errors.add((*path, "bits"), "a FLAC has 16 or 24 bit", "write bits: 24, or let it be a WAV")
+    most = MOST_KBPS[rate]
+    if kind == "mp3" and files.bitrate is not None and files.bitrate > most:
+        problem = f"an MP3 at {rate / 1000:g} kHz has at most {most} kbps, not {files.bitrate}"
+        checks.errors.add((*path, "bitrate"), problem, f"write {most} kbps, or 'rate: 48 kHz' beside it")
 
 
 def _check_voice(name: str, player: model.Player, scene: model.Scene, errors: Diagnostics) -> None:

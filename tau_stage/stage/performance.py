@@ -260,6 +260,7 @@ def _began(plan: Plan, stage: Stage, budget: Decimal | None, options: Performanc
         variant=plan.variant,
         given=dict(plan.given),
         overlays=plan.overlays,
+        language=plan.language,
         deliver=plan.deliver,
         resolved=plan_json(plan),
         budget=budget,

@@ -5,18 +5,24 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import chain, count
+from pathlib import Path, PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tau_stage.audio import FULL_SCALE, RATE, Pcm, Stereo, WavWriter, as_samples, at_rate, faded, resampled
+from tau_stage.errors import TakeError
 from tau_stage.scene import LineFiles, filled, is_device
 from tau_stage.take.atomic import guarded, whole_file
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.mixing import BLOCK, MIX_AGAIN, stems_of
+from tau_stage.take.mastering import BLOCK, MIX_AGAIN, Master, Mastered, write_master
+from tau_stage.take.mixing import stems_of
 from tau_stage.take.reading import audio_of, open_sound
 from tau_stage.take.take_model import STEMS, Performed, Take
+from tau_stage.text import counted
 
 PACKED = "stems-packed"
 EXPORT = "export"
@@ -81,24 +87,82 @@ def realign(folder: TakeFolder, take: Take, rate: int, spare: Iterable[str] = ()
     return tuple(written)
 
 
-def export(folder: TakeFolder, take: Take, wanted: LineFiles, rate: int = RATE) -> tuple[str, ...]:
-    """Write a file to ``export/`` for each line that is heard, and return them, relative to the folder.
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Files of lines: by line, relative to the take's folder; and what was measured in them, where it was."""
+
+    files: Mapping[str, str]
+    wanted: LineFiles
+    rate: int
+    measured: Mapping[str, Mastered]
+
+    def __str__(self) -> str:
+        """Write their line in a summary."""
+        form = f"{self.wanted.kind} {self.rate / 1000:g} kHz"
+        told = [f"{EXPORT}/ {counted(len(self.files), 'line')}", form]
+        levels = [level for made in self.measured.values() if (level := made.level(self.wanted)) is not None]
+        if self.wanted.level and levels:
+            told.append(f"{min(levels):.1f} to {max(levels):.1f} {self.wanted.level.unit}")
+        if self.measured:
+            told.append(f"at most {max(made.peak_dbtp for made in self.measured.values()):.1f} dBTP")
+        return ", ".join(told)
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """What must be otherwise, a line for each file."""
+        found = ((self.files[line], made.missed(self.wanted)) for line, made in self.measured.items())
+        return tuple(f"{file} {' and '.join(problems)}" for file, problems in found if problems)
+
+
+def export(folder: TakeFolder, take: Take, wanted: LineFiles, rate: int = RATE) -> Exported:
+    """Write a file to ``export/`` for each line that is heard.
+
+    A line that is shorter than 400 ms is measured with silence after it, as one block of ITU-R BS.1770; one that is
+    silent stays as it is.
 
     Raises:
         TakeError: A line's sound is missing or another, or a file cannot be written.
     """
+    rate = wanted.rate or rate
     files = exported_files(take, wanted)
+    measured: dict[str, Mastered] = {}
     for line in heard(take):
-        audio = audio_of(folder, line)
-        _write(folder, files[line.id], [resampled(trimmed(audio) if wanted.trim else audio, rate)], rate)
-    return tuple(files.values())
+        final = folder.path / files[line.id]
+        sound = audio_of(folder, line)
+        sound = resampled(trimmed(sound) if wanted.trim else sound, rate)
+        master = Master(final, wanted, wanted.kind, wanted.bits or "16", rate)
+        with guarded(final, MIX_AGAIN):
+            _make_folders(folder, files[line.id])
+            with whole_file(final) as draft:
+                made = _written(draft, sound, master)
+        if wanted.ceiling is not None:
+            measured[line.id] = made
+    return Exported(files, wanted, rate, measured)
 
 
-def exported_files(take: Take, wanted: LineFiles) -> dict[str, str]:
-    """Return the file of each line that is heard, as ``export`` writes it, by the line's id."""
-    lines = heard(take)
-    named = names(wanted.names, take.scene.slug, lines)
-    return {line.id: f"{EXPORT}/{name}.wav" for line, name in zip(lines, named, strict=True)}
+def _written(draft: Path, sound: Pcm, master: Master) -> Mastered:
+    """Write a line; one that has no loudness stays as it is."""
+
+    def source() -> Iterator[NDArray[np.floating]]:
+        for start in range(0, len(sound), BLOCK):
+            yield sound.array[start : start + BLOCK] / np.float64(FULL_SCALE)
+
+    made = write_master(draft, source, master)
+    if made is None:
+        as_it_is = master.wanted.model_copy(update={"loudness": None, "rms": None, "peak": None})
+        made = write_master(draft, source, replace(master, wanted=as_it_is))
+    assert made is not None  # noqa: S101 - what need not be loud is written
+    return made
+
+
+def _make_folders(folder: TakeFolder, name: str) -> None:
+    """Make the folders of a file; none of them may be a link that leads elsewhere."""
+    place = folder.path
+    for part in PurePosixPath(name).parts[:-1]:
+        place /= part
+        place.mkdir(exist_ok=True)
+        if place.is_symlink():
+            raise TakeError(str(place), "is a link", "remove it, or name the lines otherwise")
 
 
 def heard(take: Take) -> list[Performed]:
@@ -107,16 +171,25 @@ def heard(take: Take) -> list[Performed]:
     return sorted(lines, key=lambda line: line.offset_samples)
 
 
-def names(template: str, scene: str, lines: Iterable[Performed]) -> Iterator[str]:
+def exported_files(take: Take, wanted: LineFiles) -> dict[str, str]:
+    """Return the file of each line that is heard, as ``export`` writes it, by the line's id."""
+    lines = heard(take)
+    made = names(wanted.names, take.scene.slug, lines, take.scene.language)
+    return {line.id: f"{EXPORT}/{name}.{wanted.kind}" for line, name in zip(lines, made, strict=True)}
+
+
+def names(template: str, scene: str, lines: Iterable[Performed], language: str = "") -> Iterator[str]:
     """Yield a file's name for each line, without ending: none leaves its folder, and no two are the same.
 
     Names that differ in case only would be one file on many disks, so they are told apart too. The template has
-    ``{scene}``, ``{player}``, ``{number}`` and ``{line}``.
+    ``{scene}``, ``{player}``, ``{number}``, ``{line}`` and ``{language}``, and folders.
     """
     taken: set[str] = set()
     for line in lines:
-        values: dict[str, str | int] = {"scene": scene, "player": line.player, "number": line.number, "line": line.id}
-        plain = safe(filled(template, {key: safe(str(value)) for key, value in values.items()}))
+        places = {"scene": scene, "player": line.player, "line": line.id, "language": language}
+        values: dict[str, str | int] = {name: safe(text) if text else "" for name, text in places.items()}
+        path = filled(template, values | {"line": safe(line.id), "number": line.number})
+        plain = "/".join(map(safe, path.split("/")))
         free = chain([plain], (f"{plain}-{again}" for again in count(2)))
         name = next(name for name in free if name.lower() not in taken)
         taken.add(name.lower())

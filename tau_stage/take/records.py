@@ -85,6 +85,7 @@ class TakeBegan(Record):
     variant: str = ""
     given: dict[str, str] = {}
     overlays: tuple[str, ...] = ()
+    language: str = ""
     spent: bool
     deliver: Deliver = Deliver()
     resolved: str = ""  # the plan as JSON

@@ -181,6 +181,7 @@ class Staged(TakePart):
     variant: str = Field(description="Which variant of its matrix, or empty.")
     given: dict[str, str] = Field({}, description="Variables that were given from outside.")
     overlays: tuple[str, ...] = Field((), description="Files that were laid over the scene from outside.")
+    language: str = Field("", description="The language of its batch that it was performed in, or empty.")
 
 
 class Take(TakePart):
