@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import zipfile
-from importlib.util import find_spec
 from pathlib import Path
-from shutil import which
 
 import pytest
 
@@ -154,30 +149,3 @@ def test_the_page_is_opened_where_it_is_wished(tmp_path: Path) -> None:
     done = python("-m", "tau_stage", "report", str(folder.path), "--open", cwd=TOP, env=environment)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "opened").read_text() == (folder.path / "report.html").as_uri()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(180)
-def test_the_wheel_has_the_sheets(tmp_path: Path) -> None:
-    """Slow: builds a wheel, in an environment of its own."""
-    if find_spec("pip"):
-        command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir"]
-    elif which("uv"):
-        command = ["uv", "build", "--wheel", "--quiet", "--python", sys.executable, "--out-dir"]
-    else:
-        pytest.skip("neither pip nor uv is here to build a wheel")
-    env = {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}
-    done = subprocess.run([*command, str(tmp_path), str(TOP)], env=env, capture_output=True, text=True, check=False)
-    if "hatchling" in done.stderr:
-        pytest.skip("hatchling cannot be had here")
-    assert done.returncode == 0, done.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    sheets = {path.name for path in (TOP / "tau_stage" / "report" / "templates").iterdir()}
-    packed = zipfile.ZipFile(wheel).namelist()
-    assert sheets == {
-        name.removeprefix("tau_stage/report/templates/") for name in packed if "/report/templates/" in name
-    }
-    assert {"page.html", "theme.css", "style.css", "script.js"} <= sheets
-    template = TOP / "tau_stage" / "cli" / "template"
-    files = {path.relative_to(TOP).as_posix() for path in template.rglob("*") if path.is_file()}
-    assert files == {name for name in packed if "/template/" in name}
