@@ -103,7 +103,7 @@ class Release:
         run(self.tool("uv"), "venv", "--quiet", "--python", python, home / "venv")
         inside = home / "venv" / ("Scripts" if os.name == "nt" else "bin")
         wanted = f"{wheel}[understudy]"
-        install = [self.tool("uv"), "pip", "install", "--quiet", "--python", inside / "python"]
+        install: list[str | Path] = [self.tool("uv"), "pip", "install", "--quiet", "--python", inside / "python"]
         run(*install, "--resolution", resolution, wanted)
         shutil.copytree(self.tree / "scenes", home / "scenes")
         program = inside / "tau-stage"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pyebur128 import MeasurementMode, R128State, get_true_peak
 
+from tau_stage.audio.bs1770 import REACH, true_peak
 from tau_stage.audio.loudness import Limiter, Loudness, Meter
 from tau_stage.audio.pcm import RATE
 
@@ -93,9 +93,7 @@ def test_the_highest_peak_is_found_wherever_it_is(
     sound = np.stack([voice(0.5, seed) for seed in range(channels)], axis=1)
     for at, level in loud:
         sound[at : at + 10, at % channels] += level * np.sign(np.sinc(np.arange(-5, 5) + 0.5))
-    whole = R128State(channels, RATE, MeasurementMode.MODE_TRUE_PEAK)
-    whole.add_frames(sound.ravel(), len(sound))
-    highest = max(get_true_peak(whole, channel) for channel in range(channels))
+    highest = true_peak(np.concatenate([np.zeros((REACH, channels)), sound]))
     meter = Meter(RATE, channels=channels)
     for block in np.split(sound if channels > 1 else sound[:, 0], sorted(cuts)):
         meter.feed(block)

@@ -14,13 +14,14 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from pyebur128 import MeasurementMode, R128State, get_loudness_global, get_previous_true_peak
 
+from tau_stage.audio.bs1770 import REACH as BEFORE_PEAK
+from tau_stage.audio.bs1770 import IntegratedLoudness, true_peak
 from tau_stage.audio.pcm import Pcm, SoundT
 
 GATING_BLOCK_S = 0.4  # what BS.1770 measures at once; a shorter sound is measured with silence after it
 CELL = 1 << 9  # samples of which the highest says whether the values between them are looked at
-BEFORE = 64  # samples before a cell that the meter's filter is filled with; it reaches over 25 at most
+BEFORE = 64  # samples before a block that are kept; the meter's filter reaches over 13 at most
 OVERSHOOT = 0.94
 """A value between two samples is higher than one of them by so many times the largest step near them, at most: the sum
 of what the steps weigh in the meter's filter (0.933, and a thousandth of the sample)."""
@@ -64,8 +65,7 @@ class Meter:
     def __init__(self, rate: int, gain_db: float = 0.0, channels: int = 1, *, true_peak: bool = True) -> None:
         self._channels = channels
         self._is_true = true_peak
-        self._power = R128State(channels, rate, MeasurementMode.MODE_I)
-        self._between = R128State(channels, rate, MeasurementMode.MODE_TRUE_PEAK)
+        self._power = IntegratedLoudness(rate, channels)
         self._gain_db = gain_db
         self._factor = 10 ** (gain_db / 20)
         self._block = math.ceil(GATING_BLOCK_S * rate)
@@ -83,7 +83,7 @@ class Meter:
             return
         self._samples += len(block)
         louder = np.ascontiguousarray(block.reshape(len(block), self._channels), np.float64) * self._factor
-        self._power.add_frames(louder.ravel(), len(louder))
+        self._power.feed(louder)
         self._levels.feed(np.einsum("ij,ij->i", louder, louder) / self._channels)
         if not self._is_true:
             self._peak = max(self._peak, float(np.abs(louder).max()))
@@ -101,18 +101,14 @@ class Meter:
             self._look_between(near, starts[cells[0]], starts[cells[-1]] + CELL)
 
     def _look_between(self, near: Samples, start: int, end: int) -> None:
-        self._between.add_frames(near[start - BEFORE : start].ravel(), BEFORE)
-        cells = near[start:end]
-        self._between.add_frames(cells.ravel(), len(cells))
-        peaks = [get_previous_true_peak(self._between, channel) for channel in range(self._channels)]
-        self._peak = max(self._peak, *peaks)
+        self._peak = max(self._peak, true_peak(near[start - BEFORE_PEAK : end]))
 
     def result(self) -> Loudness:
         """Return what was measured; nothing can be fed any more."""
         missing = self._block - self._samples
         if missing > 0:
-            self._power.add_frames(np.zeros(missing * self._channels), missing)
-        lufs = get_loudness_global(self._power)
+            self._power.feed(np.zeros((missing, self._channels)))
+        lufs = self._power.result()
         return Loudness(
             lufs - self._gain_db if math.isfinite(lufs) else None,
             20 * math.log10(self._peak) - self._gain_db if self._peak > 0 else None,

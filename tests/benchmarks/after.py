@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import pyebur128
 import soundfile
 
 from tau_stage import deliver
+from tau_stage.audio.bs1770 import IntegratedLoudness
 from tests.benchmarks.bench import LIMIT, OURS, Bench, Measured
 from tests.benchmarks.scenes import perform_at, plan_of, scene
 from tests.benchmarks.sink import open_sink
@@ -44,12 +44,12 @@ def mix_plainly(stems: list[Path], mixed: Path) -> int:
     with ExitStack() as opened:
         files = [opened.enter_context(soundfile.SoundFile(stem)) for stem in stems]
         out = opened.enter_context(soundfile.SoundFile(mixed, "w", files[0].samplerate, 1))
-        meter = pyebur128.R128State(1, files[0].samplerate, pyebur128.MeasurementMode.MODE_I)
+        meter = IntegratedLoudness(files[0].samplerate, 1)
         samples = int(max(file.frames for file in files))
         for at in range(0, samples, BLOCK):
             size = min(BLOCK, samples - at)
             block = np.sum([file.read(size, dtype="float32", fill_value=0) for file in files], axis=0)
-            meter.add_frames(block, size)
+            meter.feed(block[:, None])
             out.write(block)
     return samples
 
