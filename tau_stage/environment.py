@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from tau_stage.protocol import ENDPOINTS, Secrets, proxy_secrets
+from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, Secrets, proxy_secrets
 from tau_stage.text import bears_key, keys_of
 
 logging.getLogger("tau_stage").addHandler(logging.NullHandler())  # silent, unless the program wants to hear
@@ -72,6 +72,16 @@ def spared_by_collector() -> Iterator[None]:
 def environment() -> Mapping[str, str]:
     """Return the environment of this process, with what is withheld from tools."""
     return {**os.environ, **_held}
+
+
+def usual_endpoint(environment: Mapping[str, str], wished: str | None = None) -> str:
+    """Return the name or address of the endpoint of players that name none: the wish, else what is set here.
+
+    >>> usual_endpoint({}), usual_endpoint({"OPENAI_API_KEY": "sk-0"})
+    ('understudy', 'openai')
+    """
+    keyed = "openai" if environment.get("OPENAI_API_KEY") else UNDERSTUDY
+    return wished or environment.get("TAU_STAGE_ENDPOINT") or keyed
 
 
 def visible(whole: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import inspect
 import shutil
 import sys
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -28,13 +28,13 @@ class ObjectStore:
     """An object store, by its address; what it answers is asked for anew each time.
 
     Attributes:
-        home: A folder of this machine, in which takes are performed; it is removed with the process.
+        home: A folder of this machine, in which takes are performed; it is removed with the store.
     """
 
     def __init__(self, address: str, files: Any, root: str) -> None:
         self._address, self._files, self._root = address.rstrip("/"), files, root.rstrip("/")
         self.home = Path(tempfile.mkdtemp(prefix="tau-stage-batch-"))
-        atexit.register(shutil.rmtree, self.home, ignore_errors=True)
+        weakref.finalize(self, shutil.rmtree, self.home, ignore_errors=True)
         self._known: dict[str, tuple[int, int]] = {}
 
     def read(self, name: str) -> bytes | None:

@@ -1,51 +1,66 @@
-"""Workers in processes of their own: they are started, heard, started again when they are killed, and ended.
+"""Workers in processes of their own: they are forked, heard, forked again when they are killed, and ended.
 
-A worker ends when its standard input does, so that none outlives the process that has started it.
+A worker's standard input and output are one end of a socket. It ends when its input does, so that none outlives the
+process that has started it.
 """
 
 from __future__ import annotations
 
-import subprocess
+import os
+import socket
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from multiprocessing.process import BaseProcess
+from typing import NoReturn
 
 import anyio
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
+import anyio.to_thread
 
 from tau_stage.errors import UsageError
+from tau_stage.processes import process_context, take_over
 
-LONGEST_LINE = 1024 * 1024
-MOST_DEATHS = 20
-"""Workers that may be killed one after another while no line is finished."""
+READ_BYTES = 1 << 16
+LONGEST_LINE = 1 << 20
+MOST_DEATHS = 10
+"""How often each worker may be killed, on average, while no line is finished."""
 
 ENDING_S = 10.0
 """Seconds that workers have to leave their takes, when somebody wants them to end at once."""
+
+FORKER_GONE = 255
+"""The exit code of a process whose end nobody has seen: who has forked it was killed, too."""
 
 
 class WorkerProcesses:
     """Processes that work on one batch.
 
     Args:
-        command: What starts one.
+        work: What each does, to its exit code; another process can import it.
+        modules: That it needs: they are loaded once, and forked.
         environment: Of each of them.
         hear: Is given each line that one writes; it tells whether a line was finished, or a job.
-        is_done: Tells whether there is nothing left to do, and so none that is killed is started again.
+        is_done: Tells whether there is nothing left to do: all end then, and none that is killed is started again.
 
     Attributes:
-        codes: What they have ended with, those that were killed left out.
+        codes: What they have ended with before all was done, those that were killed left out.
     """
 
     def __init__(
         self,
-        command: Sequence[str],
+        work: Callable[[], int],
+        modules: Sequence[str],
         environment: Mapping[str, str],
         hear: Callable[[bytes], bool],
         is_done: Callable[[], bool],
     ) -> None:
-        self._command = command
+        self._work = work
+        self._modules = modules
         self._environment = environment
         self._hear = hear
         self._is_done = is_done
+        self._forking = anyio.CapacityLimiter(1)
+        self._done = anyio.Event()
         self._deaths = 0
         self.codes: list[int] = []
 
@@ -57,63 +72,96 @@ class WorkerProcesses:
         """
         async with anyio.create_task_group() as group:
             for _ in range(number):
-                group.start_soon(self._keep_one, stop)
+                group.start_soon(self._keep_one, stop, MOST_DEATHS * number)
 
-    async def _keep_one(self, stop: anyio.Event) -> None:
-        while not (stop.is_set() or self._is_done()):
+    async def _keep_one(self, stop: anyio.Event, most_deaths: int) -> None:
+        while not (stop.is_set() or self._done.is_set()):
             code = await self._run_one(stop)
-            if code >= 0:
+            if self._done.is_set():
+                return
+            if 0 <= code < FORKER_GONE:
                 self.codes.append(code)
                 return
             self._deaths += 1
-            if self._deaths > MOST_DEATHS:
-                problem = f"{self._deaths} workers were killed one after another, the last by signal {-code}"
+            if self._deaths > most_deaths:
+                how = "" if code == FORKER_GONE else f", the last by signal {-code}"
+                problem = f"{self._deaths} workers were killed one after another{how}"
                 raise UsageError(problem, "look for what kills them: memory, most often; use fewer --workers")
 
     async def _run_one(self, stop: anyio.Event) -> int:
         """Run one process to its end; what it was ended with, below zero for a signal."""
-        async with await anyio.open_process(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=None,
-            env=self._environment,
-            start_new_session=True,
-        ) as process:
+        ours, its = socket.socketpair()
+        with ours:
+            with its, anyio.CancelScope(shield=True):
+                process = await anyio.to_thread.run_sync(self._fork, its, limiter=self._forking)
             try:
                 async with anyio.create_task_group() as group:
-                    group.start_soon(_close_at_stop, process, stop)
-                    await self._listen(process)
-                    code = await process.wait()
+                    for event in (stop, self._done):
+                        group.start_soon(_end_input_at, event, ours)
+                    await self._listen(ours)
+                    await anyio.wait_readable(process.sentinel)
                     group.cancel_scope.cancel()
             except anyio.get_cancelled_exc_class():
-                with anyio.CancelScope(shield=True), anyio.move_on_after(ENDING_S):
-                    await _end_at_once(process)
+                with anyio.CancelScope(shield=True):
+                    await _end_at_once(process, ours)
                 raise
-        return code
+        code = process.exitcode
+        process.close()
+        return FORKER_GONE if code is None else code
 
-    async def _listen(self, process: Process) -> None:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
-        reading = BufferedByteReceiveStream(process.stdout)
-        while True:
-            try:
-                line = await reading.receive_until(b"\n", LONGEST_LINE)
-            except (anyio.EndOfStream, anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError):
-                return
-            if self._hear(line):
-                self._deaths = 0
+    def _fork(self, its: socket.socket) -> BaseProcess:
+        """Start a process; the first time, this waits until all that it needs is loaded."""
+        process = process_context(self._modules).Process(target=_work, args=(self._work, self._environment, its))
+        process.start()
+        return process
+
+    async def _listen(self, ours: socket.socket) -> None:
+        """Hear what a process writes, line by line, until it ends."""
+        rest = b""
+        with suppress(ConnectionResetError):
+            while True:
+                await anyio.wait_readable(ours)
+                read = ours.recv(READ_BYTES)
+                *lines, rest = (rest + read).split(b"\n")
+                for line in lines:
+                    if self._hear(line):
+                        self._deaths = 0
+                if self._is_done():
+                    self._done.set()
+                if not read or len(rest) > LONGEST_LINE:
+                    return
 
 
-async def _close_at_stop(process: Process, stop: anyio.Event) -> None:
-    await stop.wait()
-    assert process.stdin is not None  # noqa: S101 - it is a pipe
-    await process.stdin.aclose()
+async def _end_input_at(event: anyio.Event, ours: socket.socket) -> None:
+    await event.wait()
+    _end_input(ours)
 
 
-async def _end_at_once(process: Process) -> None:
+def _end_input(ours: socket.socket) -> None:
+    with suppress(OSError):  # it has ended already
+        ours.shutdown(socket.SHUT_WR)
+
+
+async def _end_at_once(process: BaseProcess, ours: socket.socket) -> None:
     """Let a process close its sessions and leave its takes, and do nothing else."""
-    assert process.stdin is not None  # noqa: S101 - it is a pipe
-    await process.stdin.aclose()
-    if process.returncode is None:
-        process.terminate()
-        await process.wait()
+    _end_input(ours)
+    process.terminate()
+    with anyio.move_on_after(ENDING_S):
+        await anyio.wait_readable(process.sentinel)
+    process.kill()
+
+
+# ---- in the other process
+
+
+def _work(work: Callable[[], int], environment: Mapping[str, str], its: socket.socket) -> NoReturn:
+    """Work, with a socket for standard input and output, and no terminal whose signals reach it."""
+    if hasattr(os, "setsid"):
+        os.setsid()
+    take_over(environment)
+    for number in (0, 1):
+        os.dup2(its.fileno(), number)
+    its.close()
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.exit(work())

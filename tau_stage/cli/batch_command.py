@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple
 
@@ -14,6 +13,9 @@ from tau_stage import gate as gates
 from tau_stage import runs
 from tau_stage.cli import options as shared
 from tau_stage.cli.printing import say, say_json, show_report, warn
+from tau_stage.environment import environment, usual_endpoint
+from tau_stage.processes import process_context
+from tau_stage.protocol import UNDERSTUDY
 from tau_stage.scene import ANY_NUMBER
 
 batch = typer.Typer(
@@ -50,7 +52,13 @@ ShardOf = Annotated[
 Budget = Annotated[
     str | None, typer.Option(help="What the batch may cost in all, like '$200'. Default: as its file says.")
 ]
-WorkerSince = Annotated[str | None, typer.Option(hidden=True, help="Work for another process.")]
+
+WORKING = (
+    *("tau_stage.cli.batch_running", "tau_stage.batch.engine", "tau_stage.gate.remote_gate"),
+    *("tau_stage.protocol.decoding", "genai_prices", "jinja2", "opentimelineio"),
+)
+VOICE = "tau_stage.understudy.loaded_voice"
+"""What workers need: modules that are loaded once, and forked. What is not installed is passed over."""
 
 
 def plan(
@@ -91,13 +99,16 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but what is wrong.")] = False,
     as_json: AsJson = False,
     max_variants: MaxVariants = ANY_NUMBER,
-    worker_since: WorkerSince = None,
 ) -> None:
     """Perform what is left: what is new, what has changed, what was stopped.
 
     What is done is neither performed nor paid again, whichever worker has done it. Exit code 0: all is done; 1: an
     expectation failed; 3: something failed; 4: stopped at the budget; 130: interrupted.
     """
+    if workers and not cluster:  # which takes a while: what follows is done meanwhile
+        modules = WORKING if usual_endpoint(environment(), endpoint) != UNDERSTUDY else (*WORKING, VOICE)
+        process_context(modules)
+
     from tau_stage.cli.batch_running import BatchRun
 
     part = batches.Shard.parse(shard) if shard else None
@@ -112,22 +123,14 @@ def run(
         retries=found.retry.times if found.retry else 0,
         retry_failed=retry is not None,
         through=through,
-        since=worker_since or batches.timestamp(),
     )
     if part and part.of > 1 and not gate and batches.limits_of(found, limit) != gates.GateLimits():
         warn("warning: without --gate, each shard holds the limits of the batch, and its budget, alone")
     this = BatchRun(batch=found, jobs=wanted, ledger=ledger, budget=limit, gate=gate)
-    if worker_since:
-        raise typer.Exit(this.work(options))
     if cluster:
         code = this.spread(cluster, workers, options, quiet=quiet or as_json)
     elif workers:
-        command = [sys.executable, "-m", "tau_stage", "batch", "run", file]
-        command += _options(jobs=jobs, shard=shard, retry=retry, budget=budget, endpoint=endpoint, only=only)
-        command += _options(
-            live=live, through=through, allow_tools=allow_tools, max_variants=max_variants, worker_since=options.since
-        )
-        code = this.share(command, workers, quiet=quiet or as_json)
+        code = this.share(options, workers, modules, quiet=quiet or as_json)
     else:
         code = this.perform(options, quiet=quiet or as_json)
     batches.write_index(found, every_job, ledger)
@@ -136,16 +139,6 @@ def run(
         exported = batches.export_lines(found, every_job, wanted, ledger, endpoint=endpoint, tables=tables)
     _show_status(opened._replace(jobs=wanted), every=False, as_json=as_json, quiet=quiet, exported=exported)
     raise typer.Exit(code or _export_code(exported))
-
-
-def _options(**given: object) -> list[str]:
-    """Write options that were given as the words of a command line."""
-    words: list[str] = []
-    for name, value in given.items():
-        option = f"--{name.replace('_', '-')}"
-        for each in value if isinstance(value, list) else [value]:
-            words += [option] if each is True else [option, str(each)] if each not in (None, False) else []
-    return words
 
 
 def status(

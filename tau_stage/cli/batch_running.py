@@ -22,6 +22,7 @@ from rich.text import Text
 
 from tau_stage import batch as batches
 from tau_stage import gate as gates
+from tau_stage.cli.main import exit_code_of
 from tau_stage.cli.performing import deliver_performed
 from tau_stage.cli.printing import console, is_plain, say_json, warn
 from tau_stage.cli.stopping import stoppable
@@ -47,20 +48,18 @@ class BatchRun:
     def perform(self, options: batches.WorkerOptions, *, quiet: bool) -> int:
         """Perform what is left in this process, show how far it has come, and return the exit code."""
         with self._open_view(quiet=quiet) as view:
-            return self._perform(replace(options, deliver=deliver_performed), view, stoppable())
+            return self.perform_observed(options, view, stoppable())
 
-    def work(self, options: batches.WorkerOptions) -> int:
-        """Perform what is left as one of several workers, write what comes of it as JSON, and return the exit code."""
-        return self._perform(replace(options, deliver=deliver_performed), BatchLines(), until_input_ends())
-
-    def _perform(
+    def perform_observed(
         self,
         options: batches.WorkerOptions,
         observer: batches.BatchObserver,
         stopping: AbstractAsyncContextManager[anyio.Event],
     ) -> int:
+        """Perform what is left in this process, and return the exit code."""
         keep_freed_memory()
-        run = partial(batches.run_batch, self.batch, self.jobs, self.ledger, options, budget=self.budget)
+        own = replace(options, deliver=deliver_performed)
+        run = partial(batches.run_batch, self.batch, self.jobs, self.ledger, own, budget=self.budget)
 
         async def run_at_gate() -> Mapping[str, batches.Outcome]:
             token = environment().get(gates.TOKEN, "")
@@ -73,8 +72,8 @@ class BatchRun:
             outcomes = anyio.run(run_at_gate)
         return batches.exit_code(outcomes, self.jobs)
 
-    def share(self, command: Sequence[str], workers: int, *, quiet: bool) -> int:
-        """Let workers in processes of their own perform what is left, and return the exit code."""
+    def share(self, options: batches.WorkerOptions, workers: int, modules: Sequence[str], *, quiet: bool) -> int:
+        """Let workers, forked when ``modules`` are loaded, perform what is left, and return the exit code."""
         outcomes: dict[str, batches.Outcome] = {}
         with self._open_view(quiet=quiet) as view:
 
@@ -92,22 +91,22 @@ class BatchRun:
                 return "warning" not in told
 
             with unwrapped():
-                codes = anyio.run(self._run_processes, command, workers, hear, outcomes)
+                codes = anyio.run(self._run_processes, options, workers, modules, hear, outcomes)
         return batches.exit_code(outcomes, self.jobs, codes)
 
     async def _run_processes(
         self,
-        command: Sequence[str],
+        options: batches.WorkerOptions,
         workers: int,
+        modules: Sequence[str],
         hear: Callable[[bytes], bool],
         outcomes: Mapping[str, batches.Outcome],
     ) -> Sequence[int]:
         """Run workers at one gate, which is opened for them if there is none yet; return their exit codes."""
         async with stoppable() as stop, self._open_gate() as (address, token):
             own = {**os.environ, gates.TOKEN: token}
-            processes = batches.WorkerProcesses(
-                [*command, "--gate", address], own, hear, lambda: len(outcomes) == len(self.jobs)
-            )
+            work = partial(work_apart, self.batch, self.jobs, address, options)
+            processes = batches.WorkerProcesses(work, modules, own, hear, lambda: len(outcomes) == len(self.jobs))
             await processes.run(workers, stop)
         return processes.codes
 
@@ -192,6 +191,19 @@ class BatchRun:
                 view.update = lambda text: drawn.update(Text(one_line(text)))
                 yield view
             warn(view.line)
+
+
+def work_apart(
+    batch: batches.Batch, jobs: Sequence[batches.BatchJob], gate: str, options: batches.WorkerOptions
+) -> int:
+    """Perform what is left as one of several workers, write what comes of it as JSON, and return the exit code."""
+
+    def work() -> int:
+        ledger = batches.Ledger(batches.open_store(batch.home))
+        run = BatchRun(batch=batch, jobs=jobs, ledger=ledger, gate=gate)
+        return run.perform_observed(options, BatchLines(), until_input_ends())
+
+    return exit_code_of(work)
 
 
 class BatchLines(batches.BatchObserver):

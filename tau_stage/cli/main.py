@@ -153,13 +153,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a title may hold what this terminal cannot show
             stream.reconfigure(errors="backslashreplace")
+    sys.exit(exit_code_of(lambda: _parser()(args=arguments, prog_name="tau-stage", standalone_mode=False)))
+
+
+def exit_code_of(work: Callable[[], int | None]) -> int:
+    """Do something, print what it means if it raises anything, and return the exit code."""
     try:
         with interruptible():
-            sys.exit(_parser()(args=arguments, prog_name="tau-stage", standalone_mode=False) or FINE)
+            return work() or FINE
     except MISUSED as misuse:
-        sys.exit(_misused(misuse))
+        return _misused(misuse)
     except (KeyboardInterrupt, Exception, BaseExceptionGroup) as failure:
-        sys.exit(told(failure))
+        return told(failure)
 
 
 def _misused(misuse: typer.BadParameter) -> int:

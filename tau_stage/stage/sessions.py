@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from tau_stage import scene
 from tau_stage.audio import Format, Playable, read_playable
-from tau_stage.environment import known_keys
+from tau_stage.environment import known_keys, usual_endpoint
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionError, UsageError
 from tau_stage.gate import Gate, LocalGate
 from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, Endpoint, FunctionTool, Secrets, conducted, endpoint, proxy_for
@@ -121,8 +121,7 @@ def endpoint_for(player: scene.PlayerPlan, environment: Mapping[str, str], wishe
     Raises:
         UsageError: It is unknown.
     """
-    ambient = environment.get("TAU_STAGE_ENDPOINT") or ("openai" if environment.get("OPENAI_API_KEY") else UNDERSTUDY)
-    name = wished or player.endpoint or ambient
+    name = wished or player.endpoint or usual_endpoint(environment)
     if STRUCK in name:
         problem = f"player {player.name} was played at {name}, and no take keeps a key"
         raise UsageError(problem, "name the address again: --endpoint")

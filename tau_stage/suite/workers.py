@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,14 +18,13 @@ from functools import partial
 from types import FrameType
 from typing import NoReturn, TypeVar
 
+from tau_stage.processes import process_context, take_over
 from tau_stage.termination import TERMINATING
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 ENDING_S = 5.0  # seconds that a process has to end its tools before it is killed
-
-LONGEST_FOLDER = 70  # bytes of the folder of temporary files in which a socket's path, of 104 at most, has its place
 
 _TERMINATED = 128 + signal.SIGTERM
 
@@ -74,9 +72,7 @@ def run_in_processes(
 
 def _new_pool() -> ProcessPoolExecutor:
     """Return a pool of one process: a fork of one that has loaded what tests a scene, where there can be one."""
-    forks = os.name == "posix" and len(os.fsencode(tempfile.gettempdir())) <= LONGEST_FOLDER
-    context = multiprocessing.get_context("forkserver" if forks else "spawn")
-    context.set_forkserver_preload(["tau_stage.suite.execution"])
+    context = process_context(["tau_stage.suite.execution"])
     return ProcessPoolExecutor(1, context, initializer=_begin, initargs=(dict(os.environ),))
 
 
@@ -100,11 +96,10 @@ def _begin(environment: dict[str, str]) -> None:
 
     A Ctrl-C reaches the parent too, which says so.
     """
-    os.environ.clear()
-    os.environ.update(environment)
     for number in TERMINATING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _leave)
+    take_over(environment)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

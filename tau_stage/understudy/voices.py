@@ -345,9 +345,14 @@ def _makers() -> tuple[str, ...]:
     return *code, *libraries, platform.platform(), *features
 
 
+def has_voice() -> bool:
+    """Tell whether the voice's engine is installed."""
+    return find_spec("hibari") is not None
+
+
 def require_voice(otherwise: str = "") -> None:
     """Raise a ``UsageError`` where the voice's engine is not installed; ``otherwise`` is what else may be done."""
-    if find_spec("hibari") is None:
+    if not has_voice():
         hint = f"pip install 'tau-stage[understudy]'{otherwise}"
         raise UsageError("the understudy has no voice: hibari-tts is not installed", hint)
 

@@ -10,6 +10,6 @@ import pkgutil
 import tau_stage
 
 for module in pkgutil.walk_packages(tau_stage.__path__, "tau_stage."):
-    # the first is run, and runpy warns of what is loaded before; the other needs an extra
-    if not module.name.endswith(("__main__", ".booth_server")):
+    # the first is run, and runpy warns of what is loaded before; the others need extras
+    if not module.name.endswith(("__main__", ".booth_server", ".loaded_voice")):
         importlib.import_module(module.name)
