@@ -3,6 +3,10 @@
 ``python -m tests.batch_campaign --scenes 40 --workers 4 --every 2`` performs a batch on an understudy at the pace of
 speech, and kills (SIGKILL) one of its workers every so many seconds, until the batch is done. Then it looks at what was
 left, and at what the understudy was asked for. Figures are printed, and whatever is wrong.
+
+``--engine`` says who performs it: ``workers``, ``dask`` (a cluster of this machine), ``scheduler`` (a cluster that is
+there), or ``shards`` (plain processes, each with a part, which are started again when they are killed). A line that was
+begun since the last kill is waited for before the next one, as a slow machine may finish none in that time.
 """
 
 from __future__ import annotations
@@ -16,18 +20,19 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from os import environ, kill
 from pathlib import Path
 from socket import create_server
 
+from tau_stage.take import fold, read_journal
 from tau_stage.take import records as record
-from tau_stage.take.journal import read_journal
 from tau_stage.understudy.server import Understudy, Visit
 from tests.campaign import served
 from tests.support.batches import Asked
-from tests.support.processes import children
+from tests.support.processes import descendants
 
 LINES = 6
 SESSIONS = 8
@@ -35,6 +40,8 @@ SESSIONS = 8
 
 PROGRAM = (sys.executable, "-m", "tau_stage")
 HUNG_S = 1800
+OVER_BUDGET = 4
+MILLION = 1_000_000
 
 SCENE = """
 limits: {{start_rate: 100/s}}
@@ -67,10 +74,11 @@ Start = Callable[[Sequence[str]], "subprocess.Popen[bytes]"]
 class CampaignGate:
     """A gate in a process of its own, which is killed and started again at its port."""
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Start, budget: Decimal | None) -> None:
         self._port = free_port()
         self.address = f"127.0.0.1:{self._port}"
         self._start = start
+        self.budget = budget
         self.process = self._started()
 
     def kill(self) -> None:
@@ -81,7 +89,15 @@ class CampaignGate:
 
     def _started(self) -> subprocess.Popen[bytes]:
         words = ("gate", "--port", str(self._port), "--sessions", str(SESSIONS), "--state", "gate.json")
-        return self._start([*PROGRAM, *words])
+        limit = () if self.budget is None else ("--budget", str(self.budget))
+        return self._start([*PROGRAM, *words, *limit])
+
+
+def is_tracker(pid: int) -> bool:
+    """Whether a process only looks after what others leave behind, as Python starts one."""
+    with suppress(OSError):
+        return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return True
 
 
 def most_at_once(spans: list[tuple[float, float]]) -> int:
@@ -117,6 +133,10 @@ class BatchCampaign:
         every_s: Seconds between two kills.
         most: Kills in all.
         gate_every_s: Seconds between two kills of a gate of their own; 0: the batch has one inside.
+        shards: Plain processes, each with a part of the batch, instead of one command for all.
+        cluster: Processes whose workers perform it.
+        budget: Of the gate, at first: when it is spent, the batch goes on without one.
+        begun: Tells how many lines were begun so far: after each kill, another one is waited for.
         figures: What has happened.
     """
 
@@ -127,6 +147,10 @@ class BatchCampaign:
     most: int = 1_000
     gate_every_s: float = 0.0
     seed: int = 1
+    shards: int = 0
+    cluster: Sequence[int] = ()
+    budget: Decimal | None = None
+    begun: Callable[[], int] | None = None
     figures: Counter[str] = field(default_factory=Counter)
 
     def run(self) -> None:
@@ -138,36 +162,84 @@ class BatchCampaign:
             def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
                 return subprocess.Popen(command, cwd=self.home, env=left, stdout=log, stderr=log)
 
-            gate = CampaignGate(start) if self.gate_every_s else None
+            gate = CampaignGate(start, self.budget) if self.gate_every_s or self.budget is not None else None
             try:
-                self._perform(start, gate)
+                code = self._perform(start, gate)
+                if gate and code == OVER_BUDGET and gate.budget is not None:
+                    self.figures["millionths spent of the budget"] = int(self.spent() * MILLION)
+                    self.figures["millionths over it"] = int((self.spent() - gate.budget) * MILLION)
+                    gate.budget = None
+                    gate.kill()
+                    code = self._perform(start, gate)
             finally:
                 if gate:
                     gate.process.kill()
                     gate.process.wait()
+        self.figures["exit code"] = code
 
-    def _perform(self, start: Start, gate: CampaignGate | None) -> None:
-        options = [*self.options, *(["--gate", gate.address] if gate else [])]
-        draw = random.Random(self.seed)
-        with start([*PROGRAM, "batch", "run", "batch.yaml", "--endpoint", self.url, *options]) as process:
-            try:
-                while process.poll() is None and self.figures["waits"] * self.every_s < HUNG_S:
-                    with suppress(subprocess.TimeoutExpired):
-                        process.wait(self.every_s)
-                        break
-                    self.figures["waits"] += 1
-                    past_s = self.figures["waits"] * self.every_s
-                    if gate and past_s // self.gate_every_s > self.figures["gates killed"]:
-                        gate.kill()
-                        self.figures["gates killed"] += 1
-                    workers = children(process.pid)
-                    if workers and self.figures["killed"] < self.most:
-                        with suppress(ProcessLookupError):
-                            kill(draw.choice(workers), signal.SIGKILL)
-                            self.figures["killed"] += 1
-            finally:
+    def _perform(self, start: Start, gate: CampaignGate | None) -> int:
+        """Run all commands to their ends; the worst of their exit codes."""
+        common = ["--endpoint", self.url, *self.options, *(["--gate", gate.address] if gate else [])]
+        parts = [["--shard", f"{part}/{self.shards}"] for part in range(1, self.shards + 1)] or [[]]
+        commands = [[*PROGRAM, "batch", "run", "batch.yaml", *common, *part] for part in parts]
+        running = [*map(start, commands)]
+        try:
+            while self.figures["waits"] * self.every_s < HUNG_S:
+                self._wait(running)
+                if all(process.returncode is not None and process.returncode >= 0 for process in running):
+                    break
+                for number, process in enumerate(running):
+                    if process.returncode is not None and process.returncode < 0:
+                        running[number] = start(commands[number])
+                self._kill(running, gate)
+        finally:
+            for process in running:
                 process.kill()
-        self.figures["exit code"] = process.returncode
+                process.wait()
+        return max(process.returncode for process in running)
+
+    def _wait(self, running: Sequence[subprocess.Popen[bytes]]) -> None:
+        """Wait for the next kill, or until all commands have ended."""
+        self.figures["waits"] += 1
+        for process in running:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(self.every_s / len(running))
+
+    def _kill(self, running: Sequence[subprocess.Popen[bytes]], gate: CampaignGate | None) -> None:
+        past_s = self.figures["waits"] * self.every_s
+        if gate and self.gate_every_s and past_s // self.gate_every_s > self.figures["gates killed"]:
+            gate.kill()
+            self.figures["gates killed"] += 1
+        victims = self._victims(running)
+        begun = self.begun() if self.begun else self.figures["waits"]
+        if victims and self.figures["killed"] < self.most and begun > self.figures["begun"]:
+            with suppress(ProcessLookupError):
+                kill(random.Random(f"{self.seed} {self.figures['waits']}").choice(victims), signal.SIGKILL)
+                self.figures["killed"] += 1
+            self.figures["begun"] = begun
+
+    def _victims(self, running: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+        """Whoever performs, and who forks workers."""
+        if self.shards:
+            return [process.pid for process in running if process.poll() is None]
+        roots = self.cluster or [process.pid for process in running]
+        return sorted(each for root in roots for each in descendants(root) if not is_tracker(each))
+
+    def overrun(self, lines: int) -> Iterator[str]:
+        """What is wrong with what was spent of a budget: more is too much than so many lines, which were under way."""
+        if self.budget is None:
+            return
+        self.figures["millionths in all"] = int(self.spent() * MILLION)
+        if "millionths over it" not in self.figures:
+            yield "the budget was never spent"
+        dearest = self.spent() / (self.figures["scenes"] * LINES) * 3
+        if self.figures["millionths over it"] > dearest * lines * MILLION:
+            yield f"the budget was overrun by {self.figures['millionths over it']} millionths of a dollar"
+
+    def spent(self) -> Decimal:
+        """What all takes have cost, as far as it is written down."""
+        journals = (self.home / "out" / "takes").rglob("2*/journal.jsonl")
+        return sum((fold(read_journal(journal)).cost.known for journal in journals), Decimal(0))
 
     def problems(self, asked: Counter[str]) -> Iterator[str]:
         """What is wrong with what was left, and with what the understudy was asked for."""
@@ -201,6 +273,29 @@ class BatchCampaign:
             if asked[words[line]] > 1 + cut[line]:
                 yield f"{scene}: {line} was asked for {asked[words[line]]} times, and cut {cut[line]} times"
             self.figures["cut"] += cut[line]
+
+
+@contextmanager
+def cluster(folder: Path, workers: int, threads: int) -> Iterator[tuple[str, list[int]]]:
+    """A scheduler of Dask and workers, as a cluster has them; its address, and the process that keeps the workers."""
+    left = {name: value for name, value in environ.items() if not name.endswith("_API_KEY")}
+    file = folder / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    serving = [*dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file]
+    working = [*dask, "worker", "--scheduler-file", file, "--nworkers", workers, "--nthreads", threads]
+    quiet = subprocess.DEVNULL
+    processes = [
+        subprocess.Popen([str(word) for word in command], cwd=folder, env=left, stdout=quiet, stderr=quiet)
+        for command in (serving, [*working, "--no-dashboard"])
+    ]
+    try:
+        while not (file.exists() and file.read_text().rstrip().endswith("}")):  # it is there before it is written
+            assert processes[0].poll() is None
+        yield json.loads(file.read_text())["address"], [processes[1].pid]
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+            process.wait(30)
 
 
 def vary(home: Path, url: str, number: int, asked: Asked) -> tuple[Counter[str], list[str]]:
@@ -248,19 +343,33 @@ def main() -> int:
     parser.add_argument("--gate-every", type=float, default=0.0, help="seconds between two kills of a gate of its own")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--variants", type=int, help="instead, perform so many variants, and interrupt that once")
+    parser.add_argument("--engine", choices=("workers", "dask", "scheduler", "shards"), default="workers")
+    parser.add_argument("--budget", type=Decimal, help="of the gate, at first; then the batch goes on without one")
     given = parser.parse_args()
     asked = Asked()
-    understudy = Understudy(asked, pace=None if given.variants else 2.0, keeps_visits=bool(given.gate_every))
-    with tempfile.TemporaryDirectory() as folder, served(understudy) as (url, _):
+    has_gate = given.gate_every > 0 or given.budget is not None
+    understudy = Understudy(asked, pace=None if given.variants else 2.0, keeps_visits=has_gate)
+    with tempfile.TemporaryDirectory() as folder, served(understudy) as (url, _), ExitStack() as opened:
         home = Path(folder)
         if given.variants:
             return _tell(*vary(home, url, given.variants, asked))
         write_scenes(home, given.scenes)
-        options = ("--workers", str(given.workers), "--jobs", str(given.jobs))
-        campaign = BatchCampaign(home, url, options, given.every, seed=given.seed, gate_every_s=given.gate_every)
+        campaign = BatchCampaign(home, url, (), given.every, seed=given.seed, gate_every_s=given.gate_every)
+        campaign.begun, campaign.budget = lambda: len(asked.words), given.budget
+        match given.engine:
+            case "workers":
+                campaign.options = ("--workers", str(given.workers), "--jobs", str(given.jobs))
+            case "dask":
+                campaign.options = ("--cluster", "local", "--workers", str(given.workers), "--jobs", str(given.jobs))
+            case "scheduler":
+                address, campaign.cluster = opened.enter_context(cluster(home, given.workers, given.jobs))
+                campaign.options = ("--cluster", address)
+            case "shards":
+                campaign.options, campaign.shards = ("--jobs", str(given.jobs)), given.workers
         campaign.run()
         problems = [*campaign.problems(asked.words)]
-        problems += crowding(understudy.visits, campaign.figures) if given.gate_every else []
+        problems += crowding(understudy.visits, campaign.figures) if has_gate else []
+        problems += campaign.overrun(given.workers * given.jobs)
     return _tell(campaign.figures, problems)
 
 
