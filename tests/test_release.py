@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tau_stage.version import __version__
 from tests.release import IN_SDIST, TOP, faults_of_sdist, faults_of_wheel, tracked_files
+from tests.test_cli_validate import run
 
 METADATA = "Version: {}\nDescription-Content-Type: text/markdown\n\nSee [the pages](https://example.com/docs).\n"
 
@@ -48,6 +51,34 @@ def test_an_sdist_has_the_package_its_tests_and_what_is_read_first(tmp_path: Pat
             archive.add(tmp_path / "empty", f"tau_stage-1.2/{name}")
     lacking = list(faults_of_sdist(tmp_path / "a.tar.gz", ["tau_stage/a.py", "tests/b.py", "docs/c.md"]))
     assert lacking == ["tests/b.py is not in the sdist", "CHANGELOG.md is not in the sdist"]
+
+
+def test_the_action_tests_a_new_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    action = yaml.safe_load((TOP / ".github/actions/test/action.yml").read_text("utf-8"))
+    given = {name: option["default"] for name, option in action["inputs"].items()}
+    install, test = (step for step in action["runs"]["steps"] if "run" in step)
+    assert (install["run"], given["package"]) == ('pip install "$PACKAGE"', "tau-stage[understudy]")
+    monkeypatch.chdir(tmp_path)
+    assert run("init", ".") == 0
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    for name, value in test["env"].items():
+        monkeypatch.setenv(name, given[value.removeprefix("${{ inputs.").removesuffix(" }}")])
+    program, *words = os.path.expandvars(test["run"]).replace('"', "").split()
+    assert program == "tau-stage"
+    assert run(*words) == 0
+    assert (tmp_path / "junit.xml").is_file()
+    assert "1 passed" in (tmp_path / "summary.md").read_text("utf-8")
+
+
+def test_the_image_installs_what_the_readme_installs() -> None:
+    steps = (TOP / ".github/Dockerfile").read_text("utf-8").splitlines()
+    (install,) = (step.split() for step in steps if step.startswith("RUN "))
+    readme = (TOP / "README.md").read_text("utf-8")
+    assert install[1:4] == ["pip", "install", "--quiet"]
+    assert install[5] == "'/source[understudy]'"
+    assert "pip install --quiet '.[understudy]'" in readme
+    assert steps[-1] == 'ENTRYPOINT ["tau-stage"]'
+    assert any(f"python:{version}-slim" in steps[3] for version in ("3.13", "3.14"))
 
 
 @pytest.mark.slow
