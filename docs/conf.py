@@ -10,7 +10,13 @@ from tau_stage.version import __version__
 project = "tau-stage"
 author = copyright = "The tau-stage authors"
 release = __version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docs.building.extension"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinxcontrib.svgbob",
+    "docs.building.extension",
+]
 exclude_patterns = ["building"]
 
 suppress_warnings = ["misc.highlighting_failure"]  # Pygments takes `[date, +%H:%M]` for a mistake; it is YAML

@@ -21,7 +21,14 @@ DOCS = Path(__file__).parent.parent / "docs"
 PAGES = {file.relative_to(DOCS).as_posix(): file.read_text(encoding="utf-8") for file in sorted(DOCS.rglob("*.md"))}
 HERE = [page for page, text in PAGES.items() if f"docs/{page}" not in RUN_BY and blocks_of(text)]
 
-NOT_RUN = {"index.md": 1}
+NOT_RUN = {
+    "how-to/ci.md": 1,
+    "how-to/podcast.md": 1,
+    "how-to/talk.md": 2,
+    "how-to/test-your-app.md": 2,
+    "index.md": 1,
+    "tutorials/first-scene.md": 2,
+}
 """How many blocks of a page are shown and not performed; each says why."""
 
 
@@ -43,7 +50,7 @@ def test_every_block_of_a_page_is_performed(
 
 
 def test_what_is_not_performed_is_marked_and_counted() -> None:
-    counts = Counter(page for page, text in PAGES.items() for block in blocks_of(text) if not block.is_run)
+    counts = Counter(page for page, text in PAGES.items() for block in blocks_of(text) if block.why_not)
     assert counts == NOT_RUN
 
 

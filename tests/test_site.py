@@ -18,8 +18,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: apt-get install chromium")
 
 QUESTIONS = {
-    "why is my mix empty": "scenes",
-    "how do I run scenes in GitHub Actions": "ci",
+    "how do I render only the lines that changed": "batch tutorials/first-batch takes tutorials/first-scene",
+    "why is my mix empty": "how-to/daw",
+    "how do I keep a campaign within a budget": "how-to/campaign-budget",
+    "how do I run scenes in GitHub Actions": "ci how-to/ci",
     "how do I record a cassette": "cassettes",
     "is my API key stored in the cassette": "cassettes",
     "which endpoints can I use": "endpoints",
@@ -37,8 +39,17 @@ QUESTIONS = {
     "which fields does an event of the stream have": "reference/stream",
     "what can stand under deliver in a scene": "reference/scene-keys",
     "what are the arguments of create_session": "reference/names",
+    "how do I get my scene into Reaper": "how-to/daw takes",
+    "how do I make an MP3 of a podcast": "how-to/podcast",
+    "how do I speak to the model with my microphone": "how-to/talk",
+    "how do I test my own app without a key": "how-to/test-your-app",
+    "does the understudy understand what I say": "explanation/understudy",
+    "why does listening cost so much": "explanation/listening-costs",
+    "who hears whom": "explanation/hearing",
+    "how do I install it and perform my first scene": "tutorials/first-scene",
+    "how do I go on with a take that was stopped": "takes",
 }
-"""What people ask, and the page that answers."""
+"""What people ask, and the pages that answer it."""
 
 LOOKED_AT = [
     "index", "ci", "booth", "session", "endpoints", "limits", "cassettes", "understudy", "architecture", "search",
@@ -118,7 +129,9 @@ def test_the_search_finds_the_answer_among_its_first_three(tab: Browser, address
     tab.visit(f"{address}search.html")
     found = tab.run(FIRST_PAGES.format(address=address, questions=json.dumps(list(QUESTIONS))))
     answers = dict(zip(QUESTIONS, found, strict=True))
-    assert {asked: pages[:4] for asked, pages in answers.items() if QUESTIONS[asked] not in pages[:3]} == {}
+    assert {
+        asked: pages[:4] for asked, pages in answers.items() if not set(QUESTIONS[asked].split()) & set(pages[:3])
+    } == {}
 
 
 @in_a_browser

@@ -21,6 +21,7 @@ REPOSITORY = "https://github.com/tau-stage/tau-stage/blob/main/"
 SECTION = re.compile(r"^## (?P<caption>.+)\n(?P<text>(?:(?!^## ).*\n?)*)", re.MULTILINE)
 LINKED_PAGE = re.compile(r"^- \[.+?\]\(([\w/.-]+)\.md\)", re.MULTILINE)
 NOT_RUN = re.compile(r"^```(?P<kind>[\w-]+) not run: (?P<why>[^\n]+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+DRAWING = re.compile(r'(<img(?=[^>]*svgbob-)[^>]*?)alt="[^"]*"')
 WIDE = re.compile(r'<pre|<div class="table-wrapper[^"]*"')
 LINK_UP = re.compile(r"\]\((?P<path>(?:\.\./)+[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 
@@ -74,9 +75,10 @@ def leave_out_fields(
 
 
 def mend_html(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: object) -> None:
-    """Let the keyboard scroll what is wide, and tell screen readers the level of the headings of the contents."""
+    """Let the keyboard scroll what is wide; tell screen readers what drawings are, and the level of headings."""
     del app, page, template, tree
-    context["body"] = WIDE.sub(r'\g<0> tabindex="0"', context.get("body", ""))
+    context["body"] = DRAWING.sub(r"\1alt=\"The drawing of what this section says.\"", context.get("body", ""))
+    context["body"] = WIDE.sub(r'\g<0> tabindex="0"', context["body"])
     if contents := context.get("furo_navigation_tree"):
         context["furo_navigation_tree"] = contents.replace('role="heading"', 'role="heading" aria-level="2"')
 

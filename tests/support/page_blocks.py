@@ -15,11 +15,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.support.forked import python
@@ -32,6 +33,9 @@ NAMED = re.compile(r"(?:#|//|--) (?P<name>[\w./-]+\.\w+)\n")
 FIGURE = re.compile(r"\d{8}T\w+-\w{6}|[\d,]*\d(?:\.\d+)?")
 DRAWN = "{svgbob}"
 NOT_RUN = "not run: "
+PORT = "8765"
+"""As pages write it; while they are performed, a free one stands in its place."""
+
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
@@ -51,7 +55,12 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        return not self.mark.startswith(NOT_RUN) and self.kind != DRAWN
+        return not self.why_not and self.kind != DRAWN
+
+    @property
+    def why_not(self) -> str:
+        """Why it is shown and not performed, where it is not."""
+        return self.mark.removeprefix(NOT_RUN) if self.mark.startswith(NOT_RUN) else ""
 
     @property
     def file(self) -> str:
@@ -62,6 +71,12 @@ class Block:
     @property
     def exit_code(self) -> int:
         return int(self.mark.removeprefix("exits ")) if self.mark.startswith("exits ") else 0
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def blocks_of(page: str) -> list[Block]:
@@ -97,7 +112,9 @@ class PageRunner:
 
     def perform(self, blocks: list[Block]) -> None:
         """Perform them one after another."""
-        for block in filter(lambda block: block.is_run, blocks):
+        port = str(free_port())
+        for whole in filter(lambda block: block.is_run, blocks):
+            block = replace(whole, text=whole.text.replace(PORT, port))
             match block.kind:
                 case "sh" if block.mark == "in another terminal":
                     self._start(block.text)
