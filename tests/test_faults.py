@@ -39,6 +39,7 @@ OTHERS: list[fault.Fault] = [
     fault.FailResponses(times=9, code="insufficient_quota", message="No credit."),
     fault.BreakOff(),
     fault.EmptyResponses(),
+    fault.RewordLines(),
     fault.SlowOpening(1),
     fault.SlowOpening(60),
     fault.Oddity.DELTAS,
@@ -101,6 +102,7 @@ def expected(order: fault.Fault) -> set[str]:
     match order:
         case (
             fault.Strike(what="stray")
+            | fault.RewordLines()
             | fault.Oddity.DELTAS
             | fault.Oddity.FIELDS
             | fault.Oddity.REPEATS

@@ -253,3 +253,19 @@ def test_a_tool_is_chosen_in_any_spelling() -> None:
     for told in (chosen, {"type": "function", "function": "look"}, {"type": "function", "function": {"name": "look"}}):
         assert nested_session({"tool_choice": told})["tool_choice"] == chosen
     assert nested_session({"tool_choice": "auto"})["tool_choice"] == "auto"
+
+
+def test_a_text_that_is_spoken_as_it_stands_is_written_as_each_server_wants_it() -> None:
+    """At Voice Live it is part of the response, at xAI an item that is a turn by itself."""
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello."}]}
+    asked = {"event_id": "e", "response": {"metadata": {"line": "x"}, "pre_generated_assistant_message": said}}
+    assert outward(XAI, type="response.create", **asked) == {
+        "event_id": "e",
+        "type": "conversation.item.create",
+        "item": {"type": "force_message", "role": "assistant", "content": said["content"]},
+    }
+    assert outward(VOICE_LIVE, type="response.create", **asked)["response"] == {
+        "metadata": {"line": "x"},
+        "pre_generated_assistant_message": said | {"content": [{"type": "text", "text": "Hello."}]},
+    }
+    assert outward(XAI, type="response.create", event_id="e") == {"type": "response.create", "event_id": "e"}

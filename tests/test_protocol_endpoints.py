@@ -91,3 +91,10 @@ def test_an_address_of_another_scheme_cannot_be_dialled(name: str) -> None:
 
 def test_a_plus_in_a_path_is_no_kind() -> None:
     assert endpoint("ws://host/a+b").address("m") == "ws://host/a+b?model=m"
+
+
+def test_some_servers_can_speak_a_text_as_it_stands() -> None:
+    assert {name for name, place in ENDPOINTS.items() if place.speaks_verbatim} == {"xai", "azure-voice-live"}
+    assert endpoint("xai+ws://host").speaks_verbatim
+    assert not endpoint("xai+ws://host", "ga").speaks_verbatim
+    assert not endpoint("ws://host").speaks_verbatim

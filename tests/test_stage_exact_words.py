@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,13 +15,20 @@ from tau_stage.checks.checking import check
 from tau_stage.checks.metrics import measure
 from tau_stage.checks.verdict import Verdict
 from tau_stage.scene.plan import Plan
+from tau_stage.stage.performance import perform
+from tau_stage.stage.sessions import Stage, open_stage
 from tau_stage.stage.takes import TakeOption, pick_take
 from tau_stage.take import records as record
+from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Performed, Take
 from tau_stage.text import same_words
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.delivery import requested_line
+from tau_stage.understudy.faults import RewordLines
+from tau_stage.understudy.profiles import profile_named
+from tau_stage.understudy.server import Understudy, open_understudy
 from tests.support.in_memory_stage import Playhouse, plan_of
+from tests.support.scripted_providers import ScriptedProvider
 from tests.support.tone_voice import Tones, tone
 
 SCENE = """
@@ -247,3 +255,83 @@ async def test_a_line_that_is_cut_is_not_held_against_its_words(tmp_path: Path) 
     take = await house.perform(SCENE % "\n" + "    cut_in: {on: ann, after: 200ms}\n")
     assert line_of(take, "ann-1").exact is None
     assert len(house.sent("ann", "response.create")) == 1
+
+
+# ---- servers that speak a text as it stands
+
+
+SPOKEN = """
+words: exact
+pronounce: {key: quay}
+players: {ann: {voice: %s}, bob: {voice: %s}}
+lines:
+  - ann: (sadly) I do not know [sighs] where the *key* is.
+  - bob: Nor do I.
+  - ann: So be it.
+    words: free
+"""
+
+
+@pytest.mark.parametrize(("name", "part"), [("xai", "output_text"), ("azure-voice-live", "text")])
+async def test_exact_words_are_spoken_as_they_stand_where_the_server_can(name: str, part: str, tmp_path: Path) -> None:
+    provider = ScriptedProvider(name)
+    first, second, _ = provider.script["voices"]
+    plan = plan_of(f'model: "{provider.script["model"]}"\nendpoint: {name}' + SPOKEN % (first, second))
+    folder = TakeFolder.create(tmp_path, "scene", datetime(2026, 11, 21, tzinfo=UTC), "1")
+    stage = Stage(lambda _player: provider.connected(), lambda _player: provider.place)
+    take = await perform(plan, stage, folder)
+    assert [(line.said, line.exact) for line in take.lines] == [
+        ("I do not know where the key is.", True),
+        ("Nor do I.", True),
+        ("So be it.", None),
+    ]
+    assert [[hearing.player for hearing in line.hearers if hearing.heard_at_s is not None] for line in take.lines] == [
+        ["bob"],
+        ["ann"],
+        ["bob"],
+    ]
+    content = [{"type": part, "text": "I do not know where the quay is."}]
+    if name == "xai":
+        forced = provider.sent("conversation.item.create")[0]["item"]
+        assert forced == {"type": "force_message", "role": "assistant", "content": content}
+        assert len(provider.sent("response.create")) == 1
+    else:
+        asked = provider.sent("response.create")[0]["response"]["pre_generated_assistant_message"]
+        assert asked == {"type": "message", "role": "assistant", "content": content}
+    told = [
+        item["content"][0].get("text", "") for item in (e["item"] for e in provider.sent("conversation.item.create"))
+    ]
+    assert [text for text in told if "Perform" in text] == ['Perform this line: "So be it."']
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    ("name", "voices"), [("xai", ("ara", "eve")), ("azure-voice-live", ("en-US-AvaNeural", "coral"))]
+)
+async def test_an_understudy_of_such_a_server_speaks_a_text_as_it_stands(
+    name: str, voices: tuple[str, str], tmp_path: Path
+) -> None:
+    """Over real sockets; the model itself would say other words."""
+    house = Understudy(Tones(), profile=profile_named(name), faults=[RewordLines(times=9)], keeps_visits=True)
+    model = "grok-voice-latest" if name == "xai" else "gpt-realtime"
+    async with open_understudy(house) as url:
+        plan = plan_of(f"endpoint: {name}+{url}\nmodel: {model}" + SPOKEN % voices)
+        folder = TakeFolder.create(tmp_path, "scene", datetime(2026, 11, 21, tzinfo=UTC), "1")
+        async with open_stage([plan], {}) as stage:
+            take = await perform(plan, stage, folder)
+    assert [(line.said, line.exact, line.attempts) for line in take.lines] == [
+        ("I do not know where the key is.", True, 1),
+        ("Nor do I.", True, 1),
+        ("Well, So be", None, 1),
+    ]
+    assert not [warning for warning in take.warnings if "status_details" not in warning]
+    assert all(line.usage.audio_out or line.usage.seconds for line in take.lines)
+    assert not sum(line.usage.text_in + line.usage.audio_in for line in take.lines[:2])
+
+
+async def test_a_line_is_asked_for_again_where_an_understudy_rewords_it(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path, [RewordLines(times=2)])
+    take = await house.perform(SCENE % "")
+    line = line_of(take, "ann-1")
+    assert [other.said for other in line.alternatives] == ["I don't know where the key is."] * 2
+    assert (line.said, line.exact, line.take) == (ASKED, True, 3)

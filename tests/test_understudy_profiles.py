@@ -291,3 +291,46 @@ async def test_our_session_speaks_with_xai() -> None:
     assert (response.status, response.transcript) == ("completed", "Hello there.")
     assert response.audio == tone("eve", "Hello there.")
     assert response.usage.audio_out > 0
+
+
+# ---- a text that is spoken as it stands
+
+
+async def test_xai_speaks_an_item_as_it_stands_and_reads_nothing_for_it() -> None:
+    forced = {"type": "force_message", "voice": "eve", "content": [{"type": "output_text", "text": "So *it* is."}, 7]}
+    async with bare_client(house("xai"), Handshake(query={"model": "grok-voice-latest"}), judged=False) as client:
+        await grok(client, SAY)
+        await client.send("conversation.item.create", item=forced)
+        events = await client.until("response.done")
+        await client.send("conversation.item.create", item=forced | {"content": None})
+        refused = (await client.until("error"))[-1]
+    done = events[-1]
+    begins = ["response.created", "response.output_item.added", "conversation.item.added"]
+    assert [event["type"] for event in events][:3] == begins
+    assert done["response"]["output"][0]["content"] == [{"type": "audio", "transcript": "So it is."}]
+    assert (done["usage"]["input_tokens"], done["usage"]["output_tokens"] > 0) == (0, True)
+    assert refused["error"]["param"] == "response.pre_generated_assistant_message"
+
+
+async def test_voice_live_speaks_a_message_as_it_stands() -> None:
+    place = ENDPOINTS["azure-voice-live"]
+    server = house("azure-voice-live")
+    said = {"content": [{"type": "output_text", "text": "Say nothing."}]}
+    async with connected(server, Handshake(query={"model": "my-gpt"}), judged=False) as transport:
+        wanted = session_config(voice="alloy", turn_detection=None)
+        async with open_session(transport.inner, wanted, name="clerk", dialect=place.dialect) as session:
+            await session.system("Say nothing.")
+            response = await session.response(pre_generated_assistant_message=said)
+            silence = await session.response()
+    assert (response.transcript, response.audio) == ("Say nothing.", tone("alloy", "Say nothing."))
+    assert (response.usage.text_in, response.usage.audio_in) == (0, 0)
+    assert silence.usage.text_in > 0
+    assert session.answered_by == ""
+
+
+async def test_a_model_of_openais_knows_no_such_message() -> None:
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello."}]}
+    async with bare_client(house("gpt-realtime"), judged=False) as client:
+        error = await client.refused("response.create", response={"pre_generated_assistant_message": said})
+    place = "response.pre_generated_assistant_message"
+    assert (error["code"], error["param"]) == ("unknown_parameter", place)

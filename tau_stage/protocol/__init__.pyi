@@ -42,6 +42,7 @@ from .dialects import GA as GA
 from .dialects import NEW_PARTS as NEW_PARTS
 from .dialects import OLD_NAMES as OLD_NAMES
 from .dialects import OLD_PARTS as OLD_PARTS
+from .dialects import VERBATIM as VERBATIM
 from .dialects import Dialect as Dialect
 from .dialects import flat_session as flat_session
 from .dialects import ignore as ignore

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 
-from tau_stage.protocol.items import ClientItem, JsonObject, Strict
+from tau_stage.protocol.items import AssistantMessage, ClientItem, JsonObject, Strict
 
 
 class PcmFormat(Strict):
@@ -225,7 +225,11 @@ class ResponseAudio(Strict):
 
 
 class ResponseConfig(Strict):
-    """What ``response.create`` carries; what is not set comes from the session."""
+    """What ``response.create`` carries; what is not set comes from the session.
+
+    A ``pre_generated_assistant_message`` is spoken as it stands, by servers that can (Voice Live, azure-ai-voicelive
+    1.3.1; dialects write it as others want it); the API of OpenAI has no such field.
+    """
 
     conversation: Literal["auto", "none"] | None = None
     input: tuple[ClientItem | ItemReference, ...] | None = None
@@ -238,6 +242,7 @@ class ResponseConfig(Strict):
     reasoning: Reasoning | None = None
     max_output_tokens: MaxTokens | None = None
     metadata: Metadata | None = None
+    pre_generated_assistant_message: AssistantMessage | None = None
 
 
 class ClientMessage(Strict):

@@ -43,6 +43,8 @@ AZURE_VOICE = re.compile(r"[a-z]{2,3}-[\w:-]+")  # `en-US-AvaNeural`, `en-US-Ava
 AZURE_TIMES: JsonObject = {"output_audio_timestamp_types": ["word"], "animation": {"outputs": ["viseme_id"]}}
 """What lets Azure's own voices tell when words are heard, and the shapes of a mouth (azure-ai-voicelive 1.3.1)."""
 
+VERBATIM = "pre_generated_assistant_message"  # Voice Live's name for what is spoken as it stands
+
 NOTHING = object()  # what a field has to say that is left out
 
 
@@ -270,7 +272,10 @@ class Flat:
         return flat
 
     def _response(self, response: JsonObject) -> JsonObject:
-        keep = {key: response[key] for key in ("metadata", "conversation", "input", "instructions") if key in response}
+        kept = ("metadata", "conversation", "input", "instructions", VERBATIM)
+        keep = {key: response[key] for key in kept if key in response}
+        if VERBATIM in keep:
+            keep[VERBATIM] = parts_renamed({"item": keep[VERBATIM]}, OLD_PARTS)["item"]
         flat = self._session(response)
         if "max_response_output_tokens" in flat:
             flat["max_output_tokens"] = flat.pop("max_response_output_tokens")
@@ -287,7 +292,13 @@ def _chat_tool(told: JsonObject) -> JsonObject:
 
 
 def _xai_outward(event: JsonObject) -> JsonObject:
-    """Move voice and turn detection to the session's top, nest formats and speed; write a beta ``response``."""
+    """Move voice and turn detection to the session's top, nest formats and speed; write a beta ``response``.
+
+    What is to be spoken as it stands is an item of a type of its own, which is a turn by itself (docs.x.ai, voice).
+    """
+    if spoken := (event.get("response") or {}).get(VERBATIM):
+        forced = {"type": "force_message", "role": "assistant", "content": spoken["content"]}
+        return without(event, "response") | {"type": "conversation.item.create", "item": forced}
     return with_part(with_part(event, "session", _xai_session), "response", _xai_response)
 
 

@@ -55,6 +55,7 @@ class Endpoint:
         resource: The host where that is not set; empty where there is none to guess.
         heard_rate: Samples per second it hears at; what we say is resampled to it.
         answers_commits: Whether it answers by itself what is committed from the input buffer.
+        speaks_verbatim: Whether it can speak a text as it stands, with no model in between.
         cap_s: Seconds a session lasts.
         opening_gap_s: Seconds between two openings, so that it refuses none; a scene may order others.
         names_model_in_session: Whether the model is named in ``session.update``, not in the URL.
@@ -73,6 +74,7 @@ class Endpoint:
     resource: str = ""
     heard_rate: int = 24_000
     answers_commits: bool = False
+    speaks_verbatim: bool = False
     cap_s: float = 3600.0
     opening_gap_s: float = 0.2
     opening: Opening = USUAL_OPENING
@@ -165,6 +167,7 @@ def endpoint(name: str, dialect: str | None = None) -> Endpoint:
         name=redact_url(name),
         url=url,
         dialect=spelt,
+        speaks_verbatim=like.speaks_verbatim and spelt is like.dialect,
         key_env=("TAU_STAGE_API_KEY",),
         wants_key=False,
         resource_env="",

@@ -246,7 +246,8 @@ def _wishes_at(
 def _customs(place: endpoints.Endpoint, **options: object) -> dict[str, Any]:
     """Return a session's options, with what it has to know of its endpoint."""
     heard = {"heard_as": Format("audio/pcm", place.heard_rate)} if place.heard_rate != RATE else {}
-    return {"prices": place.price_provider, "dialect": place.dialect, "opening": place.opening, **heard, **options}
+    own = {"dialect": place.dialect, "opening": place.opening, "speaks_verbatim": place.speaks_verbatim}
+    return {"prices": place.price_provider, **own, **heard, **options}
 
 
 def place_of(name: str, dialect: str | None = None) -> endpoints.Endpoint:

@@ -69,6 +69,7 @@ class Session:
         prices: Whose price list counts.
         keeps_audio: Whether the conversation keeps its sound.
         commentary: Whether what the model says about its work is part of its answers: ``drop`` or ``keep``.
+        speaks_verbatim: Whether the server can speak a text as it stands.
         on_warning: Told of each warning, once, when it arises.
         on_oddity: Told of each kind of thing that the server sends otherwise than the protocol has it, once.
         on_limits: Told what is left of the provider's limits, when it says so.
@@ -108,6 +109,7 @@ class Session:
         prices: str = "openai",
         keeps_audio: bool = True,
         commentary: Comments = "drop",
+        speaks_verbatim: bool = False,
         on_warning: Callable[[str], None] = protocol.ignore,
         on_oddity: Callable[[str], None] = protocol.ignore,
         on_limits: Callable[[Sequence[protocol.RateLimit]], None] = protocol.ignore,
@@ -123,6 +125,7 @@ class Session:
         self.heard_as = heard_as
         self.answered_by = ""
         self.keeps_commentary = keeps_commentary(commentary)
+        self.speaks_verbatim = speaks_verbatim
         self._model = model
         self._prices = prices
         self._tools = {tool.name: tool for tool in tools}

@@ -338,6 +338,7 @@ class Participants:
             model=player.model,
             deadlines=_deadlines(self.plan.waits, self.stage.deadlines),
             dialect=place.dialect,
+            speaks_verbatim=place.speaks_verbatim,
             opening=place.opening,
             heard_as=Format("audio/pcm", place.heard_rate),
             tools=tools,

@@ -12,6 +12,7 @@ import anyio
 
 from tau_stage import protocol
 from tau_stage.audio import RATE, Pcm, is_audible
+from tau_stage.cost import plain_words
 from tau_stage.devices import Playback
 from tau_stage.errors import (
     BudgetExceeded,
@@ -47,7 +48,7 @@ from tau_stage.stage.sessions import Participants, Stage, wished_tools
 from tau_stage.stage.timeline import LineFile
 from tau_stage.take import read_sound
 from tau_stage.take import records as record
-from tau_stage.text import as_written, closeness, same_words, with_clause
+from tau_stage.text import as_written, closeness, pronounce, same_words, with_clause
 
 SILENT_FAILURE = "the response failed without a word"
 STOPPING_S = 2.0  # how long a response may take to end when it was cancelled
@@ -287,8 +288,11 @@ class _LineRequest:
         self._attempts = attempts
         self._production = attempts.production
         self._commentary: list[protocol.Commentary] = []
-        self._is_put = not line.prompt or line.apart
         self._options = _options(line, attempts.tools, str(session.session.get("instructions") or ""))
+        spoken = self._verbatim
+        if spoken:
+            self._options["pre_generated_assistant_message"] = {"content": [{"type": "output_text", "text": spoken}]}
+        self._is_put = not line.prompt or line.apart or bool(spoken)
         self._heard: list[Pcm] = []
         self._words: list[str] = []
         self._timings = protocol.Timings()
@@ -299,6 +303,14 @@ class _LineRequest:
         self._first_words_s: float | None = None
         self._ignores_us = False
         self._start_over()
+
+    @property
+    def _verbatim(self) -> str:
+        """What is spoken as it stands, where the server can: exact words, without their moments; else empty."""
+        line, attempts = self._line, self._attempts
+        if not (self._session.speaks_verbatim and line.exact and attempts.sounds) or line.apart:
+            return ""
+        return plain_words(pronounce(line.words, attempts.pronounce))
 
     async def done(self) -> LineResult:
         response = await self._attempt()

@@ -33,6 +33,7 @@ class SpeechRequest:
         own: Instructions of this one response, or empty.
         whisper: The whisper that came last of all; empty if anything followed it.
         said: The actor's own answers so far.
+        verbatim: What is to be spoken as it stands, or empty: then nothing else counts.
         take: How often it has been asked for the same right before, this time included.
     """
 
@@ -47,6 +48,7 @@ class SpeechRequest:
     own: str = ""
     whisper: str = ""
     said: tuple[str, ...] = ()
+    verbatim: str = ""
     take: int = 1
 
 

@@ -24,6 +24,7 @@ from tau_stage.protocol import (
     NEW_PARTS,
     OLD_NAMES,
     OLD_PARTS,
+    VERBATIM,
     JsonObject,
     ServerError,
     SessionConfig,
@@ -59,6 +60,7 @@ class BetaCodec:
     """OpenAI's spelling before GA: what the beta has and GA has not is kept here, for one client's connection."""
 
     temperature: float = 0.8
+    is_voice_live: bool = False  # whether fields that only Voice Live has are taken, and left out
     _asked: float | None = None
     _responses: dict[str, float] = field(default_factory=dict)
 
@@ -92,6 +94,9 @@ class BetaCodec:
                 nested = nested_session(told)
                 if part == "response":
                     del nested["type"]
+                    nested = with_part(nested, VERBATIM, lambda told: parts_renamed({"item": told}, NEW_PARTS)["item"])
+                elif self.is_voice_live:
+                    nested = {key: value for key, value in nested.items() if key in SessionConfig.model_fields}
                 event = event | {part: nested}
         return parts_renamed(event, NEW_PARTS)
 
@@ -148,6 +153,7 @@ OWN_ID = re.compile(r"(?:event|item|resp|sess|call)_\d{12,}")  # made by the und
 ID_FIELDS = frozenset({"item_id", "response_id", "call_id", "previous_item_id", "id", "event_id", "rid"})
 XAI_OMITS = frozenset({"conversation.item.done", "rate_limits.updated", "response.function_call_arguments.delta"})
 TOKENS_PER_S = 50  # tokens of a second of sound, heard or spoken
+FORCED = "force_message"  # an item that is spoken as it stands, and is a turn by itself
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
 UNKNOWN = "unimplemented"
 
@@ -183,6 +189,9 @@ class XaiCodec:
     def to_ga(self, event: JsonObject) -> JsonObject:
         """Turn a client's event into GA: voice and turn detection stand at the session's top."""
         event = self._named(event, {theirs: ours for ours, theirs in self._ids.items()})
+        item = event.get("item")
+        if event.get("type") == "conversation.item.create" and isinstance(item, dict) and item.get("type") == FORCED:
+            return _forced(event, item)
         asked = event.get("session")
         if not isinstance(asked, dict):
             return event
@@ -391,6 +400,19 @@ XAI_SHAPES: dict[str, Callable[[XaiCodec, JsonObject], list[JsonObject]]] = {
 """What xAI's client gets for an event, where it is not the event itself."""
 
 
+def _forced(event: JsonObject, item: JsonObject) -> JsonObject:
+    """Turn an item that is spoken as it stands into the response that it is."""
+    content = item.get("content")
+    parts = content if isinstance(content, list) else []
+    texts = [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": " ".join(texts)}]}
+    voice = {"audio": {"output": {"voice": item["voice"]}}} if isinstance(item.get("voice"), str) else {}
+    return without(event, "item", "previous_item_id") | {
+        "type": "response.create",
+        "response": {VERBATIM: said} | voice,
+    }
+
+
 def _uuid(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
 
@@ -466,8 +488,9 @@ def codec_for(handshake: Handshake, profile: Profile, clock: Callable[[], float]
     """Choose the codec of a client, by what it asked for and the model it gets; ``clock`` is Unix time."""
     if profile.provider == "xai":
         return XaiCodec(profile, clock)
-    if wants_beta(handshake):
-        return BetaCodec()
+    is_voice_live = profile.provider == "azure-voice-live"
+    if is_voice_live or wants_beta(handshake):
+        return BetaCodec(is_voice_live=is_voice_live)
     return GaCodec(is_azure=handshake.path == AZURE_PATH)
 
 

@@ -169,6 +169,8 @@ def requested_line(request: SpeechRequest) -> RequestedLine | None:
 
     What is to be repeated counts too, and then also if it was heard last.
     """
+    if request.verbatim:
+        return RequestedLine(request.verbatim)
     if request.output is not None:
         return None
     heard = request.heard[-1].words if request.heard else ""
@@ -189,7 +191,22 @@ def direction_before_line(text: str) -> str:
     return text.strip().removesuffix(f'"{line.words}"') if line else text
 
 
+CONTRACTED = (("do not", "don't"), ("I am", "I'm"), ("it is", "it's"), ("is not", "isn't"), ("cannot", "can't"))
+
+
+def reworded(words: str) -> str:
+    """Say a line with other words, as models do: contracted where it can be, else with a word more, and one less.
+
+    >>> reworded("I do not know."), reworded("Can I have it?")
+    ("I don't know.", 'Well, Can I have')
+    """
+    for long, short in CONTRACTED:
+        if re.search(rf"\b{long}\b", words):
+            return re.sub(rf"\b{long}\b", short, words, count=1)
+    return f"Well, {words.strip().rpartition(' ')[0]}".strip()
+
+
 def wants_silence(request: SpeechRequest) -> bool:
     """Tell whether the last whisper wants silence: ``Say nothing``, and no line after it."""
-    is_wanted = request.output is None and SILENCE.search(request.whisper)
+    is_wanted = request.output is None and not request.verbatim and SILENCE.search(request.whisper)
     return bool(is_wanted) and last_quoted_line(request.whisper) is None

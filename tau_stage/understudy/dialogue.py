@@ -19,6 +19,7 @@ from tau_stage.cost import text_tokens
 from tau_stage.protocol import (
     CLIENT_EVENTS,
     MAX_ID,
+    VERBATIM,
     ClientEvent,
     ClientItem,
     ContentPart,
@@ -423,6 +424,7 @@ class Dialogue:
 
     def _begin(self, wanted: ResponseConfig, *, detected: bool = False) -> Reply:
         """Begin a response; one that a detected turn asks for waits for the end of the one it interrupted."""
+        self._check_spoken(wanted)
         conversational = wanted.conversation != "none"
         active = next((run for run in self.running.values() if run.conversational), None)
         if conversational and active and not detected:
@@ -432,7 +434,7 @@ class Dialogue:
             )
             raise EventRefused("conversation_already_has_active_response", message)
         own = wanted.model_dump(
-            mode="json", exclude_unset=True, exclude_none=True, exclude={"input", "metadata", "conversation"}
+            mode="json", exclude_unset=True, exclude_none=True, exclude={"input", "metadata", "conversation", VERBATIM}
         )
         run = ResponseRun(
             id=self.fresh("resp"),
@@ -442,12 +444,20 @@ class Dialogue:
             conversational=conversational,
             read=tuple(self.items.values() if wanted.input is None else self._input(wanted.input)),
         )
-        if self.has_spoken and run.voice != voice_name(self.session["audio"]["output"]["voice"]):
+        if self.has_spoken and not run.verbatim and run.voice != voice_name(self.session["audio"]["output"]["voice"]):
             message = "Cannot update a conversation's voice if assistant audio is present."
             raise EventRefused("cannot_update_voice", message, "response.audio.output.voice")
         self.running[run.id] = run
         created = server_events.ResponseCreated(response=run.as_event("in_progress"))
         return Reply((created,), begin=run)
+
+    def _check_spoken(self, wanted: ResponseConfig) -> None:
+        """Refuse a text to be spoken as it stands where this model speaks none, and one that is empty."""
+        said, param = wanted.pre_generated_assistant_message, f"response.{VERBATIM}"
+        if said and not self.profile.verbatim:
+            raise EventRefused("unknown_parameter", f"Unknown parameter: '{param}'.", param)
+        if said and not any(part.text.strip() for part in said.content):
+            raise EventRefused("invalid_value", f"Invalid '{param}': it has no text to speak.", param)
 
     def _input(self, wanted: Iterable[ClientItem | ItemReference]) -> Iterable[StoredItem]:
         for number, item in enumerate(wanted):
@@ -461,7 +471,9 @@ class Dialogue:
                 yield StoredItem.of(*read_item(self.fresh("item"), item, format_of(self.session, "input"), place))
 
     def context(self, run: ResponseRun) -> tuple[Read, ...]:
-        """List what a response reads: instructions and tools first, then the items."""
+        """List what a response reads: instructions and tools, then the items; nothing, where it speaks a text."""
+        if run.verbatim:
+            return ()
         instructions, tools = run.settings["instructions"], str(run.settings["tools"] or "")
         first = Read(f"instructions/{instructions}{tools}", text=text_tokens(instructions) + text_tokens(tools))
         return (first, *(kept.cost for kept in run.read))

@@ -64,6 +64,13 @@ class EmptyResponses:
     times: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class RewordLines:
+    """The next lines that are asked for, over all connections, are said with other words."""
+
+    times: int = 1
+
+
 What = Literal["drop", "close", "stall", "malformed", "stray", "refuse", "silence"]
 Where = Literal["opening", "update", "item", "hearing", "append", "response", "in_response", "after_response"]
 
@@ -110,7 +117,7 @@ class Oddity(Enum):
     NO_IDS = "events have no ids, and responses echo no metadata, as with sparse servers"
 
 
-Passing = FailResponses | BreakOff | EmptyResponses
+Passing = FailResponses | BreakOff | EmptyResponses | RewordLines
 Fault = BusyDoor | RefuseInBand | Passing | Strike | SlowHandshake | SlowOpening | Oddity
 
 PLAIN: dict[str, Fault] = {
@@ -119,6 +126,7 @@ PLAIN: dict[str, Fault] = {
     "fail": FailResponses(),
     "filter": BreakOff(),
     "empty": EmptyResponses(),
+    "reworded": RewordLines(),
     "slow": SlowOpening(5.0),
     "slow-handshake": SlowHandshake(5.0),
     "odd": Oddity.DELTAS,

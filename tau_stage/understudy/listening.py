@@ -46,6 +46,7 @@ def request_for(run: ResponseRun, known_speech: KnownSpeech) -> SpeechRequest:
         own=run.wanted.instructions or "",
         whisper=last.words if last.kind == "system" else "",
         said=tuple(filter(None, _words_of("assistant", read))),
+        verbatim=run.verbatim,
     )
 
 
@@ -78,7 +79,7 @@ def wanted_calls(run: ResponseRun, request: SpeechRequest) -> list[tuple[str, st
     """
     is_answered = run.last.kind == "function_call_output"
     choice, words = run.settings["tool_choice"], (utterance.words for utterance in request.heard if utterance.words)
-    if choice == "auto" and (is_answered or requested_line(request)):
+    if request.verbatim or (choice == "auto" and (is_answered or requested_line(request))):
         return []
     return choose_calls(run.settings["tools"], choice, " ".join(words))
 

@@ -239,12 +239,12 @@ def _spent(
 ) -> JsonObject:
     """Sum up what a response used; what it read and made is cached for the next."""
     context = dialogue.context(run)
-    thought = reasoning_tokens(words) if sound and dialogue.profile.reasons else 0
+    thought = reasoning_tokens(words) if sound and dialogue.profile.reasons and not run.verbatim else 0
     if sound and run.max_tokens != "inf":
         room = int(run.max_tokens) - text_tokens(words) - assistant_tokens(len(sound), sound.rate)
         thought = min(thought, max(0, room))
     spent = response_usage(context, dialogue.read_before, words, sound or Pcm(), thought)
-    if run.conversational:
+    if run.conversational and not run.verbatim:
         made = (dialogue.items[item.id].cost for item in output if item.id in dialogue.items)
         dialogue.read_before = (*context, *made)
     return spent

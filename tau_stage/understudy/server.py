@@ -20,7 +20,7 @@ from tau_stage.transport import Handshake, Refusal, Transport, serve
 from tau_stage.understudy.actor import Actor, SpeechRequest, UnsupportedScript
 from tau_stage.understudy.admission import AZURE_PATHS, PATHS, asked_model, reject_origin, reject_reason
 from tau_stage.understudy.client_dialects import ClientCodec, codec_for
-from tau_stage.understudy.delivery import requested_line, wants_silence
+from tau_stage.understudy.delivery import requested_line, reworded, wants_silence
 from tau_stage.understudy.dialogue import Dialogue, Reply, error_event
 from tau_stage.understudy.faults import (
     BreakOff,
@@ -31,6 +31,7 @@ from tau_stage.understudy.faults import (
     Oddity,
     Passing,
     RefuseInBand,
+    RewordLines,
     SlowHandshake,
     SlowOpening,
     Strike,
@@ -364,6 +365,8 @@ class Connection:
         asked = asked_with(run, request)
         take = take_named(run) or (self._takes + 1 if asked == self._asked else 1)
         request, self._is_damaged = replace(request, take=take), False
+        if (line := requested_line(request)) and not run.verbatim and self._server.use_fault(RewordLines):
+            request = replace(request, whisper=f'{line.how}: "{reworded(line.words)}"')
         try:
             delivery = await self._sound(run, request, "final_answer", broken.reason if broken else None)
         except UnsupportedScript as problem:

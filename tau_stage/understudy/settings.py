@@ -110,6 +110,12 @@ class ResponseRun:
         return cap
 
     @property
+    def verbatim(self) -> str:
+        """What it speaks as it stands, where it is given a text; else empty."""
+        message = self.wanted.pre_generated_assistant_message
+        return " ".join(part.text for part in message.content) if message else ""
+
+    @property
     def form(self) -> Format:
         """How its sound travels."""
         return format_of(self.settings, "output")

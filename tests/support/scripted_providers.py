@@ -108,10 +108,14 @@ class Conversation:
             case "session.update":
                 self._session |= asked["session"]
                 moment |= {"session": self._session}
+            case "conversation.item.create" if asked["item"]["type"] == "force_message":
+                kind, more = self._response({}, asked["item"])
+                moment |= more
             case "conversation.item.create":
                 moment |= self._placed(asked)
             case "response.create":
-                kind, more = self._response(asked.get("response") or {})
+                wanted = asked.get("response") or {}
+                kind, more = self._response(wanted, wanted.get("pre_generated_assistant_message"))
                 moment |= more
             case "input_audio_buffer.commit":
                 heard = {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": None}]}
@@ -132,18 +136,18 @@ class Conversation:
         self._items.append(made)
         return {"item": made, "item_id": made["id"], "previous": previous}
 
-    def _response(self, asked: Told) -> tuple[str, dict[str, Any]]:
-        """Whether a tool is called or something is said, and what there is to tell of it."""
+    def _response(self, asked: Told, spoken: Told | None) -> tuple[str, dict[str, Any]]:
+        """Whether a tool is called or something is said, and what there is to tell of it; ``spoken`` as it stands."""
         metadata = asked.get("metadata") if self._script["echoes_metadata"] else None
         place = {"response_id": self._fresh("resp"), "item_id": self._fresh("item"), "output_index": 0}
         moment = {**place, "place": place, "part": {**place, "content_index": 0}, "metadata": metadata}
         moment |= {"previous": self._items[-1]["id"] if self._items else None}
         answered = any(item["type"] == "function_call_output" for item in self._items)
-        if self._session.get("tools") and asked.get("tool_choice") != "none" and not answered:
+        if self._session.get("tools") and asked.get("tool_choice") != "none" and not (answered or spoken):
             tool = self._session["tools"][0]
             moment |= {"call_id": self._fresh("call"), "tool": tool.get("function", tool)["name"], "arguments": "{}"}
             return "call", moment
-        words = self._line()
+        words = spoken["content"][0]["text"] if spoken else self._line()
         sound = tone(str(self._script["voices"]), words).data
         third = len(sound) // 3
         pieces = (sound[:third], sound[third : 2 * third], sound[2 * third :])
