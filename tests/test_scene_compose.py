@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from pydantic_core import PydanticCustomError
 
 from tau_stage.errors import SceneError
+from tau_stage.scene.compose import fill_text
 from tau_stage.scene.delivery_options import Deliver, LineFiles, Mix
 from tau_stage.scene.load import load_scene, load_variants, load_varied, parse_scene
 from tau_stage.scene.plan import Plan, TogetherPlan
@@ -359,3 +361,9 @@ def test_a_scene_is_loaded_for_several_sets_of_variables(tmp_path: Path) -> None
     scene.write_text("vars: {who: you}\nplayers: {ann: {voice: ash}}\nlines: [{ann: 'Hello, ${who}.'}]\n")
     plans = [make_plan(each) for each in load_varied(str(scene), [{"who": "me"}, {}])]
     assert [plan.lines[0].words for plan in plans] == ["Hello, me.", "Hello, you."]
+
+
+def test_variables_are_filled_in_where_no_scene_file_is() -> None:
+    assert fill_text("$${a} is ${a}, ${ not", {"a": "b"}) == "${a} is b, ${ not"
+    with pytest.raises(PydanticCustomError, match="there is no variable 'b'"):
+        fill_text("${b}", {"a": "b"})

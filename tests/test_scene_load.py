@@ -451,6 +451,7 @@ def test_a_cast_has_variables_and_files_laid_over_it(tmp_path: Path) -> None:
     [
         ("a/b", "'a/b' cannot be an id, as ids name files"),
         ("Listen-1", "the id 'Listen-1' is one that the stage gives itself"),
+        ("con.1", "the id 'con.1' is a device of Windows, and names no file there"),
         ("a\u200b", "'a\u200b' cannot be an id, as ids name files"),
     ],
 )

@@ -116,3 +116,20 @@ def test_a_translation_takes_who_speaks_from_its_base(tmp_path: Path) -> None:
 def test_a_part_that_no_line_has_is_refused(columns: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a line has no"):
         table_of(tmp_path, HEADER, columns=columns)
+
+
+def test_words_may_be_markup_where_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "cast.yaml").write_text("vars: {city: Oslo}\nplayers: {Ann: }\n")
+    cast = load_cast(tmp_path / "cast.yaml", {"city": "Rome"})
+    text = HEADER + '1,Ann,"(low) In ${city}, [sighs] \\(no\\) $${x}.",slowly,s\n'
+    (scene,) = scenes_of_table(table_of(tmp_path, text), cast, markup=True)
+    (line,) = make_plan(scene).lines
+    assert (line.words, line.direction) == ("In Rome, [sighs] (no) ${x}.", "low, slowly")
+    wrong = HEADER + "1,Ann,(low,,s\n2,Ann,${town},,s\n3,Ann,x,${cyti},s\n"
+    with pytest.raises(SceneError) as raised:
+        scenes_of_table(table_of(tmp_path, wrong), cast, markup=True)
+    assert [each.problem for each in (raised.value, *raised.value.also)] == [
+        "C2 (Text): this parenthesis is never closed",
+        "C3 (Text): there is no variable 'town'",
+        "D4 (Notes): there is no variable 'cyti'",
+    ]

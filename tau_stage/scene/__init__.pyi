@@ -4,6 +4,7 @@ from .compose import ANY_NUMBER as ANY_NUMBER
 from .compose import MOST_VARIANTS as MOST_VARIANTS
 from .compose import ONLY_DELIVER as ONLY_DELIVER
 from .compose import Variant as Variant
+from .compose import fill_text as fill_text
 from .compose import variants as variants
 from .delivery_options import MOST_KBPS as MOST_KBPS
 from .delivery_options import Deliver as Deliver
@@ -113,6 +114,7 @@ from .source import Source as Source
 from .source import locate as locate
 from .source import read_source as read_source
 from .units import MOST_TOKENS as MOST_TOKENS
+from .units import facts_of as facts_of
 from .units import money as money
 from .units import rate as rate
 from .units import wrong as wrong

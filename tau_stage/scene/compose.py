@@ -15,6 +15,7 @@ from tau_stage.scene.fountain import read_fountain
 from tau_stage.scene.names import did_you_mean, listed, resolve_path, shortened, slug
 from tau_stage.scene.script import ScriptItem, ScriptSpeech, depth, read_script
 from tau_stage.scene.source import Position, SceneWarning, Source, read_source
+from tau_stage.scene.units import wrong
 from tau_stage.scene.yaml_text import Document, Node, Path, read_items, read_yaml
 
 MERGED = ("players", "pronounce", "tools", "vars")  # mappings of which a scene and what it includes have each a part
@@ -148,6 +149,28 @@ def fill_in(entries: Entries, values: Mapping[str, str], errors: Diagnostics) ->
     return _Substitution(values, errors).entries(entries, ())
 
 
+def fill_text(text: str, values: Mapping[str, str]) -> str:
+    """Fill variables in a text that stands in no scene file; refuse one that there is not.
+
+    >>> fill_text("$${a} is ${a}", {"a": "b"})
+    '${a} is b'
+    """
+
+    def value(place: re.Match[str]) -> str:
+        if (name := place[1]) is None:
+            return "${"
+        if name not in values:
+            raise wrong(*_no_variable(name, values))
+        return values[name]
+
+    return _PLACE.sub(value, text)
+
+
+def _no_variable(name: str, values: Mapping[str, str]) -> tuple[str, str]:
+    otherwise = f"variables: {listed(values) or 'none'}; $${{ is a plain ${{"
+    return f"there is no variable '{name}'", did_you_mean(name, values, otherwise)
+
+
 class _Substitution:
     """Fills variables in, as long as they do not come to too much."""
 
@@ -179,8 +202,7 @@ class _Substitution:
         if name is None:
             return "${"
         if (value := self._values.get(name)) is None:
-            hint = did_you_mean(name, self._values, f"variables: {listed(self._values) or 'none'}; $${{ is a plain ${{")
-            self._errors.add(path, f"there is no variable '{name}'", hint)
+            self._errors.add(path, *_no_variable(name, self._values))
             return ""
         if 0 <= self._left < len(value):
             problem = f"with variables filled in, the scene has more than {MOST_FILLED:,} characters of theirs"

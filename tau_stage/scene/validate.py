@@ -365,11 +365,10 @@ def unfit_id(name: str) -> tuple[str, str] | None:
         facts = facts_of(error)
         unseen = hidden(name)
         return facts["problem"], f"remove {', '.join(unseen)}, which nobody sees" if unseen else facts["hint"]
-    return (
-        (f"the id '{name}' is one that the stage gives itself", "choose another")
-        if MADE.fullmatch(name.casefold())
-        else None
-    )
+    if names.is_device(name):
+        return f"the id '{name}' is a device of Windows, and names no file there", "choose another"
+    is_made = MADE.fullmatch(name.casefold())
+    return (f"the id '{name}' is one that the stage gives itself", "choose another") if is_made else None
 
 
 LONGEST_NAME = 64

@@ -212,13 +212,14 @@ class RowReader:
         )
 
     def _cell(self, row: CellRow, column: Column) -> str | BadCell:
-        return row.cells[column.number - 1] if column.number <= len(row.cells) else ""
+        cell = row.cells[column.number - 1] if column.number <= len(row.cells) else ""
+        return cell.strip() if isinstance(cell, str) else cell
 
     def _text(self, cell: str | BadCell, part: str, place: Place) -> str:
         if isinstance(cell, BadCell):
             self.errors.append(place.error(part, *cell))
             return ""
-        text = cell.replace("\r\n", "\n").replace("\r", "\n").strip()
+        text = cell.replace("\r\n", "\n").replace("\r", "\n")
         if bad := _UNSPEAKABLE.search(text):
             problem = f"the cell holds U+{ord(bad[0]):04X}, a control character"
             self.errors.append(place.error(part, problem, "remove it from the cell"))

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path, PurePath
 
+from pydantic_core import PydanticCustomError
+
 from tau_stage.errors import SceneError
-from tau_stage.scene import Key, Line, Location, PlayerNames, Scene, Source, did_you_mean, listed, slug
+from tau_stage.scene import (
+    Key,
+    Line,
+    Location,
+    PlayerNames,
+    Scene,
+    Source,
+    did_you_mean,
+    facts_of,
+    fill_text,
+    listed,
+    parse_speech,
+    slug,
+)
 from tau_stage.tables.line_table import NARRATOR, LineTable, TableLine, raise_all
 
 
-def scenes_of_table(table: LineTable, cast: Scene) -> Iterator[Scene]:
+def scenes_of_table(table: LineTable, cast: Scene, *, markup: bool = False) -> Iterator[Scene]:
     """Make the scenes of a table, in its order; each is made when it is asked for.
 
     A scene has the players of the cast who speak in it, and no others. Its parts stand in the table, and its players in
@@ -21,17 +37,38 @@ def scenes_of_table(table: LineTable, cast: Scene) -> Iterator[Scene]:
     Args:
         table: The table.
         cast: Its players and their defaults, as ``load_cast`` reads them.
+        markup: Whether words are as in a scene file, with ``(direction)`` before them, and variables of the cast;
+            otherwise they are plain text.
 
     Raises:
-        SceneError: The cast does not know a player, or two scenes would have one name; further errors are in its
-            ``also``. It is raised at once, before the first scene is asked for.
+        SceneError: The cast does not know a player, two scenes would have one name, or words are no sound markup;
+            further errors are in its ``also``. It is raised at once, before the first scene is asked for.
     """
+    errors: list[SceneError] = []
     groups: dict[str, list[TableLine]] = {}
-    for line in table.lines:
+    for line in _as_markup(table.lines, cast, errors) if markup else table.lines:
         groups.setdefault(line.scene, []).append(line)
-    speakers, errors = _speakers(table.lines, cast)
-    raise_all([*errors, *_same_names(groups)])
+    speakers, unknown = _speakers(table.lines, cast)
+    raise_all([*errors, *unknown, *_same_names(groups)])
     return (_scene(name, lines, cast, speakers, table) for name, lines in groups.items())
+
+
+def _as_markup(lines: Sequence[TableLine], cast: Scene, errors: list[SceneError]) -> Iterator[TableLine]:
+    """Read the words of lines as a scene file has them; what is wrong is noted."""
+    variables = {**cast.vars, **cast.given}
+    for line in lines:
+        part = "direction"
+        try:
+            direction = fill_text(line.direction, variables)
+            part = "words"
+            speech = parse_speech(fill_text(line.words, variables))
+        except PydanticCustomError as error:
+            facts = facts_of(error)
+            errors.append(line.place.error(part, facts["problem"], facts["hint"]))
+            yield line
+            continue
+        both = ", ".join(filter(None, (speech.direction, direction)))
+        yield replace(line, words=speech.words, direction=both)
 
 
 def _speakers(lines: Sequence[TableLine], cast: Scene) -> tuple[dict[str, str], list[SceneError]]:

@@ -15,7 +15,7 @@ from datetime import date, datetime, time
 from io import BytesIO
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
-from xml.etree.ElementTree import ParseError, iterparse
+from xml.etree.ElementTree import iterparse
 from zipfile import BadZipFile, ZipFile
 
 from tau_stage.errors import SceneError, UsageError
@@ -34,10 +34,10 @@ MOST_CELLS = 50_000_000  # of a sheet, those that nothing stands in included
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # how files of the old Office begin, and those with a password
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _BROKEN = (
-    *(ArithmeticError, AttributeError, BadZipFile, EOFError, LookupError, NotImplementedError, OSError, ParseError),
-    *(RuntimeError, TypeError, ValueError, zlib.error),
+    *(ArithmeticError, AttributeError, BadZipFile, EOFError, LookupError, NotImplementedError, OSError),
+    *(RuntimeError, SyntaxError, TypeError, ValueError, zlib.error),
 )
-"""What openpyxl raises, and what it stands on, where a workbook is damaged."""
+"""What openpyxl raises, and what it stands on, where a workbook is damaged; errors of XML are syntax errors."""
 
 _SAVE = "save it as 'Excel Workbook (.xlsx)'"
 _AS_TEXT = "format the column as text, and write it again"

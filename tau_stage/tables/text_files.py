@@ -80,7 +80,7 @@ def read_text(path: str) -> tuple[str, TextForm]:
 
 def _undecodable(path: str, data: bytes, error: UnicodeDecodeError) -> SceneError:
     if error.encoding != "utf-8":
-        return SceneError(path, 1, 1, f"this is no {error.encoding.upper()} text: {error.reason}", "save it as UTF-8")
+        return SceneError(path, 1, 1, f"this is no UTF-16 text: {error.reason}", "save it as UTF-8")
     before = data[: error.start]
     line = before.count(b"\n") + 1
     column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
