@@ -13,7 +13,7 @@ import pytest
 from tau_stage.batch.batch_file import load_batch
 from tau_stage.batch.engine_layouts import LAYOUTS, UNREAL_COLUMNS, WWISE_COLUMNS, EngineLine
 from tau_stage.batch.jobs import load_jobs
-from tau_stage.errors import SceneError
+from tau_stage.errors import SceneError, UsageError
 from tau_stage.understudy.server import Understudy
 from tests.support.batches import Asked, BatchRuns, write_batch
 from tests.test_cli_run import Serve, no_key, serve
@@ -120,6 +120,15 @@ def test_an_id_that_names_no_file_everywhere_is_refused_before_anything_is_perfo
         f"con.yaml:2: the id '{name}' cannot name a file, as Windows keeps that name for itself"
         for name in ("aux", "com1")
     ]
+
+
+def test_files_that_an_engine_does_not_import_are_refused_before_anything_is_performed() -> None:
+    ogg = "deliver: {lines: {format: ogg}}\n"
+    write_batch(f"scenes: [scenes/*.yaml]\nexport: wwise\n{ogg}", "hat")
+    with pytest.raises(UsageError, match=r"imports .wav, and lines are .ogg"):
+        load_jobs(load_batch("batch.yaml"))
+    write_batch(f"scenes: [scenes/*.yaml]\nexport: renpy\n{ogg}", "hat")
+    assert len(load_jobs(load_batch("batch.yaml"))) == 1
 
 
 def test_an_export_that_is_wrong_is_told() -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import subprocess
 import sys
 from decimal import Decimal
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
-from tau_stage.batch.batch_file import is_batch, load_batch
+from tau_stage.batch.batch_file import TableStatus, is_batch, load_batch
 from tau_stage.batch.batch_tables import read_tables
 from tau_stage.batch.jobs import load_jobs
+from tau_stage.batch.status_table import Facts, Spoken, write_table
 from tau_stage.errors import SceneError
 from tau_stage.understudy.server import Understudy
 from tests.support.batches import Asked, BatchRuns
@@ -245,6 +249,56 @@ def test_one_changed_cell_is_one_line_performed_and_one_file_written(
 
 ENGLISH = "The harbour is closed tonight, and nobody leaves before the morning."
 GERMAN_LINE = "Der Hafen ist heute Nacht geschlossen, und vor dem Morgen geht niemand."
+
+
+@pytest.mark.slow
+def test_what_has_come_of_the_lines_is_written_beside_their_tables(
+    serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Slow: a batch is performed twice."""
+    write_lines(BATCH + "status: {columns: {status: State, said: none}}\n")
+    originals = {name: Path(name).read_bytes() for name in ("dialogue.csv", "dialogue.de.csv")}
+    batch = BatchRuns(serve(Understudy(Asked())), capsys)
+    told = batch.run("--only", "en/*")["status"]
+    assert (told["written"], told["unchanged"]) == (["dialogue.status.csv", "dialogue.de.status.csv"], 0)
+    assert [row["State"] for row in cells("dialogue.de.status.csv")] == ["new", "new", ""]
+    assert batch.run()["status"]["written"] == ["dialogue.de.status.csv"]
+    assert [row["State"] for row in cells("dialogue.de.status.csv")] == ["performed", "stale translation", ""]
+    assert [*cells("dialogue.status.csv")[0]][-3:] == ["State", "Audio File", "Seconds"]
+    for row in cells("dialogue.status.csv"):
+        assert Path("out", row["Audio File"]).is_file()
+        assert float(row["Seconds"]) > 0
+    assert {name: Path(name).read_bytes() for name in originals} == originals
+    edit(Path("dialogue.csv"), "A friend.", "An old friend.")
+    assert run("batch", "export", "batch.yaml", "--endpoint", batch.url, "--in-place", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["status"]["written"] == ["dialogue.csv", "dialogue.de.csv"]
+    assert [row["State"] for row in cells("dialogue.csv")] == ["performed", "changed", "performed"]
+    assert batch.plan()["total"]["performed"] == 1
+
+
+def cells(name: str) -> list[dict[str, str]]:
+    rows = csv.DictReader(StringIO(Path(name).read_text(), newline=""), restval="")
+    return [{key: value for key, value in row.items() if key} for row in rows]
+
+
+def test_a_pattern_finds_no_table_that_a_run_has_written() -> None:
+    write_lines("lines: '*.csv'\ncast: cast.yaml\n")
+    Path("dialogue.de.csv").rename("dialogue.de.status.csv")
+    assert load_batch("batch.yaml").tables == ("dialogue.csv",)
+
+
+def test_a_line_that_a_person_has_spoken_stays_so_for_dink() -> None:
+    header = "Line ID,Block ID,Character,Actor,Text,Direction,Comments,Tags,Snippet ID,Audio Status\n"
+    rows = "a,main,Keeper,,Hi.,,,,q,Unknown\nb,main,Keeper,,Ho.,,,,q,Recorded\nc,main,Keeper,,Hm.,,,,q,Unknown\n"
+    write_lines("lines: dink.csv\ncast: cast.yaml\n")
+    Path("dink.csv").write_text(header + rows)
+    found = load_batch("batch.yaml")
+    facts: dict[Spoken, Facts] = {
+        Spoken("", name): {"status": status, "file": "f", "seconds": 1.0, "said": "x"}
+        for name, status in (("a", "performed"), ("b", "performed"), ("c", "new"))
+    }
+    write_table(Path("dink.csv"), {"": read_tables(found)[""].sources[0]}, facts, TableStatus(), in_place=False)
+    assert [row["Audio Status"] for row in cells("dink.status.csv")] == ["TTS", "Recorded", "Unknown"]
 
 
 @pytest.mark.slow

@@ -21,6 +21,8 @@ from .jobs import export_places as export_places
 from .jobs import load_jobs as load_jobs
 from .ledger import Ledger as Ledger
 from .processes import WorkerProcesses as WorkerProcesses
+from .status_table import StatusOutcome as StatusOutcome
+from .status_table import write_status as write_status
 from .store import open_store as open_store
 from .summary import plan_data as plan_data
 from .summary import plan_jobs as plan_jobs

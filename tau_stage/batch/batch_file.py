@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from glob import glob
 from os.path import normpath
 from pathlib import Path, PurePath
@@ -19,6 +20,7 @@ from tau_stage.scene import (
     ONLY_DELIVER,
     SCALAR,
     SCHEMA_DIALECT,
+    Boolean,
     Count,
     Deliver,
     Diagnostics,
@@ -46,28 +48,30 @@ from tau_stage.scene import (
 from tau_stage.tables import FIELDS
 
 BATCH_FILE = "the batch file"
+STATUS = ".status"  # ends the stem of a table that is written beside another
 
 
-def _columns(value: object) -> object:
+def _columns(what: str, parts: Sequence[str], value: object) -> object:
     """Read headers by what their columns hold."""
-    hint = "write it like columns: {id: Line ID, words: Text}"
+    hint = f"write it like columns: {{{parts[0]}: HEADER}}"
     if not isinstance(value, dict):
         raise wrong("columns are headers by what they hold", hint)
     for part, header in value.items():
-        if part not in FIELDS:
-            problem = f"a line of a table has no '{part}'"
-            raise wrong(problem, did_you_mean(part, FIELDS, f"it has: {listed(FIELDS)}"), inside=(part,), key=True)
+        if part not in parts:
+            hint = did_you_mean(part, parts, f"it has: {listed(parts)}")
+            raise wrong(f"{what} has no '{part}'", hint, inside=(part,), key=True)
         if not isinstance(header, str) or not header:
             raise wrong(f"'{part}' needs the header of its column", hint, inside=(part,))
     return value
 
 
+def _headers(parts: Iterable[str]) -> WithJsonSchema:
+    fields = dict.fromkeys(parts, SCALAR)
+    return WithJsonSchema({"type": "object", "properties": fields, "additionalProperties": False, **IGNORED})
+
+
 Columns = Annotated[
-    Mapping[str, str],
-    BeforeValidator(_columns),
-    WithJsonSchema(
-        {"type": "object", "properties": dict.fromkeys(FIELDS, SCALAR), "additionalProperties": False, **IGNORED}
-    ),
+    Mapping[str, str], BeforeValidator(partial(_columns, "a line of a table", FIELDS)), _headers(FIELDS)
 ]
 
 
@@ -113,6 +117,27 @@ class Export(SceneModel):
     to: Text = option("The folder, relative to the batch file. Default: export.", "export")
 
 
+STATUS_HEADERS = {"status": "Status", "file": "Audio File", "seconds": "Seconds", "said": "Said"}
+"""What the columns are called that tell what has come of a line."""
+
+StatusColumns = Annotated[
+    Mapping[str, str], BeforeValidator(partial(_columns, "the status", tuple(STATUS_HEADERS))), _headers(STATUS_HEADERS)
+]
+
+
+class TableStatus(SceneModel):
+    """What has come of the lines, written back into their tables."""
+
+    FORM = Form(
+        "status", "write it like status: {columns: {status: Recorded}}, or status: on", anything="on", without="off"
+    )
+
+    columns: StatusColumns = option("Headers, by what they hold: status, file, seconds, said; none leaves one out.", {})
+    in_place: Boolean = option(
+        "Whether the tables themselves are written, not files beside them. Default: false.", False
+    )
+
+
 class Batch(SceneModel):
     """A batch: scenes and lines, in variants and languages."""
 
@@ -142,6 +167,7 @@ class Batch(SceneModel):
         "What is made of each take; it is laid over the 'deliver' of each scene, and wins."
     )
     export: Export | None = option("Where the lines go as files by id and language, at the end of each run.")
+    status: TableStatus | None = option("What has come of the lines, back into their tables, at the end of each run.")
     store: Text = option("Where everything is left: a folder, or s3://…, gs://…, abfs://…. Default: out.", "out")
     limits: BatchLimits = Field(default_factory=BatchLimits, description="What the batch may not exceed.")
     retry: Retry | None = Field(default_factory=Retry, description="What is done about scenes that fail.")
@@ -279,7 +305,10 @@ def _files(patterns: Sequence[str], path: tuple[str], errors: Diagnostics) -> tu
         matched = sorted(glob(pattern, root_dir=home, recursive=True))  # noqa: PTH207 - that of Path has no absolute ones
         named = (str(home / each) for each in ([pattern] if (home / pattern).is_file() else matched))
         files = {normpath(Path(each).absolute()): each for each in named if Path(each).is_file()}
-        files = {place: file for place, file in files.items() if path == ("lines",) or not is_batch(file)}
+        if path == ("scenes",):
+            files = {place: file for place, file in files.items() if not is_batch(file)}
+        elif not (home / pattern).is_file():  # what a run has written beside its tables is none of them
+            files = {place: file for place, file in files.items() if not PurePath(file).stem.endswith(STATUS)}
         if not files:
             like = {"scenes": "[scenes/*.yaml]", "lines": "dialogue.csv"}[path[0]]
             hint = f"name {what}s relative to the batch file, like {like}"
@@ -299,9 +328,7 @@ def batch_schema() -> str:
     times = {key: value for key, value in schema["$defs"]["Retry"]["properties"]["times"].items() if key != "default"}
     forms = [{"$ref": "#/$defs/Retry"}, {"enum": [Retry.FORM.without, False]}, times]
     schema["properties"]["retry"] = {"anyOf": forms, "description": Batch.model_fields["retry"].description}
-    layout = schema["$defs"]["Export"]["properties"]["layout"]["enum"]
-    forms = [{"$ref": "#/$defs/Export"}, {"enum": [*layout, Export.FORM.without, None]}]
-    schema["properties"]["export"] = {"anyOf": forms, "description": Batch.model_fields["export"].description}
+    schema["properties"]["status"]["anyOf"].append({"type": "boolean"})  # as YAML reads on and off
     for named in ("matrix", "languages"):
         schema["properties"][named].update(IGNORED)
     schema["anyOf"] = [{"required": ["scenes"]}, {"required": ["lines"]}]

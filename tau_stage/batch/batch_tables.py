@@ -26,12 +26,14 @@ class LanguageTables:
 
     Attributes:
         tables: One for each of the batch's own, in its order, with the lines that this language has.
+        sources: The files that its words are from.
         missing: Ids of lines that nobody has translated.
         stale: Ids of lines whose translation is of an older text.
         unknown: Ids that the batch's own tables do not have.
     """
 
     tables: Sequence[LineTable]
+    sources: Sequence[LineTable]
     missing: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -82,7 +84,7 @@ def _in_language(
     batch: Batch, code: str, language: Language, own: Sequence[LineTable], whole: LineTable
 ) -> LanguageTables:
     if not language.lines:
-        return LanguageTables([replace(table, language=code) for table in own])
+        return LanguageTables([replace(table, language=code) for table in own], own)
     columns = {part: header for part, header in batch.columns.items() if part in ("id", "words")} | dict(
         language.columns
     )
@@ -93,7 +95,7 @@ def _in_language(
     tables = [replace(translated(table, merged), path=table.path) for table in own]
     missing = tuple(line.id for line in whole.lines if line.id not in words)
     stale = tuple(line.id for line in whole.lines if line.id in words and is_stale(line, words[line.id]))
-    return LanguageTables(tables, missing, stale, tuple(line.id for table in read for line in table.others))
+    return LanguageTables(tables, read, missing, stale, tuple(line.id for table in read for line in table.others))
 
 
 def is_stale(line: TableLine, translation: TableLine) -> bool:

@@ -18,10 +18,10 @@ from pydantic import Field
 
 from tau_stage.batch.batch_file import Batch
 from tau_stage.batch.batch_tables import NO_TABLES, LanguageTables
-from tau_stage.batch.engine_layouts import LAYOUTS, EngineLayout, EngineLine
+from tau_stage.batch.engine_layouts import LAYOUTS, EngineLine
 from tau_stage.batch.jobs import BatchJob, engine_line, export_places
 from tau_stage.batch.ledger import JobResult, Ledger, LedgerPart
-from tau_stage.errors import TakeError, UsageError
+from tau_stage.errors import TakeError
 from tau_stage.protocol import JsonObject
 from tau_stage.scene import LinePlan, listed
 from tau_stage.take import (
@@ -204,7 +204,7 @@ def export_lines(
     results, layout = ledger.results(), LAYOUTS[batch.export.layout if batch.export else "plain"]
     places = export_places(batch, jobs)
     with _opened(Path(to or batch.export_folder)) as (folder, manifest):
-        export = _Export(folder, dict(manifest.files), places, layout, ledger)
+        export = _Export(folder, dict(manifest.files), places, ledger)
         for job in chosen:
             export.add(lines_of_job(job, results.get(job.name), ledger, endpoint))
         export.find_unwanted()
@@ -241,11 +241,9 @@ class _Export:
         folder: Path,
         files: dict[str, ExportedFile],
         places: Mapping[LineName, str],
-        layout: EngineLayout,
         ledger: Ledger,
     ) -> None:
         self._folder, self._files, self._places, self._store = folder, files, places, ledger.store
-        self._endings = layout.endings
         self._before = dict(files)
         self.outcome = ExportOutcome(folder)
 
@@ -271,17 +269,15 @@ class _Export:
         """Yield each file that a job has, with the take's file that it is a copy of, and what that was made of."""
         deliver = lines.job.plan.deliver
         sounds = exported_files(take, deliver.lines) if deliver.lines else {}
-        made = sha256(deliver.model_dump_json(include={"rate", "lines"}).encode()).hexdigest() if sounds else ""
+        made = (
+            sha256(deliver.model_dump_json(include={"rate", "lines", "preset"}).encode()).hexdigest() if sounds else ""
+        )
         for state in lines.states:
             performed = state.performed
             sound = performed and (sounds.get(performed.id) or performed.file)
             if performed and sound and state.state == "performed":
                 name = (lines.job.name, state.line.id)
-                ending = PurePosixPath(sound).suffix
-                if ending not in self._endings:
-                    problem = f"this engine imports {listed(self._endings)}, and deliver makes {ending} of a line"
-                    raise UsageError(problem, "write another format under deliver: {lines: ...}")
-                file = self._places[name] + ending
+                file = self._places[name] + PurePosixPath(sound).suffix
                 self.outcome.files[name] = file
                 yield file, (sound, f"{performed.sha256} {made}".strip())
 

@@ -14,6 +14,7 @@ from tau_stage.batch.jobs import BatchJob
 from tau_stage.batch.ledger import JobResult, Ledger
 from tau_stage.batch.summary import JobStatus, status_of
 from tau_stage.protocol import JsonObject
+from tau_stage.tables import no_formula
 from tau_stage.take import MANIFEST, REPORT, Performed, Take, parse_document
 
 PAGE, TABLE, ROWS = "batch.html", "results.csv", "results.jsonl"
@@ -23,9 +24,6 @@ MEASURED = (
     *("first_audio_s", "took_s", "attempts", "take", "former", "outdated", "key", "context_key", "sha256", "file"),
 )
 """What a row tells of its line, as ``take.json`` does."""
-
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What texts begin with that spreadsheets may take for formulas: full-width signs, too."""
 
 Row = JsonObject
 
@@ -87,7 +85,7 @@ def _cell(value: object) -> object:
     if isinstance(value, list | dict):
         parts = value if isinstance(value, list) else [f"{name}={each}" for name, each in value.items()]
         value = " ".join(map(str, parts))
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
+    return no_formula(value) if isinstance(value, str) else value
 
 
 def _lines(rows: Iterable[Row]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 
 from tau_stage.batch.batch_file import Batch
 from tau_stage.batch.batch_tables import NO_LANGUAGE, LanguageTables, read_tables
-from tau_stage.batch.engine_layouts import LAYOUTS, EngineLine
+from tau_stage.batch.engine_layouts import LAYOUTS, EngineLayout, EngineLine
 from tau_stage.environment import environment
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.scene import (
@@ -181,12 +181,14 @@ def export_places(batch: Batch, jobs: Iterable[BatchJob]) -> dict[tuple[str, str
     Raises:
         SceneError: A file cannot be called so on every system, or two lines would have one file; further errors are in
             its ``also``.
+        UsageError: The engine does not import such files.
     """
     layout, first = LAYOUTS[batch.export.layout if batch.export else "plain"], next(iter(batch.languages), "")
     places: dict[tuple[str, str], str] = {}
     seen: dict[str, tuple[str, str]] = {}
     errors: list[SceneError] = []
     for job in jobs:
+        _refuse_kind(job, layout)
         for line in job.plan.lines:
             name, place = (job.name, line.id), layout.place(engine_line(job, line), is_first=job.language == first)
             spot = locate(job.plan.locations, "line", line.id, "id")
@@ -201,6 +203,14 @@ def export_places(batch: Batch, jobs: Iterable[BatchJob]) -> dict[tuple[str, str
         first_error, *others = _distinct(errors)
         raise replace(first_error, also=tuple(others))
     return places
+
+
+def _refuse_kind(job: BatchJob, layout: EngineLayout) -> None:
+    """Refuse files of lines that the engine of an export does not import."""
+    ending = f".{job.plan.deliver.lines.kind if job.plan.deliver.lines else 'wav'}"
+    if ending not in layout.endings:
+        problem = f"{job.plan.path}: the engine of 'export' imports {listed(layout.endings)}, and lines are {ending}"
+        raise UsageError(problem, "write another format under deliver: {lines: {format: wav}}")
 
 
 def engine_line(job: BatchJob, line: LinePlan) -> EngineLine:

@@ -114,7 +114,7 @@ def run(
     part = batches.Shard.parse(shard) if shard else None
     limit = shared.dollars(budget)
     opened = _open(file, max_variants)
-    found, tables, every_job, ledger = opened
+    found, every_job, ledger = opened.batch, opened.jobs, opened.ledger
     wanted = batches.choose_jobs(every_job, only or ())
     wanted = part.of_jobs(wanted) if part else wanted
     options = batches.WorkerOptions(
@@ -134,11 +134,14 @@ def run(
     else:
         code = this.perform(options, quiet=quiet or as_json)
     batches.write_index(found, every_job, ledger)
-    exported = None
-    if found.export:
-        exported = batches.export_lines(found, every_job, wanted, ledger, endpoint=endpoint, tables=tables)
-    _show_status(opened._replace(jobs=wanted), every=False, as_json=as_json, quiet=quiet, exported=exported)
-    raise typer.Exit(code or _export_code(exported))
+    written = _Written()
+    if found.export or found.status:  # of the scenes and tables as they are by now
+        names = {job.name for job in wanted}
+        opened = _open(file, max_variants)
+        wanted = [job for job in opened.jobs if job.name in names]
+        written = _write(opened, wanted, endpoint=endpoint)
+    _show_status(opened._replace(jobs=wanted), every=False, as_json=as_json, quiet=quiet, written=written)
+    raise typer.Exit(code or written.code)
 
 
 def status(
@@ -158,56 +161,82 @@ def export(
     to: Annotated[str | None, typer.Option(metavar="DIR", help="In place of the folder of the batch file.")] = None,
     only: Only = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove files of lines that are gone.")] = False,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Write the status into the tables themselves, not beside them.")
+    ] = False,
     endpoint: shared.Elsewhere = None,
     as_json: AsJson = False,
     max_variants: MaxVariants = ANY_NUMBER,
 ) -> None:
     """Write the lines as files by id and language, where an engine looks for them; nothing is performed.
 
-    The batch file says under 'export' which engine. Files that have not changed are not opened. It also writes the page
-    of all jobs and tables with a row for each line into the store: batch.html, results.csv and results.jsonl. Exit code
-    3: a line has no file yet, as it is not performed, or not translated.
+    The batch file says under 'export' which engine. Files that have not changed are not opened. Where it says 'status',
+    what has come of each line goes into a table beside the one that it is from. The page of all jobs and tables with a
+    row for each line go into the store: batch.html, results.csv and results.jsonl. Exit code 3: a line has no file yet,
+    as it is not performed, or not translated.
     """
-    found, tables, jobs, ledger = _open(file, max_variants)
-    index = batches.write_index(found, jobs, ledger)
-    chosen = batches.choose_jobs(jobs, only or ())
-    exported = None
+    opened = _open(file, max_variants)
+    index = batches.write_index(opened.batch, opened.jobs, opened.ledger)
+    chosen = batches.choose_jobs(opened.jobs, only or ())
+    written = _write(opened, chosen, to=to, endpoint=endpoint, prune=prune, in_place=in_place)
+    if as_json:
+        say_json(json.dumps({"index": index, **written.as_data()}, indent=2, ensure_ascii=False))
+    else:
+        say(*index, *written.told(), sep="\n")
+    raise typer.Exit(3 if written.exported and written.exported.untranslated else written.code)
+
+
+class _Written(NamedTuple):
+    """What was written besides takes: files of lines, and tables."""
+
+    exported: batches.ExportOutcome | None = None
+    status: batches.StatusOutcome | None = None
+
+    @property
+    def code(self) -> int:
+        return 3 if self.exported and not self.exported.is_whole else 0
+
+    def told(self) -> list[str]:
+        return [sentence for part in self if part for sentence in part.told()]
+
+    def as_data(self) -> dict[str, object]:
+        parts = {"export": self.exported, "status": self.status}
+        return {name: part.as_data() for name, part in parts.items() if part}
+
+
+def _write(
+    opened: _OpenBatch,
+    chosen: Sequence[batches.BatchJob],
+    *,
+    to: str | None = None,
+    endpoint: str | None = None,
+    prune: bool = False,
+    in_place: bool = False,
+) -> _Written:
+    found, tables, jobs, ledger = opened
+    exported = status = None
     if found.export or to:
         exported = batches.export_lines(
             found, jobs, chosen, ledger, to=to, endpoint=endpoint, prune=prune, tables=tables
         )
-    if as_json:
-        say_json(json.dumps({"index": index, **_export_data(exported)}, indent=2, ensure_ascii=False))
-    else:
-        say(*index, *(exported.told() if exported else ()), sep="\n")
-    raise typer.Exit(3 if exported and exported.untranslated else _export_code(exported))
-
-
-def _export_code(exported: batches.ExportOutcome | None) -> int:
-    return 3 if exported and not exported.is_whole else 0
-
-
-def _export_data(exported: batches.ExportOutcome | None) -> dict[str, object]:
-    return {"export": exported.as_data()} if exported else {}
+    if found.status or in_place:
+        files = exported.files if exported else {}
+        status = batches.write_status(found, tables, jobs, ledger, files=files, endpoint=endpoint, in_place=in_place)
+    return _Written(exported, status)
 
 
 def _show_status(
-    opened: _OpenBatch,
-    *,
-    every: bool,
-    as_json: bool,
-    quiet: bool = False,
-    exported: batches.ExportOutcome | None = None,
+    opened: _OpenBatch, *, every: bool, as_json: bool, quiet: bool = False, written: _Written | None = None
 ) -> None:
     found, tables, jobs, ledger = opened
     state = batches.status_of([job.name for job in jobs], ledger)
     if as_json:
-        data = batches.status_data(found, state, tables) | _export_data(exported)
+        data = batches.status_data(found, state, tables) | (written.as_data() if written else {})
         say_json(json.dumps(data, indent=2, ensure_ascii=False))
     elif not quiet:
         show_report(batches.tabulate_status(found, state, every=every, tables=tables))
-        if exported:
-            say(*exported.told(), sep="\n")
+        if written and (sentences := written.told()):
+            say(*sentences, sep="\n")
 
 
 class _OpenBatch(NamedTuple):

@@ -27,6 +27,7 @@ from .fields import IGNORED as IGNORED
 from .fields import LIVE as LIVE
 from .fields import OFF as OFF
 from .fields import SCALAR as SCALAR
+from .fields import Boolean as Boolean
 from .fields import DocumentedSchema as DocumentedSchema
 from .fields import EditorSchema as EditorSchema
 from .fields import Form as Form

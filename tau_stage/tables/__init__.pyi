@@ -15,3 +15,7 @@ from .scenes import scenes_of_table as scenes_of_table
 from .table_formats import FORMATS as FORMATS
 from .table_formats import read_table as read_table
 from .table_formats import translated as translated
+from .table_writing import WRITABLE as WRITABLE
+from .table_writing import is_same_file as is_same_file
+from .table_writing import no_formula as no_formula
+from .table_writing import with_facts as with_facts
