@@ -173,6 +173,7 @@ def test_items_and_setup_and_effects_are_read() -> None:
 players: {ann: {setup: [{system: It is late.}]}, ben: }
 lines:
   - prompt: {ann: It is night.}
+  - chapter: The night
   - pause: 2s
   - ann: Seven.
 """)

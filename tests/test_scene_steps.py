@@ -10,6 +10,7 @@ from tau_stage.errors import SceneError
 from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.model import RESERVED, WORDS, CallEvent, FailureEvent, Line, Not, SilenceEvent, SpeechEvent
 from tau_stage.scene.plan import (
+    ChapterPlan,
     Cut,
     ImprovisePlan,
     ItemPlan,
@@ -80,6 +81,32 @@ def test_a_pause_is_a_step_or_stands_beside_one() -> None:
     assert steps_of("- pause: 800ms\n  note: so\n") == (PausePlan(0.8, 3),)
     assert line_of("- ann: Hello\n  pause: 2s\n").pause_s == 2
     assert line_of("- pause: 2s\n  ann: Hello\n").pause_s == 2
+
+
+def test_a_chapter_is_a_step_with_a_title_and_an_id_of_its_own() -> None:
+    lines = "- chapter: ' The   storm '\n  note: so\n- ann: Hello\n- chapter: 2\n  when: {said: never}\n"
+    assert steps_of(lines)[::2] == (
+        ChapterPlan("chapter-1", "The storm", 3),
+        ChapterPlan("chapter-2", "2", 6, SpeechEvent(words="never")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "problem"),
+    [
+        ("chapter: ''", "this text is empty"),
+        ("chapter: [a, b]", "a tag is one text, not a list"),
+        (r'chapter: "a\u202Eb"', "which nobody sees"),
+        ("{chapter: A, id: b}", "a chapter has unknown key 'id'"),
+        ("{chapter: A, ann: Hi}", "a chapter and a line stand in one step"),
+        ("together: [ann: Hi, chapter: A]", "only lines and sound effects stand under 'together'"),
+        ("section: A", "there is no player 'section'"),
+    ],
+)
+def test_what_is_no_chapter_is_told(step: str, problem: str) -> None:
+    with pytest.raises(SceneError) as told:
+        parse_scene(HEAD + f"- {step}\n")
+    assert problem in told.value.problem
 
 
 def test_effects_and_beds_have_stems_of_their_own(folder: Path) -> None:

@@ -12,6 +12,7 @@ from tau_stage.errors import LimitReached
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import (
+    ChapterPlan,
     ImprovisePlan,
     ItemPlan,
     LinePlan,
@@ -90,6 +91,8 @@ def outcomes(start: NextStep, said: dict[str, str] | None = None) -> Iterator[re
             yield record.SoundPlayed.model_validate(
                 {**facts, "offset_samples": 0, "samples": 0, "sha256": "", "hearers": ()}
             )
+        elif isinstance(part, ChapterPlan):
+            yield record.ChapterBegan(chapter=part.id, title=part.title, offset_samples=0)
     yield start.ended(Decimal(1))
 
 
@@ -241,10 +244,13 @@ on:
   - together: [bob: B., cid: C.]
   - sfx: scenes/sounds/mug.wav
   - listen: {player: bob}
+  - chapter: Once more
   - pause: 1s
 lines: [ada: again, ada: again]
 """)
-    assert list(performed(plan))[6:] == ["cue-1-bob-1.2+cue-1-cid-1.2", "sfx-1.2", "listen-1.2", "pause"]
+    assert list(performed(plan))[7:] == [
+        "cue-1-bob-1.2+cue-1-cid-1.2", "sfx-1.2", "listen-1.2", "chapter-1.2", "pause",
+    ]  # fmt: skip
 
 
 def test_a_cycle_ends_with_the_limit_and_its_place() -> None:
@@ -564,13 +570,29 @@ def test_a_record_that_belongs_to_nothing_under_way_changes_nothing() -> None:
         assert schedule.apply(plan, state, fact) == state
 
 
-def test_a_pause_that_the_scene_has_in_addition_is_passed_over_when_a_later_step_has_begun() -> None:
-    plan = plan_of("lines: [ada: One., {pause: 1s}, bob: Two.]")
+@pytest.mark.parametrize("step", ["pause: 1s", "chapter: Two"])
+def test_what_is_silent_and_in_addition_is_passed_over_when_a_later_step_has_begun(step: str) -> None:
+    plan = plan_of(f"lines: [ada: One., {{{step}}}, bob: Two.]")
     state = done(plan, schedule.initial_state(plan), schedule.due(schedule.initial_state(plan)))
     state = schedule.apply(plan, state, record.StepBegan(branch=MAIN, step="bob-1"))
     assert state.branches[MAIN].step == plan.lines[1]
     for place in (0, 1, 3):  # a line comes before it, another line is next, or nothing
         assert schedule.apply(plan, at(plan, place), record.StepBegan(branch=MAIN, step="ada-2")) == at(plan, place)
+
+
+def test_a_chapter_that_has_begun_is_known_when_its_step_goes_on_and_its_end_is_none_without_it() -> None:
+    plan = plan_of("lines: [{chapter: One}, ada: One.]")
+    state = under_way(plan)
+    ended = record.StepEnded(branch=MAIN, step="chapter-1")
+    assert schedule.apply(plan, state, ended) == state
+    mark = record.ChapterBegan(chapter="chapter-1", title="One", offset_samples=0)
+    state = schedule.apply(plan, state, mark)
+    start = schedule.due(schedule.apply(plan, state, RESUMED))
+    assert start
+    assert dict(start.came) == {"chapter-1": mark}
+    after = schedule.due(schedule.apply(plan, state, ended))
+    assert after
+    assert after.step == plan.lines[0]
 
 
 def test_a_line_that_is_to_be_cut_is_not_where_the_one_who_cuts_is_left_out() -> None:

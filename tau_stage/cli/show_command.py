@@ -88,6 +88,8 @@ def _step(step: scenes.Step) -> Iterator[Row]:
             yield from _items(step)
         case scenes.plan.PausePlan():
             yield (at, "pause", "-", "-", "-", "-", f"{step.seconds:g}s")
+        case scenes.plan.ChapterPlan():
+            yield (at, step.id, "-", "-", step.title, "-", "-")
         case scenes.plan.SoundPlan():
             yield _sound(step)
         case scenes.plan.TogetherPlan():

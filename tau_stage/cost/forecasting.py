@@ -395,6 +395,8 @@ class Simulation:
                     self._add_item(name, text_tokens(words))
                 for name, _ in step.sounds:
                     self._add_item(name, audio=math.ceil(durations.EFFECT_S * USER_PER_S))
+            case scene.ChapterPlan():
+                pass
             case scene.PausePlan():
                 self._gap_s += step.seconds
             case scene.SoundPlan():

@@ -10,9 +10,10 @@ from tau_stage import take as takes
 from tau_stage.audio import RATE
 from tau_stage.errors import TakeError
 from tau_stage.protocol import ignore
+from tau_stage.report.chapters import write_chapters
 from tau_stage.report.editor_sessions import render_otio, render_rpp
 from tau_stage.report.page import Check, read_checks, render_page
-from tau_stage.report.words import as_timed, render_karaoke, write_words
+from tau_stage.report.words import as_in_mix, as_timed, render_karaoke, write_words
 from tau_stage.scene import Deliver
 from tau_stage.take import Take, TakeFolder
 from tau_stage.text import counted
@@ -62,7 +63,8 @@ def deliver(
     texts = {**also}
     if take.lines:
         note("writing subtitles, transcript and sheet")
-        texts |= write_words(take)
+        texts |= write_words(take, _head(wanted))
+    texts |= write_chapters(take, wanted)
     if wanted.words or wanted.mouths:
         note("timing the words")
         news, told = write_timings(take, folder, wanted)
@@ -85,8 +87,9 @@ def write_timings(take: Take, folder: TakeFolder, wanted: Deliver) -> tuple[dict
     texts: dict[str, str] = {}
     told = []
     if wanted.words:
-        in_take = {each.line.id: as_timed(each.words, each.line.offset_s) for each in timed}
-        texts[KARAOKE] = render_karaoke(take, in_take)
+        head = _head(wanted)
+        in_mix = {each.line.id: as_timed(each.words, head + each.line.offset_s) for each in timed}
+        texts[KARAOKE] = render_karaoke(as_in_mix(take, head), in_mix)
         texts |= {each.file(".words.json"): each.words_json() for each in timed}
         told.append(f"lines/*.words.json {timings_in_words(timed, aligns=timer.aligns)}")
     if wanted.mouths:
@@ -96,6 +99,11 @@ def write_timings(take: Take, folder: TakeFolder, wanted: Deliver) -> tuple[dict
         lacks = f"; nobody knows the sounds of {counted(others, 'line')}" if others else ""
         told.append(f"lines/*.mouths.tsv {counted(len(with_shapes), 'line')}{lacks}")
     return texts, told
+
+
+def _head(wanted: Deliver) -> float:
+    """Return the seconds of silence before the stems begin in the mix."""
+    return wanted.mix.head if wanted.mix else 0.0
 
 
 def write_sessions(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> dict[str, str]:

@@ -96,6 +96,7 @@ def render_page(
         score=score,
         hues=hues,
         mix=mix,
+        head_s=folder.mix_head_s,
         embed=embed,
         lines=[*zip(take.lines, silences(take.lines), keys, strict=True)],
         longest=page_graphics.longest_bar(take),

@@ -17,15 +17,22 @@ from tau_stage.text import columns, one_line, printable, same_words
 from tau_stage.timing import SpokenWord
 
 
-def write_words(take: Take) -> dict[str, str]:
-    """Make every file of the take's words, by its name."""
+def write_words(take: Take, head_s: float = 0.0) -> dict[str, str]:
+    """Make every file of the take's words, by its name; before the stems begin in it, the mix is silent for a while."""
+    heard = as_in_mix(take, head_s)
     return {
-        "subtitles.vtt": render_vtt(take),
-        "subtitles.srt": render_srt(take),
+        "subtitles.vtt": render_vtt(heard),
+        "subtitles.srt": render_srt(heard),
         "transcript.txt": render_transcript(take),
         "labels.txt": render_labels(take),
         "sheet.csv": render_sheet(take),
     }
+
+
+def as_in_mix(take: Take, head_s: float) -> Take:
+    """Return a take whose lines begin as they do in a mix that is silent for so many seconds before them."""
+    lines = (line.model_copy(update={"offset_s": line.offset_s + head_s}) for line in take.lines)
+    return take.model_copy(update={"lines": tuple(lines), "duration_s": take.duration_s + head_s}) if head_s else take
 
 
 # ---- when each word is heard
@@ -164,7 +171,7 @@ def render_vtt(take: Take) -> str:
     """
     blocks = ["WEBVTT\n"]
     for subtitle in make_subtitles(take):
-        times = f"{_clock(subtitle.start_ms, '.')} --> {_clock(subtitle.end_ms, '.')}"
+        times = f"{cue_clock(subtitle.start_ms, '.')} --> {cue_clock(subtitle.end_ms, '.')}"
         words = escape("\n".join(subtitle.lines), quote=False)
         blocks.append(f"{subtitle.id}\n{times}\n<v {escape(subtitle.player, quote=False)}>{words}\n")
     return "\n".join(blocks)
@@ -179,7 +186,7 @@ def render_karaoke(take: Take, timed: Mapping[str, Sequence[TimedWord]]) -> str:
     """
     blocks = ["WEBVTT\n"]
     for subtitle in make_subtitles(take, timed=timed):
-        times = f"{_clock(subtitle.start_ms, '.')} --> {_clock(subtitle.end_ms, '.')}"
+        times = f"{cue_clock(subtitle.start_ms, '.')} --> {cue_clock(subtitle.end_ms, '.')}"
         words = "\n".join(_sung(subtitle))
         blocks.append(f"{subtitle.id}\n{times}\n<v {escape(subtitle.player, quote=False)}>{words}\n")
     return "\n".join(blocks)
@@ -192,7 +199,7 @@ def _sung(subtitle: Subtitle) -> Iterator[str]:
         text = ""
         for number, word in enumerate(row):
             start_ms = _ms(word.start_s)
-            mark = f"<{_clock(start_ms, '.')}>" if before < start_ms < subtitle.end_ms else ""
+            mark = f"<{cue_clock(start_ms, '.')}>" if before < start_ms < subtitle.end_ms else ""
             before = max(before, start_ms)
             blank = "" if number == 0 or word.glued else " "
             text += f"{blank}{mark}{escape(printable(word.text), quote=False)}"
@@ -206,12 +213,17 @@ def render_srt(take: Take) -> str:
     """
     blocks = []
     for number, subtitle in enumerate(make_subtitles(take, named=True), 1):
-        times = f"{_clock(subtitle.start_ms, ',')} --> {_clock(subtitle.end_ms, ',')}"
+        times = f"{cue_clock(subtitle.start_ms, ',')} --> {cue_clock(subtitle.end_ms, ',')}"
         blocks.append("\n".join([str(number), times, *subtitle.lines, ""]))
     return "\n".join(blocks)
 
 
-def _clock(ms: int, point: str) -> str:
+def cue_clock(ms: int, point: str = ".") -> str:
+    """Write a time as subtitles have it; WebVTT with a point, SubRip with a comma.
+
+    >>> cue_clock(3_725_004), cue_clock(70_050, ",")
+    ('01:02:05.004', '00:01:10,050')
+    """
     minutes, rest = divmod(ms, 60_000)
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{point}{rest % 1000:03}"
 

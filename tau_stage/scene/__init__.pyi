@@ -8,6 +8,7 @@ from .compose import fill_text as fill_text
 from .compose import variants as variants
 from .delivery_options import MOST_KBPS as MOST_KBPS
 from .delivery_options import Deliver as Deliver
+from .delivery_options import FileKind as FileKind
 from .delivery_options import FileOptions as FileOptions
 from .delivery_options import Level as Level
 from .delivery_options import LineFiles as LineFiles
@@ -77,6 +78,7 @@ from .names import sounds_in as sounds_in
 from .names import voice_at as voice_at
 from .names import voice_warning as voice_warning
 from .names import voices_of as voices_of
+from .plan import ChapterPlan as ChapterPlan
 from .plan import CuePlan as CuePlan
 from .plan import ImprovisePlan as ImprovisePlan
 from .plan import ItemPlan as ItemPlan

@@ -54,6 +54,7 @@ class Steps:
             "improvise": partial(self.whole, model.Improvise, "'improvise'"),
             "listen": partial(self.whole, model.Listen, "'listen'"),
             "pause": partial(self.whole, model.Pause, "a pause"),
+            "chapter": partial(self.whole, model.Chapter, "a chapter"),
         }
 
     def load(self, node: Node, path: Path, what: str = "lines") -> tuple[model.AnyStep, ...]:
@@ -244,7 +245,7 @@ class Steps:
 
     def whole(
         self,
-        kind: type[model.Improvise | model.Listen | model.Pause],
+        kind: type[model.Improvise | model.Listen | model.Pause | model.Chapter],
         owner: str,
         word: str,
         entries: Entries,

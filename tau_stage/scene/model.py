@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJso
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 
 from tau_stage.scene import fields, units
-from tau_stage.scene.delivery_options import Deliver
+from tau_stage.scene.delivery_options import Deliver, Tag
 from tau_stage.scene.expect import Expect
 from tau_stage.scene.fields import Form, Hearing, LocatedModel, Name, Regex, SceneModel, SoundFile, Text, option
 from tau_stage.scene.names import CUSTOM_PREFIX, DEFAULT_TRANSCRIPTION, OPENAI_VOICES, VOICES, listed
@@ -299,6 +299,14 @@ class Pause(Step):
     pause: Seconds = option("Silence before the next step, added to the pause of the line before.", 1.0)
 
 
+class Chapter(Step):
+    """A chapter begins here: it is a mark in what is made of the take, and sounds not."""
+
+    FORM = Form("the chapter")
+
+    chapter: Tag = Field(description="Its title.")
+
+
 class SoundStep(Step):
     """A sound effect, or a bed that lies under everything until it ends; each on a stem of its own."""
 
@@ -426,7 +434,7 @@ class Listen(Step):
     pause: Seconds | None = option("Silence after it. Default: the scene's.")
 
 
-AnyStep = Line | ItemStep | Pause | SoundStep | Together | Improvise | Listen
+AnyStep = Line | ItemStep | Pause | Chapter | SoundStep | Together | Improvise | Listen
 
 
 def parts_of(steps: Iterable[AnyStep]) -> Iterator[AnyStep]:
@@ -442,7 +450,7 @@ ROLES: dict[str, Literal["system", "user", "assistant"]] = {
 }
 """The words of the steps that put an item into a conversation, and the item's role."""
 
-WORDS = (*ROLES, "sfx", "bed", "together", "improvise", "listen", "pause")
+WORDS = (*ROLES, "sfx", "bed", "together", "improvise", "listen", "pause", "chapter")
 """The words that start a step which is no player's line; the first that is there decides."""
 
 STEP_WORDS = frozenset((*WORDS, *SoundStep.options()))  # words of such a step

@@ -179,6 +179,20 @@ class PausePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class ChapterPlan:
+    """The beginning of a chapter.
+
+    Attributes:
+        id: Unique in the scene (``chapter-1``).
+    """
+
+    id: str
+    title: str
+    source_line: int
+    when: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SoundPlan:
     """A sound effect or a bed.
 
@@ -262,7 +276,7 @@ class ListenPlan:
     when: Condition | None = None
 
 
-Step = LinePlan | ItemPlan | PausePlan | SoundPlan | TogetherPlan | ImprovisePlan | ListenPlan
+Step = LinePlan | ItemPlan | PausePlan | ChapterPlan | SoundPlan | TogetherPlan | ImprovisePlan | ListenPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,10 @@ class _StepPlanner:
         return self.planned(plan.PausePlan, step, seconds=step.pause)
 
     @step.register
+    def chapter(self, step: model.Chapter) -> plan.Step:
+        return self.planned(plan.ChapterPlan, step, id=self.made("chapter"), title=step.chapter)
+
+    @step.register
     def items(self, step: model.ItemStep) -> plan.Step:
         return self.planned(plan.ItemPlan, step, words=tuple(step.words.items()), sounds=tuple(step.wav.items()))
 

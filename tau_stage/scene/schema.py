@@ -114,7 +114,7 @@ def _steps(parts: JsonSchemaValue) -> None:
     for word, keys in {"ItemStep": tuple(_ITEMS), "SoundStep": ("sfx", "bed")}.items():
         parts[word]["anyOf"] = _required(*keys)
         parts[word]["required"] = []
-    for word in ("Pause", "Together"):
+    for word in ("Pause", "Chapter", "Together"):
         parts[word]["required"] = [word.lower()]
     parts["Together"]["properties"]["together"]["minItems"] = 2
 

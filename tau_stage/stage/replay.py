@@ -83,6 +83,7 @@ class JournalReplay:
 
     def _drop_the_rest(self, journal: Sequence[record.Record], finished: ReusedLines) -> None:
         effects = [fact.sound for fact in record.of_type(journal, record.SoundPlayed)]
+        effects += [fact.chapter for fact in record.of_type(journal, record.ChapterBegan)]
         lost = _lost_line(self._production.log.records)
         problem = f"{lost} is performed again before it" if lost else "the scene does not have it here any more"
         for name in dict.fromkeys((*finished.lines, *effects)):
@@ -109,6 +110,8 @@ class JournalReplay:
             case record.SoundPlayed(), scene.SoundPlan() as sound:
                 self._found.add(fact.sound)
                 production.lay_sound(sound, self._sounds[sound.file, sound.gain_db], fact.offset_samples)
+            case record.ChapterBegan(), scene.ChapterPlan():
+                self._found.add(fact.chapter)
             case record.ItemGiven(), _:
                 production.history.append(fact)
             case record.ListenEnded(), scene.ListenPlan() as listen if not self._people[listen.person].is_live:

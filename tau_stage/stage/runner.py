@@ -114,13 +114,18 @@ class Runner:
         step, production = start.step, self._production
         production.presence.next_speakers = schedule.next_speakers(production.state, start)
         match step:
-            case scene.LinePlan() | scene.SoundPlan() | scene.ListenPlan() if step.id in start.came:
+            case scene.LinePlan() | scene.SoundPlan() | scene.ChapterPlan() | scene.ListenPlan() if (
+                step.id in start.came
+            ):
                 return self._cost_of(step.id)
             case scene.LinePlan():
                 await self._whisper(start)
                 return await self._line(step)
             case scene.ItemPlan():
                 await self._items(step, start.came)
+            case scene.ChapterPlan():
+                at = production.timeline.next
+                production.record_fact(record.ChapterBegan(chapter=step.id, title=step.title, offset_samples=at))
             case scene.PausePlan():
                 production.timeline.pause(step.seconds)
             case scene.SoundPlan():

@@ -228,7 +228,7 @@ def _suffixed(step: scene.Step, branch: Branch) -> scene.Step:
             return replace(step, id=step.id + suffix, cut=cut, cuts=own.get(step.cuts))
         case scene.SoundPlan():
             return replace(step, id=step.id + suffix, until=own.get(step.until, step.until))
-        case scene.ListenPlan():
+        case scene.ListenPlan() | scene.ChapterPlan():
             return replace(step, id=step.id + suffix)
     return step
 
@@ -269,13 +269,13 @@ def apply(plan: scene.Plan, state: ScheduleState, fact: record.Record) -> Schedu
 
 
 def _begun(state: ScheduleState, fact: record.StepBegan) -> ScheduleState:
-    """Begin the step that is due; pauses that the scene has in addition now are passed over, and cues did not start."""
+    """Begin the step that is due; pauses and chapters that the scene has in addition are passed over, cues as well."""
     passed = state
     while start := due(passed):
         begun = _with(passed, start.branch, _begin(passed.branches[start.branch], start))
         if (start.branch, step_name(start.step)) == (fact.branch, fact.step):
             return replace(begun, pending=())
-        if not isinstance(start.step, scene.PausePlan):
+        if not isinstance(start.step, scene.PausePlan | scene.ChapterPlan):
             break
         passed = _ended(begun, start.ended())
     return state
@@ -316,7 +316,7 @@ def key_of(fact: record.Record) -> str:
     """Return what a step's outcome is known by: the id of a part, or what was put into whose conversation."""
     if isinstance(fact, record.ItemGiven):
         return item_name(fact.role, fact.player, fact.sound or fact.words)
-    return next(str(getattr(fact, name)) for name in ("line", "sound", "step") if hasattr(fact, name))
+    return next(str(getattr(fact, name)) for name in ("line", "sound", "chapter", "step") if hasattr(fact, name))
 
 
 def turns_at(state: ScheduleState, step: scene.ListenPlan) -> list[record.LineSpoken]:
@@ -329,6 +329,7 @@ OUTCOMES = (
     record.LineSpoken
     | record.LineLost
     | record.SoundPlayed
+    | record.ChapterBegan
     | record.ItemGiven
     | record.ToolBegan
     | record.ToolCalled
@@ -352,7 +353,8 @@ def part_under_way(state: ScheduleState, fact: record.Record) -> tuple[str, scen
 def _part(name: str, branch: Branch, step: scene.Step, fact: record.Record) -> scene.Step | None:
     parts = {getattr(part, "id", ""): part for part in getattr(step, "parts", (step,))}
     if isinstance(fact, record.StepEnded):
-        whole = {key for key, part in parts.items() if isinstance(part, scene.LinePlan | scene.SoundPlan)}
+        marked = scene.LinePlan | scene.SoundPlan | scene.ChapterPlan
+        whole = {key for key, part in parts.items() if isinstance(part, marked)}
         missing = whole - branch.came.keys()
         return step if (name, step_name(step), set()) == (fact.branch, fact.step, missing) else None
     if isinstance(fact, record.ItemGiven):

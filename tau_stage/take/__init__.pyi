@@ -93,6 +93,8 @@ from .stems import follow_picks as follow_picks
 from .stems import keep_take as keep_take
 from .stems import read_played as read_played
 from .stems import settle_files as settle_files
+from .tagging import ChapterSpan as ChapterSpan
+from .tagging import chapters_of as chapters_of
 from .take_model import Alternative as Alternative
 from .take_model import Called as Called
 from .take_model import Costs as Costs

@@ -52,12 +52,20 @@ class TakeFolder:
     @property
     def mix(self) -> Path | None:
         """The mix, under the name that the scene gave it; None where there is none."""
-        name = MIX  # of a take.json alone, as somebody handed it on
-        with suppress(TakeError):
-            wanted = read_beginning(self.journal).deliver.mix
-            name = wanted.file if wanted else ""
-        path = self.path / name
+        wanted = self._wanted_mix
+        path = self.path / (wanted.file if wanted else "")
         return path if path.is_file() else None
+
+    @property
+    def mix_head_s(self) -> float:
+        """How long the mix is silent before the stems begin in it."""
+        return self._wanted_mix.head if self._wanted_mix else 0.0
+
+    @property
+    def _wanted_mix(self) -> Mix | None:
+        with suppress(TakeError):
+            return read_beginning(self.journal).deliver.mix
+        return Mix()  # of a take.json alone, as somebody handed it on
 
     def stem(self, player: str) -> Path:
         """Return the stem of a player.

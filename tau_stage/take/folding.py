@@ -55,6 +55,7 @@ def fold(journal: Sequence[Record]) -> Take:
         players=tuple(folding.player(role, lines) for role in began.roles),
         lines=lines,
         sounds=sounds,
+        chapters=folding.chapters(),
         cues=tuple(model.Cued(cue=fact.cue, at_s=fact.at_s) for fact in of_type(folding.counting, record.CueStarted)),
         usage=whole.tokens,
         cost=_costs(whole),
@@ -139,6 +140,20 @@ class _Folding:
             for fact in played
         )
 
+    def chapters(self) -> tuple[model.ChapterMark, ...]:
+        """Say which chapters have begun, each once, in the order of the recording."""
+        began = {fact.chapter: fact for fact in of_type(self.counting, record.ChapterBegan)}
+        marks = (
+            model.ChapterMark(
+                id=fact.chapter,
+                title=fact.title,
+                offset_s=fact.offset_samples / RATE,
+                offset_samples=fact.offset_samples,
+            )
+            for fact in began.values()
+        )
+        return tuple(sorted(marks, key=lambda mark: mark.offset_samples))
+
     def player(self, role: record.Role, lines: Sequence[Performed]) -> model.Playing:
         """Say what a player did."""
         openings = self._openings(role.name)
@@ -202,7 +217,7 @@ def standing(journal: Sequence[Record]) -> list[Record]:
     led_to: defaultdict[str, list[int]] = defaultdict(list)
     under_way: dict[str, list[int]] = {}
     for number, fact in enumerate(journal):
-        name = str(getattr(fact, "sound", "") or getattr(fact, "line", ""))
+        name = next((str(getattr(fact, key)) for key in ("sound", "chapter", "line") if hasattr(fact, key)), "")
         if isinstance(fact, record.LED_TO):
             led_to[name].append(number)
         if isinstance(fact, record.LineDropped):

@@ -70,8 +70,8 @@ def write_marks(folder: TakeFolder, take: Take, again: Sequence[str] = (), rate:
         TakeError: The disk is full or cannot be written, or the take tells no time at which it began.
     """
     missed = []
-    mix = folder.mix
-    for name, chunks in marks_of(take, folder.path.resolve().name, mix, _shape(mix), again, rate):
+    mix, head = folder.mix, folder.mix_head_s
+    for name, chunks in marks_of(take, folder.path.resolve().name, mix, _shape(mix), again, rate, head):
         try:
             path = folder.inside(name)
         except TakeError:
@@ -98,10 +98,12 @@ def marks_of(
     mixed: audio.Shape = TAKES_OWN,
     again: Sequence[str] = (),
     rate: int = RATE,
+    head_s: float = 0.0,
 ) -> Iterator[tuple[str, Chunks]]:
     """Yield the chunks of each WAV file that a take may have, by the file's name in its folder.
 
-    Lines begin where they lie in the stems. Stems and mix begin at 0 and have a mark for each line or sound in them.
+    Lines begin where they lie in the stems. Stems and mix begin at 0 and have a mark for each line or sound in them,
+    the mix for each chapter too. Before the stems begin in it, the mix is silent for ``head_s``.
 
     Raises:
         TakeError: The take tells no time at which it began.
@@ -111,13 +113,13 @@ def marks_of(
     except ValueError:
         hint = "write 'started' as 2026-11-21T09:00:00+00:00"
         raise TakeError("take.json", f"the take began at no known time: {take.started!r}", hint) from None
-    for file, told in _told(take, mix, mixed):
+    for file, told in _told(take, mix, mixed, head_s):
         yield file, _chunks(take, name, began, file, told)
         if (high := at_rate_name(file, rate)) in again:
             yield high, _chunks(take, name, began, high, told.at(rate))
 
 
-def _told(take: Take, mix: Path | None, mixed: audio.Shape) -> Iterator[tuple[str, FileDescription]]:
+def _told(take: Take, mix: Path | None, mixed: audio.Shape, head_s: float) -> Iterator[tuple[str, FileDescription]]:
     players = {player.name: player for player in take.players}
     for line in (line for line in take.lines if not line.former):  # that is the former take's file, byte for byte
         yield from ((str(other.file), _line(line, players, other)) for other in line.files)
@@ -125,7 +127,13 @@ def _told(take: Take, mix: Path | None, mixed: audio.Shape) -> Iterator[tuple[st
     for stem in dict.fromkeys(sound.stem for sound in take.sounds):
         yield stem, _sounds(stem, [sound for sound in take.sounds if sound.stem == stem], take.channels)
     if mix and mix.suffix.lower() == ".wav":
-        made, marks = _made(take.lines, players), _line_marks(take.lines)
+        made, head = _made(take.lines, players), round(head_s * take.rate)
+        lines = (replace(mark, sample=mark.sample + head) for mark in _line_marks(take.lines))
+        chapters = (
+            audio.Mark(mark.offset_samples and mark.offset_samples + head, 0, one_line(f"chapter: {mark.title}"))
+            for mark in take.chapters
+        )
+        marks = (*chapters, *lines)
         shape = replace(mixed, rate=take.rate)
         told = FileDescription(f"Mix of {take.scene.title}", made, "mix", marks=marks, shape=shape)
         yield mix.name, told.at(mixed.rate)

@@ -359,7 +359,7 @@ class LineLost(LineRecord):
 
 
 class LineDropped(Record):
-    """A line or an effect of the take is no part of it any more: its sound is gone, or the scene has changed."""
+    """A line, an effect or a chapter is no part of the take any more: its sound is gone, or the scene has changed."""
 
     type: Literal["line_dropped"] = "line_dropped"
     line: str
@@ -400,6 +400,15 @@ class SoundPlayed(Record):
     sha256: str
     stereo_sha256: str = ""
     hearers: tuple[str, ...]
+
+
+class ChapterBegan(Record):
+    """A chapter begins; it is known by the id of its step."""
+
+    type: Literal["chapter_began"] = "chapter_began"
+    chapter: str
+    title: str
+    offset_samples: int
 
 
 class BedEnded(Record):
@@ -525,7 +534,18 @@ class TakeDelivered(Record):
 PAID = LineSpoken | LineAgain | LineFailed | LineLost | TakeKept | ToolTurn | Transcribed
 """Facts that carry a usage; each response stands in one of them only."""
 
-LED_TO = LineSpoken | LineLost | LineHeard | TakeKept | SoundPlayed | BedEnded | ToolBegan | ToolCalled | CueStarted
+LED_TO = (
+    LineSpoken
+    | LineLost
+    | LineHeard
+    | TakeKept
+    | SoundPlayed
+    | BedEnded
+    | ToolBegan
+    | ToolCalled
+    | CueStarted
+    | ChapterBegan
+)
 """What a line or an effect leads to, and is no part of the take where that was dropped."""
 
 DURABLE = LineSpoken | LineLost | TakeBegan | TakeResumed | TakeEnded | TakeDelivered | TakePicked

@@ -89,6 +89,15 @@ class PlayedSound(TakePart):
     hearers: tuple[Hearing, ...]
 
 
+class ChapterMark(TakePart):
+    """The beginning of a chapter."""
+
+    id: str
+    title: str
+    offset_s: float = Field(description="Where it begins in the stems, in seconds.")
+    offset_samples: int
+
+
 class Cued(TakePart):
     """One start of a cue."""
 
@@ -206,6 +215,7 @@ class Take(TakePart):
     players: tuple[Playing, ...]
     lines: tuple[Performed, ...]
     sounds: tuple[PlayedSound, ...]
+    chapters: tuple[ChapterMark, ...] = Field((), description="Chapters that began, in the order of the recording.")
     cues: tuple[Cued, ...] = Field((), description="Cues that started, in order.")
     usage: Usage
     cost: Costs
