@@ -77,12 +77,9 @@ def understudy(
         pace=None if pace is None else read_pace(pace),
         limits=allowed,
     )
-    if ready_file is not None:
-        with guarded(ready_file, ELSEWHERE):
-            ready_file.unlink(missing_ok=True)  # one that was killed has left its own
+    _remove(ready_file)
     with nullcontext() if log is None else _opened(log) as file:
-        if file is not None:
-            server.log = partial(_write, file)
+        server.log = server.log if file is None else partial(_write, file)
         run_until_signal(
             _serve, server, host, port, ready_file, clock={}
         )  # a handler alone does not wake a loop that waits
@@ -124,6 +121,13 @@ async def _serve(server: understudies.Understudy, host: str, port: int, ready_fi
             model = server.profile.model if server.profile else "gpt-realtime-2.1-mini"
             say(f"The understudy listens at {url}/v1/realtime?model={model}  (Ctrl-C ends it)")
             await anyio.sleep_forever()
+
+
+def _remove(ready_file: Path | None) -> None:
+    """Remove what an understudy has left that was killed: nobody shall take its address for this one's."""
+    if ready_file is not None:
+        with guarded(ready_file, ELSEWHERE):
+            ready_file.unlink(missing_ok=True)
 
 
 @contextmanager
