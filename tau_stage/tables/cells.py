@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,22 +90,22 @@ class Header:
     columns: Mapping[str, Column]
     problems: Sequence[tuple[str, str]]
 
+    @property
+    def likelihood(self) -> tuple[int, int]:
+        """How likely it is a header: how many columns it names, and how many cells it has."""
+        return len(self.columns), sum(map(bool, self.row.texts))
+
 
 def find_header(rows: Iterator[CellRow], wanted: Wanted) -> Header | None:
-    """Read rows up to the header; what is no sound header is the first row that holds anything; None: no row does."""
-    first: Header | None = None
-    seen = 0
-    for row in rows:
-        if not any(row.texts):
-            continue
+    """Read rows up to the header; if none is sound, return the likeliest row; None: no row holds anything."""
+    likeliest: Header | None = None
+    for row in islice((row for row in rows if any(row.texts)), MOST_BEFORE):
         header = _header(row, wanted)
         if not header.problems:
             return header
-        first = first or header
-        seen += 1
-        if seen == MOST_BEFORE:
-            break
-    return first
+        if likeliest is None or header.likelihood > likeliest.likelihood:
+            likeliest = header
+    return likeliest
 
 
 def _header(row: CellRow, wanted: Wanted) -> Header:
@@ -162,9 +163,9 @@ def _only(found: Sequence[Column], problems: list[tuple[str, str]]) -> Column | 
 
 
 def _missing(part: str, headers: Sequence[str]) -> tuple[str, str]:
-    hint = f"say which does: columns: {{{part}: HEADER}}; the headers here are: {listed(headers)}"
+    hint = f"say which does: columns: {{{part}: HEADER}}, or --column {part}=HEADER; there are: {listed(headers)}"
     if part == "id":
-        hint += "; for a table without ids: columns: {id: none}"
+        hint += "; for a table without ids: HEADER is none"
     return f"no column holds {_ABOUT[part]}", hint
 
 

@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from io import StringIO
-from itertools import count, islice
+from itertools import count
 from pathlib import Path, PurePath
 from stat import S_ISDIR
 from typing import Any
 
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, SceneError, is_lfs_pointer, os_reason
 from tau_stage.scene import did_you_mean
-from tau_stage.tables.cells import MOST_BEFORE, CellRow, Header, RowReader, Wanted, find_header, header_errors
+from tau_stage.tables.cells import CellRow, Header, RowReader, Wanted, find_header, header_errors
 from tau_stage.tables.line_table import Column, LineTable, Sheet, TextForm
 
 LARGEST_BYTES = 64 * 1024**2  # of a table: 16,000 lines have two or three million
@@ -118,14 +118,13 @@ def _below(header: Header, rows: Iterator[CellRow], errors: list[SceneError]) ->
 
 
 def _delimiter(text: str, delimiters: str, skipped: int, wanted: Wanted) -> str:
-    """Choose the delimiter with which there is a header; else the one that parts the first rows into most cells."""
-    found: dict[str, int] = {}
+    """Choose the delimiter with which there is a header; else the one with which a row is likeliest to be one."""
+    found: dict[str, tuple[int, int]] = {}
     for delimiter in delimiters:
-        rows = [*islice(_rows("", text, delimiter, skipped, _LOOSE), MOST_BEFORE)]
-        header = find_header(iter(rows), wanted)
-        if header and not header.problems:
+        header = find_header(_rows("", text, delimiter, skipped, _LOOSE), wanted)
+        if header is None or not header.problems:
             return delimiter
-        found[delimiter] = len(rows[0].cells) if rows else 0
+        found[delimiter] = header.likelihood
     return max(found, key=lambda delimiter: found[delimiter])
 
 
