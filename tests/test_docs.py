@@ -63,21 +63,6 @@ def test_each_block_runs(name: str, block: str, place: str, tmp_path: Path) -> N
     assert re.fullmatch(EXPECTED[name], done.stdout), done.stdout
 
 
-PARITY = (DOCS / "parity.md").read_text(encoding="utf-8")
-ROWS = re.findall(r"^\| ([TBNZP]\d+) \| (.+) \| (.+) \|$", PARITY, re.MULTILINE)
-
-
-def test_the_parity_table_has_every_row_and_names_tests_that_exist() -> None:
-    counts = {"T": 28, "B": 18, "N": 9, "Z": 7, "P": 10}
-    assert [row for row, _, _ in ROWS] == [f"{kind}{n}" for kind, last in counts.items() for n in range(1, last + 1)]
-    for _, said, shown in ROWS:
-        if shown == "nothing yet":
-            assert said.startswith("left ")
-            continue
-        file, name = shown.strip("`").split("::")
-        assert f"def {name}(" in (Path(__file__).parent / file).read_text(encoding="utf-8")
-
-
 def test_the_table_of_endpoints_is_that_of_the_code() -> None:
     told = (DOCS / "endpoints.md").read_text(encoding="utf-8")
     rows = [

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: apt-get install chromium")
 
 QUESTIONS = {
-    "how do I render only the lines that changed": "batch tutorials/first-batch takes tutorials/first-scene",
+    "how do I render only the lines that changed": "how-to/campaign-budget how-to/game-lines takes",
     "why is my mix empty": "how-to/daw",
     "how do I keep a campaign within a budget": "how-to/campaign-budget",
     "how do I run scenes in GitHub Actions": "ci how-to/ci",
@@ -30,7 +30,7 @@ QUESTIONS = {
     "how do I let two players speak at the same time": "scenes",
     "how do I write a chat program in Python": "session",
     "how do I make the understudy fail": "understudy",
-    "how do I migrate from tau.js": "parity",
+    "how do I migrate from tau.js": "coming-from/tau-js",
     "how do I add a new expectation": "architecture",
     "how fast is it": "performance",
     "what does exit code 3 mean": "reference/exit-codes",
@@ -45,6 +45,8 @@ QUESTIONS = {
     "how do I test my own app without a key": "how-to/test-your-app",
     "does the understudy understand what I say": "explanation/understudy",
     "why does listening cost so much": "explanation/listening-costs",
+    "what replaces the speech endpoint tts-1": "coming-from/speech-endpoint",
+    "how do I voice the lines of a spreadsheet": "how-to/game-lines",
     "who hears whom": "explanation/hearing",
     "how do I install it and perform my first scene": "tutorials/first-scene",
     "how do I go on with a take that was stopped": "takes",

@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import typer
+from genai_prices.data import providers
 
 import tau_stage
 from docs.building.schema_tables import as_text, key_tables
 from tau_stage.batch import batch_schema
 from tau_stage.cli.main import app
+from tau_stage.cost import prices, retirement_of
 from tau_stage.protocol import ENDPOINTS
-from tau_stage.scene import scene_schema
+from tau_stage.scene import DEFAULT_MODEL, scene_schema
 from tau_stage.take import take_schema
 
+SPOKEN_TOKENS_A_SECOND = 20  # developers.openai.com/api/docs/guides/realtime-costs
 MADE = re.compile(r"^<!-- made: (?P<name>[\w -]+) -->$", re.MULTILINE)
 
 
@@ -106,11 +109,27 @@ def variables() -> str:
     return "\n".join(lines)
 
 
+# ---- models
+
+
+def speech_models() -> str:
+    """List the models of OpenAI's speech endpoint with their ends and prices, and what succeeds them."""
+    (listed,) = (provider.models for provider in providers if provider.id == "openai")
+    ending = [(model, retirement_of(model.id)) for model in listed if re.search(r"\btts\b", model.id)]
+    rows = ["| model | ends | price |", "|---|---|---|"]
+    rows += [f"| `{model.id}` | {end.ends} | {model.prices} |" for model, end in ending if end]
+    spoken = prices(DEFAULT_MODEL).per_million["audio_out"]
+    a_minute = spoken * SPOKEN_TOKENS_A_SECOND * 60 / 1_000_000
+    rows.append(f"| `{DEFAULT_MODEL}`, which succeeds them | | ${spoken}/output MTok: about ${a_minute:.3f} a minute |")
+    return "\n".join(rows)
+
+
 MAKERS: dict[str, Callable[[], str]] = {
     "scene keys": lambda: key_tables(json.loads(scene_schema()), "Scene"),
     "batch keys": lambda: key_tables(json.loads(batch_schema()), "Batch"),
     "take keys": lambda: key_tables(take_schema(), "Take"),
     "commands": commands,
     "names": names,
+    "speech models": speech_models,
     "variables": variables,
 }

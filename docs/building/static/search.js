@@ -9,10 +9,10 @@ const TOLD_BY_ALL = new Set(
 )
 const SHOWN = 12
 const PAGES = 40 // about as many as there are; what few of them have weighs more
-const TITLED = 1.3 // what a page gains by a word that is in its title
+const TITLED = 1.6 // what a page gains by a word that is in its title
 
 const pagefind = await import(new URL('../pagefind/pagefind.js', import.meta.url))
-await pagefind.options({ ranking: { pageLength: 0.3 } })
+await pagefind.options({ ranking: { termSaturation: 0.8 } })
 const asked = new URLSearchParams(location.search).get('q') ?? ''
 const summary = document.getElementById('search-summary')
 const list = document.getElementById('search-results')
