@@ -352,3 +352,25 @@ def test_some_lines_cost_what_they_cost_and_the_first_of_a_player_reads_all_befo
     assert last.tokens.cached_audio_in == 0 < both.tokens.cached_audio_in
     assert last.total is not None and both.total is not None  # noqa: PT018
     assert last.total < both.total
+
+
+def test_words_count_as_they_are_sent() -> None:
+    """A word that is sent as three takes longer to say, and is more to read."""
+    written = told("players: {ann: , ben: }\nlines: [ann: CIA CIA CIA CIA.]")
+    sent = told("pronounce: {CIA: See eye ay}\nplayers: {ann: , ben: }\nlines: [ann: CIA CIA CIA CIA.]")
+    assert sent.seconds.likely > written.seconds.likely
+    assert read(sent, "ann").text_in == read(written, "ann").text_in + 4 * len(" eye ay") // 4
+    assert read(sent, "ann").text_out > read(written, "ann").text_out
+
+
+def test_a_text_that_is_spoken_as_it_stands_reads_nothing() -> None:
+    """So it is where the server can, and the player's memory grows by what it says alone."""
+    scene = "%sendpoint: azure-voice-live\nmodel: gpt-realtime\nplayers: {ann: , ben: }\nlines: [ann: Seven., %s]"
+    free, spoken = (told(scene % (words, "ann: Seven.")) for words in ("", "words: exact\n"))
+    assert read(free, "ann") == Usage(text_in=7 + 14, audio_in=13, text_out=2 + 2, audio_out=13 + 13)
+    assert read(spoken, "ann") == Usage(text_out=2 + 2, audio_out=13 + 13)
+    assert player(spoken, "ann").context.likely == 13 + 13
+    mixed = told(scene % ("words: exact\n", "{ann: Seven., words: free}"))
+    assert read(mixed, "ann") == Usage(text_in=7, audio_in=13, text_out=2 + 2, audio_out=13 + 13)
+    apart = told(scene % ("words: exact\n", "{ann: Seven., conversation: none}"))
+    assert read(apart, "ann").text_in == 7

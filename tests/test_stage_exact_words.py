@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tau_stage.checks.checking import check
 from tau_stage.checks.metrics import measure
 from tau_stage.checks.verdict import Verdict
+from tau_stage.report.page import ending
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.performance import perform
 from tau_stage.stage.sessions import Stage, open_stage
@@ -119,6 +120,7 @@ async def test_the_closest_take_is_kept_where_none_is_exact(tmp_path: Path) -> N
     warning = f"line ann-1, player ann: other words than asked for: “{said[1]}”"
     assert warning in take.warnings
     assert line_of(take, "bob-1").exact is True
+    assert [ending(each) for each in take.lines] == ["other words than asked for", ""]
     failed = [verdict.message for verdict in judged(house, plan, take) if not verdict.passed]
     assert [message.partition(":")[0] for message in failed] == ["the scene", "ann-1"]
     assert all("ann-1 said “I do not know where that key is.”" in message for message in failed)

@@ -62,6 +62,7 @@ def test_a_text_without_such_words_is_sent_as_it_is() -> None:
         ("Nguyen and the CIA", "Win, the C I A and I", "Nguyen, the CIA and I"),
         ("CIA CIA", "the C. I. A.", "the CIA"),
         ("The CIA.", "the C. I. A.", "the CIA."),
+        ("A *CIA file*, sir.", "a see eye ay file, sir", "a CIA file, sir"),
         ("The CIA.", "the C. I. A.!", "the CIA!"),
         ("-- Nguyen --", "Win", "Nguyen"),
     ],

@@ -96,6 +96,7 @@ class ConversationUsage:
         out_of_band: bool = False,
         tools: int | None = None,
         thought: int = 0,
+        verbatim: bool = False,
     ) -> None:
         """Add a response: it reads everything again, and what it says stays.
 
@@ -107,11 +108,12 @@ class ConversationUsage:
             out_of_band: Whether it is not remembered: its prompt stands in instructions of its own, nothing is cached.
             tools: Tokens of the tools it is given instead of the session's, or None.
             thought: Tokens of reasoning before it, which are billed as text.
+            verbatim: Whether a text is spoken as it stands: nothing is read then.
         """
         first = self.instructions + (self.tools if tools is None else tools)
-        text, audio = first + self._text + prompt, self._audio
+        text, audio = (0, 0) if verbatim else (first + self._text + prompt, self._audio)
         cached_text = cached_audio = 0
-        if self.caches and not out_of_band and self._read_tools == tools:  # what was read or made before
+        if self.caches and not (out_of_band or verbatim) and self._read_tools == tools:  # what was read or made before
             cached_text, cached_audio = cacheable(first + self._read_text), cacheable(self._read_audio)
         self._tokens += Usage(
             text_in=text - cached_text,
@@ -129,8 +131,9 @@ class ConversationUsage:
         kept_text, kept_audio = (0, math.ceil(kept_s * ASSISTANT_PER_S)) if audio_out else (text_out, 0)
         self._text += prompt + kept_text
         self._audio += kept_audio
-        self._read_text, self._read_tools = self._text, tools
-        self._read_audio = self._audio if kept_audio == audio_out else audio  # a line that is cut is not as it was made
+        if not verbatim:
+            self._read_text, self._read_tools = self._text, tools
+            self._read_audio = self._audio if kept_audio == audio_out else audio  # a cut line is not as it was made
         self.most = max(self.most, first + self._text + self._audio)
 
     @property

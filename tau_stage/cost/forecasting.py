@@ -23,6 +23,7 @@ from tau_stage.cost.pricing import CACHED, Cost, less, price, prices, total_of
 from tau_stage.cost.retirements import read_models, retirement_warnings, undated
 from tau_stage.protocol import Endpoint, Usage, endpoint
 from tau_stage.scene import LinePlan, Plan, PlayerPlan, Step
+from tau_stage.text import pronounce
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,10 +440,10 @@ class Simulation:
         """Let a line be spoken; what others hear of it."""
         if line.improvised:
             return self._spoken(line, self.scenario.answer_s, answer_tokens(self.scenario.answer_s), at_s)
-        seconds = durations.speech_duration_s(line.words, line.direction, self.plan.player(line.player).speed)
-        return self._spoken(
-            line, seconds * self.scenario.slowness, text_tokens(durations.plain_words(line.words)), at_s
-        )
+        player = self.plan.player(line.player)
+        sent = pronounce(line.words, player.pronounce)
+        seconds = durations.speech_duration_s(sent, line.direction, player.speed)
+        return self._spoken(line, seconds * self.scenario.slowness, text_tokens(durations.plain_words(sent)), at_s)
 
     def _spoken(self, line: LinePlan, seconds: float, words: int, at_s: float | None = None) -> ClipTokens:
         words, whole_s, thought = self._measured(line, seconds, words)
@@ -475,15 +476,17 @@ class Simulation:
 
     def _answered(self, line: LinePlan, words: int, whole_s: float, heard_s: float, thought: int) -> Usage:
         """Add an answer to its player's conversations, and sum up what it uses."""
-        before = self._used(line.player)
+        before, player = self._used(line.player), self.plan.player(line.player)
+        is_spoken = line.exact and bool(whole_s) and not line.apart and _endpoint(player).speaks_verbatim
         for conversation in self.conversations.get(line.player, ()):
             conversation.add_answer(
-                prompt=text_tokens(line.prompt),
+                prompt=0 if is_spoken else text_tokens(line.prompt),
                 text_out=words,
                 audio_out=math.ceil(whole_s * ASSISTANT_PER_S),
                 kept_s=heard_s,
                 out_of_band=line.apart,
-                thought=thought,
+                thought=0 if is_spoken else thought,
+                verbatim=is_spoken,
                 tools=None if line.tools is None else tools_tokens(self.plan.tools, line.tools),
             )
         return self._used(line.player) - before

@@ -169,7 +169,7 @@ def ending(line: Performed) -> str:
     if line.outdated:
         return f"heard an older take of {', '.join(line.outdated)}"
     if line.ended == "completed" and not line.reason:
-        return ""
+        return "other words than asked for" if line.exact is False else ""
     return ENDINGS.get(line.reason or "", f"{line.ended}: {line.reason}" if line.reason else line.ended)
 
 

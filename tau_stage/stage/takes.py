@@ -347,7 +347,8 @@ class _LineRequest:
         spoken = as_written(line.words, spoken, self._attempts.pronounce)
         whole = replace(response, audio=audio, transcript=spoken, text="", first_audio_s=self._first_audio_s)
         if self._reason == "cut_in":
-            whole = replace(whole, status="cancelled", transcript=self._words_heard())
+            heard = as_written(line.words, self._words_heard(), self._attempts.pronounce)
+            whole = replace(whole, status="cancelled", transcript=heard)
         elif self._reason == "timeout" and whole.status == "failed":
             whole = replace(whole, status="cancelled")
         told = _joined([comment.transcript or comment.text for comment in self._commentary])
