@@ -17,6 +17,7 @@ from tau_stage.batch.batch_file import TableStatus, is_batch, load_batch
 from tau_stage.batch.batch_tables import read_tables
 from tau_stage.batch.jobs import load_jobs
 from tau_stage.batch.status_table import Facts, Spoken, write_table
+from tau_stage.cost import expected_cost
 from tau_stage.errors import SceneError
 from tau_stage.understudy.server import Understudy
 from tests.support.batches import Asked, BatchRuns
@@ -152,6 +153,33 @@ def test_a_matrix_varies_the_cast() -> None:
     )
     Path("cast.yaml").write_text("vars: {voice: ash}\nplayers: {keeper: {voice: '${voice}'}}\n")
     assert spoken() == {f"{voice}/dialogue/dialogue": [("k-1", voice, "Hi.", "")] for voice in ("ash", "verse")}
+
+
+def test_words_are_plain_unless_they_are_to_be_as_in_scenes() -> None:
+    batch = "lines: dialogue.csv\ncast: cast.yaml\n"
+    write_lines(batch, rows="k-1,Keeper,(softly) Hi.,,\n")
+    assert spoken() == {"dialogue/dialogue": [("k-1", "ash", "(softly) Hi.", "")]}
+    write_lines(f"{batch}markup: scene\n", rows="k-1,Keeper,(softly) Hi.,,\n")
+    assert spoken() == {"dialogue/dialogue": [("k-1", "ash", "Hi.", "softly")]}
+
+
+def test_each_character_may_be_a_scene() -> None:
+    write_lines("lines: dialogue.csv\ncast: cast.yaml\ncolumns: {scene: Character}\n")
+    assert {name: len(lines) for name, lines in spoken().items()} == {"dialogue/keeper": 2, "dialogue/sailor": 1}
+
+
+def test_a_cast_that_remembers_nothing_makes_each_line_cost_the_same() -> None:
+    rows = "".join(f"k-{n},Keeper,There is a light on the water.,,\n" for n in range(200))
+    write_lines("lines: dialogue.csv\ncast: cast.yaml\n", rows)
+
+    def dollars_of(most: int) -> Decimal:
+        (job,) = load_jobs(load_batch("batch.yaml"))
+        return expected_cost(job.plan, [line.id for line in job.plan.lines[:most]]).known
+
+    assert dollars_of(200) > 4 * dollars_of(100) / 2
+    with Path("cast.yaml").open("a") as file:
+        file.write("conversation: none\n")
+    assert dollars_of(200) < Decimal("2.02") * dollars_of(100)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from functools import partial
 from glob import glob
 from os.path import normpath
 from pathlib import Path, PurePath
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
@@ -156,6 +156,10 @@ class Batch(SceneModel):
     lines: Names = option("Tables of lines, by name or pattern: CSV and others. Scenes are made of them.", ())
     cast: Text | None = option("The file with the players of the lines.")
     columns: Columns = option("Headers of the tables, by what they hold: {id: Line ID, words: Text}.", {})
+    markup: Literal["plain", "scene"] = option(
+        "scene: words of tables are as in a scene file, like (softly) Hello; plain: all is spoken. Default: plain.",
+        "plain",
+    )
     format: Text | None = option("Which kind of tables they are. Default: as their endings and headers tell.")
     matrix: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict, description="Variables of all scenes with several values each: each combination is one."

@@ -141,7 +141,7 @@ def _of_tables(batch: Batch, language: str, tables: Mapping[str, LanguageTables]
 def _of_table(batch: Batch, language: str, variant: Variant, table: LineTable) -> Iterator[BatchJob]:
     cast = load_cast(batch.cast_of(language), variant.values, overlays=batch.overlays(language))
     folders = (variant.name, *_folders(batch, table.path), slug(PurePath(table.path).stem))
-    for scene in scenes_of_table(table, cast):
+    for scene in scenes_of_table(table, cast, markup=batch.markup == "scene"):
         plan = make_plan(scene)
         yield _job(language, (*folders, plan.slug), plan, (variant.name,))
 

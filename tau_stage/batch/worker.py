@@ -208,7 +208,7 @@ class _Performance(runs.RunObserver):
         folder, left = await _in_thread(partial(look, self._out, plan))
         if left is None:
             assert folder is not None  # noqa: S101 - one of both is there
-            return await self._write_down(await _in_thread(partial(runs.finish, folder)))
+            return await self._write_down(await _in_thread(partial(runs.finish, folder, plan=plan)))
         self.before = sum((await _in_thread(self._paid)).values(), ZERO)
         there = left.former.lines.keys() | (await _in_thread(partial(_spoken, left.folder)) if left.folder else set())
         lines = [line.id for line in plan.all_lines if line.id not in there]

@@ -112,8 +112,10 @@ def deliver(plan: Plan, folder: TakeFolder, take: Take, *, note: Note = ignore) 
         return _delivered(folder, take, done)
 
 
-def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = ignore) -> DeliveredTake:
+def finish(folder: TakeFolder, *, anyway: bool = False, plan: Plan | None = None, note: Note = ignore) -> DeliveredTake:
     """Deliver a take whose scene came to its end, as far as that was not done; nothing is performed or done twice.
+
+    ``plan`` is of the scene, if it is loaded: a scene that is made of a table has no file.
 
     Raises:
         TakeError: The take is broken, or something cannot be written.
@@ -132,7 +134,7 @@ def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = ignore) -> 
         folder.write_all(texts)
         if take.ended == "complete" and not takes.is_latest(folder):
             takes.make_latest(folder)
-        judged, checks = _judge_again(folder, journal, take, anyway=anyway)
+        judged, checks = _judge_again(folder, journal, take, plan, anyway=anyway)
         again = _make(folder, take, judged, checks, note)
         if not done and judged.code != TAKE_SPOILED:
             _write_down(folder, again)
@@ -159,10 +161,10 @@ def _check_sounds(folder: TakeFolder, take: Take) -> None:
 
 
 def _judge_again(
-    folder: TakeFolder, journal: Sequence[Record], take: Take, *, anyway: bool
+    folder: TakeFolder, journal: Sequence[Record], take: Take, plan: Plan | None, *, anyway: bool
 ) -> tuple[TakeDelivered, str]:
     try:
-        return _judge(resume_job(folder, journal, anyway=anyway).plan, folder, take)
+        return _judge(resume_job(folder, journal, anyway=anyway, plan=plan).plan, folder, take)
     except TakeError:
         raise
     except StageError as error:  # the scene is no longer there to say what is expected

@@ -265,7 +265,7 @@ class Line(Step):
     )
     timeout: Seconds | None = option("How long the line may take; then it is cut off, and we go on.")
     conversation: Conversation | None = option(
-        "none: the player looks back at what was said, but will not remember this line."
+        "none: the player looks back at what was said, but will not remember this line. Default: the player's."
     )
     output: Output | None = option("What this line is answered with. Default: the player's.")
     tools: Names | None = option("Tools for this line. Default: the player's.")
@@ -472,6 +472,9 @@ class Cascade(SceneModel):
     output: Output | None = option("What the model answers with. Default: audio.")
     commentary: Commentary | None = option(
         "What a model says about its work: drop keeps it out of its lines. Default: drop."
+    )
+    conversation: Conversation | None = option(
+        "none: it remembers none of its lines, so that each costs the same. Default: auto."
     )
     words: Words | None = option(
         "exact: a line is asked for again where other words are said; free: it is not. Default: free."

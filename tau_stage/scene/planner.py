@@ -175,6 +175,7 @@ class _StepPlanner:
         self.ordinals[line.speaker] += 1
         self.numbers["line"] += 1
         improvised, direction = line.improvise is not None, line.direction or ""
+        speaker = self.scene.players[line.speaker]
         return self.planned(
             plan.LinePlan,
             line,
@@ -191,7 +192,7 @@ class _StepPlanner:
             pause_s=self.pause(line.pause),
             timeout_s=line.timeout,
             pick=line.pick or "closest",
-            apart=line.conversation == "none",
+            apart=(line.conversation or self.scene.said(speaker, "conversation")) == "none",
             tool_choice=line.tool_choice or (None if improvised or not self.scene.tools else "none"),
             metadata=dict(line.metadata or {}),
         )
