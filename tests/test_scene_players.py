@@ -192,5 +192,7 @@ def test_tools_that_run_code_are_known() -> None:
 
 def test_a_player_may_remember_none_of_its_lines_unless_one_says_so() -> None:
     text = "conversation: none\nplayers: {ann: , bob: {conversation: auto}}\nlines:\n"
-    text += "  - ann: One.\n  - {ann: Two., conversation: auto}\n  - bob: Three.\n  - {bob: Four., conversation: none}\n"
+    text += (
+        "  - ann: One.\n  - {ann: Two., conversation: auto}\n  - bob: Three.\n  - {bob: Four., conversation: none}\n"
+    )
     assert [line.apart for line in make_plan(parse_scene(text)).lines] == [True, False, False, True]
