@@ -21,7 +21,9 @@ NAMED = {
     "gitignore": ".gitignore",
     "gitattributes": ".gitattributes",
     "github.yml": ".github/workflows/scenes.yml",
+    "jetbrains.xml": ".idea/jsonSchemas.xml",
     "vscode.json": ".vscode/settings.json",
+    "vscode-extensions.json": ".vscode/extensions.json",
 }
 """Files whose own names would mean something where the templates lie."""
 
