@@ -232,6 +232,14 @@ async def test_a_recogniser_hears_lines_or_others(tmp_path: Path) -> None:
     assert heard(bob_1="")[0].startswith("failed: bob-1: a recogniser heard nothing, expected")
 
 
+async def test_a_recogniser_may_hear_a_word_as_it_is_sent(tmp_path: Path) -> None:
+    words = "players: {ann: , bob: }\n%slines: [ann: CIA., bob: FBI.]"
+    for more, outcome in (("pronounce: {CIA: see eye ay}\n", "passed"), ("", "failed")):
+        each = await rehearse(words % more, tmp_path)
+        (verdict,) = check(each.plan, each.take, each.measures(), heard={"ann-1": "see eye ay"})
+        assert verdict.outcome == outcome
+
+
 def test_words_are_counted_as_they_sound() -> None:
     assert word_error_rate("Well, *not* in [sighs] here.", "well not in here") == 0.0
     assert word_error_rate("one two three four", "one three four five") == 0.5

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,8 +16,9 @@ from hypothesis import strategies as st
 from tau_stage.checks.checking import check
 from tau_stage.checks.metrics import measure
 from tau_stage.checks.verdict import Verdict
+from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.report.page import ending
-from tau_stage.scene.plan import Plan
+from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.stage.performance import perform
 from tau_stage.stage.sessions import Stage, open_stage
 from tau_stage.stage.takes import TakeOption, pick_take
@@ -23,12 +26,14 @@ from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Performed, Take
 from tau_stage.text import same_words
+from tau_stage.transport import Transport
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.delivery import requested_line
 from tau_stage.understudy.faults import RewordLines
 from tau_stage.understudy.profiles import profile_named
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.support.in_memory_stage import Playhouse, plan_of
+from tests.support.memory_server import connected
 from tests.support.scripted_providers import ScriptedProvider
 from tests.support.tone_voice import Tones, tone
 
@@ -337,3 +342,22 @@ async def test_a_line_is_asked_for_again_where_an_understudy_rewords_it(tmp_path
     line = line_of(take, "ann-1")
     assert [other.said for other in line.alternatives] == ["I don't know where the key is."] * 2
     assert (line.said, line.exact, line.take) == (ASKED, True, 3)
+
+
+async def test_a_model_is_asked_where_its_server_refuses_to_speak_a_text(tmp_path: Path) -> None:
+    """As where an address of the user's own is less like another endpoint than it is said to be."""
+    house = Understudy(Tones())
+    place = replace(ENDPOINTS["understudy"], speaks_verbatim=True)
+
+    @asynccontextmanager
+    async def connect(_player: PlayerPlan) -> AsyncIterator[Transport]:
+        async with connected(house) as judged:
+            yield judged.inner  # no client of OpenAI's sends such a field
+
+    stage = Stage(connect, lambda _player: place)
+    folder = TakeFolder.create(tmp_path, "scene", datetime(2026, 11, 21, tzinfo=UTC), "1")
+    take = await perform(plan_of(SPOKEN % ("ash", "sage") + "  - bob: No.\n"), stage, folder)
+    assert [line.exact for line in take.lines] == [True, True, None, True]
+    assert {line.attempts for line in take.lines} == {1}
+    told = "Unknown parameter: 'response.pre_generated_assistant_message'.); the model is asked for the line"
+    assert [warning.partition(":")[0] for warning in take.warnings if told in warning] == ["player ann", "player bob"]

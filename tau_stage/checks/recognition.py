@@ -13,16 +13,18 @@ from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.errors import UsageError, format_if
 from tau_stage.scene import Plan, locate
 from tau_stage.take import Performed, Take
-from tau_stage.text import letters_apart
+from tau_stage.text import letters_apart, pronounce
 
 FURTHEST = 0.6  # share of its letters in which what was heard may differ from a line, and still be that line
 
 
 def check_recognition(plan: Plan, take: Take, heard: Mapping[str, str]) -> Iterator[Verdict]:
     """Yield a verdict for each line that was listened to: it is heard as itself, and as no other line of the scene."""
-    asked = {line.id: line.asked for line in take.lines if line.id in heard}
+    lines = [line for line in take.lines if line.id in heard]
+    asked = {line.id: line.asked for line in lines}
+    sent = {line.id: pronounce(line.asked, plan.player(line.player).pronounce) for line in lines}
     for name, words in asked.items():
-        apart = {other: letters_apart(text, heard[name]) for other, text in asked.items()}
+        apart = {other: min(letters_apart(each[other], heard[name]) for each in (asked, sent)) for other in asked}
         nearest = min(apart, key=lambda other: apart[other])
         is_own = apart[name] <= min(apart[nearest], FURTHEST)
         subject = VerdictSubject("line", name, (name,), "expect")

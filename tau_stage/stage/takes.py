@@ -289,10 +289,10 @@ class _LineRequest:
         self._production = attempts.production
         self._commentary: list[protocol.Commentary] = []
         self._options = _options(line, attempts.tools, str(session.session.get("instructions") or ""))
-        spoken = self._verbatim
-        if spoken:
-            self._options["pre_generated_assistant_message"] = {"content": [{"type": "output_text", "text": spoken}]}
-        self._is_put = not line.prompt or line.apart or bool(spoken)
+        self._spoken = self._verbatim
+        if self._spoken:
+            self._options[protocol.VERBATIM] = {"content": [{"type": "output_text", "text": self._spoken}]}
+        self._is_put = not line.prompt or line.apart or bool(self._spoken)
         self._heard: list[Pcm] = []
         self._words: list[str] = []
         self._timings = protocol.Timings()
@@ -375,6 +375,18 @@ class _LineRequest:
         return not (is_audible(whole.audio) if self._attempts.sounds else whole.transcript)
 
     async def _attempt(self) -> protocol.Response:
+        """Ask once; where the server refuses to speak a text as it stands, ask the model, now and from then on."""
+        response = await self._asked_once()
+        if not self._spoken or trouble_with(response) != "refused":
+            return response
+        self._session.speaks_verbatim = False
+        problem = f"a text is not spoken as it stands ({response.message or response.reason})"
+        self._session.warn(with_clause(problem, "the model is asked for the line"))
+        self._spoken, self._is_put = "", not self._line.prompt
+        del self._options[protocol.VERBATIM]
+        return await self._asked_once()
+
+    async def _asked_once(self) -> protocol.Response:
         """Ask once; what is refused is a response that has failed."""
         response = protocol.Response(id="", status="failed")
         try:
