@@ -6,14 +6,15 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from _pytest.doctest import DoctestModule
 from hypothesis import HealthCheck, settings
 from trio.testing import MockClock
 
 from tau_stage.__main__ import YOUNG_OBJECTS
-from tests.support.branches import count_branches
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is slow, and that is no failure."""
@@ -55,9 +56,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--branches"):
+        from tests.support.branches import count_branches  # here: no other run loads coverage
+
         count_branches(config)
     if "PYTEST_XDIST_WORKER" not in os.environ:
         config.add_cleanup(lambda: shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for examples in files that have some: in others, each function would be looked through for none."""
+    found = yield
+    has_examples = ">>>" in file_path.read_text(encoding="utf-8", errors="replace")
+    return [each for each in found if has_examples or not isinstance(each, DoctestModule)]
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import yaml
 from anyio.from_thread import start_blocking_portal
-from distributed import LocalCluster
 
 from tau_stage.gate.book import GateLimits
 from tau_stage.gate.gate_server import open_gate_server
@@ -58,6 +57,8 @@ def test_every_block_runs_as_it_stands(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Slow: a batch is performed many times, in other processes too."""
+    from distributed import LocalCluster  # here: no other test loads it
+
     asked = Asked()
     monkeypatch.setenv("TAU_STAGE_ENDPOINT", serve(Understudy(asked)))
     monkeypatch.setenv("TAU_STAGE_GATE_TOKEN", "correct-horse")

@@ -56,7 +56,7 @@ def traced(log: Path) -> list[str]:
     """What runs a program so that each call of it that concerns the network is written down."""
     if STRACE is None:
         pytest.skip("strace is not installed: calls of libraries that are not Python cannot be seen")
-    return [STRACE, "-f", "-qq", "-o", str(log), "-e", "trace=network"]
+    return [STRACE, "-f", "--seccomp-bpf", "-qq", "-o", str(log), "-e", "trace=network"]
 
 
 def strangers(log: Path) -> list[str]:
