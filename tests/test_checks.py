@@ -17,6 +17,7 @@ from tau_stage.errors import TakeError
 from tau_stage.scene.expect import Expect
 from tau_stage.take.take_model import Called, Performed
 from tau_stage.text import holds, letters_apart, word_error_rate
+from tests.support.counted_calls import counted_calls
 from tests.support.rehearsed_scene import Rehearsal, rehearse
 
 pytestmark = pytest.mark.anyio
@@ -141,6 +142,23 @@ async def test_other_words_than_the_scenes_are_a_failure(tmp_path: Path) -> None
     assert outcomes(performed.told("bob-1", {"said": ""}).check()) == ["error", "error"]
     assert outcomes(performed.told("bob-1", {"said": "", "file": None}).check()) == ["failed", "failed"]
     assert await judged(tmp_path, "exact: no") == []
+
+
+async def test_a_sound_is_measured_once_and_the_figures_of_many_are_not_kept(tmp_path: Path) -> None:
+    take = (await rehearse(scene("voice: own"), tmp_path)).take
+    own = {
+        line.id: Pcm.from_array(0.1 * np.random.default_rng(at).normal(size=RATE)) for at, line in enumerate(take.lines)
+    }
+    with counted_calls("Python") as first:
+        measures = measure(take, lambda line: own[line.id])
+    with counted_calls("Python") as again:
+        assert measure(take, lambda line: own[line.id]) == measures
+    assert (first["irfft"] > 0, again["irfft"]) == (True, 0)
+    for level in range(200):
+        measure(take, lambda _, level=level: Pcm.from_array(np.full(9, level, np.int16)))  # type: ignore[misc]
+    with counted_calls("Python") as later:
+        assert measure(take, lambda line: own[line.id]) == measures
+    assert later["irfft"] == first["irfft"]
 
 
 async def test_an_unknown_price_is_an_error(tmp_path: Path) -> None:

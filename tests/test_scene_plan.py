@@ -1,5 +1,7 @@
 """The plan: every default resolved, once."""
 
+import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import load_scene, parse_scene
-from tau_stage.scene.plan import ItemPlan, LineKey, LinePlan, Plan, PlayerPlan, Timeouts, key_name, line_keys
+from tau_stage.scene.plan import ItemPlan, LineKey, LinePlan, Plan, PlayerPlan, Timeouts, key_name, line_keys, plan_json
 from tau_stage.scene.planner import make_plan
 
 SCENES = Path(__file__).parent.parent / "scenes"
@@ -183,6 +185,14 @@ def test_how_long_a_scene_waits_and_what_it_does_without_a_player() -> None:
     assert plan.on_lost_player == "stop"
     with pytest.raises(SceneError, match="reopen, continue or stop"):
         parse_scene(scene + "limits: {on_lost_player: reopn}")
+
+
+def test_a_plan_is_written_as_json_whatever_its_file_is_called() -> None:
+    plan = replace(plan_of("limits: {budget: $1.50}\nplayers: {ann: }\nlines: [ann: Schön.]"), path="\udcff.yaml")
+    told = json.loads(plan_json(plan))
+    assert (told["path"], told["budget"], told["steps"][0]["words"]) == ("\udcff.yaml", "1.50", "Schön.")
+    assert told.keys().isdisjoint({"locations", "warnings"})
+    assert json.loads(plan_json(replace(plan, path="x.yaml"))) == told | {"path": "x.yaml"}
 
 
 def test_lines_of_cues_count_among_all_lines_and_their_expectations_too() -> None:

@@ -65,14 +65,8 @@ def measure(take: Take, sound_of: Callable[[Performed], Pcm]) -> TakeMetrics:
 
 
 def _figures(line: Performed, dead_air: float | None, sound: Pcm | None, problem: str) -> Metrics:
-    heard = Metrics()
-    if sound:
-        meter = Meter(sound.rate, true_peak=False)
-        meter.feed(sound.array / 32768)
-        heard = Metrics(loudness=_rounded(meter.result().lufs, 1), silence=_silence(sound), clipping=_clipping(sound))
     return replace(
-        heard,
-        print=voice_print(sound) if sound else None,
+        _heard(sound) if sound else Metrics(),
         length=None if line.file is None else round(line.duration_s, 3),
         first_audio=_rounded(line.first_audio_s, 3),
         dead_air=_rounded(dead_air, 3),
@@ -80,6 +74,27 @@ def _figures(line: Performed, dead_air: float | None, sound: Pcm | None, problem
         cost=_rounded(line.cost.total, 6),
         problem=problem,
     )
+
+
+_known: dict[tuple[str, int], Metrics] = {}
+MOST_KNOWN = 200  # sounds whose figures are kept
+
+
+def _heard(sound: Pcm) -> Metrics:
+    """Measure what the sound alone tells, once in a process: each take of a cassette has the same sounds."""
+    key = sound.sha256, sound.rate
+    if key not in _known:
+        if len(_known) == MOST_KNOWN:
+            _known.clear()
+        meter = Meter(sound.rate, true_peak=False)
+        meter.feed(sound.array / 32768)
+        _known[key] = Metrics(
+            loudness=_rounded(meter.result().lufs, 1),
+            silence=_silence(sound),
+            clipping=_clipping(sound),
+            print=voice_print(sound),
+        )
+    return _known[key]
 
 
 def _whole(take: Take, lines: Collection[Metrics], meter: Meter) -> Metrics:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from decimal import Decimal
 from hashlib import sha256
 from itertools import chain
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from tau_stage.scene.delivery_options import Deliver
 from tau_stage.scene.expect import Expect
@@ -422,9 +423,11 @@ def _parts(steps: tuple[Step, ...]) -> list[Step]:
 
 def plan_json(plan: Plan) -> str:
     """Write a whole plan as JSON."""
-    facts = asdict(replace(plan, locations={}, warnings=()))
-    del facts["locations"], facts["warnings"]
-    return json.dumps(facts, default=_as_json, indent=2, ensure_ascii=False)
+    facts = {each.name: getattr(plan, each.name) for each in fields(plan) if each.name not in _NOT_OF_PLAN}
+    try:
+        return to_json(facts, indent=2, by_alias=False, inf_nan_mode="constants").decode()
+    except PydanticSerializationError:  # the name of a file is not UTF-8
+        return json.dumps(to_jsonable_python(facts, by_alias=False), indent=2, ensure_ascii=False)
 
 
 def _as_json(value: object) -> object:
@@ -443,6 +446,7 @@ _OF_PLAYER = attrgetter(
     "tool_choice", "human", "stand_in",
 )  # fmt: skip
 _OF_LISTENER = attrgetter("setup", "hears_as", "hearing", "label_speakers")
+_NOT_OF_PLAN = ("locations", "warnings")
 _NOT_OF_TALK = ("id", "source_line", "pause_s", "when", "hearers")
 
 

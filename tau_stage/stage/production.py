@@ -124,6 +124,8 @@ class Presence:
 
     def record_heard(self, player: str, heard: Mapping[str, float]) -> None:
         """Note what a player was told that it had not heard before, or otherwise, in how many seconds each."""
+        if not heard:
+            return
         journal = standing(self._log.records)
         heard_before = record.of_type(journal, record.LineHeard)
         known = {fact.line: fact.sha256 for fact in heard_before if fact.hearer == player}

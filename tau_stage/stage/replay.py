@@ -64,7 +64,8 @@ class JournalReplay:
         ended by a limit of its own, a ``TakeError`` that a sound is gone, or the folder cannot be written.
         """
         production = self._production
-        journal = standing(production.log.records)
+        records = production.log.records
+        journal = standing(records)
         try:
             for fact in journal:
                 self._restore(fact, finished)
@@ -72,7 +73,7 @@ class JournalReplay:
         finally:
             production.timeline.settle()
             production.presence.listening = {}
-        self._drop_the_rest(journal, finished)
+        self._drop_the_rest(journal, finished, _lost_line(records))
         production.playback.skip_to(production.timeline.end)
         for sound in production.beds.values():
             heard = self._sounds[sound.file, sound.gain_db].heard
@@ -81,10 +82,9 @@ class JournalReplay:
         production.start_cues()
         return replace(finished, lines={name: line for name, line in finished.lines.items() if name not in self._found})
 
-    def _drop_the_rest(self, journal: Sequence[record.Record], finished: ReusedLines) -> None:
+    def _drop_the_rest(self, journal: Sequence[record.Record], finished: ReusedLines, lost: str) -> None:
         effects = [fact.sound for fact in record.of_type(journal, record.SoundPlayed)]
         effects += [fact.chapter for fact in record.of_type(journal, record.ChapterBegan)]
-        lost = _lost_line(self._production.log.records)
         problem = f"{lost} is performed again before it" if lost else "the scene does not have it here any more"
         for name in dict.fromkeys((*finished.lines, *effects)):
             if name not in self._found:
@@ -141,8 +141,10 @@ def scene_changes(journal: Sequence[record.Record], plan: scene.Plan) -> list[st
     began = beginning(journal)
     if not began.resolved:
         return [] if began.sha256 == plan.sha256 else ["the file is another"]
-    before, now = map(_lines, (_told(json.loads(began.resolved)), plan_facts(plan)))
-    lines = list(difflib.unified_diff(before, now, "as performed", "as it is", n=2, lineterm=""))
+    before, now = _told(json.loads(began.resolved)), plan_facts(plan)
+    if before == now:
+        return []
+    lines = list(difflib.unified_diff(_lines(before), _lines(now), "as performed", "as it is", n=2, lineterm=""))
     more = len(lines) - MOST_CHANGES
     return lines if more <= 0 else [*lines[:MOST_CHANGES], f"... and {more} lines more"]
 
@@ -182,8 +184,8 @@ def finished_lines(production: Production, former: ReusedLines) -> ReusedLines:
     that the folder cannot be read or written.
     """
     folder, log = production.folder, production.log
-    settle_files(folder, log.records)
-    take = fold(log.records)
+    settle_files(folder, journal := log.records)
+    take = fold(journal)
     lines = {line.id: line for line in take.lines}
     found = ReusedLines(folder, lines)
     for line in take.lines:

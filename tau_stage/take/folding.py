@@ -217,7 +217,8 @@ def standing(journal: Sequence[Record]) -> list[Record]:
     led_to: defaultdict[str, list[int]] = defaultdict(list)
     under_way: dict[str, list[int]] = {}
     for number, fact in enumerate(journal):
-        name = next((str(getattr(fact, key)) for key in ("sound", "chapter", "line") if hasattr(fact, key)), "")
+        told = vars(fact)  # to ask pydantic for a field that a record has not takes as long as all else here
+        name = next((str(told[key]) for key in ("sound", "chapter", "line") if key in told), "")
         if isinstance(fact, record.LED_TO):
             led_to[name].append(number)
         if isinstance(fact, record.LineDropped):
@@ -350,7 +351,7 @@ def _ends(facts: Sequence[Record], line: record.LineSpoken, picked: record.LineS
 def _moved(fact: Record, end: int, by: int) -> Record:
     """Move a fact if it begins after something that has another length now."""
     for name in ("offset_samples", "at_samples"):
-        if (at := getattr(fact, name, -1)) >= end:
+        if (at := vars(fact).get(name, -1)) >= end:
             return fact.model_copy(update={name: at + by})
     return fact
 
@@ -369,6 +370,8 @@ def _mark_outdated(facts: list[Record], journal: Sequence[Record]) -> list[Recor
 def _marked(fact: record.LineSpoken, context: _Context, final: Mapping[str, record.LineSpoken]) -> record.LineSpoken:
     told = fact.heard_as
     heard = {} if fact.human else {**context.of(fact), **told}
+    if not heard and not told:
+        return fact
     others = {
         name: sha256
         for name, sha256 in heard.items()
