@@ -536,17 +536,34 @@ def _warnings(jobs: Sequence[Job], options: RunOptions, stage: Stage | None) -> 
 
 def _unspoken(plan: Plan, stage: Stage) -> Iterator[str]:
     """Say what of a scene the understudy has no voice for, where it plays."""
-    from tau_stage.understudy import unsupported_script
+    from tau_stage.understudy import LANGUAGES_HINT, speech_of
 
-    played = {player.name for player in plan.models if stage.provider_of(player).name == UNDERSTUDY}
-    lines = {
-        line.id: script for line in plan.lines if line.player in played and (script := unsupported_script(line.words))
-    }
-    if lines:
-        shown = ", ".join([*lines][:NAMED_LINES])
-        more = f" and {len(lines) - NAMED_LINES} more" if len(lines) > NAMED_LINES else ""
-        scripts = ", ".join(dict.fromkeys(lines.values()))
-        yield f"the understudy has no voice for {scripts}: {shown}{more} will fail; a provider can say them"
+    played = {player.name: player for player in plan.models if stage.provider_of(player).name == UNDERSTUDY}
+    lines = [(line, played[line.player]) for line in plan.lines if line.player in played]
+    spoken = {line.id: speech_of(line.words, player.instructions) for line, player in lines}
+    failing = {name: speech.name for name, speech in spoken.items() if speech.problem == "fails"}
+    misread = {name: speech.name for name, speech in spoken.items() if speech.problem == "misread"}
+    formant = {name: speech.name for name, speech in spoken.items() if speech.engine}
+    hint = f"; {LANGUAGES_HINT}" if any(speech.has_remedy for speech in spoken.values()) else ""
+    if failing:
+        what = f"the understudy has no voice for {_each(failing)}: {_named_lines(failing)} will fail"
+        yield f"{what}; a provider can say them{hint}"
+    if misread:
+        yield f"the understudy reads {_each(misread)} as if it were English: {_named_lines(misread)}{hint}"
+    if formant:
+        engine = next(speech.engine for speech in spoken.values() if speech.engine)
+        yield f"the understudy speaks {_each(formant)} through {engine}: {_named_lines(formant)}"
+
+
+def _each(lines: Mapping[str, str]) -> str:
+    """List what lines have, each once."""
+    return ", ".join(dict.fromkeys(lines.values()))
+
+
+def _named_lines(lines: Mapping[str, str]) -> str:
+    """Name the first of some lines."""
+    more = f" and {len(lines) - NAMED_LINES} more" if len(lines) > NAMED_LINES else ""
+    return ", ".join([*lines][:NAMED_LINES]) + more
 
 
 @asynccontextmanager

@@ -69,12 +69,14 @@ from .names import default_voice as default_voice
 from .names import did_you_mean as did_you_mean
 from .names import identity as identity
 from .names import is_device as is_device
+from .names import language_names as language_names
 from .names import listed as listed
 from .names import misspelt as misspelt
 from .names import picture_type as picture_type
 from .names import resolve_path as resolve_path
 from .names import slug as slug
 from .names import sounds_in as sounds_in
+from .names import speak_language as speak_language
 from .names import voice_at as voice_at
 from .names import voice_warning as voice_warning
 from .names import voices_of as voices_of

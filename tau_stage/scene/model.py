@@ -464,6 +464,9 @@ class Cascade(SceneModel):
     direction: Text | None = option("How to act, told to the model before the first line.")
     persona: Text | None = option("Who the player is, told to the model before the first line.")
     accent: Text | None = option("The accent spoken in: 'Speak in <accent>.'")
+    language: Language | None = option(
+        "The language spoken, like de or pt-BR: 'Speak German.' Default: the model's own."
+    )
     voice: Voice | None = option("The model's voice. Default: marin.")
     model: Model | None = option("The realtime model. Default: gpt-realtime-2.1-mini.")
     endpoint: Endpoint | None = option("Where the model lives: a provider's name or a ws(s):// address.")

@@ -6,7 +6,7 @@ import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import NamedTuple
@@ -361,3 +361,22 @@ def picture_type(data: bytes, name: str, size: int = 0) -> str:
         told = f"{size / 1024**2:.1f} MiB are too large for a cover, which has {LARGEST_PICTURE // 1024**2} MiB at most"
         raise UsageError(f"{name}: {told}", "save it smaller: 3000 by 3000 points as JPEG are enough")
     return found
+
+
+@cache
+def language_names() -> Mapping[str, str]:
+    """Return the English names of languages, by their codes."""
+    names: dict[str, str] = tomllib.loads(Path(__file__).with_name("languages.toml").read_text("utf-8"))
+    return names
+
+
+def speak_language(code: str) -> str:
+    """Return what a player is told of the language that it speaks.
+
+    >>> speak_language("de"), speak_language("pt-BR"), speak_language("xx")
+    ('Speak German.', 'Speak Portuguese (pt-BR).', 'Speak the language xx.')
+    """
+    main = code.partition("-")[0].casefold()
+    if main not in language_names():
+        return f"Speak the language {code}."
+    return f"Speak {language_names()[main]}." if code == main else f"Speak {language_names()[main]} ({code})."

@@ -12,7 +12,15 @@ from typing import TypeVar
 
 from tau_stage.scene import model, plan
 from tau_stage.scene.fields import SceneModel
-from tau_stage.scene.names import automatic_id, cue_id, default_transcription, default_voice, identity, slug
+from tau_stage.scene.names import (
+    automatic_id,
+    cue_id,
+    default_transcription,
+    default_voice,
+    identity,
+    slug,
+    speak_language,
+)
 from tau_stage.scene.validate import written_lines
 from tau_stage.text import Sounds, pronounce
 
@@ -107,8 +115,9 @@ def _sounds(scene: model.Scene, player: model.Player) -> Sounds:
 
 
 def _instructions(of: Callable[[str, str], str]) -> str:
-    accent = of("accent", "")
-    texts = (of("direction", ""), of("persona", ""), f"Speak in {accent.rstrip('.')}." if accent else "")
+    accent, language = of("accent", ""), of("language", "")
+    spoken = speak_language(language) if language else ""
+    texts = (of("direction", ""), of("persona", ""), spoken, f"Speak in {accent.rstrip('.')}." if accent else "")
     return "\n".join(text.strip() for text in texts if text)
 
 

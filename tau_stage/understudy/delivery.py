@@ -16,6 +16,7 @@ from typing import Literal
 from tau_stage.cost import MARK, plain_words
 from tau_stage.understudy.actor import SpeechRequest
 from tau_stage.understudy.improvisation import improvise
+from tau_stage.understudy.languages import language_of, told_language
 
 Kind = Literal["breath", "sigh", "cough", "laugh", "pause"]
 
@@ -61,6 +62,7 @@ class SpeechPlan:
     parts: tuple[Phrase | Moment, ...]
     transcript: str
     style: SpeechStyle
+    language: str = ""  # its code; empty: English
 
 
 def plan_speech(request: SpeechRequest) -> SpeechPlan:
@@ -78,7 +80,9 @@ def plan_speech(request: SpeechRequest) -> SpeechPlan:
     words = line.words if line else improvise(request)
     always = " ".join(map(direction_before_line, (request.instructions, *request.system)))
     style = _style(line.how if line else "", always, request.speed, request.take)
-    return SpeechPlan(tuple(_parts(words)), plain_words(words), style)
+    told = told_language("\n".join((request.instructions, *request.system, request.own))) if line else ""
+    transcript = plain_words(words)
+    return SpeechPlan(tuple(_parts(words)), transcript, style, language_of(transcript, told))
 
 
 def _parts(words: str) -> list[Phrase | Moment]:

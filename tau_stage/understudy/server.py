@@ -209,6 +209,7 @@ async def open_understudy(
         raise UsageError(f"the understudy listens on loopback only, not on {host}", "use 127.0.0.1")
     understudy = understudy or Understudy()
     async with AsyncExitStack() as served:
+        served.callback(getattr(understudy.actor, "close", lambda: None))
         try:
             url = await served.enter_async_context(serve(understudy.listen, understudy.admit, host=host, port=port))
         except OSError as error:

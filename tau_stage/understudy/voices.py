@@ -18,13 +18,12 @@ import platform
 import re
 import tempfile
 import threading
-import unicodedata
 import zlib
-from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -40,6 +39,8 @@ from tau_stage.audio import RATE, Pcm
 from tau_stage.errors import UsageError
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine, UnsupportedScript
 from tau_stage.understudy.delivery import Kind, Moment, Phrase, SpeechPlan, SpeechStyle, plan_speech
+from tau_stage.understudy.formants import FormantSpeaker, SpeechFailed, split_text
+from tau_stage.understudy.languages import formant_voice, has_other_languages, language_name, script_of
 from tau_stage.understudy.sound_store import BlobRef, BlobStore, SoundCache
 
 KEPT_LINES = 1024  # lines whose sound is kept to be said again; the oldest go first
@@ -70,6 +71,10 @@ class Ensemble:
         while len(self._said) > KEPT_LINES:
             self._said.popitem(last=False)
         return SpokenLine(performance.transcript, audio)
+
+    def close(self) -> None:
+        """End what speaks other languages."""
+        self._voices.close()
 
     async def _make(self, performance: SpeechPlan, voice: str) -> BlobRef:
         turns, audio = 0, None
@@ -137,9 +142,6 @@ LONGEST_PIECE = 160  # phonemes, blanks among them, that the engine is given at 
 LONG_S = 10  # seconds of a line from which on memory is given back after each piece; shorter ones use it again
 CLAUSE = re.compile(r"[,;:—] ")
 
-SCRIPTS = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
-"""How scripts are called where that is not the first word of their letters' names."""
-
 
 @dataclass(frozen=True, slots=True)
 class Timbre:
@@ -187,29 +189,6 @@ def split_phonemes(phonemes: str) -> list[str]:
     return [*filter(None, (*pieces, rest))]
 
 
-VOICED = ("LATIN", "GREEK", "CYRILLIC", "FULLWIDTH LATIN")  # how Unicode's names begin of letters that can be said
-
-
-def script_of(words: str) -> str:
-    """Name the script that most letters of some words belong to."""
-    names = [unicodedata.name(letter, "").split()[:1] for letter in words if letter.isalpha()]
-    scripts = Counter(SCRIPTS.get(name[0], name[0].capitalize()) for name in names if name)
-    if not scripts:
-        return "no letters"
-    return "Japanese" if "Japanese" in scripts else scripts.most_common(1)[0][0]
-
-
-def unsupported_script(words: str) -> str | None:
-    """Name the script of words that the understudy has no voice for; None where it can say some of them.
-
-    >>> unsupported_script("こんにちは"), unsupported_script("Wi-Fi は、どこ?"), unsupported_script("...")
-    ('Japanese', None, None)
-    """
-    letters = [sign for sign in words if sign.isalpha() or sign.isdigit()]
-    spoken = any(sign.isdigit() or unicodedata.name(sign, "").startswith(VOICED) for sign in letters)
-    return None if spoken or not letters else script_of(words)
-
-
 class Voices:
     """Speaks in any voice. The engine is loaded with a process's first word, and used by one thread at a time.
 
@@ -221,6 +200,7 @@ class Voices:
         require_voice()
         self._seed = seed
         self._cache = cache
+        self._formants = FormantSpeaker()
 
     @classmethod
     def of_user(cls) -> Voices:
@@ -245,9 +225,16 @@ class Voices:
         if self._cache:
             self._cache.save(self.recipe(performance, voice), sound)
 
+    def close(self) -> None:
+        """End the process that speaks other languages, if it runs."""
+        self._formants.close()
+
     def recipe(self, performance: SpeechPlan, voice: str) -> bytes:
         """Return all that the sound of a line depends on: the line, and whatever makes sound of it, in this version."""
-        return repr((performance, timbre(voice), self._seed, _makers())).encode()
+        speaker: object = timbre(voice)
+        if other := other_voice(performance, voice):
+            speaker = other, version("espeakng-loader")
+        return repr((performance, speaker, self._seed, _makers())).encode()
 
     def pieces(self, performance: SpeechPlan, voice: str, blobs: BlobStore) -> Generator[BlobRef | None, None, None]:
         """Make a line step by step: each makes a piece of bounded length, so memory is bounded too.
@@ -263,14 +250,12 @@ class Voices:
                 if isinstance(part, Moment):
                     line.append(trim_edges(make_moment(part.kind, dice)))
                     continue
-                phonemes = self._phonemes(part)
-                is_voiced = is_voiced or any(letter.isalpha() for letter in "".join(phonemes))
-                for number, piece in enumerate(phonemes, 1):
+                pieces, has_words = self._pieces_of(part, performance, voice, dice)
+                is_voiced = is_voiced or has_words
+                for number, make in enumerate(pieces, 1):
                     if line.samples:
                         yield None
-                    with ENGINE_TURN:
-                        sound = self._piece(piece, part, performance.style, timbre(voice), dice)
-                    line.append(trim_edges(sound, first=number == 1, last=number == len(phonemes)))
+                    line.append(trim_edges(make(), first=number == 1, last=number == len(pieces)))
                     if line.samples > LONG_S * RATE:
                         _trim_memory()
             if not is_voiced:
@@ -282,6 +267,38 @@ class Voices:
         if line.samples > LONG_S * RATE:
             _trim_memory()
         yield entry.finish()
+
+    def _pieces_of(
+        self, phrase: Phrase, performance: SpeechPlan, voice: str, dice: np.random.Generator
+    ) -> tuple[list[Callable[[], Sound]], bool]:
+        """Return what makes each piece of a phrase, and whether a word is heard in them."""
+        style = performance.style
+        if other := other_voice(performance, voice):
+            texts = [*split_text(phrase.text)]
+            return [partial(self._formant, text, other, phrase, performance) for text in texts], bool(texts)
+        phonemes = self._phonemes(phrase)
+        has_words = any(letter.isalpha() for letter in "".join(phonemes))
+        return [partial(self._english, piece, phrase, style, timbre(voice), dice) for piece in phonemes], has_words
+
+    def _english(
+        self, phonemes: str, phrase: Phrase, style: SpeechStyle, who: Timbre, dice: np.random.Generator
+    ) -> Sound:
+        """Make a piece of a phrase in English; one at a time."""
+        with ENGINE_TURN:
+            return self._piece(phonemes, phrase, style, who, dice)
+
+    def _formant(self, text: str, voice: str, phrase: Phrase, performance: SpeechPlan) -> Sound:
+        """Make a piece of a phrase in another language."""
+        import numpy as np
+        import soxr
+
+        style, name = performance.style, language_name(performance.language)
+        try:
+            spoken = self._formants.speak(text, voice, style.rate * phrase.rate, style.pitch)
+        except SpeechFailed as problem:
+            raise UnsupportedScript(performance.transcript, f"{name}; {problem}") from None
+        sound: Sound = soxr.resample(spoken.sound, spoken.rate, RATE) if len(spoken.sound) else spoken.sound
+        return sound * np.float32(10 ** (phrase.gain_db / 20))
 
     def _phonemes(self, phrase: Phrase) -> list[str]:
         """Find what a phrase is spoken as, in pieces that the engine can speak at once; silent ones are left out."""
@@ -308,6 +325,13 @@ class Voices:
         pitch = pitch * np.float32(who.pitch * style.pitch)
         sound: Sound = dsp.synth(voiced, turn, noise, free, phase, pitch, dice)
         return sound * np.float32(10 ** (phrase.gain_db / 20))
+
+
+def other_voice(performance: SpeechPlan, voice: str) -> str | None:
+    """Return what espeak-ng calls the voice of a line in another language; None where the English voice speaks it."""
+    if not performance.language or not has_other_languages():
+        return None
+    return formant_voice(performance.language, voice, whispered=performance.style.whispered)
 
 
 ENGINE_TURN = threading.Lock()  # whoever uses the engine holds it
