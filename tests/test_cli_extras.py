@@ -15,7 +15,8 @@ class Missing(finder):
     '''The path's finder of an environment in which some packages were never installed.'''
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        missing = ("hibari", "sounddevice", "pocketsphinx", "opentimelineio", "starlette", "uvicorn", "distributed")
+        missing = ("hibari", "sounddevice", "pocketsphinx", "opentimelineio", "starlette", "uvicorn", "distributed",
+                   "espeakng_loader")
         return None if name.split(".")[0] in missing else finder.find_spec(name, path, target)
 sys.meta_path[sys.meta_path.index(finder)] = Missing
 """

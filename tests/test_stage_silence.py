@@ -301,10 +301,10 @@ def test_a_scene_that_the_understudy_has_no_voice_for_says_so_and_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Slow: loads the real voice, for the one line that it can say."""
-    scene = tmp_path / "japanese.yaml"
-    scene.write_text(PLAYERS + "lines: [ann: こんにちは。, bob: Hello., ann: 世界。]\n", encoding="utf-8")
+    scene = tmp_path / "thai.yaml"
+    scene.write_text(PLAYERS + "lines: [ann: สวัสดีครับ, bob: Hello., ann: ສະບາຍດີ]\n", encoding="utf-8")
     assert run("run", str(scene), "--quiet") == 3
     told = capsys.readouterr().err
-    assert "the understudy has no voice for Japanese, Chinese: ann-1, ann-2 will fail" in told
+    assert "the understudy has no voice for Thai, Lao: ann-1, ann-2 will fail" in told
     assert "2 of 3 lines failed" in told
-    assert "the model refused (unsupported_script): the understudy has no voice for this script: こんにちは。" in told
+    assert "the model refused (unsupported_script): the understudy has no voice for this script: สวัสดีครับ" in told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol.client_events import SessionConfig
+from tau_stage.text import script_of
 from tau_stage.transport import Handshake
 from tau_stage.understudy.actor import SpeechRequest, Utterance
 from tau_stage.understudy.admission import reject_origin
@@ -24,7 +25,7 @@ from tau_stage.understudy.profiles import CURRENT, Profile, profile_of
 from tau_stage.understudy.settings import forbidden_null, new_session, update_session, voice_name
 from tau_stage.understudy.sound_store import BlobStore, read_bytes
 from tau_stage.understudy.tool_choice import identifier_words, make_arguments, word_stems
-from tau_stage.understudy.voices import Timbre, script_of, split_phonemes, timbre
+from tau_stage.understudy.voices import Timbre, split_phonemes, timbre
 
 
 def test_reject_origin() -> None:

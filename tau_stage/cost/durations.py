@@ -1,33 +1,37 @@
 """How long words take to say and how many tokens they are, and how long what is not written down is likely to take.
 
-Fitted to the understudy's voice, near those of OpenAI.
+Fitted to the understudy's voices; in English near those of OpenAI. How fast other languages are stands in
+``speech_rates.toml``.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
 from tau_stage.cost.pricing import price
 from tau_stage.protocol import Usage
 from tau_stage.scene import ImprovisePlan, ListenPlan, PlayerPlan
+from tau_stage.text import language_of
 
-LETTER_S = 0.055
-PHRASE_S = 0.33
-SENTENCE_S = 0.45
 COMMA_S = 0.1
 REST_S = 0.4
 MOMENT_S = 0.5
-DIGIT_LETTERS = 4
-WIDE_LETTERS = 3  # A character of Chinese, Japanese or Korean is about a syllable
+DIGIT_S = 0.22
 
 MARK = re.compile(r"\[(?P<moment>[^\[\]]*)\]|\*\*(?P<shout>[^*]+)\*\*|\*(?P<stress>[^*]+)\*|(?P<rest>\.{3,}|…)")
 """What marks a line that is performed: a moment in brackets, words in stars, a rest."""
 
-ENDS = " .!?,;:"  # around a phrase they take no time: between phrases there is a gap in any case
+ENDS = " .!?,;:。！？、，；：؟،؛।"  # around a phrase they take no time: between phrases there is a gap in any case
 
+SENTENCE = re.compile(r"[.!?]+\s|[。！？]+|[؟।]\s")
+COMMA = re.compile(r"[,;:]\s|[、，；：]|[،؛]\s")
 SPLIT = "\N{SYMBOL FOR RECORD SEPARATOR}"
 
 PACES = (
@@ -60,13 +64,50 @@ def plain_words(words: str) -> str:
     return re.sub(r"\s+([,.;:!?])", r"\1", " ".join(plain.split()))
 
 
-def speech_duration_s(words: str, direction: str = "", speed: float | None = None) -> float:
+class SpeechRate(NamedTuple):
+    """How long letters of a language take, and what is between and around them."""
+
+    letter_s: float
+    phrase_s: float
+    sentence_s: float
+    read_s: float = 0.0  # of a Chinese character
+
+
+ENGLISH = SpeechRate(letter_s=0.055, phrase_s=0.33, sentence_s=0.45)
+KANJI_LETTERS = 1.9  # A Chinese character in Japanese is read as so many kana
+KANJI = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+
+
+@cache
+def _letter_seconds() -> dict[str, float]:
+    rates: dict[str, float] = tomllib.loads(Path(__file__).with_name("speech_rates.toml").read_text("utf-8"))
+    return rates
+
+
+def speech_rate(words: str, language: str = "") -> SpeechRate:
+    """Return how fast words are said, by the language that their player speaks, and their script.
+
+    >>> speech_rate("Good evening.") == ENGLISH
+    True
+    >>> speech_rate("晚上好").letter_s > speech_rate("Guten Tag", "de").letter_s
+    True
+    """
+    code = language_of(words, language).partition("-")[0]
+    if not code:
+        return ENGLISH
+    seconds = _letter_seconds()
+    letter_s = seconds.get(code, seconds["others"])
+    return SpeechRate(letter_s, 0.12, 0.25, read_s=letter_s * KANJI_LETTERS if code == "ja" else letter_s)
+
+
+def speech_duration_s(words: str, direction: str = "", speed: float | None = None, language: str = "") -> float:
     """Estimate the seconds a line takes.
 
     Args:
         words: As the author wrote them: a moment in brackets is heard, a rest and a stressed word take time.
         direction: How they are said.
         speed: Rate of the voice; None is its own.
+        language: The code of the language that its player speaks; empty: nobody says.
 
     >>> round(speech_duration_s("The last one today. There may be another by spring."), 1)
     3.0
@@ -79,21 +120,16 @@ def speech_duration_s(words: str, direction: str = "", speed: float | None = Non
     phrases = MARK.sub(lambda mark: f"{SPLIT}{mark['shout'] or mark['stress'] or ''}{SPLIT}", words).split(SPLIT)
     worded = [phrase.strip(ENDS) for phrase in phrases if re.search(r"\w", phrase)]
     inner = " ".join(worded)
-    seconds = LETTER_S * _letters(inner) + PHRASE_S * len(worded)
-    seconds += SENTENCE_S * len(re.findall(r"[.!?]+\s", inner)) + COMMA_S * len(re.findall(r"[,;:]\s", inner))
+    rate = speech_rate(inner, language)
+    signs = len(KANJI.findall(inner))
+    seconds = rate.letter_s * (sum(map(str.isalpha, inner)) - signs) + rate.read_s * signs
+    seconds += DIGIT_S * sum(map(str.isdigit, inner))
+    seconds += rate.phrase_s * len(worded)
+    seconds += rate.sentence_s * len(SENTENCE.findall(inner)) + COMMA_S * len(COMMA.findall(inner))
     told = direction.lower()
     faster = next((pace for pace, roots in PACES if any(root in told for root in roots)), 1.0)
     pace = min(max((speed or 1.0) * faster, SLOWEST), FASTEST)
     return seconds / pace + REST_S * rests + MOMENT_S * moments
-
-
-def _letters(text: str) -> int:
-    """Count characters that are spoken, the long ones more than once."""
-    if text.isascii():
-        return sum(map(str.isalpha, text)) + DIGIT_LETTERS * sum(map(str.isdigit, text))
-    return sum(
-        WIDE_LETTERS if char >= "\u2e80" else DIGIT_LETTERS if char.isdigit() else 1 for char in text if char.isalnum()
-    )
 
 
 ANSWER_S = 4.0  # seconds of a typical answer

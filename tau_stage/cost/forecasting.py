@@ -23,7 +23,7 @@ from tau_stage.cost.pricing import CACHED, Cost, less, price, prices, total_of
 from tau_stage.cost.retirements import read_models, retirement_warnings, undated
 from tau_stage.protocol import Endpoint, Usage, endpoint
 from tau_stage.scene import LinePlan, Plan, PlayerPlan, Step
-from tau_stage.text import pronounce
+from tau_stage.text import pronounce, told_language
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,8 +441,8 @@ class Simulation:
         if line.improvised:
             return self._spoken(line, self.scenario.answer_s, answer_tokens(self.scenario.answer_s), at_s)
         player = self.plan.player(line.player)
-        sent = pronounce(line.words, player.pronounce)
-        seconds = durations.speech_duration_s(sent, line.direction, player.speed)
+        sent, language = pronounce(line.words, player.pronounce), told_language(player.instructions)
+        seconds = durations.speech_duration_s(sent, line.direction, player.speed, language)
         return self._spoken(line, seconds * self.scenario.slowness, text_tokens(durations.plain_words(sent)), at_s)
 
     def _spoken(self, line: LinePlan, seconds: float, words: int, at_s: float | None = None) -> ClipTokens:

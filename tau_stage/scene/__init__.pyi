@@ -69,7 +69,6 @@ from .names import default_voice as default_voice
 from .names import did_you_mean as did_you_mean
 from .names import identity as identity
 from .names import is_device as is_device
-from .names import language_names as language_names
 from .names import listed as listed
 from .names import misspelt as misspelt
 from .names import picture_type as picture_type

@@ -6,13 +6,13 @@ import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, UsageError, is_lfs_pointer
-from tau_stage.text import composed, folded, hidden, visible
+from tau_stage.text import composed, folded, hidden, language_name, visible
 
 LONGEST = 60
 LONGEST_STEM = 120
@@ -363,20 +363,13 @@ def picture_type(data: bytes, name: str, size: int = 0) -> str:
     return found
 
 
-@cache
-def language_names() -> Mapping[str, str]:
-    """Return the English names of languages, by their codes."""
-    names: dict[str, str] = tomllib.loads(Path(__file__).with_name("languages.toml").read_text("utf-8"))
-    return names
-
-
 def speak_language(code: str) -> str:
     """Return what a player is told of the language that it speaks.
 
     >>> speak_language("de"), speak_language("pt-BR"), speak_language("xx")
     ('Speak German.', 'Speak Portuguese (pt-BR).', 'Speak the language xx.')
     """
-    main = code.partition("-")[0].casefold()
-    if main not in language_names():
+    name = language_name(code)
+    if name == code:
         return f"Speak the language {code}."
-    return f"Speak {language_names()[main]}." if code == main else f"Speak {language_names()[main]} ({code})."
+    return f"Speak {name} ({code})." if "-" in code else f"Speak {name}."

@@ -17,6 +17,10 @@ from .diff import diff_words as diff_words
 from .diff import has_changes as has_changes
 from .diff import has_moments as has_moments
 from .docstrings import docstring as docstring
+from .languages import language_name as language_name
+from .languages import language_of as language_of
+from .languages import script_of as script_of
+from .languages import told_language as told_language
 from .pronouncing import Sounds as Sounds
 from .pronouncing import as_written as as_written
 from .pronouncing import pronounce as pronounce

@@ -4,12 +4,9 @@ from .admission import parse_origin as parse_origin
 from .delivery import SpeechPlan as SpeechPlan
 from .delivery import plan_speech as plan_speech
 from .faults import parse_fault as parse_fault
-from .formants import ENGINE as ENGINE
-from .formants import has_other_languages as has_other_languages
-from .languages import formant_voice as formant_voice
-from .languages import language_name as language_name
-from .languages import language_of as language_of
-from .languages import unsupported_script as unsupported_script
+from .languages import LANGUAGES_HINT as LANGUAGES_HINT
+from .languages import LineSpeech as LineSpeech
+from .languages import speech_of as speech_of
 from .profiles import profile_named as profile_named
 from .provider_limits import ProviderLimits as ProviderLimits
 from .server import Understudy as Understudy

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal
 
 from tau_stage.cost import MARK, plain_words
+from tau_stage.text import language_of, told_language
 from tau_stage.understudy.actor import SpeechRequest
 from tau_stage.understudy.improvisation import improvise
-from tau_stage.understudy.languages import language_of, told_language
 
 Kind = Literal["breath", "sigh", "cough", "laugh", "pause"]
 

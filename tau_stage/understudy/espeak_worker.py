@@ -1,8 +1,8 @@
-"""The process in which espeak-ng speaks: apart from tau-stage, as its licence is the GPL, and nothing of ours is imported.
+"""The process in which espeak-ng speaks: apart from tau-stage, as its licence is the GPL. It imports nothing of ours.
 
-A request is a line of JSON: ``text``, ``voice`` (like ``de+m3``), ``rate`` (words a minute) and ``pitch`` (0 to 100). Its
-answer is a line of JSON, with ``rate``, ``bytes`` and ``words`` (place in the text, length, sample), then so many bytes
-of mono 16 bit samples; or ``problem``. It ends with its input.
+A request is a line of JSON: ``text``, ``voice`` (like ``de+m3``), ``rate`` (words a minute) and ``pitch`` (0 to 100).
+Its answer is a line of JSON, with ``rate``, ``bytes`` and ``words`` (place in the text, length, sample), then so many
+bytes of mono 16 bit samples; or ``problem``. It ends with its input. Words of Japanese are those of its kana.
 
 Each line is spoken by a fork of its own, where there are forks: espeak-ng says the same line otherwise the second time.
 """
@@ -11,9 +11,8 @@ import ctypes
 import json
 import os
 import sys
+from functools import cache
 from typing import Any, BinaryIO
-
-import espeakng_loader
 
 SYNCHRONOUS, UTF_8, PHONEME_EVENTS = 2, 1, 1
 RATE, PITCH = 1, 3  # parameters
@@ -56,6 +55,8 @@ def speak(library: Any, rate: int, request: dict[str, Any]) -> tuple[dict[str, A
     library.espeak_SetSynthCallback(callback)
     if library.espeak_SetVoiceByName(request["voice"].encode()):
         return {"problem": f"it has no voice {request['voice']}"}, b""
+    if request["voice"].startswith("ja"):
+        request["text"] = in_kana(request["text"])
     library.espeak_SetParameter(RATE, request["rate"], 0)
     library.espeak_SetParameter(PITCH, request["pitch"], 0)
     text = request["text"].replace("\0", " ").encode() + b"\0"
@@ -63,6 +64,19 @@ def speak(library: Any, rate: int, request: dict[str, Any]) -> tuple[dict[str, A
         return {"problem": "it could not speak"}, b""
     library.espeak_Synchronize()
     return {"rate": rate, "bytes": len(sound), "words": words}, bytes(sound)
+
+
+@cache
+def readings() -> Any:
+    """Return what knows how Chinese characters are read in Japanese, which espeak-ng does not; loaded once."""
+    import pykakasi
+
+    return pykakasi.kakasi()
+
+
+def in_kana(text: str) -> str:
+    """Write a Japanese text as it is read."""
+    return "".join(word["hira"] for word in readings().convert(text))
 
 
 def answer(library: Any, rate: int, line: bytes, out: BinaryIO) -> None:
@@ -74,11 +88,15 @@ def answer(library: Any, rate: int, line: bytes, out: BinaryIO) -> None:
 
 def main() -> None:
     """Answer requests until there are no more."""
+    import espeakng_loader
+
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     data = os.path.dirname(espeakng_loader.get_data_path())  # noqa: PTH120 - of a path that is a text
     rate = library.espeak_Initialize(SYNCHRONOUS, 0, data.encode(), PHONEME_EVENTS)
     forks = hasattr(os, "fork")
     for line in sys.stdin.buffer:
+        if json.loads(line)["voice"].startswith("ja"):
+            readings()  # before the fork
         if not forks:
             answer(library, rate, line, sys.stdout.buffer)
         elif child := os.fork():

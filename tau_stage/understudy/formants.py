@@ -134,7 +134,7 @@ class FormantSpeaker:
             if self._end:
                 self._end()
             command = [sys.executable, "-I", str(WORKER)]
-            self._process = process = subprocess.Popen(command, stdin=PIPE, stdout=PIPE)  # noqa: S603 - of our own
+            self._process = process = subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=subprocess.DEVNULL)  # noqa: S603 - of our own
             self._owner = os.getpid()
             self._end = weakref.finalize(self, _stop, process, self._owner)
         return process

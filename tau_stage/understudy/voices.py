@@ -37,10 +37,11 @@ import anyio.to_thread
 
 from tau_stage.audio import RATE, Pcm
 from tau_stage.errors import UsageError
+from tau_stage.text import language_name, script_of
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine, UnsupportedScript
 from tau_stage.understudy.delivery import Kind, Moment, Phrase, SpeechPlan, SpeechStyle, plan_speech
 from tau_stage.understudy.formants import FormantSpeaker, SpeechFailed, split_text
-from tau_stage.understudy.languages import formant_voice, has_other_languages, language_name, script_of
+from tau_stage.understudy.languages import formant_voice, has_other_languages
 from tau_stage.understudy.sound_store import BlobRef, BlobStore, SoundCache
 
 KEPT_LINES = 1024  # lines whose sound is kept to be said again; the oldest go first
@@ -233,7 +234,7 @@ class Voices:
         """Return all that the sound of a line depends on: the line, and whatever makes sound of it, in this version."""
         speaker: object = timbre(voice)
         if other := other_voice(performance, voice):
-            speaker = other, version("espeakng-loader")
+            speaker = other, version("espeakng-loader"), version("pykakasi")
         return repr((performance, speaker, self._seed, _makers())).encode()
 
     def pieces(self, performance: SpeechPlan, voice: str, blobs: BlobStore) -> Generator[BlobRef | None, None, None]:
