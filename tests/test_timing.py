@@ -25,8 +25,8 @@ from tau_stage.timing import (
     Aligner,
     LineTimer,
     MouthShape,
-    Span,
     SpokenWord,
+    WordSpan,
     provider_spans,
     render_mouths,
     shapes_of_visemes,
@@ -34,8 +34,8 @@ from tau_stage.timing import (
     time_words,
 )
 from tau_stage.timing.aligning import LETTERS, PHONES, plain_word, pronounce
-from tau_stage.timing.mouths import PHONES as SHAPED
-from tau_stage.timing.mouths import VISEMES
+from tau_stage.timing.timed_lines import SHAPES_OF_PHONES as SHAPED
+from tau_stage.timing.timed_lines import SHAPES_OF_VISEMES as VISEMES
 from tests import word_timings
 from tests.support.in_memory_stage import Playhouse, plan_of
 from tests.support.tampering_server import Event, Tampering
@@ -57,13 +57,13 @@ def assert_in_order(words: list[SpokenWord], said: str, sound: Pcm) -> None:
 
 
 times = st.floats(allow_nan=False, min_value=-1e6, max_value=1e6) | st.floats(0, 3)
-spans = st.none() | st.builds(Span, times, times, st.floats(-1, 2))
+spans = st.none() | st.builds(WordSpan, times, times, st.floats(-1, 2))
 
 
 @pytest.mark.slow
 @given(st.text(max_size=60), st.lists(spans, max_size=20), st.integers(1, 3 * RATE))
 def test_words_are_those_that_were_said_and_their_times_go_on(
-    said: str, known: list[Span | None], samples: int
+    said: str, known: list[WordSpan | None], samples: int
 ) -> None:
     """A hundred sounds are looked through."""
     words = split_transcript(said)
@@ -89,8 +89,8 @@ def test_whatever_a_provider_tells_times_go_on(said: str, told: list[WordTime]) 
 
 def test_a_provider_parts_words_as_it_likes() -> None:
     told = [WordTime("don", 0, 10), WordTime("'t", 10, 20), WordTime("go", 30, 40), WordTime(".", 40, 40)]
-    assert provider_spans("Don’t go.", told, 10) == [Span(0, 2), Span(3, 4)]
-    assert provider_spans("Twenty one", [WordTime("Twenty-one", 0, 20)], 10) == [Span(0, 2), Span(0, 2)]
+    assert provider_spans("Don’t go.", told, 10) == [WordSpan(0, 2), WordSpan(3, 4)]
+    assert provider_spans("Twenty one", [WordTime("Twenty-one", 0, 20)], 10) == [WordSpan(0, 2), WordSpan(0, 2)]
     assert provider_spans("Don’t go.", [WordTime("Mind the step", 0, 10)], 10) == []
     assert provider_spans("...", told, 10) == []
 

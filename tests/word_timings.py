@@ -21,7 +21,7 @@ import numpy as np
 from tau_stage import load_scene, make_plan
 from tau_stage.audio import RATE, Pcm
 from tau_stage.scene import LinePlan, Plan
-from tau_stage.timing import Aligner, Span, split_transcript, time_words
+from tau_stage.timing import Aligner, WordSpan, split_transcript, time_words
 from tau_stage.understudy import voices
 from tau_stage.understudy.actor import SpeechRequest
 from tau_stage.understudy.delivery import Moment, SpeechPlan, plan_speech
@@ -133,7 +133,7 @@ def measure(aligner: Aligner, scene: str, line: str, spoken: EngineLine, lead_s:
     if len(words) != len(spoken.starts_s):
         return LineErrors(scene, line, [], f"{len(words)} words, of which the engine made {len(spoken.starts_s)}")
     found = aligner.align(words, spoken.sound)
-    spans: tuple[Span | None, ...] = found.spans if found else ()
+    spans: tuple[WordSpan | None, ...] = found.spans if found else ()
     timed = time_words(spoken.said, spoken.sound, spans, "aligned" if found else "estimated")
     errors = [1000 * (word.start_s - start + lead_s) for word, start in zip(timed, spoken.starts_s, strict=True)]
     return LineErrors(scene, line, errors, "" if found else "not aligned")

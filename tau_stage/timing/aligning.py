@@ -23,7 +23,7 @@ import soxr
 
 from tau_stage.audio import Pcm, is_audible
 from tau_stage.errors import UsageError
-from tau_stage.timing.timed_words import Span
+from tau_stage.timing.timed_words import WordSpan
 
 RATE = 16_000
 FRAME_S = 0.01
@@ -61,7 +61,7 @@ class Phone(NamedTuple):
 class Alignment:
     """Where words are in a sound, and of what sounds they are made."""
 
-    spans: tuple[Span | None, ...]
+    spans: tuple[WordSpan | None, ...]
     phones: tuple[Phone, ...]
 
 
@@ -169,7 +169,7 @@ def _alignment(spoken: Sequence[str], segments: Sequence[_Segment], sound: Pcm) 
     def times(segment: _Segment) -> tuple[float, float]:
         return second(segment.start), second(segment.start + segment.duration)
 
-    spans = (Span(*times(word), _confidence(word.score / word.duration)) for word in segments if word.is_word)
+    spans = (WordSpan(*times(word), _confidence(word.score / word.duration)) for word in segments if word.is_word)
     phones = (Phone(phone.name, *times(phone)) for segment in segments for phone in segment.parts)
     return Alignment(tuple(next(spans) if word else None for word in spoken), tuple(phones))
 

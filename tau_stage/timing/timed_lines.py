@@ -1,25 +1,84 @@
-"""When the words of a take's lines are heard, each line from the best source that there is."""
+"""When the words of a take's lines are heard, and the shapes of mouths, each from the best source that there is."""
 
 from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
 
 from tau_stage.audio import Pcm
+from tau_stage.protocol import VisemeTime
 from tau_stage.take import Performed, Take
 from tau_stage.text import counted
-from tau_stage.timing.aligning import Aligner, Alignment
-from tau_stage.timing.mouths import MouthShape, render_mouths, shapes_of_phones, shapes_of_visemes
+from tau_stage.timing.aligning import Aligner, Alignment, Phone
 from tau_stage.timing.timed_words import Source, SpokenWord, provider_spans, split_transcript, time_words
 
 VERSION = 1  # of the form of ``*.words.json``
 
 _SOUND = re.compile(r"\.wav$")
 _ENGLISH_LETTERS = re.compile(r"[A-Za-z]")
+
+
+SHAPES = tomllib.loads(Path(__file__).with_name("mouths.toml").read_text("utf-8"))
+SHAPES_OF_PHONES: dict[str, str] = SHAPES["phones"]
+SHAPES_OF_VISEMES: dict[str, str] = SHAPES["visemes"]
+REST = "X"
+
+
+class MouthShape(NamedTuple):
+    """From when on, in seconds, a mouth has a shape: A to H, or X at rest."""
+
+    start_s: float
+    shape: str
+
+
+def shapes_of_phones(phones: Iterable[Phone]) -> list[MouthShape]:
+    """Find the shapes of a mouth that makes some sounds; what is no sound of speech is rest.
+
+    >>> shapes_of_phones([Phone("HH", 0.1, 0.2), Phone("AY", 0.2, 0.4)])[1:]
+    [MouthShape(start_s=0.2, shape='D'), MouthShape(start_s=0.3, shape='B'), MouthShape(start_s=0.4, shape='X')]
+    """
+    found: list[MouthShape] = []
+    end_s = 0.0
+    for name, start_s, end_s in phones:
+        shapes = SHAPES_OF_PHONES.get(name, REST).split()
+        each = (end_s - start_s) / len(shapes)
+        found += [MouthShape(round(start_s + each * at, 4), shape) for at, shape in enumerate(shapes)]
+    return [*found, MouthShape(end_s, REST)]
+
+
+def shapes_of_visemes(visemes: Iterable[VisemeTime], rate: int) -> list[MouthShape]:
+    """Find the shapes that a provider's visemes stand for; one that is not known is rest.
+
+    >>> shapes_of_visemes([VisemeTime(21, 2400), VisemeTime(99, 4800)], 24_000)
+    [MouthShape(start_s=0.1, shape='A'), MouthShape(start_s=0.2, shape='X')]
+    """
+    return [MouthShape(each.start / rate, SHAPES_OF_VISEMES.get(str(each.viseme), REST)) for each in visemes]
+
+
+def render_mouths(shapes: Iterable[MouthShape], duration_s: float) -> str:
+    r"""Write shapes as Rhubarb Lip Sync writes them: a time in seconds, a tab, a shape; the last is rest, at the end.
+
+    Source: Rhubarb Lip Sync, README, "Tab-separated values".
+
+    >>> render_mouths([MouthShape(0.05, "D"), MouthShape(0.27, "B")], 0.478)
+    '0.00\tX\n0.05\tD\n0.27\tB\n0.47\tX\n'
+    """
+    end = int(duration_s * 100 + 1e-6)
+    at = {0: REST}
+    for start_s, shape in sorted(shapes, key=lambda each: each.start_s):
+        at[max(0, int(start_s * 100 + 1e-6))] = shape  # of two in the same hundredth, the later one
+    rows: list[tuple[int, str]] = []
+    for time, shape in sorted(at.items()):
+        if time < end and (not rows or rows[-1][1] != shape):
+            rows.append((time, shape))
+    return "".join(f"{time / 100:.2f}\t{shape}\n" for time, shape in (*rows, (end, REST)))
 
 
 @dataclass(frozen=True, slots=True)

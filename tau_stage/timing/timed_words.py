@@ -25,7 +25,7 @@ LEAST_S = 0.05  # of a stretch that is too short for a word to begin in
 FEWEST_SHARED = 0.5  # share of a transcript's letters that a provider's words must have, to be about the same words
 
 
-class Span(NamedTuple):
+class WordSpan(NamedTuple):
     """A stretch of a line's sound, in seconds from its beginning, and how sure it is, from 0 to 1."""
 
     start_s: float
@@ -67,7 +67,7 @@ def split_transcript(said: str) -> list[str]:
 
 
 def time_words(
-    said: str, sound: Pcm, spans: Sequence[Span | None] = (), source: Source = "estimated"
+    said: str, sound: Pcm, spans: Sequence[WordSpan | None] = (), source: Source = "estimated"
 ) -> list[SpokenWord]:
     """Time the words of a line: by the spans of those that are known, the others between them.
 
@@ -97,7 +97,7 @@ def time_words(
     return timed
 
 
-def _in_order(spans: Iterable[Span | None], limit_s: float) -> Iterator[Span | None]:
+def _in_order(spans: Iterable[WordSpan | None], limit_s: float) -> Iterator[WordSpan | None]:
     """Cut spans to the sound, and to the end of the span before; one that has nothing left is not known."""
     at = 0.0
     for span in spans:
@@ -106,7 +106,7 @@ def _in_order(spans: Iterable[Span | None], limit_s: float) -> Iterator[Span | N
             continue
         start, end = max(span.start_s, at), min(span.end_s, limit_s)
         at = end
-        yield Span(round(start, 4), round(end, 4), round(min(max(span.confidence, 0.0), 1.0), 2))
+        yield WordSpan(round(start, 4), round(end, 4), round(min(max(span.confidence, 0.0), 1.0), 2))
 
 
 def _by_length(words: Sequence[str], sound: Pcm) -> list[SpokenWord]:
@@ -150,14 +150,14 @@ def _at(stretches: Sequence[tuple[float, float]], passed: float, *, begins: bool
 # ---- as a provider tells them
 
 
-def provider_spans(said: str, told: Sequence[WordTime], rate: int) -> list[Span | None]:
+def provider_spans(said: str, told: Sequence[WordTime], rate: int) -> list[WordSpan | None]:
     """Find the spans of a transcript's words among those that a provider told; empty where it told of other words.
 
     Providers part words otherwise than transcripts do, so the letters are compared.
 
     >>> told = (WordTime(text="It", start=0, end=10), WordTime(text="'s", start=10, end=20))
     >>> provider_spans("It's", told, rate=10)
-    [Span(start_s=0.0, end_s=2.0, confidence=1.0)]
+    [WordSpan(start_s=0.0, end_s=2.0, confidence=1.0)]
     """
     from rapidfuzz.distance import Indel
 
@@ -172,12 +172,12 @@ def provider_spans(said: str, told: Sequence[WordTime], rate: int) -> list[Span 
     ]
     if len(pairs) < FEWEST_SHARED * len(ours) or not pairs:
         return []
-    spans: list[Span | None] = [None] * len(words)
+    spans: list[WordSpan | None] = [None] * len(words)
     for at, group in groupby(pairs, key=lambda pair: pair[0]):
         found = [time for _, time in group]
         if 2 * len(found) >= owners.count(at):
             start, end = min(time.start for time in found), max(time.end for time in found)
-            spans[at] = Span(start / rate, end / rate)
+            spans[at] = WordSpan(start / rate, end / rate)
     return spans
 
 

@@ -71,7 +71,8 @@ def readings() -> Any:
     """Return what knows how Chinese characters are read in Japanese, which espeak-ng does not; loaded once."""
     import pykakasi
 
-    return pykakasi.kakasi()
+    untyped: Any = pykakasi
+    return untyped.kakasi()
 
 
 def in_kana(text: str) -> str:

@@ -101,7 +101,7 @@ class FormantSpeaker:
         asked["pitch"] = min(max(round(50 + 100 * (pitch - 1)), 0), 100)
         with self._turn:
             facts, data = self._ask(to_json(asked) + b"\n")
-        sound = np.frombuffer(data, "<i2").astype(np.float32) / 32768
+        sound = np.frombuffer(data, "<i2").astype(np.float32) * np.float32(1 / 32768)
         return SpokenText(sound, facts["rate"], tuple(tuple(word) for word in facts["words"]))
 
     def close(self) -> None:
