@@ -202,7 +202,7 @@ def test_of_very_many_known_names_the_first_are_looked_at() -> None:
 
 def test_a_place_ends_at_the_first_brace_behind_it_and_an_open_one_is_text() -> None:
     scene = parse_scene("vars: {a: x}\n" + LINES + "  - ann: '${a} $${a} $${b ${'\n  - bob: '${a'\n")
-    assert [getattr(line, "words", "") for line in scene.lines] == ["x ${a} ${b ${", "${a"]
+    assert [getattr(line, "text", "") for line in scene.lines] == ["x ${a} ${b ${", "${a"]
 
 
 def test_one_line_with_many_wrong_keys_is_looked_at_once() -> None:

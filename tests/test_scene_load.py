@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.load import load_cast, load_scene, parse_scene
+from tau_stage.scene.load import cast_entries, load_cast, load_scene, parse_scene
 from tau_stage.scene.model import (
     EVENTS,
     ROLES,
@@ -444,6 +444,7 @@ def test_a_cast_has_variables_and_files_laid_over_it(tmp_path: Path) -> None:
     (tmp_path / "de.yaml").write_text("players: {ann: {direction: 'Sei ${mood}.'}}\n")
     cast = load_cast(tmp_path / "cast.yaml", {"mood": "kühl"}, overlays=[str(tmp_path / "de.yaml")])
     assert (cast.players["ann"].direction, cast.given) == ("Sei kühl.", {"mood": "kühl"})
+    assert cast_entries(tmp_path / "cast.yaml")["players"] == {"ann": {"direction": "Be ${mood}."}}
 
 
 @pytest.mark.parametrize(

@@ -215,9 +215,11 @@ def is_batch(path: str) -> bool:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError):
         return False
-    keys = {line.partition(":")[0].rstrip() for line in text.splitlines() if line[:1].isalpha() and ":" in line}
-    is_scene = keys & {"scene", "script", "players"}
-    return "batch" in keys or (not is_scene and ("scenes" in keys or {"lines", "cast"} <= keys))
+    lines = (line.partition(":") for line in text.splitlines() if line[:1].isalpha() and ":" in line)
+    keys = {key.rstrip(): value.strip() for key, _, value in lines}
+    is_scene = keys.keys() & {"scene", "script", "players"}
+    names_cast = "lines" in keys and keys.get("cast", "{")[:1] not in ("{", "#", "")  # players are a mapping
+    return "batch" in keys or (not is_scene and ("scenes" in keys or names_cast))
 
 
 def load_batch(path: str, *, most: int = ANY_NUMBER) -> Batch:
