@@ -93,6 +93,27 @@ async def test_a_run_tells_what_cannot_be_made_and_goes_on(tmp_path: Path, capsy
     assert "ann.wav: is not there\n  hint:" in capsys.readouterr().err
 
 
+async def test_a_file_that_does_not_meet_its_preset_fails_the_delivery_and_not_the_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = SCENE.replace("mix: {loudness: -20 LUFS}", "mix: {noise_floor: -60 dB, rms: -20 dB}").replace(
+        "  - sfx: sounds/door.wav\n", ""
+    )
+    house = Playhouse(tmp_path)
+    take = await house.perform(
+        text.replace("bob: Is it?", "{bob: Is it?, pause: 0s}").replace("evening.", "evening.\n    pause: 0s")
+    )
+    delivered = deliver_performed(PerformedTake(plan_of(text), house.folder, take))
+    assert take.ended == "complete"
+    assert delivered.exit_code == delivered.delivery_code == 2
+    (problem,) = delivered.problems
+    assert "mix.wav has a noise floor of -" in problem
+    assert delivered.made[0].startswith("mix.wav -20.")
+    print_take(delivered, quiet=True, as_json=False)
+    assert "has a noise floor" in capsys.readouterr().err
+    assert house.folder.report.is_file()
+
+
 async def test_a_take_that_was_stopped_is_delivered_without_its_mix(tmp_path: Path) -> None:
     house = Playhouse(tmp_path)
     take = await house.perform(SCENE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import shutil
 import subprocess
@@ -15,16 +16,18 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutagen.id3 import ID3
-from mutagen.mp3 import MP3
+from mutagen.mp3 import MP3, BitrateMode
 
+from tau_stage.audio.loudness import Loudness
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import TakeError
 from tau_stage.protocol.usage import Usage
-from tau_stage.scene.delivery_options import Mix
+from tau_stage.scene.delivery_options import Deliver, Mix
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.folding import fold
+from tau_stage.take.mastering import Mastered
 from tau_stage.take.mixing import SilentTake, mix
 from tau_stage.take.reading import open_sound
 from tau_stage.take.take_model import Take
@@ -297,3 +300,84 @@ def test_what_the_decoder_says_of_an_mp3_is_kept_from_standard_error(
     with open_sound(path) as file:
         file.read()
     assert capfd.readouterr().err == ""
+
+
+# ---- presets
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stereo", "lufs", "kbps"), [(False, -19.0, 128), (True, -16.0, 192)])
+def test_a_podcast_is_what_its_preset_says_for_a_second_meter(
+    tmp_path: Path, stereo: bool, lufs: float, kbps: int
+) -> None:
+    """Slow: MP3s are made, and measured twice."""
+    folder, take = duo(tmp_path, 2.0)
+    wanted = Deliver(preset="podcast", stereo=stereo)
+    assert wanted.mix
+    made = mix(folder, take.model_copy(update={"channels": wanted.channels}), wanted.mix, wanted.rate)
+    sound, rate = soundfile.read(tmp_path / "mix.mp3")
+    info = MP3(tmp_path / "mix.mp3").info
+    assert (info.sample_rate, info.channels) == (44_100, wanted.channels)
+    assert info.bitrate == pytest.approx(kbps * 1000, rel=0.001)
+    assert info.bitrate_mode == BitrateMode.CBR
+    assert second_meter(sound, rate) == pytest.approx(lufs, abs=0.5)
+    assert second_peak_db(sound.reshape(len(sound), -1)[:, 0]) <= -1 + 0.1
+    assert made.missed == ()
+    assert f"{made.level:.1f} LUFS" in str(made)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gain", [0.05, 3.0])
+def test_an_audiobook_is_what_acx_asks_for(tmp_path: Path, gain: float) -> None:
+    """Slow: MP3s are made, several times where peaks are too high."""
+    folder, take = duo(tmp_path, gain)
+    wanted = Deliver(preset="audiobook").mix
+    assert wanted
+    made = mix(folder, take, wanted)
+    sound, rate = soundfile.read(tmp_path / "mix.mp3")
+    info = MP3(tmp_path / "mix.mp3").info
+    assert (rate, info.channels, info.bitrate_mode) == (44_100, 1, BitrateMode.CBR)
+    assert info.bitrate == pytest.approx(192_000, rel=0.001)
+    level = 10 * np.log10(np.mean(sound**2))
+    assert -23 <= level <= -18
+    assert made.level == pytest.approx(level, abs=0.01)
+    assert 20 * np.log10(np.abs(sound).max()) <= -3
+    assert second_peak_db(sound) <= -3 + 0.1
+    heard = np.flatnonzero(np.abs(sound) > 0.003) / rate
+    assert 0.5 <= heard[0] <= 1
+    assert 1 <= len(sound) / rate - heard[-1] <= 5
+    for start in (0, len(sound) - rate):  # what Audacity's ACX check calls the noise floor
+        assert np.sqrt(np.mean(sound[start : start + rate // 2] ** 2)) <= 1e-3
+    assert made.missed == ()
+    assert str(made).startswith(f"mix.mp3 {level:.1f} dB RMS, ")
+
+
+def test_a_file_that_does_not_meet_its_preset_says_what_it_has(tmp_path: Path) -> None:
+    clicks = np.zeros(2 * RATE)
+    clicks[:: RATE // 4] = 0.8
+    folder, take = take_of(tmp_path, clerk=clicks)
+    wanted = Deliver(preset="podcast", mix=Mix(loudness=-10, file="mix.flac")).mix
+    assert wanted
+    (problem,) = mix(folder, take, wanted).missed
+    assert re.fullmatch(r"mix\.flac has -\d\d\.\d LUFS, and -10 LUFS within 1 dB was asked for", problem)
+    hiss = 0.05 * np.random.default_rng(1).normal(size=2 * RATE)
+    folder, take = take_of(tmp_path / "hiss", clerk=hiss)
+    (problem,) = mix(folder, take, Mix(rms=-20, noise_floor=-60)).missed
+    assert re.fullmatch(r"mix\.wav has a noise floor of -2\d\.\d dB, and -60 dB are the most", problem)
+
+
+def test_what_is_limited_below_every_peak_is_measured_and_told() -> None:
+    over = Mastered(Loudness(-16.0, -0.4, 24_000, -18.0, -80.0))
+    assert over.missed(Mix(peak=-1)) == ["has peaks of -0.4 dBTP, and -1 dBTP are the most"]
+    assert Mastered(Loudness(None, None, 24_000)).peak_dbtp == -120
+
+
+def test_silence_before_and_after_is_part_of_the_mix(tmp_path: Path) -> None:
+    folder, take = duo(tmp_path)
+    made = mix(folder, take, Mix(head=0.5, tail=4.0, bits="32f", rate=48_000))
+    info = soundfile.info(tmp_path / "mix.wav")
+    assert (info.subtype, info.samplerate, made.seconds) == ("FLOAT", 48_000, 7.5)
+    sound = read(tmp_path / "mix.wav")
+    assert not sound[:24_000].any()
+    assert not sound[-4 * 48_000 :].any()
+    assert sound[24_000:-192_000].any()
