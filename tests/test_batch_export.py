@@ -16,6 +16,7 @@ from tau_stage.batch.jobs import load_jobs
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.understudy.server import Understudy
 from tests.support.batches import Asked, BatchRuns, write_batch
+from tests.support.object_stores import served_bucket
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_testing import edit
 from tests.test_cli_validate import run
@@ -188,6 +189,42 @@ def test_an_export_writes_what_has_changed_and_nothing_else(serve: Serve, capsys
     assert len(told["removed"]) == 5
     assert told["unwanted"] == ["de/scenes/key/bob-1.wav"]  # somebody has worked on it
     assert not Path("game/en/scenes/key").exists()
+
+
+@pytest.mark.slow
+def test_a_part_of_the_jobs_leaves_the_files_and_tables_of_all_others(
+    serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Slow: two languages are performed, one after the other."""
+    Path("cast.yaml").write_text("limits: {start_rate: 100/s}\nplayers: {ann: {voice: ash}}\n")
+    Path("lines.csv").write_text("id,character,text\na,ann,Hi.\nb,ann,Ho.\n")
+    Path("batch.yaml").write_text(
+        "lines: lines.csv\ncast: cast.yaml\nlanguages: {en: {}, en-GB: {}}\n"
+        "export: {layout: wwise, to: game}\nstatus: on\n"
+    )
+    batch = BatchRuns(serve(Understudy(Asked())), capsys)
+    assert batch.run("--only", "en/*")["export"]["missing"] == {}
+    assert batch.run("--only", "en-GB/*")["export"]["written"] == ["en-GB/a.wav", "en-GB/b.wav", "wwise-en-GB.tsv"]
+    before = {**tree(), "": (Path("lines.status.csv").stat().st_mtime_ns, Path("lines.status.csv").read_bytes())}
+    assert b"en/a.wav" in before[""][1]
+    batch.run("--only", "en/*")
+    assert {
+        **tree(),
+        "": (Path("lines.status.csv").stat().st_mtime_ns, Path("lines.status.csv").read_bytes()),
+    } == before
+
+
+@pytest.mark.slow
+def test_lines_are_exported_from_a_bucket(
+    serve: Serve, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow: the server of a bucket takes a while to begin."""
+    with served_bucket(monkeypatch) as address:
+        write_batch(f"scenes: [scenes/*.yaml]\nstore: {address}\nexport: {{to: game}}\n", "hat")
+        batch = BatchRuns(serve(Understudy(Asked())), capsys)
+        assert len(batch.run()["export"]["written"]) == 3
+        assert {data[:4] for name, (_, data) in tree().items() if name.endswith(".wav")} == {b"RIFF"}
+        assert batch.run()["export"]["unchanged"] == 3
 
 
 @pytest.mark.slow

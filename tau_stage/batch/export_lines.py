@@ -330,9 +330,11 @@ class _Export:
                 self.outcome.unwanted.append(file)
 
     def lines_there(self, jobs: Iterable[BatchJob]) -> dict[str, EngineLine]:
-        """Return the lines that have a file now, by their files."""
+        """Return the lines that have a file now, by their files; note where those are that are not exported now."""
         gone = set(self.outcome.unwanted)
         there = {_stem(file): file for file, known in self._files.items() if known.source and file not in gone}
+        standing = {name: there[place] for name, place in self._places.items() if place in there}
+        self.outcome.files = standing | self.outcome.files
         lines = ((self._places[job.name, line.id], job, line) for job in jobs for line in job.plan.lines)
         return {there[place]: engine_line(job, line) for place, job, line in lines if place in there}
 
