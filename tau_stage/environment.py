@@ -39,23 +39,26 @@ _held: dict[str, str] = {}
 _holders: Counter[str] = Counter()
 
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # what ``mallopt`` sets (malloc.h)
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # what ``mallopt`` sets (malloc.h)
 
 LARGEST_KEPT = 8 << 20
 MOST_KEPT = 64 << 20
 """Bytes of one piece of memory, and of all, that are kept for the next use: a clip of two minutes, 30 of 10 s."""
+
+MOST_ARENAS = 2
+"""Parts of the memory that threads allocate in: by default, each of many threads fills one of its own over time."""
 
 
 def keep_freed_memory() -> bool:
     """Let the C library keep freed memory for the next use; tell whether it does, which only glibc can.
 
     By default, each frame of a clip is new memory of the kernel's, page by page: half the time that sending it takes.
-    It costs ``MOST_KEPT`` at the most, once a performance has used so much.
+    It costs ``MOST_KEPT`` at the most, once a performance has used so much. All threads share ``MOST_ARENAS``.
     """
     import ctypes
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    wishes = ((_M_MMAP_THRESHOLD, LARGEST_KEPT), (_M_TRIM_THRESHOLD, MOST_KEPT))
+    wishes = ((_M_MMAP_THRESHOLD, LARGEST_KEPT), (_M_TRIM_THRESHOLD, MOST_KEPT), (_M_ARENA_MAX, MOST_ARENAS))
     return mallopt is not None and all(mallopt(name, value) for name, value in wishes)
 
 

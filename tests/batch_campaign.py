@@ -298,14 +298,14 @@ def cluster(folder: Path, workers: int, threads: int) -> Iterator[tuple[str, lis
             process.wait(30)
 
 
-def vary(home: Path, url: str, number: int, asked: Asked) -> tuple[Counter[str], list[str]]:
+def vary(home: Path, url: str, number: int, asked: Asked, options: Sequence[str]) -> tuple[Counter[str], list[str]]:
     """Perform variants of a scene of three lines, interrupt that, perform the rest; figures, and what is wrong."""
     moods = ", ".join(f"mood-{variant}" for variant in range(number))
     spoken = zip(("ann", "bob", "ann"), ("One", "Two", "Three"), strict=True)
     lines = "".join(f"  - {player}: '{word} when ${{mood}}.'\n" for player, word in spoken)
     (home / "scene.yaml").write_text(f"vars: {{mood: calm}}\n{SCENE.format(lines=lines)}")
     (home / "batch.yaml").write_text(f"scenes: scene.yaml\nmatrix: {{mood: [{moods}]}}\n")
-    command = (sys.executable, "-m", "tau_stage", "batch", "run", "batch.yaml", "--endpoint", url, "--jobs", "8")
+    command = (*PROGRAM, "batch", "run", "batch.yaml", "--endpoint", url, *options)
     figures = Counter[str]()
     for run in ("interrupted", "again"):
         with (
@@ -337,7 +337,7 @@ def main() -> int:
     """Perform a campaign, and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=40)
-    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=4, help="0, with --variants: one process")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two kills")
     parser.add_argument("--gate-every", type=float, default=0.0, help="seconds between two kills of a gate of its own")
@@ -352,7 +352,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, served(understudy) as (url, _), ExitStack() as opened:
         home = Path(folder)
         if given.variants:
-            return _tell(*vary(home, url, given.variants, asked))
+            workers = ("--workers", str(given.workers)) if given.workers else ()
+            return _tell(*vary(home, url, given.variants, asked, (*workers, "--jobs", str(given.jobs))))
         write_scenes(home, given.scenes)
         campaign = BatchCampaign(home, url, (), given.every, seed=given.seed, gate_every_s=given.gate_every)
         campaign.begun, campaign.budget = lambda: len(asked.words), given.budget

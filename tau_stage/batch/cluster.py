@@ -67,9 +67,21 @@ def perform_task(task: ClusterTask) -> Outcome | None:
 
 async def _perform(task: ClusterTask, waits: Callable[[], bool]) -> Outcome | None:
     ledger = Ledger(open_store(task.batch.home))
+    ending = _Ending()
     async with open_gate(task.gate, task.token) as gate:
-        run = partial(run_batch, gate=gate, observer=BatchObserver(), stopping=_until(waits))
-        return (await run(task.batch, [task.job], ledger, task.options)).get(task.job.name)
+        run = partial(run_batch, gate=gate, observer=ending, stopping=_until(waits))
+        await run(task.batch, [task.job], ledger, task.options)
+    return ending.outcome
+
+
+class _Ending(BatchObserver):
+    """Keeps what came of one job."""
+
+    outcome: Outcome | None = None
+
+    def end(self, outcome: Outcome) -> None:
+        """Keep it."""
+        self.outcome = outcome
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from tau_stage import stage as stages
 from tau_stage.batch.batch_file import Batch
 from tau_stage.batch.jobs import BatchJob
 from tau_stage.batch.ledger import Ledger, spent
-from tau_stage.batch.worker import BatchObserver, Outcome, Worker, WorkerOptions
+from tau_stage.batch.worker import BatchObserver, Worker, WorkerOptions
 from tau_stage.environment import environment
 from tau_stage.errors import UsageError
 from tau_stage.gate import Gate, GateLimits, LocalGate
@@ -59,8 +59,8 @@ async def run_batch(
     gate: Gate | None = None,
     observer: BatchObserver,
     stopping: AbstractAsyncContextManager[anyio.Event] | None = None,
-) -> Mapping[str, Outcome]:
-    """Perform what is left of a batch's jobs, in this process; return what came of each, by name.
+) -> Mapping[str, int]:
+    """Perform what is left of a batch's jobs, in this process; return the exit code of each that has ended, by name.
 
     Args:
         batch: The batch.
@@ -93,11 +93,10 @@ def limits_of(batch: Batch, budget: Decimal | None = None) -> GateLimits:
     return GateLimits(budget, limits.start_rate, limits.sessions, limits.tokens)
 
 
-def exit_code(outcomes: Mapping[str, Outcome], jobs: Sequence[BatchJob], workers: Sequence[int] = ()) -> int:
+def exit_code(codes: Mapping[str, int], jobs: Sequence[BatchJob], workers: Sequence[int] = ()) -> int:
     """Return the exit code of a run: the worst of its jobs and workers; 130 where it was stopped before its end.
 
     A worker that cannot work, and has said why, ends with 2.
     """
-    codes = [*(outcome.result.code for outcome in outcomes.values() if outcome.result), *workers]
-    is_stopped = len(outcomes) < len(jobs) and TAKE_SPOILED not in workers
-    return max([*codes, EXIT_CODES["interrupted"] if is_stopped else 0], default=0)
+    is_stopped = len(codes) < len(jobs) and TAKE_SPOILED not in workers
+    return max([*codes.values(), *workers, EXIT_CODES["interrupted"] if is_stopped else 0], default=0)

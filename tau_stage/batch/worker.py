@@ -62,6 +62,11 @@ class Outcome(LedgerPart):
     result: JobResult | None = None
     dollars: Decimal = ZERO
 
+    @property
+    def code(self) -> int:
+        """The exit code of the job's performance."""
+        return self.result.code if self.result else 0
+
 
 class BatchObserver(runs.RunObserver):
     """Is shown what happens in a batch; this one shows it to nobody."""
@@ -105,13 +110,13 @@ class Worker:
     options: WorkerOptions
     observer: BatchObserver
     stop: anyio.Event  # once it is set, lines under way come to their ends, and nothing else begins
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
     _waiting: deque[BatchJob] = field(default_factory=deque)
     _held: list[BatchJob] = field(default_factory=list)
     tries: dict[str, int] = field(default_factory=dict)
 
-    async def run(self, jobs: Sequence[BatchJob]) -> dict[str, Outcome]:
-        """Perform jobs until each is done, has failed, or there is no money left; return what came of each, by name."""
+    async def run(self, jobs: Sequence[BatchJob]) -> dict[str, int]:
+        """Perform jobs until each is done, has failed, or there is no money left; return their exit codes, by name."""
         self._waiting.extend(jobs)
         while self._waiting and not self.stop.is_set():
             async with anyio.create_task_group() as group:
@@ -122,7 +127,7 @@ class Worker:
                     await self.stop.wait()
                 self._waiting.extend(self._held)
                 self._held.clear()
-        return self.outcomes
+        return self.codes
 
     async def _go_through(self) -> None:
         while self._waiting and not self.stop.is_set():
@@ -131,7 +136,7 @@ class Worker:
             if outcome.fate == "held":
                 self._held.append(job)
                 continue
-            self.outcomes[job.name] = outcome
+            self.codes[job.name] = outcome.code
             if self._is_tried_again(job, outcome):
                 self._waiting.append(job)
             else:

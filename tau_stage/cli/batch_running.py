@@ -61,7 +61,7 @@ class BatchRun:
         own = replace(options, deliver=deliver_performed)
         run = partial(batches.run_batch, self.batch, self.jobs, self.ledger, own, budget=self.budget)
 
-        async def run_at_gate() -> Mapping[str, batches.Outcome]:
+        async def run_at_gate() -> Mapping[str, int]:
             token = environment().get(gates.TOKEN, "")
             async with gates.open_gate(self.gate, token) if self.gate else nullcontext() as gate:
                 if gate and not isinstance(observer, BatchLines):  # else its starter has looked
@@ -69,20 +69,20 @@ class BatchRun:
                 return await run(gate=gate, observer=observer, stopping=stopping)
 
         with spared_by_collector(), unwrapped():
-            outcomes = anyio.run(run_at_gate)
-        return batches.exit_code(outcomes, self.jobs)
+            codes = anyio.run(run_at_gate)
+        return batches.exit_code(codes, self.jobs)
 
     def share(self, options: batches.WorkerOptions, workers: int, modules: Sequence[str], *, quiet: bool) -> int:
         """Let workers, forked when ``modules`` are loaded, perform what is left, and return the exit code."""
-        outcomes: dict[str, batches.Outcome] = {}
+        codes: dict[str, int] = {}
         with self._open_view(quiet=quiet) as view:
 
             def hear(line: bytes) -> bool:
                 told = read_told(line)
                 if "outcome" in told:
                     outcome = batches.Outcome.model_validate(told["outcome"])
-                    if outcome.job not in outcomes or outcome.fate != "unchanged":
-                        outcomes[outcome.job] = outcome
+                    if outcome.job not in codes or outcome.fate != "unchanged":
+                        codes[outcome.job] = outcome.code
                     view.end(outcome)
                 elif "warning" in told:
                     view.warn(told["warning"])
@@ -91,8 +91,8 @@ class BatchRun:
                 return "warning" not in told
 
             with unwrapped():
-                codes = anyio.run(self._run_processes, options, workers, modules, hear, outcomes)
-        return batches.exit_code(outcomes, self.jobs, codes)
+                of_workers = anyio.run(self._run_processes, options, workers, modules, hear, codes)
+        return batches.exit_code(codes, self.jobs, of_workers)
 
     async def _run_processes(
         self,
@@ -100,19 +100,19 @@ class BatchRun:
         workers: int,
         modules: Sequence[str],
         hear: Callable[[bytes], bool],
-        outcomes: Mapping[str, batches.Outcome],
+        codes: Mapping[str, int],
     ) -> Sequence[int]:
         """Run workers at one gate, which is opened for them if there is none yet; return their exit codes."""
         async with stoppable() as stop, self._open_gate() as (address, token):
             own = {**os.environ, gates.TOKEN: token}
             work = partial(work_apart, self.batch, self.jobs, address, options)
-            processes = batches.WorkerProcesses(work, modules, own, hear, lambda: len(outcomes) == len(self.jobs))
+            processes = batches.WorkerProcesses(work, modules, own, hear, lambda: len(codes) == len(self.jobs))
             await processes.run(workers, stop)
         return processes.codes
 
     def spread(self, address: str, workers: int | None, options: batches.WorkerOptions, *, quiet: bool) -> int:
         """Let a cluster perform what is left, a task for each job, and return the exit code."""
-        outcomes: dict[str, batches.Outcome] = {}
+        codes: dict[str, int] = {}
         with (
             batches.open_cluster(address, workers=workers, at_once=options.at_once) as cluster,
             self._open_view(quiet=quiet) as view,
@@ -120,8 +120,8 @@ class BatchRun:
         ):
             host = "127.0.0.1" if address == batches.LOCAL else cluster.own_address
             own = replace(options, at_once=1, deliver=deliver_performed)
-            anyio.run(self._run_tasks, cluster, host, own, view, outcomes)
-        return batches.exit_code(outcomes, self.jobs)
+            anyio.run(self._run_tasks, cluster, host, own, view, codes)
+        return batches.exit_code(codes, self.jobs)
 
     async def _run_tasks(
         self,
@@ -129,7 +129,7 @@ class BatchRun:
         host: str,
         options: batches.WorkerOptions,
         view: BatchProgress,
-        outcomes: dict[str, batches.Outcome],
+        codes: dict[str, int],
     ) -> None:
         """Run tasks at one gate, which is opened for them if there is none yet."""
         name = f"tau-stage-stop-{secrets.token_hex(8)}"
@@ -137,7 +137,7 @@ class BatchRun:
         def collect(gate: str, token: str) -> None:
             task = partial(batches.ClusterTask, self.batch, options=options, gate=gate, token=token, stop=name)
             for outcome in cluster.perform([task(job=job) for job in self.jobs]):
-                outcomes[outcome.job] = outcome
+                codes[outcome.job] = outcome.code
                 anyio.from_thread.run_sync(view.end, outcome)
 
         async def stop_all() -> None:
