@@ -174,6 +174,22 @@ def test_validate_knows_batch_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["path"] == "scenes/key.yaml"
 
 
+def test_validate_tells_once_what_may_be_wrong_with_scenes_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    write_batch("scenes: [scenes/*.yaml]\nmatrix: {mood: [calm, cross]}\n", "hat")
+    scene = Path("scenes/hat.yaml")
+    scene.write_text(
+        scene.read_text().replace("voice: ash", "voice: ash, model: gpt-realtime").replace("your", "[sighs")
+    )
+    assert run("validate", "batch.yaml") == 0
+    warned = capsys.readouterr().err.splitlines()
+    assert run("validate", "batch.yaml", "--format", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [told["problem"] for told in found] == [told.partition(": ")[2].partition(": ")[2] for told in warned]
+    assert [told.split(":")[1] for told in warned] == [" scenes/hat.yaml"] * 2
+    assert "is spoken: write [like this]" in warned[0]
+    assert "its successor is" in warned[1]
+
+
 def test_the_committed_schema_is_current_and_knows_what_we_know() -> None:
     """``tau-stage schema batch --write schemas/batch.schema.json`` makes it so."""
     assert COMMITTED.read_text(encoding="utf-8") == batch_schema()

@@ -15,7 +15,7 @@ from tau_stage.errors import SceneError, format_if
 from tau_stage.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 SHORT_STEPS = 50  # A scene with fewer steps, all of them written down, cannot fill a model's window
@@ -57,6 +57,7 @@ def _praised(path: str, variables: Sequence[str] | None, only: Sequence[str] | N
     plans = _plans_of(found, only)
     jobs, lines = counted(len(plans), "job"), counted(sum(len(plan.lines) for plan in plans), "line")
     say(f"ok {path}: {found.title}, {jobs}, {lines}")
+    _warn_of(plans)
 
 
 def _plans_of(found: batch.Batch, only: Sequence[str] | None) -> list[scene.Plan]:
@@ -80,22 +81,35 @@ def _found(
         except SceneError as error:
             found += map(report.Annotation.of, (error, *error.also))
             continue
-        for remark in dict.fromkeys(remark for plan in plans for remark in plan.warnings):
+        for remark in _remarks(plans):
             spot = remark.location
             found.append(report.Annotation(spot.path, spot.line, spot.column, "warning", str(remark)))
-        told = dict.fromkeys((plan.path, text) for plan in plans for text in _warnings(plan))
-        found += [report.Annotation(spot, 1, 1, "warning", text) for spot, text in told]
+        found += [report.Annotation(place, 1, 1, "warning", text) for place, text in _scene_warnings(plans)]
     return found
+
+
+def _remarks(plans: Sequence[scene.Plan]) -> Iterable[scene.SceneWarning]:
+    """Return what may be wrong at places of scene files, each once."""
+    return dict.fromkeys(remark for plan in plans for remark in plan.warnings)
+
+
+def _scene_warnings(plans: Sequence[scene.Plan]) -> Iterable[tuple[str, str]]:
+    """Return what may be wrong with scenes as wholes, each once: the file, and what."""
+    return dict.fromkeys((plan.path, text) for plan in plans for text in _warnings(plan))
 
 
 def _praise(plan: scene.Plan) -> None:
     players, lines = counted(len(plan.players), "player"), counted(len(plan.lines), "line")
     variant = format_if(" ({})", plan.variant)
     say(f"ok {plan.path}: {plan.title}{variant}, {players}, {lines}")
-    for remark in plan.warnings:
+    _warn_of([plan])
+
+
+def _warn_of(plans: Sequence[scene.Plan]) -> None:
+    for remark in _remarks(plans):
         warn(f"warning: {remark.location.path}:{remark.location.line}:{remark.location.column}: {remark}")
-    for warning in _warnings(plan):
-        warn(f"warning: {plan.path}: {warning}")
+    for path, warning in _scene_warnings(plans):
+        warn(f"warning: {path}: {warning}")
 
 
 def _warnings(plan: scene.Plan) -> tuple[str, ...]:

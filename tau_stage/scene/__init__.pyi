@@ -114,6 +114,7 @@ from .script import parse_speech as parse_speech
 from .script import read_transcript as read_transcript
 from .source import Key as Key
 from .source import Location as Location
+from .source import SceneWarning as SceneWarning
 from .source import Source as Source
 from .source import locate as locate
 from .source import read_source as read_source
