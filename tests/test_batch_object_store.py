@@ -23,6 +23,14 @@ class Bucket(MemoryFileSystem):  # type: ignore[misc]
     silent = ""
     put: Any = None
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+
+    def get_file(self, rpath: str, lpath: str, *args: Any, **kwargs: Any) -> None:
+        self.fetched.append(rpath)
+        super().get_file(rpath, lpath, *args, **kwargs)
+
     def cat_file(self, path: str, *args: Any, **kwargs: Any) -> bytes:
         if self.silent and self.silent in path:
             raise TimeoutError("it does not answer")
@@ -87,3 +95,16 @@ def test_what_is_in_the_store_is_forgotten_here_and_comes_back(store: ObjectStor
     store.push("takes/hat")
     store.pull("takes/hat")
     assert (take / "lines" / "1.wav").read_bytes() == b"one"
+
+
+def test_a_plan_fetches_journals_and_of_sounds_only_their_names(bucket: Bucket, store: ObjectStore) -> None:
+    for name in ("journal.jsonl", "take.json", "lines/1.wav"):
+        bucket.pipe_file(f"/out/takes/hat/2026/{name}", name.encode())
+    store.pull_journals("takes/hat")
+    assert bucket.fetched == ["/out/takes/hat/2026/journal.jsonl"]
+    take = store.home / "takes/hat/2026"
+    assert (take / "journal.jsonl").read_bytes() == b"journal.jsonl"
+    assert (take / "lines/1.wav").read_bytes() == b""
+    store.push("takes/hat")
+    store.pull("takes/hat")
+    assert (take / "lines/1.wav").read_bytes() == b"lines/1.wav"

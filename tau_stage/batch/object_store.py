@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -98,17 +98,29 @@ class ObjectStore:
 
     def pull(self, folder: str) -> None:
         """Bring what is in a folder to ``home``, in place of what is there: others may have gone on with it."""
-        shutil.rmtree(self.home / folder, ignore_errors=True)
+        names = self._fetch(folder, lambda _name: True)
+        for take in {(self.home / name).parent for name in names if name.endswith(f"/{JOURNAL}")}:
+            for place in ("lines", "stems"):
+                (take / place).mkdir(exist_ok=True)
+
+    def pull_journals(self, folder: str) -> None:
+        """Bring the journals in a folder to ``home``; of its other files only that they are there: they are empty."""
+        self._fetch(folder, lambda name: PurePosixPath(name).name == JOURNAL)
+
+    def _fetch(self, folder: str, is_wanted: Callable[[str], bool]) -> list[str]:
+        """Make the files of a folder in ``home``, with what they hold where that is wanted; return their names."""
+        self.forget(folder)
         names = self.names(folder)
         with self._guarded(folder):
             for name in names:
                 path = self.home / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._files.get_file(self._place(name), str(path))
-                self._known[name] = _state(path)
-        for take in {(self.home / name).parent for name in names if name.endswith(f"/{JOURNAL}")}:
-            for place in ("lines", "stems"):
-                (take / place).mkdir(exist_ok=True)
+                if is_wanted(name):
+                    self._files.get_file(self._place(name), str(path))
+                else:
+                    path.touch()
+                self._known[name] = _state(path)  # so that none is pushed as it is here
+        return names
 
     def push(self, folder: str) -> None:
         """Bring what is new in a folder of ``home`` to the store.

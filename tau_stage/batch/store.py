@@ -41,6 +41,9 @@ class Store(Protocol):
     def pull(self, folder: str) -> None:
         """Bring what is in a folder to ``home``."""
 
+    def pull_journals(self, folder: str) -> None:
+        """Bring the journals in a folder to ``home``, and of its other files at least their names."""
+
     def push(self, folder: str) -> None:
         """Bring what is new in a folder of ``home`` to the store; its journal last."""
 
@@ -104,6 +107,9 @@ class FolderStore:
             (self.home / name).unlink(missing_ok=True)
 
     def pull(self, folder: str) -> None:
+        """Leave everything where it is: it is here."""
+
+    def pull_journals(self, folder: str) -> None:
         """Leave everything where it is: it is here."""
 
     def push(self, folder: str) -> None:

@@ -90,7 +90,7 @@ def _planned(
     if result and is_same and result.state == "done" and not (wanted.through and result.outdated):
         return PlannedJob(job.name, "fine", lines, outdated=result.outdated, language=job.language)
     if result or has_claim:
-        ledger.store.pull(job.takes)
+        ledger.store.pull_journals(job.takes)
     out = ledger.store.home / job.folder
     found = runs.scene_changes_since(out, job.plan, endpoint=wanted.endpoint, through=wanted.through)
     changes = found.changes if found else all_new(job.plan)
