@@ -18,7 +18,7 @@ from tau_stage.batch.batch_file import load_batch
 from tau_stage.batch.engine import exit_code, run_batch
 from tau_stage.batch.index import as_csv
 from tau_stage.batch.jobs import load_jobs
-from tau_stage.batch.ledger import Ledger, spent
+from tau_stage.batch.ledger import JobResult, Ledger, spent
 from tau_stage.batch.store import open_store
 from tau_stage.batch.summary import JobStatus, tabulate_status
 from tau_stage.batch.worker import BatchObserver, Outcome, WorkerOptions, timestamp
@@ -172,9 +172,17 @@ def test_what_fails_in_a_run_is_left_by_its_other_workers(serve: Serve, asked: A
     first = WorkerOptions(run=run_options, retries=0, retry_failed=True)
     later = replace(first, since=timestamp())
 
+    class Fates(BatchObserver):
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+
+        def end(self, outcome: Outcome) -> None:
+            self.seen.append(outcome.fate)
+
     def fates(options: WorkerOptions) -> list[str]:
-        perform = partial(run_batch, batch, load_jobs(batch), ledger, options, observer=BatchObserver())
-        return [outcome.fate for outcome in anyio.run(perform).values()]
+        observer = Fates()
+        anyio.run(partial(run_batch, batch, load_jobs(batch), ledger, options, observer=observer))
+        return observer.seen
 
     assert fates(first) == ["failed"]
     assert fates(first) == ["unchanged"]  # another worker of the same run
@@ -186,7 +194,7 @@ def test_a_run_that_was_stopped_says_so_though_its_workers_left_nothing() -> Non
     write_batch()
     jobs = load_jobs(load_batch("batch.yaml"))
     assert [exit_code({}, jobs, codes) for codes in ((), (0,), (0, 2))] == [130, 130, 2]
-    done = {job.name: Outcome(job=job.name, fate="held") for job in jobs}
+    done = dict.fromkeys((job.name for job in jobs), 0)
     assert [exit_code(done, jobs, codes) for codes in ((), (0, 3))] == [0, 3]
 
 
@@ -278,3 +286,16 @@ def test_the_status_says_what_to_do_about_a_budget_that_is_spent() -> None:
     told = plain_text(tabulate_status(batch, [JobStatus("scenes/hat", "stopped", problem=problem)]))
     assert "the budget is spent: raise limits.budget, or run with a higher --budget" in told
     assert "budget" not in plain_text(tabulate_status(batch, [JobStatus("scenes/hat", "stopped")]))
+
+
+def test_jobs_whose_scene_is_gone_are_told_and_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    write_batch(SCENES, "hat")
+    ledger = Ledger(open_store("out"))
+    ledger.write(JobResult(job="scenes/old", state="done", ended="complete"))
+    for verb in ("plan", "status"):
+        assert run("batch", verb, "batch.yaml", "--json") == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["gone"], [job["job"] for job in told["jobs"]]) == (["scenes/old"], ["scenes/hat"])
+        assert run("batch", verb, "batch.yaml") == 0
+        assert "gone: 1 job of the store" in " ".join(capsys.readouterr().out.split())
+    assert ledger.result("scenes/old")

@@ -24,6 +24,7 @@ from .processes import WorkerProcesses as WorkerProcesses
 from .status_table import StatusOutcome as StatusOutcome
 from .status_table import write_status as write_status
 from .store import open_store as open_store
+from .summary import gone_jobs as gone_jobs
 from .summary import plan_data as plan_data
 from .summary import plan_jobs as plan_jobs
 from .summary import spent_in as spent_in

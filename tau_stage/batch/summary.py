@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Literal
@@ -16,6 +16,7 @@ from tau_stage.batch.ledger import ZERO, Claim, JobResult, Ledger, spent
 from tau_stage.cost import expected_cost, total_of
 from tau_stage.protocol import JsonObject
 from tau_stage.report import TextReport, TextTable, dollars, note
+from tau_stage.scene import listed
 from tau_stage.take import all_new
 from tau_stage.text import counted
 
@@ -115,6 +116,7 @@ def tabulate_plan(
     *,
     every: bool = False,
     tables: Mapping[str, LanguageTables] = NO_TABLES,
+    gone: Sequence[str] = (),
 ) -> TextReport:
     """Tell what a run would do: counts and sums by state and by language, and the jobs that cost most, or every job."""
     groups: dict[str, list[PlannedJob]] = defaultdict(list)
@@ -134,7 +136,7 @@ def tabulate_plan(
         each_rows = [(each.job, each.state, *_plan_row("", [each])[2:]) for each in shown]
         title = "every job" if every else "the dearest"
         shown_tables.append(TextTable(("job", "is", *columns[2:]), each_rows, {0, 1}, title=title))
-    notes = [*languages_told(tables), *_limits(batch.limits, planned, already)]
+    notes = [*languages_told(tables), *_gone_told(gone), *_limits(batch.limits, planned, already)]
     head = f"{batch.title} ({batch.path}): {counted(len(planned), 'job')}"
     return TextReport((head,), shown_tables, [*map(note, notes)])
 
@@ -177,6 +179,23 @@ def plan_data(
 def _language_data(planned: Sequence[PlannedJob]) -> JsonObject:
     sums = {name: sum(getattr(each, name) for each in planned) for name in ("lines", "performed")}
     return {**sums, **_amounts({"dollars": total_of(each.dollars for each in planned)})}
+
+
+def gone_jobs(jobs: Iterable[BatchJob], ledger: Ledger) -> list[str]:
+    """Name the jobs that the store knows and the batch has no more; what was performed of them stays there.
+
+    Raises:
+        TakeError: The store cannot be read.
+    """
+    there = {job.name for job in jobs}
+    known = (name.removeprefix("jobs/").removesuffix(".json") for name in ledger.store.names("jobs"))
+    return [name for name in known if name not in there]
+
+
+def _gone_told(gone: Sequence[str]) -> Iterator[str]:
+    if gone:
+        count = counted(len(gone), "job")
+        yield f"gone: {count} of the store not in the batch any more, whose takes stay: {listed(gone)}"
 
 
 # ---- what has come of it
@@ -237,6 +256,7 @@ def tabulate_status(
     *,
     every: bool = False,
     tables: Mapping[str, LanguageTables] = NO_TABLES,
+    gone: Sequence[str] = (),
 ) -> TextReport:
     """Tell what has come of a batch: counts and sums by state, and what needs to be looked at, or every job."""
     groups: dict[str, list[JobStatus]] = defaultdict(list)
@@ -255,7 +275,7 @@ def tabulate_status(
                 ("job", "is", *columns[2:], ""), each_rows, {0, 1, 6}, title="every job" if every else "to look at"
             )
         )
-    notes = [*languages_told(tables), "The dollars are an estimate, of all that was performed."]
+    notes = [*languages_told(tables), *_gone_told(gone), "The dollars are an estimate, of all that was performed."]
     if groups["failed"]:
         notes.insert(0, f"failed: perform them again with tau-stage batch run {batch.path} --retry failed")
     if any("budget" in each.problem for each in groups["stopped"]):

@@ -72,14 +72,15 @@ def plan(
     max_variants: MaxVariants = ANY_NUMBER,
 ) -> None:
     """Say what a run would perform, and what that would cost and take; nothing is performed."""
-    found, tables, jobs, ledger = _open(file, max_variants)
+    found, tables, jobs, ledger, gone = _open(file, max_variants)
     jobs = batches.choose_jobs(jobs, only or ())
     planned = batches.plan_jobs(jobs, ledger, endpoint=endpoint, retry_failed=retry is not None, through=through)
     already = batches.spent_in(ledger)
     if as_json:
-        say_json(json.dumps(batches.plan_data(found, planned, already, tables), indent=2, ensure_ascii=False))
+        data = batches.plan_data(found, planned, already, tables) | {"gone": gone}
+        say_json(json.dumps(data, indent=2, ensure_ascii=False))
     else:
-        show_report(batches.tabulate_plan(found, planned, already, every=every, tables=tables))
+        show_report(batches.tabulate_plan(found, planned, already, every=every, tables=tables, gone=gone))
 
 
 def run(
@@ -213,7 +214,7 @@ def _write(
     prune: bool = False,
     in_place: bool = False,
 ) -> _Written:
-    found, tables, jobs, ledger = opened
+    found, tables, jobs, ledger, _ = opened
     exported = status = None
     if found.export or to:
         exported = batches.export_lines(
@@ -228,13 +229,13 @@ def _write(
 def _show_status(
     opened: _OpenBatch, *, every: bool, as_json: bool, quiet: bool = False, written: _Written | None = None
 ) -> None:
-    found, tables, jobs, ledger = opened
+    found, tables, jobs, ledger, gone = opened
     state = batches.status_of([job.name for job in jobs], ledger)
     if as_json:
-        data = batches.status_data(found, state, tables) | (written.as_data() if written else {})
+        data = batches.status_data(found, state, tables) | {"gone": gone} | (written.as_data() if written else {})
         say_json(json.dumps(data, indent=2, ensure_ascii=False))
     elif not quiet:
-        show_report(batches.tabulate_status(found, state, every=every, tables=tables))
+        show_report(batches.tabulate_status(found, state, every=every, tables=tables, gone=gone))
         if written and (sentences := written.told()):
             say(*sentences, sep="\n")
 
@@ -244,13 +245,15 @@ class _OpenBatch(NamedTuple):
     tables: Mapping[str, batches.LanguageTables]
     jobs: Sequence[batches.BatchJob]
     ledger: batches.Ledger
+    gone: Sequence[str]
 
 
 def _open(file: str, most: int) -> _OpenBatch:
     found = batches.load_batch(file, most=most)
     tables = batches.read_tables(found)
     jobs = batches.load_jobs(found, most=most, tables=tables)
-    return _OpenBatch(found, tables, jobs, batches.Ledger(batches.open_store(found.home)))
+    ledger = batches.Ledger(batches.open_store(found.home))
+    return _OpenBatch(found, tables, jobs, ledger, batches.gone_jobs(jobs, ledger))
 
 
 for verb in (plan, run, status, export):
