@@ -21,6 +21,7 @@ from tau_stage.cli.progress import STREAMED
 from tau_stage.environment import ADDRESSES, KEYS
 from tau_stage.protocol.addresses import PROXY_VARIABLES
 from tau_stage.scene import scene_schema
+from tau_stage.scene.fields import shows_values
 from tau_stage.session.session import SessionStatus
 from tau_stage.take import take_schema
 from tests.test_cli_run import no_key
@@ -65,6 +66,28 @@ def test_every_key_has_a_row(page: str) -> None:
     rows = {(title, key) for title, text in found.items() for key in re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)}
     assert len(wanted) > 20
     assert wanted == rows
+
+
+def required_of(part: Mapping[str, Any]) -> set[str]:
+    """Keys of a mapping without which it is none, alone or one of several."""
+    choices = [part, *part.get("allOf", ()), *part.get("anyOf", ()), *part.get("oneOf", ())]
+    choices += [choice for each in part.get("allOf", ()) for choice in each.get("anyOf", ())]
+    return {key for choice in choices for key in choice.get("required", ())}
+
+
+@pytest.mark.parametrize("page", ["scene-keys", "batch-keys"])
+def test_every_key_is_described_and_has_an_example_and_a_default(page: str) -> None:
+    """An example that is missing belongs into ``tau_stage/scene/examples.toml``."""
+    schema = SCHEMAS[page]
+    parts = {"": schema, **schema["$defs"]}
+    lacking = [
+        (part, key)
+        for part, key, value in properties(schema, "")
+        if not re.match(r"\S.{8,}[.)]$", value["description"])
+        or not shows_values(value)
+        or not (key in required_of(parts[part]) or "default" in value or "Default: " in value["description"])
+    ]
+    assert lacking == []
 
 
 # ---- commands

@@ -168,13 +168,17 @@ class Batch(SceneModel):
         default_factory=dict, description="By its code, what is laid over each scene: {en: {}, de: {include: de.yaml}}."
     )
     deliver: Deliver | None = option(
-        "What is made of each take; it is laid over the 'deliver' of each scene, and wins."
+        "What is made of each take; it is laid over the 'deliver' of each scene, and wins. Default: the scene's."
     )
     export: Export | None = option("Where the lines go as files by id and language, at the end of each run.")
     status: TableStatus | None = option("What has come of the lines, back into their tables, at the end of each run.")
     store: Text = option("Where everything is left: a folder, or s3://…, gs://…, abfs://…. Default: out.", "out")
-    limits: BatchLimits = Field(default_factory=BatchLimits, description="What the batch may not exceed.")
-    retry: Retry | None = Field(default_factory=Retry, description="What is done about scenes that fail.")
+    limits: BatchLimits = Field(
+        default_factory=BatchLimits, description="What the batch may not exceed. Default: no limit."
+    )
+    retry: Retry | None = Field(
+        default_factory=Retry, description="What is done about scenes that fail. Default: 2 tries."
+    )
     path: SkipJsonSchema[str] = option("The file, as the user named it.", "", exclude=True)
     files: SkipJsonSchema[tuple[str, ...]] = option("The scene files, in order.", (), exclude=True)
     tables: SkipJsonSchema[tuple[str, ...]] = option("The tables of lines, in order.", (), exclude=True)

@@ -259,7 +259,9 @@ class Deliver(SceneModel):
     preset: Preset | None = option(
         "What usual demands come to: podcast, audiobook or game. What stands beside it wins."
     )
-    mix: Mix | None = Field(default_factory=Mix, description="All stems in one file; none for none.")
+    mix: Mix | None = Field(
+        default_factory=Mix, description="All stems in one file; none for none. Default: as its keys say."
+    )
     rate: SampleRate = option(
         "Rate of the mix, packed stems and exported lines: 24 kHz or 48 kHz. Default: 24 kHz.",
         24_000,

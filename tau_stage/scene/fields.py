@@ -1,9 +1,11 @@
 """The kinds of values a scene's fields hold: how each is read from text, and how an editor is told of it."""
 
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeGuard, TypeVar, get_args
 from urllib.parse import urlsplit
 
@@ -307,6 +309,23 @@ Hearing = Annotated[
 ]
 
 
+@cache
+def _examples() -> dict[str, list[Any]]:
+    return tomllib.loads(Path(__file__).with_name("examples.toml").read_text("utf-8"))
+
+
+def shows_values(described: Mapping[str, Any]) -> bool:
+    """Tell whether the schema of a key shows what may be written: values, bounds, examples, or another mapping.
+
+    >>> shows_values({"enum": ["fast", "realtime"]}), shows_values({"type": "array", "items": {"type": "string"}})
+    (True, False)
+    """
+    if {"examples", "enum", "const", "minimum", "$ref"} & described.keys() or described.get("type") == "boolean":
+        return True
+    inner = [*described.get("anyOf", ()), described.get("items"), described.get("additionalProperties")]
+    return any(shows_values(each) for each in inner if isinstance(each, dict))
+
+
 class DocumentedSchema(GenerateJsonSchema):
     """With what classes say of themselves, also where Python has not kept it."""
 
@@ -328,7 +347,18 @@ def _documented(schema: Any) -> Any:
 
 
 class EditorSchema(DocumentedSchema):
-    """Without the titles that only repeat the keys, and the nulls nobody writes."""
+    """Without the titles that only repeat the keys, and the nulls nobody writes; with examples, and every default."""
+
+    def model_schema(self, schema: Any) -> JsonSchemaValue:
+        """Make the schema of a model whose keys say what holds without them, and show how they are written."""
+        made = super().model_schema(schema)
+        for key, described in made.get("properties", {}).items():
+            says_default = described.get("default") is not None or "Default:" in described.get("description", "")
+            if key not in made.get("required", ()) and not says_default:
+                described["description"] = f"{described.get('description', '')} Default: none."
+            if not shows_values(described) and (examples := _examples().get(key)):
+                described["examples"] = examples
+        return made
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
         """Give no field a title."""

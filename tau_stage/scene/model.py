@@ -225,7 +225,9 @@ class CutIn(SceneModel):
 
     FORM = Form("cut_in", "write it like {on: clerk, after: 900ms}", short="on")
 
-    on: Name | None = option("Whose line is cut: the player who speaks just before, or that line's id.")
+    on: Name | None = option(
+        "Whose line is cut: the player who speaks just before, or that line's id. Default: who speaks before."
+    )
     after: Seconds = option("How much of it is heard before this line begins, like 900ms. Default: 1s.", 1.0)
     overlap: Seconds = option("How long both are heard, until the other stops. Default: 200ms.", 0.2)
 
@@ -251,7 +253,7 @@ class Line(Step):
     improvise: Text | None = option("Instead of words: what to answer to, in character; may be empty.")
     direction: Text | None = option("How to say the whole line; never spoken.")
     id: Id | None = option("A name for this line, used in files. Default: player and ordinal.")
-    to: Hearing | None = option("Who hears this line: everyone, nobody, or names.")
+    to: Hearing | None = option("Who hears this line: everyone, nobody, or names. Default: everyone.")
     pause: Seconds | None = option("Silence after this line, like 800ms. Default: the scene's.")
     cut_in: CutIn | None = option("Starts over the line before, which is cut: {on: clerk, after: 1s}.")
     words: Words | None = option(
@@ -261,7 +263,7 @@ class Line(Step):
         "How often the line is performed; one of them is picked. Default: 1; of exact words, 3 at most."
     )
     pick: Pick | None = option(
-        "closest (to the words, the default), first, shortest, or ask. The others are kept beside it."
+        "Which take is the line: closest (to the words), first, shortest, or ask. Others are kept. Default: closest."
     )
     timeout: Seconds | None = option("How long the line may take; then it is cut off, and we go on.")
     conversation: Conversation | None = option(
@@ -272,11 +274,11 @@ class Line(Step):
     tool_choice: ToolChoice | None = option(
         "auto, none, required, or a tool's name. Default: none for words, auto for improvise."
     )
-    reasoning: Effort | None = option("How long the model thinks about this line.")
+    reasoning: Effort | None = option("How long the model thinks about this line. Default: the player's.")
     commentary: Commentary | None = option(
         "Whether what the model says about its work is part of this line. Default: the player's."
     )
-    max_output_tokens: Tokens | None = option("Cap of output tokens for this line.")
+    max_output_tokens: Tokens | None = option("Cap of output tokens for this line. Default: the player's.")
     expect: Expect | None = option("What it is to be like: words, length, loudness, cost...")
     metadata: Metadata | None = option("Kept with the response at the provider: names and texts.")
 
@@ -342,11 +344,15 @@ class DetectionOptions(SceneModel):
     type: TurnDetection = option(
         "server_vad: by silence; semantic_vad: by what is said. Default: server_vad.", "server_vad"
     )
-    silence: Seconds | None = option("How long a silence ends a turn, like 800ms.")
-    padding: Seconds | None = option("How much is kept of what was heard before a turn, like 300ms.")
+    silence: Seconds | None = option("How long a silence ends a turn, like 800ms. Default: the model's own.")
+    padding: Seconds | None = option(
+        "How much is kept of what was heard before a turn, like 300ms. Default: the model's own."
+    )
     idle: Seconds | None = option("After how long a silence the model speaks unasked, like 6s.")
-    threshold: Threshold | None = option("How loud a voice must be, from 0 to 1; 0.5 is usual.")
-    eagerness: Eagerness | None = option("How soon a turn is taken for ended.")
+    threshold: Threshold | None = option(
+        "How loud a voice must be, from 0 to 1; 0.5 is usual. Default: the model's own."
+    )
+    eagerness: Eagerness | None = option("How soon a turn is taken for ended. Default: auto.")
 
     @model_validator(mode="after")
     def fit(self) -> "DetectionOptions":
@@ -469,8 +475,10 @@ class Cascade(SceneModel):
     )
     voice: Voice | None = option("The model's voice. Default: marin.")
     model: Model | None = option("The realtime model. Default: gpt-realtime-2.1-mini.")
-    endpoint: Endpoint | None = option("Where the model lives: a provider's name or a ws(s):// address.")
-    speed: Speed | None = option("Rate of speech; 1 is the voice's own.")
+    endpoint: Endpoint | None = option(
+        "Where the model lives: a provider's name or a ws(s):// address. Default: whoever runs the scene chooses."
+    )
+    speed: Speed | None = option("Rate of speech; 1 is the voice's own. Default: 1.")
     reasoning: Effort | None = option("How long the model thinks. Default: the model's own.")
     output: Output | None = option("What the model answers with. Default: audio.")
     commentary: Commentary | None = option(
@@ -485,8 +493,8 @@ class Cascade(SceneModel):
     pronounce: Pronunciation = Field(
         default_factory=dict, description="How words are sent that a model says wrongly, like {CIA: C. I. A.}."
     )
-    max_output_tokens: Tokens | None = option("Cap of output tokens for one line.")
-    tool_choice: ToolChoice | None = option("auto, none, required, or a tool's name.")
+    max_output_tokens: Tokens | None = option("Cap of output tokens for one line. Default: the model's own.")
+    tool_choice: ToolChoice | None = option("auto, none, required, or a tool's name. Default: the model's own, auto.")
     turn_detection: DetectionOptions | None = option(
         "How turns are found where a microphone is open. Default: server_vad."
     )
@@ -570,7 +578,7 @@ class ToolDefinition(LocatedModel):
     env: Names = option("Variables of the environment that 'run' or 'command' may see though they look like keys.", ())
     timeout: Seconds = option("How long it may take. Default: 10s.", 10.0)
     parameters: Parameters | None = option(
-        "Its arguments: {city: string, days: integer}, or a whole JSON schema.", exclude=True
+        "Its arguments: {city: string, days: integer}, or a whole JSON schema. Default: those of 'run'.", exclude=True
     )
     returns: Typed = option("What it always answers: any text, list or mapping.", exclude=True)
 
@@ -604,7 +612,7 @@ class Limits(SceneModel):
     FORM = Form("limits", "write it like limits: {budget: $0.50}")
 
     budget: Dollars | None = option("What a performance may cost, like $0.50. Default: no limit.")
-    start_rate: PerMinute | None = option("How fast sessions open, like 6/min.")
+    start_rate: PerMinute | None = option("How fast sessions open, like 6/min. Default: as each endpoint wants it.")
     cues: Count = option("How often cues may start in all. Default: 100.", 100)
     opening: Timeout | None = option("How long a session may take to open. Default: 10s.")
     silence: Timeout | None = option("How long a model may give no sign while it is to answer. Default: 60s.")
@@ -641,10 +649,12 @@ class Scene(Cascade):
     lines: tuple[AnyStep, ...] = Field(description="What happens, in order.")
     script: Text | None = option("Instead of lines: 'NAME: words' a line, or a file: .fountain or .txt.")
     limits: Limits = Field(
-        default_factory=Limits, description="What a performance may cost, and how fast it may start."
+        default_factory=Limits,
+        description="What a performance may cost, and how fast it may start. Default: as its keys say.",
     )
     deliver: Deliver = Field(
-        default_factory=Deliver, description="What is made of the take: a mix, its loudness, names."
+        default_factory=Deliver,
+        description="What is made of the take: a mix, its loudness, names. Default: as its keys say.",
     )
     expect: Expect | None = option("What the performance as a whole is to be like.")
     path: SkipJsonSchema[str] = option("The file, as the user named it.", "", exclude=True)

@@ -12,7 +12,7 @@ from tau_stage.scene.model import RESERVED, Line, Scene
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_SOUND_FILE = {"type": "string", "description": "A sound file, relative to the scene."}
+_SOUND_FILE = {"type": "string", "description": "A sound file, relative to the scene.", "examples": ["sounds/rain.wav"]}
 _WAV = {"type": "string", "description": "A sound file, relative to the scene: what the user says in it."}
 _USER_SOUND = {"type": "object", "properties": {"wav": _WAV}, "additionalProperties": False}
 _ITEMS = {
@@ -22,6 +22,7 @@ _ITEMS = {
 }
 """What the items of a step are put into a conversation as, and how each is written."""
 
+_GIVEN = {"clerk": "It is raining, and it is late."}
 _COMPARISON = {"type": "string", "description": "Compares texts, like '${mood} == happy' or '${mood} != sad'."}
 
 
@@ -108,7 +109,7 @@ def _steps(parts: JsonSchemaValue) -> None:
     parts["Line"]["propertyNames"] = {"not": {"enum": sorted(RESERVED - set(Line.options()))}}
     for word, (role, form) in _ITEMS.items():
         description = f"Each player's name, and what is put into that player's conversation as {role}."
-        item = {"type": "object", "description": description, "additionalProperties": form}
+        item = {"type": "object", "description": description, "examples": [_GIVEN], "additionalProperties": form}
         parts["ItemStep"]["properties"][word] = item
     parts["SoundStep"]["properties"] |= {"sfx": _SOUND_FILE, "bed": _SOUND_FILE}
     for word, keys in {"ItemStep": tuple(_ITEMS), "SoundStep": ("sfx", "bed")}.items():
