@@ -58,6 +58,14 @@ COUNTED = [
     "cassette: deltas",
     "redacted_ids: s",
     "JUnit: many lines",
+    *(
+        f"table: {name}"
+        for name in ("many lines", "many scenes", "strangers", "one id for all", "wrong ids", "translations")
+    ),
+    *(
+        f"table: {name}"
+        for name in ("a transcript", "a transcript of strangers", "subtitles", "tags of captions", "a structure")
+    ),
 ]
 
 
@@ -86,6 +94,13 @@ LARGE_SHAPES = [
     *("Fountain: parentheses open", "Fountain: stars and words"),
     *("asked: moments open", "briefed: players and blanks", "briefed: ands and blanks", "topical: fruit"),
     *("briefed: selves", "topical: words", "printable: blanks and line breaks", "struck: backslashes"),
+    *(
+        "table: a quote that is never closed",
+        "table: quotes closed too early",
+        "table: a long cell",
+        "table: no header",
+    ),
+    *("table: tags of Yarn", "table: escapes of Yarn", "table: tags of Ren'Py", "table: tags of captions"),
     *("redacted: ids", "differ_from_itself: moments open", "error_rate: words", "snapshot: brackets"),
 ]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
 
 from tau_stage.errors import SceneError, StageError, UsageError
-from tau_stage.scene import load_cast, make_plan
+from tau_stage.scene import Line, load_cast, make_plan
 from tau_stage.tables import LineTable, read_table, scenes_of_table
 
 HEADER = "Line ID,Character,Text,Notes,Scene\n"
@@ -133,3 +134,17 @@ def test_words_may_be_markup_where_that_is_asked_for(tmp_path: Path) -> None:
         "C3 (Text): there is no variable 'town'",
         "D4 (Notes): there is no variable 'cyti'",
     ]
+
+
+def test_scenes_of_a_table_are_made_one_after_another(tmp_path: Path) -> None:
+    """However many there are: none is kept that nobody asks for."""
+    (tmp_path / "cast.yaml").write_text("players: {Ann: }\n")
+    rows = "".join(f"k{n},Ann,Yes.,,s{n // 10}\n" for n in range(1000))
+    table, cast = table_of(tmp_path, HEADER + rows), load_cast(tmp_path / "cast.yaml")
+    alive = []
+    for scene in scenes_of_table(table, cast):
+        if make_plan(scene).slug.endswith("9"):
+            gc.collect()
+            alive.append(sum(type(found) is Line for found in gc.get_objects()))
+    assert len(alive) == 10
+    assert max(alive) <= min(alive) + 10

@@ -15,7 +15,7 @@ _YARN_SPEAKER = re.compile(r'(?<!\\)\[character name=(?:"(?P<quoted>[^"\]]*)"|(?
 _YARN_HEAD = re.compile(r"(?P<name>(?:\\.|[^:\\])*):\s*", re.DOTALL)
 _YARN_ESCAPED = re.compile(r"\\([\\\[\]:{}<>/#])")
 
-_RENPY_UNSEEN = re.compile(r"(?<!\{)\{(rt|alt)\}.*?\{/\1\}", re.DOTALL)
+_RENPY_UNSEEN = re.compile(r"(?<!\{)\{(rt|alt)\}[^{}]*\{/\1\}")
 _RENPY_TAG = re.compile(r"\{\{|(?P<paragraph>\{(?:p|fast|nw|w)(?:=[^{}]*)?\}\s*)|\{[^{}]*\}")
 _RENPY_DOUBLED = re.compile(r"\[\[|%%")
 _RENPY_ESCAPED = re.compile(r"\\(.)", re.DOTALL)

@@ -31,6 +31,7 @@ from tau_stage.scene.load import load_variants, parse_scene
 from tau_stage.scene.planner import make_plan
 from tau_stage.suite.output import as_junit
 from tau_stage.suite.result import Result, Row
+from tau_stage.tables import read_table, scenes_of_table
 from tau_stage.take import records as record
 from tau_stage.take.folding import fold
 from tau_stage.take.journal import Journal, read_journal
@@ -61,6 +62,7 @@ Shape = Callable[[int, Path], Parse]
 
 SHAPES: dict[str, Shape] = {}
 
+BEAT = '{{"LineID": "k{n}", "CharacterID": "ann", "Text": "Yes."}},\n'
 PLAYERS = "players: {ann: {voice: ash}, bob: {voice: sage}}\n"
 LINES = PLAYERS + "lines:\n"
 ONE = LINES + "  - ann: Yes.\n"
@@ -786,3 +788,43 @@ def results(size: int, _folder: Path) -> Parse:
 
 
 SHAPES["JUnit: many lines"] = results
+
+
+# ---- tables of lines
+
+
+def table(name: str, file: str, made: Callable[[int], str]) -> None:
+    """A table of lines, read; where it is sound, its scenes are made and planned."""
+
+    def shape(size: int, folder: Path) -> Parse:
+        path = folder / file
+        path.write_text(made(size), encoding="utf-8")
+        cast = parse_scene(PLAYERS + "lines: [ann: Yes.]\n", str(folder / "cast.yaml"))
+        return lambda: [make_plan(each) for each in scenes_of_table(read_table(str(path)), cast)]
+
+    SHAPES[f"table: {name}"] = shape
+
+
+CSV = "id,player,words,scene\n"
+TAB = "Identifier\tCharacter\tDialogue\tFilename\tLine Number\n"
+YARN = "language,id,text,file,node,lineNumber\n"
+CUE = "{n}\n00:00:01,000 --> 00:00:02,000\n"
+
+table("many lines", "a.csv", lambda n: CSV + numbered("k{n},ANN,Yes.,s\n", n))
+table("many scenes", "a.csv", lambda n: CSV + numbered("k{n},ann,Yes.,s{n}\n", n))
+table("strangers", "a.csv", lambda n: CSV + numbered("k{n},q{n},Yes.,s\n", n))
+table("one id for all", "a.csv", lambda n: CSV + fill("k,ann,Yes.,s\n", n))
+table("wrong ids", "a.csv", lambda n: CSV + numbered("k/{n},ann,Yes.,s\n", n))
+table("no header", "a.csv", lambda n: fill("a,b,c\n", n))
+table("a quote that is never closed", "a.csv", lambda n: CSV + 'k,ann,"' + fill('""x', n))
+table("quotes closed too early", "a.csv", lambda n: CSV + fill('k,ann,"Yes" no,s\n', n))
+table("a long cell", "a.csv", lambda n: CSV + f"k,ann,{fill('so ', min(n, 130_000))},s\n")
+table("tags of Yarn", "a.csv", lambda n: YARN + f"en,line:1,ann: {fill('[a', min(n, 130_000))},f,n,1\n")
+table("escapes of Yarn", "a.csv", lambda n: YARN + "en,line:1," + "\\" * min(n, 130_000) + ",f,n,1\n")
+table("tags of Ren'Py", "a.tab", lambda n: TAB + f"k\tann\t{fill('{rt}', min(n, 130_000))}x\tf\t1\n")
+table("a transcript", "a.txt", lambda n: fill("ANN: Yes.\n", n))
+table("a transcript of strangers", "a.txt", lambda n: numbered("Q{n}: Yes.\n", n))
+table("subtitles", "a.srt", lambda n: numbered(CUE + "ANN: Yes.\n\n", n))
+table("tags of captions", "a.vtt", lambda n: "WEBVTT\n\n00:01.000 --> 00:02.000\n" + fill("<v ann>", n))
+table("translations", "a.po", lambda n: numbered('msgctxt "k{n}"\nmsgid "Yes."\nmsgstr "Ja."\n\n', n))
+table("a structure", "a.json", lambda n: f"[{numbered(BEAT, n)}0]")
