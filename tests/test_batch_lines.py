@@ -16,7 +16,7 @@ import pytest
 from tau_stage.batch.batch_file import TableStatus, is_batch, load_batch
 from tau_stage.batch.batch_tables import read_tables
 from tau_stage.batch.jobs import load_jobs
-from tau_stage.batch.status_table import Facts, Spoken, write_table
+from tau_stage.batch.status_table import Facts, LineInLanguage, write_table
 from tau_stage.cost import expected_cost
 from tau_stage.errors import SceneError
 from tau_stage.understudy.server import Understudy
@@ -273,6 +273,8 @@ def test_one_changed_cell_is_one_line_performed_and_one_file_written(
     assert asked.take() == {"An old friend.": 1}
     assert run("batch", "export", "batch.yaml", "--endpoint", batch.url) == 3
     assert "missing: 1 line not translated: de s-1" in capsys.readouterr().out
+    assert run("retake", "out/takes/en/dialogue/quay/latest", "k-1") == 2
+    assert "quay.csv: the scene was made of a table, and has no file of its own" in capsys.readouterr().err
 
 
 ENGLISH = "The harbour is closed tonight, and nobody leaves before the morning."
@@ -321,8 +323,8 @@ def test_a_line_that_a_person_has_spoken_stays_so_for_dink() -> None:
     write_lines("lines: dink.csv\ncast: cast.yaml\n")
     Path("dink.csv").write_text(header + rows)
     found = load_batch("batch.yaml")
-    facts: dict[Spoken, Facts] = {
-        Spoken("", name): {"status": status, "file": "f", "seconds": 1.0, "said": "x"}
+    facts: dict[LineInLanguage, Facts] = {
+        LineInLanguage("", name): {"status": status, "file": "f", "seconds": 1.0, "said": "x"}
         for name, status in (("a", "performed"), ("b", "performed"), ("c", "new"))
     }
     write_table(Path("dink.csv"), {"": read_tables(found)[""].sources[0]}, facts, TableStatus(), in_place=False)

@@ -12,14 +12,14 @@ from .engine import Shard as Shard
 from .engine import exit_code as exit_code
 from .engine import limits_of as limits_of
 from .engine import run_batch as run_batch
-from .export_lines import ExportOutcome as ExportOutcome
-from .export_lines import export_lines as export_lines
 from .index import write_index as write_index
 from .jobs import BatchJob as BatchJob
 from .jobs import choose_jobs as choose_jobs
 from .jobs import export_places as export_places
 from .jobs import load_jobs as load_jobs
 from .ledger import Ledger as Ledger
+from .line_export import ExportOutcome as ExportOutcome
+from .line_export import export_lines as export_lines
 from .processes import WorkerProcesses as WorkerProcesses
 from .status_table import StatusOutcome as StatusOutcome
 from .status_table import write_status as write_status

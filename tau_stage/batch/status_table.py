@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from tau_stage.batch.batch_file import STATUS, STATUS_HEADERS, Batch, TableStatus
 from tau_stage.batch.batch_tables import LanguageTables
-from tau_stage.batch.export_lines import LineName, LineState, lines_of_job
 from tau_stage.batch.jobs import BatchJob
 from tau_stage.batch.ledger import Ledger
+from tau_stage.batch.line_export import LineName, LineState, lines_of_job
 from tau_stage.protocol import JsonObject
 from tau_stage.tables import WRITABLE, LineTable, is_same_file, with_facts
 from tau_stage.take import guarded, write_whole
@@ -28,7 +28,7 @@ RECORDED = frozenset({"Final", "Recorded", "Scratch"})
 Facts = dict[str, str | float]  # by what the columns hold
 
 
-class Spoken(NamedTuple):
+class LineInLanguage(NamedTuple):
     """A line in one language."""
 
     language: str
@@ -107,14 +107,14 @@ def _facts(
     ledger: Ledger,
     files: Mapping[LineName, str],
     endpoint: str | None,
-) -> dict[Spoken, Facts]:
+) -> dict[LineInLanguage, Facts]:
     """Tell what has come of each line of a table in each language; of several variants, what is left to do first."""
     results, stale = ledger.results(), {code: {*language.stale} for code, language in tables.items()}
-    found: dict[Spoken, Facts] = {}
+    found: dict[LineInLanguage, Facts] = {}
     for job in jobs:
         lines = lines_of_job(job, results.get(job.name), ledger, endpoint)
         for state in lines.states:
-            name = Spoken(job.language, state.line.id)
+            name = LineInLanguage(job.language, state.line.id)
             file = files.get((job.name, state.line.id)) or _file_in_store(state, lines.folder)
             facts = _of_line(state, file, is_stale=name.line in stale.get(name.language, ()))
             if name not in found or found[name]["status"] in ("performed", STALE):
@@ -136,7 +136,7 @@ def _of_line(state: LineState, file: str, *, is_stale: bool) -> Facts:
 def write_table(
     path: Path,
     languages: Mapping[str, LineTable],
-    facts: Mapping[Spoken, Facts],
+    facts: Mapping[LineInLanguage, Facts],
     wanted: TableStatus,
     *,
     in_place: bool,
@@ -159,7 +159,7 @@ def write_table(
         line.id: {
             headers[code, part]: fact
             for code in languages
-            for part, fact in _told(table, facts.get(Spoken(code, line.id), {})).items()
+            for part, fact in _told(table, facts.get(LineInLanguage(code, line.id), {})).items()
             if (code, part) in headers
         }
         for line in table.lines

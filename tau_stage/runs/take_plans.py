@@ -153,6 +153,10 @@ def _no_such_line(named: Path, former: Take, wanted: Sequence[str]) -> UsageErro
 
 
 def _scene_again(performed: takes.records.TakeBegan | Staged) -> Scene:
+    path = Path(performed.path)
+    if path.suffix.lower() not in (".yaml", ".yml") and not path.exists():
+        problem = f"{performed.path}: the scene was made of a table, and has no file of its own"
+        raise UsageError(problem, "change the line in its table, and run its batch again: tau-stage batch run FILE")
     only = [performed.variant] if performed.variant else ()
     scene = load_variants(performed.path, performed.given, only, overlays=performed.overlays, most=ANY_NUMBER)[0]
     return scene.model_copy(update={"language": performed.language})
