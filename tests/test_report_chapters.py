@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import webvtt
@@ -174,3 +175,23 @@ async def test_a_take_without_chapters_has_no_files_of_them(tmp_path: Path) -> N
     deliver(house.folder, take, plan_of("players: {ann: }\nlines: [ann: Hi]").deliver)
     assert take.chapters == ()
     assert not [*house.folder.path.glob("chapters*")]
+
+
+@pytest.mark.parametrize(("file", "reader"), [("a.mp3", ID3), ("a.ogg", OggVorbis)])
+def test_there_may_be_more_chapters_than_a_table_of_an_mp3_holds(
+    tmp_path: Path, file: str, reader: type[ID3 | OggVorbis]
+) -> None:
+    soundfile.write(tmp_path / file, np.zeros(24_000), 24_000)
+    marks = tuple(
+        ChapterMark(id=f"chapter-{number}", title=f"Part {number}", offset_s=float(number), offset_samples=number)
+        for number in range(1, 1101)
+    )
+    take = fold(journal_of(spoken("a", "clerk", 120_000, Usage()))).model_copy(update={"chapters": marks})
+    write_tags(tmp_path / file, take, Mix(file=file))
+    tags = reader(tmp_path / file)
+    if isinstance(tags, ID3):
+        assert len(tags.getall("CHAP")) == 1100
+        assert len(tags.getall("CTOC")[0].child_element_ids) == 255
+    else:
+        assert tags["CHAPTER999NAME"] == ["Part 1000"]
+        assert "CHAPTER1000NAME" not in tags

@@ -10,10 +10,9 @@ from tau_stage import take as takes
 from tau_stage.audio import RATE
 from tau_stage.errors import TakeError
 from tau_stage.protocol import ignore
-from tau_stage.report.chapters import write_chapters
 from tau_stage.report.editor_sessions import render_otio, render_rpp
 from tau_stage.report.page import Check, read_checks, render_page
-from tau_stage.report.words import as_in_mix, as_timed, render_karaoke, write_words
+from tau_stage.report.words import as_in_mix, as_timed, render_karaoke, write_chapters, write_words
 from tau_stage.scene import Deliver
 from tau_stage.take import Take, TakeFolder
 from tau_stage.text import counted

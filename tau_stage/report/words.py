@@ -1,9 +1,10 @@
-"""What was said in a take, as files for people and their programs: subtitles, transcript, labels, recording sheet."""
+"""What was said in a take, as files for people and programs: subtitles, chapters, transcript, labels, a sheet."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,8 @@ from html import escape
 from itertools import accumulate
 from pathlib import PurePosixPath
 
-from tau_stage.take import Alternative, Performed, PlayedSound, Playing, Take
+from tau_stage.scene import Deliver
+from tau_stage.take import Alternative, ChapterSpan, Performed, PlayedSound, Playing, Take, chapters_of
 from tau_stage.text import columns, one_line, printable, same_words
 from tau_stage.timing import SpokenWord
 
@@ -459,3 +461,64 @@ def _end(line: Performed | Alternative) -> str:
 
 def _harmless(cell: str) -> str:
     return f"'{cell}" if cell.startswith(tuple("=+-@＝＋－＠")) else cell
+
+
+# ---- chapters
+
+
+def write_chapters(take: Take, wanted: Deliver) -> dict[str, str]:
+    """Write the chapters of a take in each form, by file name; none where it has none. Times are those of the mix."""
+    chapters = chapters_of(take, wanted.mix)
+    if not chapters:
+        return {}
+    title = printable(wanted.mix.title if wanted.mix and wanted.mix.title else take.scene.title)
+    artist = printable(wanted.mix.artist if wanted.mix and wanted.mix.artist else "")
+    file = wanted.mix.file if wanted.mix else ""
+    return {
+        "chapters.json": render_json(chapters, title, artist, file),
+        "chapters.vtt": render_vtt_chapters(chapters),
+        "chapters.ffmetadata": render_ffmetadata(chapters, title, artist),
+    }
+
+
+def render_json(chapters: tuple[ChapterSpan, ...], title: str, artist: str, file: str) -> str:
+    """Write chapters as programs for podcasts read them beside the mix.
+
+    Source: Podcast Namespace (podcastindex.org), *JSON Chapters Format*, version 1.2.
+    """
+    about = {"title": title, "author": artist, "fileName": file}
+    marks = [
+        {"startTime": chapter.start_ms / 1000, "endTime": chapter.end_ms / 1000, "title": chapter.title}
+        for chapter in chapters
+    ]
+    told = {"version": "1.2.0", **{key: text for key, text in about.items() if text}, "chapters": marks}
+    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+
+
+def render_vtt_chapters(chapters: tuple[ChapterSpan, ...]) -> str:
+    """Write chapters as WebVTT: a cue lasts to the next chapter, and its text is the title.
+
+    Source: WebVTT, W3C Candidate Recommendation, 1.4 "WebVTT for chapters".
+    """
+    blocks = ["WEBVTT\n"]
+    for chapter in chapters:
+        times = f"{cue_clock(chapter.start_ms)} --> {cue_clock(chapter.end_ms)}"
+        blocks.append(f"{chapter.id}\n{times}\n{escape(chapter.title, quote=False)}\n")
+    return "\n".join(blocks)
+
+
+def render_ffmetadata(chapters: tuple[ChapterSpan, ...], title: str, artist: str) -> str:
+    """Write chapters as FFmpeg reads them: ``ffmpeg -i mix.wav -i chapters.ffmetadata -map_chapters 1``.
+
+    Source: FFmpeg Formats Documentation, "Metadata".
+    """
+    about = [f"{key}={_escaped(text)}" for key, text in (("title", title), ("artist", artist)) if text]
+    parts = (
+        f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={chapter.start_ms}\nEND={chapter.end_ms}\ntitle={_escaped(chapter.title)}"
+        for chapter in chapters
+    )
+    return "\n".join([";FFMETADATA1", *about, *parts, ""])
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([=;#\\\n])", r"\\\1", text)
