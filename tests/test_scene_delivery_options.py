@@ -214,6 +214,13 @@ def test_the_preset_for_games_makes_files_of_lines_and_no_mix() -> None:
     assert Deliver(preset="game", lines=None) == wanted("deliver: {preset: game, lines: none}")
 
 
+def test_a_file_has_a_ceiling_where_it_has_a_level_or_asks_for_one() -> None:
+    assert (LineFiles().level, LineFiles().ceiling) == (None, None)
+    assert (str(LineFiles(rms=-20).level), LineFiles(rms=-20).ceiling) == ("-20 dB RMS", -1)
+    assert (LineFiles(peak=-3).ceiling, LineFiles(loudness=-23, peak=-2).ceiling) == (-3, -2)
+    assert (LineFiles(format="ogg").kind, Mix(file="A.FLAC").kind) == ("ogg", "flac")
+
+
 def test_every_preset_may_be_asked_for_alone() -> None:
     assert {Deliver(preset=name).preset for name in PRESETS} == {"podcast", "audiobook", "game"}
 
