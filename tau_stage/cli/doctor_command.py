@@ -42,7 +42,7 @@ FEWEST_DESCRIPTORS = 64
 LIBRARIES = ("anyio", "websockets", "pydantic", "numpy", "soundfile", "soxr")
 VOICE = "hibari-tts"
 DISTRIBUTION = "tau-stage"
-_REQUIREMENT = re.compile(r"^([\w.-]+)[^;\n]*;.*extra == ['\"](?!test)([\w-]+)['\"]", re.MULTILINE)
+_REQUIREMENT = re.compile(r"^([\w.-]+)[^;\n]*;.*extra == ['\"](?!test|docs)([\w-]+)['\"]", re.MULTILINE)
 
 MARKS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "wrong": ("✗", "bold red")}
 DIMMED, REMEDIES = {"absent": "dim"}, {"wrong": "yellow"}

@@ -31,7 +31,7 @@ _TAG = re.compile(
 _NOT_CUES = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 
 
-class Spoken(NamedTuple):
+class CueLine(NamedTuple):
     """A line of text that is spoken, or an empty one between two: where it stands, and the id of its cue."""
 
     text: str
@@ -51,7 +51,7 @@ def read_transcript_file(path: str, kind: str, players: Sequence[str], errors: l
     text, form = read_text(path)
     is_subtitle = kind != "transcript"
     original = Source.of(text, path)
-    spoken = [*_cues(original)] if is_subtitle else [Spoken(line, at) for at, line in enumerate(original.lines, 1)]
+    spoken = [*_cues(original)] if is_subtitle else [CueLine(line, at) for at, line in enumerate(original.lines, 1)]
     sheet = Sheet(path)
     source = Source.of("\n".join(each.text for each in spoken), path)
     known = [*players]
@@ -97,7 +97,7 @@ def _column(original: Source, line: int, words: str) -> int:
     return max(original.line(line).find(words[:20]), 0) + 1
 
 
-def _moved(error: SceneError, spoken: Sequence[Spoken], original: Source) -> SceneError:
+def _moved(error: SceneError, spoken: Sequence[CueLine], original: Source) -> SceneError:
     """Point an error into the file itself."""
     at = spoken[min(error.line, len(spoken)) - 1]
     raw = at.text[error.column - 1 :].strip()
@@ -106,11 +106,11 @@ def _moved(error: SceneError, spoken: Sequence[Spoken], original: Source) -> Sce
 
 
 def _narrated(
-    spoken: Sequence[Spoken], original: Source, sheet: Sheet, errors: list[SceneError]
+    spoken: Sequence[CueLine], original: Source, sheet: Sheet, errors: list[SceneError]
 ) -> Iterator[TableLine]:
     """Yield a line for each cue of subtitles in which nobody is named."""
-    cue: list[Spoken] = []
-    for each in (*spoken, Spoken("", 0)):
+    cue: list[CueLine] = []
+    for each in (*spoken, CueLine("", 0)):
         if each.text.strip():
             cue.append(each)
         elif cue:
@@ -120,7 +120,7 @@ def _narrated(
             cue = []
 
 
-def _cues(source: Source) -> Iterator[Spoken]:
+def _cues(source: Source) -> Iterator[CueLine]:
     """Yield the lines of the cues of subtitles, without what is not spoken; between two cues an empty one."""
     block: list[tuple[int, str]] = []
     for number, line in enumerate((*source.lines, ""), 1):
@@ -131,7 +131,7 @@ def _cues(source: Source) -> Iterator[Spoken]:
         block = []
 
 
-def _cue(block: Sequence[tuple[int, str]], *, is_first: bool) -> Iterator[Spoken]:
+def _cue(block: Sequence[tuple[int, str]], *, is_first: bool) -> Iterator[CueLine]:
     """Yield the lines of one block that are spoken: those behind its times."""
     times = next((at for at, (_, line) in enumerate(block) if is_stamp(line)), None)
     if not block or (is_first and block[0][1].startswith("WEBVTT")) or _NOT_CUES.match(block[0][1]):
@@ -142,9 +142,9 @@ def _cue(block: Sequence[tuple[int, str]], *, is_first: bool) -> Iterator[Spoken
     for number, line in block if times is None else block[times + 1 :]:
         for part in _voices(line):
             goes_on = is_begun and not part.startswith(("-", "–", "—")) and not names_in_script(Source.of(part, ""))
-            yield Spoken(f"  {part}" if goes_on else part, number, name)
+            yield CueLine(f"  {part}" if goes_on else part, number, name)
             name, is_begun = "", True
-    yield Spoken("", block[-1][0])
+    yield CueLine("", block[-1][0])
 
 
 def _voices(line: str) -> list[str]:
