@@ -127,7 +127,7 @@ def _of_file(batch: Batch, language: str, file: str, most: int) -> Iterator[Batc
     names = {tuple(each.values.items()): each.name for each in batch.variants}
     variants = [variant.values for variant in batch.variants]
     for scene in load_varied(file, variants, overlays=batch.overlays(language), most=most):
-        plan = make_plan(scene)
+        plan = make_plan(scene.model_copy(update={"batch_language": language}))
         folders = (names[tuple(plan.given.items())], *_folders(batch, file), plan.slug)
         yield _job(language, folders, plan, folders)
 
@@ -142,13 +142,13 @@ def _of_table(batch: Batch, language: str, variant: Variant, table: LineTable) -
     cast = load_cast(batch.cast_of(language), variant.values, overlays=batch.overlays(language))
     folders = (variant.name, *_folders(batch, table.path), slug(PurePath(table.path).stem))
     for scene in scenes_of_table(table, cast, markup=batch.markup == "scene"):
-        plan = make_plan(scene)
+        plan = make_plan(scene.model_copy(update={"batch_language": language}))
         yield _job(language, (*folders, plan.slug), plan, (variant.name,))
 
 
 def _job(language: str, folders: Iterable[str], plan: Plan, apart: Iterable[str]) -> BatchJob:
     name = "/".join(filter(None, (language, *folders)))
-    return BatchJob(name, replace(plan, language=language), language, tuple(filter(None, apart)))
+    return BatchJob(name, plan, language, tuple(filter(None, apart)))
 
 
 def _folders(batch: Batch, file: str) -> Iterator[str]:

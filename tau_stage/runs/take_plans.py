@@ -159,7 +159,7 @@ def _scene_again(performed: takes.records.TakeBegan | Staged) -> Scene:
         raise UsageError(problem, "change the line in its table, and run its batch again: tau-stage batch run FILE")
     only = [performed.variant] if performed.variant else ()
     scene = load_variants(performed.path, performed.given, only, overlays=performed.overlays, most=ANY_NUMBER)[0]
-    return scene.model_copy(update={"language": performed.language})
+    return scene.model_copy(update={"batch_language": performed.language})
 
 
 def find_takes(

@@ -471,7 +471,7 @@ class Cascade(SceneModel):
     persona: Text | None = option("Who the player is, told to the model before the first line.")
     accent: Text | None = option("The accent spoken in: 'Speak in <accent>.'")
     language: Language | None = option(
-        "The language spoken, like de or pt-BR: 'Speak German.' Default: the model's own."
+        "The language spoken, like de or pt-BR: 'Speak German.' Default: that of the batch, else the model's own."
     )
     voice: Voice | None = option("The model's voice. Default: marin.")
     model: Model | None = option("The realtime model. Default: gpt-realtime-2.1-mini.")
@@ -665,7 +665,7 @@ class Scene(Cascade):
     overlays: SkipJsonSchema[tuple[str, ...]] = option(
         "Files that were laid over the scene from outside, as they were named.", (), exclude=True
     )
-    language: SkipJsonSchema[str] = option("The language of a batch that it is in.", "", exclude=True)
+    batch_language: SkipJsonSchema[str] = option("The language of a batch that it is in.", "", exclude=True)
     variant: SkipJsonSchema[str] = option("Which variant of a matrix it is.", "", exclude=True)
     locations: SkipJsonSchema[Locations] = Field(
         default_factory=dict, exclude=True, description="Where its parts stand in the file."

@@ -74,7 +74,6 @@ class PlayerPlan:
         voice: Voice of the model; empty where the server chooses.
         endpoint: Name or URL the scene asks for; None leaves the choice to whoever runs it.
         instructions: Direction, persona, language and accent as the session's instructions, one per line.
-        language: The code of the language it speaks; empty: the scene does not say.
         tool_choice: For whatever it says unscripted; None is the model's own, ``auto``.
         turn_detection: How turns are found where it listens to a person, as the API has it.
         transcription: How a person's words are written down where it listens, as the API has it; empty: they are not,
@@ -89,7 +88,6 @@ class PlayerPlan:
     model: str
     endpoint: str | None = None
     instructions: str = ""
-    language: str = ""
     speed: float | None = None
     output: Literal["audio", "text"] = "audio"
     max_output_tokens: int | None = None

@@ -22,7 +22,7 @@ from tau_stage.scene.names import (
     speak_language,
 )
 from tau_stage.scene.validate import written_lines
-from tau_stage.text import Sounds, pronounce
+from tau_stage.text import Sounds, language_name, pronounce
 
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 DEFAULT_PAUSE_S = 0.35
@@ -59,6 +59,7 @@ def make_plan(scene: model.Scene) -> plan.Plan:
         limits,
         scene,
         slug=identity(scene.path, scene.variant),
+        language=scene.batch_language,
         players=tuple(_player(scene, name, player) for name, player in scene.players.items()),
         steps=steps,
         cues=cues,
@@ -96,7 +97,7 @@ def _modelled(scene: model.Scene, name: str, player: model.Player, pan: float) -
     own = {
         "voice": of("voice", "") or default_voice(endpoint),
         "model": of("model", DEFAULT_MODEL),
-        "instructions": _instructions(of),
+        "instructions": _instructions(of, scene.batch_language),
         "tools": tools,
         "tool_choice": of("tool_choice") if tools else None,
         "turn_detection": detection and detection.for_api(),
@@ -114,8 +115,10 @@ def _sounds(scene: model.Scene, player: model.Player) -> Sounds:
     return tuple({**scene.pronounce, **player.pronounce}.items())
 
 
-def _instructions(of: Callable[[str, str], str]) -> str:
-    accent, language = of("accent", ""), of("language", "")
+def _instructions(of: Callable[[str, str], str], batch_language: str) -> str:
+    """Write what a player is told before all else; languages of a batch that are no languages' codes say nothing."""
+    accent, is_code = of("accent", ""), language_name(batch_language) != batch_language
+    language = of("language", batch_language if is_code else "")
     spoken = speak_language(language) if language else ""
     texts = (of("direction", ""), of("persona", ""), spoken, f"Speak in {accent.rstrip('.')}." if accent else "")
     return "\n".join(text.strip() for text in texts if text)
