@@ -37,6 +37,7 @@ from tau_stage.transport import require_asyncio
 
 if TYPE_CHECKING:
     from tau_stage.devices import SoundCard
+    from tau_stage.understudy import LineSpeech
 
 WATCHED_EVENTS = 4096
 ABOUT_TO_BEGIN = timedelta(minutes=10)  # how long a folder may be there before its take begins
@@ -528,31 +529,37 @@ def _warnings(jobs: Sequence[Job], options: RunOptions, stage: Stage | None) -> 
         return
     if options.endpoint is None and (told := why_the_understudy(plans, stage.provider_of, environment())):
         yield told
+    speech = [_speech(plan, stage) for plan in plans]
+    others = {said.name: said.engine for spoken in speech for said in spoken.values() if said.engine}
+    if others:
+        yield f"The understudy speaks {', '.join(others)} through {next(iter(others.values()))}."
     today = datetime.now(UTC).date()
-    for plan in plans:
-        found = (*_unspoken(plan, stage), *retirement_warnings(plan, today, stage.provider_of))
+    for plan, spoken in zip(plans, speech, strict=True):
+        found = (*_unspoken(spoken), *retirement_warnings(plan, today, stage.provider_of))
         yield from (f"warning: {plan.path}: {text}" for text in found)
 
 
-def _unspoken(plan: Plan, stage: Stage) -> Iterator[str]:
-    """Say what of a scene the understudy has no voice for, where it plays."""
-    from tau_stage.understudy import LANGUAGES_HINT, speech_of
+def _unspoken(spoken: Mapping[str, LineSpeech]) -> Iterator[str]:
+    """Say what of a scene the understudy cannot say, or not in its language."""
+    from tau_stage.understudy import LANGUAGES_HINT
 
-    played = {player.name: player for player in plan.models if stage.provider_of(player).name == UNDERSTUDY}
-    lines = [(line, played[line.player]) for line in plan.lines if line.player in played]
-    spoken = {line.id: speech_of(line.words, player.instructions) for line, player in lines}
     failing = {name: speech.name for name, speech in spoken.items() if speech.problem == "fails"}
     misread = {name: speech.name for name, speech in spoken.items() if speech.problem == "misread"}
-    formant = {name: speech.name for name, speech in spoken.items() if speech.engine}
     hint = f"; {LANGUAGES_HINT}" if any(speech.has_remedy for speech in spoken.values()) else ""
     if failing:
         what = f"the understudy has no voice for {_each(failing)}: {_named_lines(failing)} will fail"
         yield f"{what}; a provider can say them{hint}"
     if misread:
         yield f"the understudy reads {_each(misread)} as if it were English: {_named_lines(misread)}{hint}"
-    if formant:
-        engine = next(speech.engine for speech in spoken.values() if speech.engine)
-        yield f"the understudy speaks {_each(formant)} through {engine}: {_named_lines(formant)}"
+
+
+def _speech(plan: Plan, stage: Stage) -> dict[str, LineSpeech]:
+    """Tell how the understudy says the lines that it plays, by their ids."""
+    from tau_stage.understudy import speech_of
+
+    played = {player.name: player for player in plan.models if stage.provider_of(player).name == UNDERSTUDY}
+    lines = (line for line in plan.lines if line.player in played)
+    return {line.id: speech_of(line.words, played[line.player].instructions) for line in lines}
 
 
 def _each(lines: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import heapq
 import json
+import logging
 import os
 import platform
 import re
@@ -36,12 +37,13 @@ import anyio
 import anyio.to_thread
 
 from tau_stage.audio import RATE, Pcm
+from tau_stage.environment import log_event
 from tau_stage.errors import UsageError
 from tau_stage.text import language_name, script_of
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine, UnsupportedScript
 from tau_stage.understudy.delivery import Kind, Moment, Phrase, SpeechPlan, SpeechStyle, plan_speech
 from tau_stage.understudy.formants import FormantSpeaker, SpeechFailed, split_text
-from tau_stage.understudy.languages import formant_voice, has_other_languages
+from tau_stage.understudy.languages import ENGINE, formant_voice, has_other_languages
 from tau_stage.understudy.sound_store import BlobRef, BlobStore, SoundCache
 
 KEPT_LINES = 1024  # lines whose sound is kept to be said again; the oldest go first
@@ -202,6 +204,7 @@ class Voices:
         self._seed = seed
         self._cache = cache
         self._formants = FormantSpeaker()
+        self._told: set[str] = set()  # languages that the log has been told of
 
     @classmethod
     def of_user(cls) -> Voices:
@@ -294,6 +297,9 @@ class Voices:
         import soxr
 
         style, name = performance.style, language_name(performance.language)
+        if name not in self._told:
+            self._told.add(name)
+            log_event("understudy", logging.INFO, f"speaks {name} through {ENGINE}")
         try:
             spoken = self._formants.speak(text, voice, style.rate * phrase.rate, style.pitch)
         except SpeechFailed as problem:
