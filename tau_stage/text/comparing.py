@@ -23,6 +23,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 MOST_COMPARED = 4_000_000
@@ -240,6 +241,7 @@ def _compared(piece: str) -> str:
     return signs if any(map(str.isalnum, signs)) else ""
 
 
+@lru_cache(4_096)
 def _counts(sign: str) -> bool:
     """Tell whether a sign is part of a word: letters, digits, their marks, and symbols such as ``$``."""
     kind = unicodedata.category(sign)
