@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tau_stage.scene.load import parse_scene
 from tau_stage.understudy.server import Understudy
+from tests.docs_media import MEDIA, SCENES
 from tests.support.page_blocks import PageRunner, blocks_of, is_printed
 from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve
@@ -62,3 +65,22 @@ def test_printed_lines_are_compared_but_for_their_figures() -> None:
     assert is_printed("a 1 b\n...\nend\n", "a  22.5 b\nany\n\nend\n")
     assert not is_printed("a 1 b\n", "a 1 c\n")
     assert not is_printed("a\n", "a\nb\n")
+
+
+SOUNDS = re.compile(r"\]\(([\w./-]+\.(?:mp3|png|svg))\)")
+MOST_BYTES = {".mp3": 25_000, ".svg": 40_000, ".png": 400_000}
+
+
+def test_sounds_and_pictures_are_those_that_the_script_makes_and_small() -> None:
+    shown = {
+        (DOCS / page).parent.joinpath(link).resolve() for page, text in PAGES.items() for link in SOUNDS.findall(text)
+    }
+    there = {file.resolve() for file in MEDIA.iterdir()}
+    assert shown == there
+    assert {file.stem for file in there if file.suffix == ".mp3"} == set(SCENES)
+    assert [file.name for file in there if file.stat().st_size > MOST_BYTES[file.suffix]] == []
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_what_is_to_be_heard_is_a_scene_without_a_warning(name: str) -> None:
+    assert parse_scene(SCENES[name]).warnings == ()

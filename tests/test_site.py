@@ -120,6 +120,14 @@ def test_nothing_is_loaded_from_another_host(pages: dict[Path, ReadPage], site: 
     assert [url for url in loaded if urlsplit(url).netloc] == []
 
 
+@in_a_browser
+def test_a_sound_is_played_where_the_page_links_to_it(tab: Browser, address: str) -> None:
+    tab.visit(f"{address}index.html")
+    tab.run("document.querySelector('audio').play()")
+    tab.until("document.querySelector('audio').currentTime > 0.05")
+    assert tab.run("document.querySelectorAll('audio').length") == 3
+
+
 FIRST_PAGES = """
 import('{address}_static/search.js').then(({{search}}) => Promise.all({questions}.map(async question =>
   (await search(question)).map(page => page.url.replace(/^\\/|\\.html$/g, '')))))

@@ -22,6 +22,7 @@ SECTION = re.compile(r"^## (?P<caption>.+)\n(?P<text>(?:(?!^## ).*\n?)*)", re.MU
 LINKED_PAGE = re.compile(r"^- \[.+?\]\(([\w/.-]+)\.md\)", re.MULTILINE)
 NOT_RUN = re.compile(r"^```(?P<kind>[\w-]+) not run: (?P<why>[^\n]+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 DRAWING = re.compile(r'(<img(?=[^>]*svgbob-)[^>]*?)alt="[^"]*"')
+SOUND = re.compile(r'<a class="reference download internal"[^>]*href="(?P<file>[^"]+\.mp3)">(?P<text>.*?)</a>')
 WIDE = re.compile(r'<pre|<div class="table-wrapper[^"]*"')
 LINK_UP = re.compile(r"\]\((?P<path>(?:\.\./)+[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 
@@ -78,9 +79,16 @@ def mend_html(app: Sphinx, page: str, template: str, context: dict[str, Any], tr
     """Let the keyboard scroll what is wide; tell screen readers what drawings are, and the level of headings."""
     del app, page, template, tree
     context["body"] = DRAWING.sub(r"\1alt=\"The drawing of what this section says.\"", context.get("body", ""))
+    context["body"] = SOUND.sub(_player, context["body"])
     context["body"] = WIDE.sub(r'\g<0> tabindex="0"', context["body"])
     if contents := context.get("furo_navigation_tree"):
         context["furo_navigation_tree"] = contents.replace('role="heading"', 'role="heading" aria-level="2"')
+
+
+def _player(link: re.Match[str]) -> str:
+    """Play a sound where the page links to it."""
+    said = re.sub(r"<[^>]+>", "", link["text"])
+    return f'{said} <audio controls preload="none" src="{link["file"]}" aria-label="{said}"></audio>'
 
 
 def index_words(app: Sphinx, error: Exception | None) -> None:
