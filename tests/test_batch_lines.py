@@ -18,7 +18,7 @@ from tau_stage.batch.batch_tables import read_tables
 from tau_stage.batch.jobs import load_jobs
 from tau_stage.batch.status_table import Facts, LineInLanguage, write_table
 from tau_stage.cost import expected_cost
-from tau_stage.errors import SceneError
+from tau_stage.errors import SceneError, UsageError
 from tau_stage.understudy.server import Understudy
 from tests.support.batches import Asked, BatchRuns
 from tests.test_cli_run import Serve, no_key, serve
@@ -79,6 +79,28 @@ def test_what_a_language_has_not_and_has_of_an_older_text_is_known() -> None:
         "de: 1 translation of an older text: k-2",
         "de: 1 translation of no line of the batch: x-9",
     ]
+
+
+def test_a_cell_without_words_is_not_translated_yet() -> None:
+    write_lines(german="Line ID,Text,lock\nk-1,,{k1}\ns-1, ,\nk-2,Herein.,\n")
+    assert read_tables(load_batch("batch.yaml"))["de"].missing == ("k-1", "s-1")
+    write_lines(rows="k-1,Keeper,,,\n")
+    with pytest.raises(SceneError, match="the line has no words"):
+        read_tables(load_batch("batch.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ("{columns: {said: Text}}", "the column 'Text' of dialogue.csv holds lines' own words"),
+        ("{columns: {file: Line ID}}", "the column 'Line ID' of dialogue.csv holds lines' own id"),
+        ("{columns: {said: X, file: X}}", "two columns of the status are both called 'X'"),
+    ],
+)
+def test_the_status_takes_no_column_of_the_lines(status: str, told: str) -> None:
+    write_lines(f"{BATCH}status: {status}\n")
+    with pytest.raises(UsageError, match=told):
+        read_tables(load_batch("batch.yaml"))
 
 
 def test_a_translation_by_gettext_tells_of_which_text_it_is() -> None:

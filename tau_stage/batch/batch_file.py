@@ -137,6 +137,11 @@ class TableStatus(SceneModel):
         "Whether the tables themselves are written, not files beside them. Default: false.", False
     )
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What each column is called, by what it holds."""
+        return STATUS_HEADERS | dict(self.columns)
+
 
 class Batch(SceneModel):
     """A batch: scenes and lines, in variants and languages."""

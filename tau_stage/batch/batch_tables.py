@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from tau_stage.batch.batch_file import Batch, Language
-from tau_stage.errors import SceneError
+from tau_stage.errors import SceneError, UsageError
 from tau_stage.protocol import JsonObject
 from tau_stage.scene import load_cast
 from tau_stage.tables import LineTable, TableLine, raise_all, read_table, translated
@@ -65,6 +65,7 @@ def read_tables(batch: Batch) -> dict[str, LanguageTables]:
     read = partial(read_table, players=tuple(cast.players))  # transcripts need to know the names
     own = [read(path, batch.columns, batch.format, first) for path in batch.tables]
     raise_all([*_twins(own)])
+    _refuse_headers(batch, own)
     whole = replace(own[0], lines=tuple(line for table in own for line in table.lines))
     spoken = {NO_LANGUAGE: Language()} if not batch.languages else batch.languages
     return {code: _in_language(batch, code, language, own, whole) for code, language in spoken.items()}
@@ -78,6 +79,21 @@ def _twins(tables: Sequence[LineTable]) -> Iterable[SceneError]:
             other = seen.setdefault(line.id.casefold(), table)
             if other is not table:
                 yield line.place.error("id", f"the id '{line.id}' is taken in {other.path}", "choose another")
+
+
+def _refuse_headers(batch: Batch, tables: Sequence[LineTable]) -> None:
+    """Refuse a status that would be written over the lines themselves."""
+    if not batch.status:
+        return
+    hint = "give it another header under status: {columns: {...}}"
+    headers = [header for header in batch.status.headers.values() if header != "none"]
+    if twice := next((header for header in headers if headers.count(header) > 1), ""):
+        raise UsageError(f"two columns of the status are both called '{twice}'", hint)
+    for table in tables:
+        for sheet in table.sheets:
+            for part, column in sheet.columns.items():
+                if column.header in headers:
+                    raise UsageError(f"the column '{column.header}' of {table.path} holds lines' own {part}", hint)
 
 
 def _in_language(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tau_stage.batch.batch_file import STATUS, STATUS_HEADERS, Batch, TableStatus
+from tau_stage.batch.batch_file import STATUS, Batch, TableStatus
 from tau_stage.batch.batch_tables import LanguageTables
 from tau_stage.batch.jobs import BatchJob
 from tau_stage.batch.ledger import Ledger
@@ -148,7 +148,7 @@ def write_table(
     """
     table = next(iter(languages.values()))
     own = {"status": DINK_STATUS} if table.format == DINK else {}
-    named = STATUS_HEADERS | own | dict(wanted.columns)
+    named = wanted.headers | own | dict(wanted.columns)
     headers: dict[tuple[str, str], str] = {
         (code, part): f"{header} {code}" if len(languages) > 1 else header
         for code in languages

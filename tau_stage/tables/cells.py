@@ -89,6 +89,7 @@ class Header:
     row: CellRow
     columns: Mapping[str, Column]
     problems: Sequence[tuple[str, str]]
+    translates: bool = False  # whether the table is a translation, where some words may be left to do
 
     @property
     def likelihood(self) -> tuple[int, int]:
@@ -129,7 +130,7 @@ def _header(row: CellRow, wanted: Wanted) -> Header:
         for part in wanted.needs(program)
         if part not in columns and part not in wanted.columns
     ]
-    return Header(program, row, columns, problems)
+    return Header(program, row, columns, problems, wanted.translates)
 
 
 def _named(texts: Sequence[str]) -> list[tuple[str, Column]]:
@@ -202,7 +203,7 @@ class RowReader:
         raw = texts["words"]
         if len(self.errors) == before:
             self._check(row, texts, place)
-        if len(self.errors) > before:
+        if len(self.errors) > before or not texts["words"]:
             return None
         self.language = self.language or texts.get("language", "")
         return TableLine(
@@ -239,7 +240,7 @@ class RowReader:
             return
         texts |= own_syntax_off(self.header.program, texts)
         for part in ("id", "words"):
-            if not texts.get(part) and part in self.header.columns:
+            if not texts.get(part) and part in self.header.columns and not (part == "words" and self.header.translates):
                 self.errors.append(place.error(part, *_EMPTY[part]))
         if texts.get("id") and (wrong := unfit_id(texts["id"])):
             self.errors.append(place.error("id", *wrong))
