@@ -260,7 +260,7 @@ def test_a_run_leaves_a_page_of_all_jobs_and_a_row_for_each_line(batch: BatchRun
     write_batch(
         f"{SCENES}{home.store}languages: {{en: {{}}, de: {{include: de.yaml}}}}\nmatrix: {{mood: [=calm]}}\n", "hat"
     )
-    Path("de.yaml").write_text("players: {ann: {voice: coral}}\n")
+    Path("de.yaml").write_text("players: {ann: {voice: coral, words: exact}}\n")
     batch.run()
     files = home.tree()
     rows = [json.loads(line) for line in files["results.jsonl"][1].splitlines()]
@@ -270,6 +270,7 @@ def test_a_run_leaves_a_page_of_all_jobs_and_a_row_for_each_line(batch: BatchRun
         for line in ("ann-1", "bob-1", "ann-2")
     ]
     assert all(f"{row['folder']}/{row['file']}" in files for row in rows)
+    assert [row["exact"] for row in rows] == [None, None, None, True, None, True]
     table = [*csv.DictReader(StringIO(files["results.csv"][1].decode(), newline=""))]
     assert [row["said"] for row in table] == [row["said"] for row in rows]
     assert {row["matrix.mood"] for row in table} == {"'=calm"}  # no formula for a spreadsheet

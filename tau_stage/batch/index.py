@@ -20,7 +20,7 @@ from tau_stage.take import MANIFEST, REPORT, Performed, Take, parse_document
 PAGE, TABLE, ROWS = "batch.html", "results.csv", "results.jsonl"
 
 MEASURED = (
-    *("id", "number", "player", "asked", "direction", "said", "ended", "problem", "duration_s", "offset_s"),
+    *("id", "number", "player", "asked", "direction", "said", "exact", "ended", "problem", "duration_s", "offset_s"),
     *("first_audio_s", "took_s", "attempts", "take", "former", "outdated", "key", "context_key", "sha256", "file"),
 )
 """What a row tells of its line, as ``take.json`` does."""
