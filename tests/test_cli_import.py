@@ -53,6 +53,14 @@ def test_a_cast_that_is_there_gets_who_is_missing(here: Path, capsys: pytest.Cap
     assert capsys.readouterr().out == "added 1 player to cast.yaml\n"
 
 
+@pytest.mark.parametrize(("endpoint", "voice"), [("xai", "{voice: altair}"), ("speaches", "{}")])
+def test_voices_are_those_of_the_casts_endpoint(endpoint: str, voice: str, here: Path) -> None:
+    (here / "cast.yaml").write_text(f"endpoint: {endpoint}\nplayers:\n  Ann:\n  Old Ben:\n")
+    assert run("cast", "dialogue.csv") == 0
+    assert (here / "cast.yaml").read_text(encoding="utf-8").endswith(f"  Cléo: {voice}  # 1 line\n")
+    assert len(load_cast(here / "cast.yaml").players) == 3
+
+
 def test_voices_are_shared_when_none_is_left(here: Path) -> None:
     rows = "".join(f"x{number},P{number},Hi,,s\n" for number in range(11))
     (here / "dialogue.csv").write_text("Line ID,Character,Text,Notes,Scene\n" + rows)
@@ -96,14 +104,18 @@ def test_no_file_is_overwritten_unasked(here: Path, capsys: pytest.CaptureFixtur
 
 def test_a_player_is_copied_as_it_is_seen_from_its_scene(here: Path) -> None:
     (here / "voices" / "ben").mkdir(parents=True)
+    (here / "cover.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (here / "cast.yaml").write_text(
-        "direction: Be calm.\nplayers:\n  ann: {hears: [Old Ben, Cléo]}\n  Cléo: {hears: Old Ben}\n"
+        "direction: Be calm.\ndeliver: {mix: {file: mix.mp3, cover: cover.png}}\n"
+        "players:\n  ann: {hears: [Old Ben, Cléo]}\n  Cléo: {hears: Old Ben}\n"
         "  Old Ben: {human: mic, stand_in: voices/ben}\n",
         encoding="utf-8",
     )
     assert run("import", "dialogue.csv", "--cast", "cast.yaml") == 0
     harbour, quay = (load_scene(here / "scenes" / name) for name in ("harbour.yaml", "quay.yaml"))
     assert (harbour.players["ann"].hears, harbour.players["Old Ben"].stand_in) == (("Old Ben",), "../voices/ben")
+    assert harbour.deliver.mix is not None
+    assert harbour.deliver.mix.cover == "../cover.png"
     assert (quay.players["ann"].hears, quay.players["Cléo"].hears, quay.direction) == (("Cléo",), "nobody", "Be calm.")
 
 

@@ -504,6 +504,28 @@ def test_a_formula_with_a_result_is_its_result(tmp_path: Path) -> None:
     assert read_table(str(file)).lines[0].words == "5"
 
 
+RICH = """<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" count="1" uniqueCount="1"><si>
+<r><t>Hi, </t></r><r><rPr><b/></rPr><t xml:space="preserve">you_x000D_
+there </t></r><rPh sb="0" eb="1"><t>no</t></rPh></si></sst>"""
+
+
+SHARED = (
+    '<Override PartName="/xl/sharedStrings.xml" '
+    'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"/>'
+)
+
+
+def test_text_of_several_styles_is_read_as_one(tmp_path: Path) -> None:
+    def change(parts: Parts) -> None:
+        replaced('t="inlineStr"><is><t>Hi</t></is>', 't="s"><v>0</v>')(parts)
+        parts["xl/sharedStrings.xml"] = RICH.encode()
+        types = parts["[Content_Types].xml"].decode()
+        parts["[Content_Types].xml"] = types.replace("</Types>", f"{SHARED}</Types>").encode()
+
+    file = rezipped(workbook(tmp_path, put(["a", "Ann", "Hi"])), change)
+    assert read_table(str(file)).lines[0].words == "Hi, you\nthere"
+
+
 @pytest.mark.parametrize(
     "change",
     [

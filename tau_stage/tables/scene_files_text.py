@@ -57,6 +57,8 @@ def scene_text(scene: Scene, cast: Mapping[str, Node], table: LineTable, folder:
     assert isinstance(players, dict)  # noqa: S101 - the cast was read
     home = PurePath(scene.path).parent
     own = {name: _player(players[name], scene.players, home, folder) for name in scene.players}
+    if isinstance(deliver := known.get("deliver"), dict) and isinstance(mix := deliver.get("mix"), dict):
+        known["deliver"] = {**deliver, "mix": _moved(mix, ("cover",), home, folder)}
     data: dict[str, Node] = {"scene": scene.title, **known, "players": own, "lines": [*map(_line, scene.lines)]}
     text = f"# Made of {PurePath(table.path).name}.\n{as_yaml(data)}\n"
     if len(text.encode()) > LARGEST_SCENE:
@@ -80,16 +82,22 @@ def _player(player: Node, playing: Mapping[str, object], home: PurePath, folder:
     """Copy a player into a scene in another folder: its sound files as they are seen from there, and whom it hears."""
     if not isinstance(player, dict):
         return player
-    files = {
-        key: Path(os.path.relpath(home / name, folder)).as_posix()
-        for key in ("human", "stand_in")
-        if isinstance(name := player.get(key), str) and name not in LIVE and not PurePath(name).is_absolute()
-    }
+    player = _moved(player, ("human", "stand_in"), home, folder)
     hears = player.get("hears", "everyone")
     heard = [hears] if isinstance(hears, str) else [name for name in hears if name in playing]
     if hears in ("everyone", "nobody") or heard == hears:
-        return {**player, **files}
-    return {**player, **files, "hears": [*filter(playing.__contains__, heard)] or "nobody"}
+        return player
+    return {**player, "hears": [*filter(playing.__contains__, heard)] or "nobody"}
+
+
+def _moved(options: dict[str, Node], keys: Sequence[str], home: PurePath, folder: Path) -> dict[str, Node]:
+    """Name the files of some options as they are seen from another folder."""
+    files = {
+        key: Path(os.path.relpath(home / name, folder)).as_posix()
+        for key in keys
+        if isinstance(name := options.get(key), str) and name not in LIVE and not PurePath(name).is_absolute()
+    }
+    return {**options, **files}
 
 
 def speakers_in(table: LineTable) -> dict[str, list[TableLine]]:
@@ -122,7 +130,7 @@ def cast_text(table: LineTable) -> str:
     """
     players = "".join(
         f"  {as_yaml({name: ''}).rstrip()} {{voice: {options['voice']}}}  # {comment}\n"
-        for name, options, comment in _with_voices(speakers_in(table), ())
+        for name, options, comment in _with_voices(speakers_in(table), (), voices_of(None))
     )
     return f"# Who speaks in {PurePath(table.path).name}.\nplayers:\n{players}"
 
@@ -137,20 +145,26 @@ def complete_cast(document: Document, cast: Scene, table: LineTable) -> tuple[st
     missing = {name: lines for name, lines in speakers_in(table).items() if not known.find(name)}
     if not missing:
         return document.source.text, 0
-    voices = [cast.said(player, "voice", "") for player in cast.players.values()]
-    return add_players(document, [*_with_voices(missing, voices)]), len(missing)
+    taken = [cast.said(player, "voice", "") for player in cast.players.values()]
+    return add_players(document, [*_with_voices(missing, taken, voices_of(cast.endpoint))]), len(missing)
 
 
 def _with_voices(
-    speakers: Mapping[str, Sequence[TableLine]], taken: Sequence[str]
+    speakers: Mapping[str, Sequence[TableLine]], taken: Sequence[str], voices: Sequence[str] | None
 ) -> Iterator[tuple[str, dict[str, Node], str]]:
-    """Hand out voices in order, those first that nobody has; yield each name with its voice and a comment."""
+    """Hand out voices in order, those first that nobody has; yield each name with its voice and a comment.
+
+    Where the voices are not known (None), nobody gets one.
+    """
     owners: dict[str, str] = {}
-    used = Counter(dict.fromkeys(voices_of(None) or (), 0))
+    used = Counter(dict.fromkeys(voices or (), 0))
     used.update(voice for voice in taken if voice in used)
     for name, lines in speakers.items():
-        voice = min(used, key=lambda each: used[each])
         comment = counted(len(lines), "line")
+        if not used:
+            yield name, {}, comment
+            continue
+        voice = min(used, key=lambda each: used[each])
         if used[voice]:
             comment += f"; {voice} is {owners[voice]}'s voice, too" if voice in owners else f"; {voice} is taken, too"
         used[voice] += 1
