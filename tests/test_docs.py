@@ -82,6 +82,12 @@ def test_the_table_of_endpoints_is_that_of_the_code() -> None:
 
 
 TOP = DOCS.parent
+
+
+def has_block(page: Path) -> bool:
+    return "```" in page.read_text(encoding="utf-8")
+
+
 RUN_BY = {
     "README.md": "test_readme.py",
     "docs/batch.md": "test_docs_batch.py",
@@ -90,6 +96,7 @@ RUN_BY = {
     "docs/ci.md": "test_docs_ci.py",
     "docs/performance.md": "test_benchmarks.py",
     "docs/scenes.md": "test_docs_scenes.py",
+    **{f"docs/scenes/{file.name}": "test_docs_scenes.py" for file in (DOCS / "scenes").glob("*.md") if has_block(file)},
     "docs/session.md": "test_docs.py",
     **{f"docs/{page}.md": "test_docs_takes.py" for page in ("examples", "python", "takes")},
     **{f"tau_stage/cli/templates/{kind}/README.md": "test_docs.py" for kind in ("scene", "test", "batch")},

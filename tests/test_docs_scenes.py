@@ -1,4 +1,4 @@
-"""Every block of docs/scenes.md is performed, run or compared, and every key of the language stands there."""
+"""Every block of docs/scenes.md and docs/scenes/ is performed, run or compared; every key stands there."""
 
 from __future__ import annotations
 
@@ -41,7 +41,13 @@ from tests.support.in_memory_stage import SCENES, Playhouse
 from tests.support.rehearsed_scene import rehearse
 from tests.test_cli_validate import run
 
-TEXT = (Path(__file__).parent.parent / "docs" / "scenes.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = [
+    "scenes", "scenes/lines", "scenes/players", "scenes/steps", "scenes/hearing", "scenes/cues", "scenes/tools",
+    "scenes/people", "scenes/scripts", "scenes/composition", "scenes/delivery", "scenes/expectations", "scenes/limits",
+    "scenes/units",
+]  # fmt: skip
+TEXT = "".join((DOCS / f"{page}.md").read_text(encoding="utf-8") for page in PAGES)
 PLAYERS = {
     "ann": "{voice: ash}",
     "bob": "{voice: coral}",
@@ -130,6 +136,10 @@ async def performed(house: Playhouse, scene: Path, *, allow_tools: bool = False)
     take = await house.perform(plan, people=people_of(plan, stand_in=True), allow_tools=allow_tools)
     assert (take.ended, take.problem, take.warnings) == ("complete", "", ())
     return take
+
+
+def test_every_page_of_scenes_is_read() -> None:
+    assert {f"{page}.md" for page in PAGES[1:]} == {f"scenes/{file.name}" for file in (DOCS / "scenes").glob("*.md")}
 
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:

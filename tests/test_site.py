@@ -27,7 +27,7 @@ QUESTIONS = {
     "which endpoints can I use": "endpoints",
     "what happens when the connection drops": "failures",
     "how do I spread a batch over several machines": "batch",
-    "how do I let two players speak at the same time": "scenes",
+    "how do I let two players speak at the same time": "scenes/steps",
     "how do I write a chat program in Python": "session",
     "how do I make the understudy fail": "understudy",
     "how do I migrate from tau.js": "coming-from/tau-js",
@@ -47,7 +47,7 @@ QUESTIONS = {
     "why does listening cost so much": "explanation/listening-costs",
     "what replaces the speech endpoint tts-1": "coming-from/speech-endpoint",
     "how do I voice the lines of a spreadsheet": "how-to/game-lines",
-    "who hears whom": "explanation/hearing",
+    "who hears whom": "explanation/hearing scenes/hearing",
     "how do I install it and perform my first scene": "tutorials/first-scene",
     "how do I go on with a take that was stopped": "takes",
 }
