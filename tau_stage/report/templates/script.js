@@ -15,7 +15,7 @@
   })).sort((a, b) => a.at - b.at);
   const lines = clips.filter((clip) => clip.block.dataset.line);
   const byKey = new Map(clips.map((clip) => [clip.block.id, clip]));
-  const hasMix = mix.hasAttribute("src"), head = Number(mix.dataset.head || 0);
+  const hasMix = mix.hasAttribute("src"), silence = Number(mix.dataset.head || 0);
 
   // ---- where we are: one clock, driven by whatever sounds
   let at = 0, playing = "", current = null, timer = 0, anchor = 0, alone = null;
@@ -97,7 +97,7 @@
       at = Math.min(alone.end, alone.at + Math.max(0, solo.currentTime - alone.skip));
       if (solo.ended || solo.currentTime >= alone.skip + alone.end - alone.at) { at = alone.end; halt(); }
     } else if (playing === "mix") {
-      at = Math.min(whole, Math.max(0, mix.currentTime - head));
+      at = Math.min(whole, Math.max(0, mix.currentTime - silence));
       if (mix.ended) { at = 0; halt(); }
     } else if (playing === "lines") {
       at = (performance.now() - anchor) / 1000;
@@ -128,7 +128,7 @@
   const perform = () => {
     alone = null;
     if (at >= whole - 0.05) at = 0;
-    if (hasMix) { mix.currentTime = at && at + head; mix.play().catch(failed); } else anchor = performance.now() - 1000 * at;
+    if (hasMix) { mix.currentTime = at && at + silence; mix.play().catch(failed); } else anchor = performance.now() - 1000 * at;
     begin(hasMix ? "mix" : "lines");
     draw(true);
   };
