@@ -62,6 +62,8 @@ def spoken() -> dict[str, list[tuple[str, str, str, str]]]:
 def test_a_table_has_a_job_for_each_scene_and_language() -> None:
     write_lines()
     assert is_batch("batch.yaml")
+    Path("other.yaml").write_text("lines: dialogue.csv\nlanguages: {en: {cast: cast.yaml}}\n")
+    assert is_batch("other.yaml")
     assert spoken() == {
         "en/dialogue/quay": [("k-1", "ash", "Who goes there?", "calm"), ("s-1", "sage", "A friend.", "")],
         "en/dialogue/gate": [("k-2", "ash", "Come in.", "tired")],
@@ -295,6 +297,7 @@ def test_one_changed_cell_is_one_line_performed_and_one_file_written(
     assert asked.take() == {"An old friend.": 1}
     assert run("batch", "export", "batch.yaml", "--endpoint", batch.url) == 3
     assert "missing: 1 line not translated: de s-1" in capsys.readouterr().out
+    assert run("batch", "export", "batch.yaml", "--endpoint", batch.url, "--only", "en/*") == 0
     assert run("retake", "out/takes/en/dialogue/quay/latest", "k-1") == 2
     assert "quay.csv: the scene was made of a table, and has no file of its own" in capsys.readouterr().err
 

@@ -219,7 +219,7 @@ READ_APART = ("matrix", "languages")
 
 
 def is_batch(path: str) -> bool:
-    """Tell whether a file is a batch file: it has a mapping with ``batch``, with scenes, or with lines and a cast."""
+    """Tell whether a file is a batch file: it has ``batch``, scenes, or lines with a cast or languages."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError):
@@ -228,7 +228,8 @@ def is_batch(path: str) -> bool:
     keys = {key.rstrip(): value.strip() for key, _, value in lines}
     is_scene = keys.keys() & {"scene", "script", "players"}
     names_cast = "lines" in keys and keys.get("cast", "{")[:1] not in ("{", "#", "")  # players are a mapping
-    return "batch" in keys or (not is_scene and ("scenes" in keys or names_cast))
+    is_named = names_cast or {"lines", "languages"} <= keys.keys()
+    return "batch" in keys or (not is_scene and ("scenes" in keys or is_named))
 
 
 def load_batch(path: str, *, most: int = ANY_NUMBER) -> Batch:

@@ -210,8 +210,9 @@ def export_lines(
         export.find_unwanted()
         export.add_tables(layout.tables(export.lines_there(jobs)))
         export.leave(prune=prune)
+    codes = tables if len(chosen) == len(jobs) else {job.language for job in chosen}
     for code, language in tables.items():
-        export.outcome.untranslated += [f"{code} {line}" for line in language.missing]
+        export.outcome.untranslated += [f"{code} {line}" for line in language.missing if code in codes]
     return export.outcome
 
 
