@@ -6,10 +6,12 @@ import csv
 import io
 import random
 import re
+import subprocess
 import zipfile
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from shutil import which
 from tempfile import TemporaryDirectory
 
 import openpyxl
@@ -277,6 +279,16 @@ OTHERS: dict[str, tuple[str, str, list[str]]] = {
 def test_what_is_wrong_with_other_kinds_is_told(name: str, tmp_path: Path) -> None:
     file, text, told = OTHERS[name]
     assert problems(tmp_path, text, file) == told
+
+
+@pytest.mark.skipif(which("iconv") is None, reason="iconv is not here")
+def test_the_way_out_of_windows_1252_works_when_it_is_pasted(tmp_path: Path) -> None:
+    (tmp_path / "act one.csv").write_bytes(HEADER.encode() + b"a,Ann,caf\xe9 \x93hm\x94\n")
+    with pytest.raises(SceneError) as raised:
+        read_table(str(tmp_path / "act one.csv"))
+    command = raised.value.hint.partition("Windows wrote it: ")[2]
+    subprocess.run(["sh", "-c", command], check=True)
+    assert said(read_table(str(tmp_path / "act one-utf8.csv"))) == [("a", "Ann", "café “hm”")]
 
 
 DEVICES = ("con", "NUL", "aux.1", "com1", "LPT9")
@@ -706,6 +718,8 @@ def test_folders_and_files_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "b.csv").mkdir()
     with pytest.raises(SceneError, match="the table is a folder"):
         read_table(str(tmp_path / "b.csv"))
+    with pytest.raises(SceneError, match="the table is not a file"):
+        read_table("/dev/null", format="plain")
     with pytest.raises(SceneError, match="does not exist") as raised:
         read_table(str(tmp_path / "bb.csv"))
     assert "did you mean 'b.csv'?" in raised.value.hint

@@ -9,7 +9,8 @@ from dataclasses import replace
 from io import StringIO
 from itertools import count
 from pathlib import Path, PurePath
-from stat import S_ISDIR
+from shlex import quote
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, SceneError, is_lfs_pointer, os_reason
@@ -34,8 +35,9 @@ def read_bytes(path: str) -> bytes:
     file = Path(path)
     try:
         status = file.stat()
-        if S_ISDIR(status.st_mode):
-            raise SceneError(path, 1, 1, "the table is a folder", "name a file")
+        if not S_ISREG(status.st_mode):
+            fact = "is a folder" if S_ISDIR(status.st_mode) else "is not a file"
+            raise SceneError(path, 1, 1, f"the table {fact}", "name a file")
         if status.st_size > LARGEST_BYTES:
             size = f"{status.st_size / 1e6:,.0f} MB"
             problem = f"the table is {size} large, and one has at most {LARGEST_BYTES / 1e6:,.0f} MB"
@@ -84,8 +86,8 @@ def _undecodable(path: str, data: bytes, error: UnicodeDecodeError) -> SceneErro
     before = data[: error.start]
     line = before.count(b"\n") + 1
     column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
-    name = PurePath(path).name
-    hint = f"save it as 'CSV UTF-8'; if it is a Windows file: iconv -f cp1252 -t utf-8 '{name}' > 'utf8-{name}'"
+    other = str(PurePath(path).with_stem(f"{PurePath(path).stem}-utf8"))
+    hint = f"save it as 'CSV UTF-8'; if Windows wrote it: iconv -f cp1252 -t utf-8 {quote(path)} > {quote(other)}"
     return SceneError(path, line, column, f"byte 0x{data[error.start]:02x} is not UTF-8 text", hint)
 
 
