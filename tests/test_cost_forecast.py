@@ -150,6 +150,22 @@ def test_direction_speed_moments_and_rests_change_the_seconds() -> None:
     assert speech_duration_s("早上好") > speech_duration_s("día")
 
 
+def test_each_language_has_its_own_pace() -> None:
+    said = "Guten Abend, mein Herr. Wer da?"
+    assert speech_duration_s(said, language="fr") < speech_duration_s(said, language="de")
+    assert speech_duration_s(said, language="en-gb") == speech_duration_s(said)
+    assert speech_duration_s("Habari ya jioni", language="sw") > 0
+    assert speech_duration_s("傘です", language="ja") > speech_duration_s("かです", language="ja")
+    assert speech_duration_s("好。好。") > speech_duration_s("好好")
+    assert speech_duration_s("نعم، نعم") > speech_duration_s("نعم نعم")
+
+
+def test_a_player_is_foreseen_in_the_language_that_it_is_told() -> None:
+    scene = "players: {{ann: {{language: {}}}}}\nlines: [ann: Der letzte Schirm ist leider weg.]"
+    german, french = (read(told(scene.format(code)), "ann").audio_out for code in ("de", "fr"))
+    assert german > french
+
+
 def test_a_cap_cuts_an_answer() -> None:
     sung = "{ann: , improvise: Sing.}, {ann: , improvise: Cry., max_output_tokens: 10}"
     found = told(f"players: {{ann: {{max_output_tokens: 20}}}}\nlines: [{sung}]")

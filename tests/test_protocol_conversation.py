@@ -5,6 +5,7 @@ import pybase64
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pydantic_core import to_json
 
 from tau_stage.audio.formats import PCM16, ULAW
 from tau_stage.audio.pcm import Pcm
@@ -21,10 +22,15 @@ from tau_stage.protocol.responses import (
     ResponseChange,
     ResponseEnded,
     TextChunk,
+    Timings,
+    VisemeTime,
+    WordTime,
 )
 from tau_stage.protocol.server_events import (
     AudioDelta,
     AudioDone,
+    AudioTimestampDelta,
+    AudioTimestampDone,
     ContentPartAdded,
     ContentPartDone,
     ConversationItemAdded,
@@ -50,6 +56,8 @@ from tau_stage.protocol.server_events import (
     TranscriptDone,
     TranscriptionCompleted,
     UnusableEvent,
+    VisemeDelta,
+    VisemeDone,
     WireResponse,
 )
 from tau_stage.protocol.usage import Usage
@@ -743,3 +751,47 @@ def test_the_end_of_a_response_lists_what_came_of_it_under_the_same_ids() -> Non
     conversation.apply(ConversationItemAdded(item=Item(id="item_1", role="assistant")))
     listed = {"id": "item_1", "type": "message", "role": "assistant"}
     assert end(conversation, done(output=[listed])).item_ids == ("item_1",)
+
+
+def timed(text: str, at: float, length: float, item_id: str = "") -> AudioTimestampDelta:
+    place = {"response_id": "resp_1", "item_id": item_id}
+    return AudioTimestampDelta(**place, text=text, audio_offset_ms=at, audio_duration_ms=length)
+
+
+def test_words_and_visemes_are_timed_in_samples_of_the_answer() -> None:
+    conversation = Conversation()
+    begin(conversation)
+    conversation.apply(sound(bytes(9600)))
+    for event in (timed("Good", 0, 50), timed("day", 50.5, 40), VisemeDelta(viseme_id=21, audio_offset_ms=10)):
+        assert conversation.apply(event) is None
+    assert conversation.apply(AudioTimestampDone()) is None
+    conversation.apply(VisemeDone())
+    timings = end(conversation, done()).timings
+    assert timings.words == (WordTime("Good", 0, 1200), WordTime("day", 1212, 2172))
+    assert timings.visemes == (VisemeTime(21, 240),)
+    assert timings.until(2000) == Timings((WordTime("Good", 0, 1200), WordTime("day", 1212, 2000)), timings.visemes)
+
+
+@pytest.mark.parametrize("counts_from_the_response", [True, False])
+def test_times_of_a_second_item_are_those_of_its_own_sound(counts_from_the_response: bool) -> None:
+    conversation = Conversation()
+    begin(conversation)
+    for number, phase in enumerate(("commentary", "final_answer"), 1):
+        made = Item(id=f"i{number}", type="message", role="assistant", phase=phase)
+        conversation.apply(OutputItemAdded(response_id="resp_1", item=made))
+        data = pybase64.b64encode(bytes(4800)).decode()
+        conversation.apply(AudioDelta(response_id="resp_1", item_id=f"i{number}", delta=data))
+        before = 100 * (number - 1) if counts_from_the_response else 0
+        conversation.apply(timed(f"word{number}", before + 10, 20, f"i{number}"))
+    response = end(conversation, done())
+    assert response.timings.words == (WordTime("word2", 240, 720),)
+    kept = response.with_commentary().timings.words
+    assert kept == (WordTime("word1", 240, 720), WordTime("word2", 2640, 3120))
+
+
+def test_times_that_are_none_are_left_out_and_noted() -> None:
+    notes: list[str] = []
+    for told in (None, -1, 1e99, "soon"):
+        event = {"type": "response.audio_timestamp.delta", "text": "a", "audio_offset_ms": told}
+        assert isinstance(decode(to_json(event), note=notes.append), UnusableEvent)
+    assert len(notes) == 4

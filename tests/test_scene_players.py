@@ -196,3 +196,15 @@ def test_a_player_may_remember_none_of_its_lines_unless_one_says_so() -> None:
         "  - ann: One.\n  - {ann: Two., conversation: auto}\n  - bob: Three.\n  - {bob: Four., conversation: none}\n"
     )
     assert [line.apart for line in make_plan(parse_scene(text)).lines] == [True, False, False, True]
+
+
+def test_a_language_stands_before_the_accent_and_that_of_the_batch_where_nobody_says() -> None:
+    scene = parse_scene("accent: soft\nplayers: {ann: {language: pt-BR}, ben: }\nlines: [ann: Oi., ben: Hm.]")
+    assert [player.instructions for player in make_plan(scene).players] == [
+        "Speak Portuguese (pt-BR).\nSpeak in soft.",
+        "Speak in soft.",
+    ]
+    of_batch = [make_plan(scene.model_copy(update={"batch_language": name})) for name in ("de", "loud")]
+    assert [plan.player("ben").instructions for plan in of_batch] == ["Speak German.\nSpeak in soft.", "Speak in soft."]
+    assert [plan.player("ann").instructions for plan in of_batch] == ["Speak Portuguese (pt-BR).\nSpeak in soft."] * 2
+    assert [plan.language for plan in of_batch] == ["de", "loud"]
