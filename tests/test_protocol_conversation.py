@@ -783,6 +783,7 @@ def test_times_of_a_second_item_are_those_of_its_own_sound(counts_from_the_respo
         conversation.apply(AudioDelta(response_id="resp_1", item_id=f"i{number}", delta=data))
         before = 100 * (number - 1) if counts_from_the_response else 0
         conversation.apply(timed(f"word{number}", before + 10, 20, f"i{number}"))
+        conversation.apply(OutputItemDone(response_id="resp_1", item=made))
     response = end(conversation, done())
     assert response.timings.words == (WordTime("word2", 240, 720),)
     kept = response.with_commentary().timings.words
