@@ -45,3 +45,14 @@ def test_what_is_no_cluster_is_told(
     monkeypatch.chdir(tmp_path)
     assert run("batch", "run", "batch.yaml", "--cluster", "10.0.0.5") == 2
     assert "--cluster: '10.0.0.5' is no cluster\n  hint: write local, or a scheduler" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_a_worker_of_a_cluster_cannot_do_is_told_as_elsewhere(tmp_path: Path) -> None:
+    """Slow: a cluster is started."""
+    write_scenes(tmp_path, 1)
+    campaign = BatchCampaign(tmp_path, "understudy", ("--cluster", "local", "--workers", "1", "--live"), 60.0, most=0)
+    campaign.run()
+    assert campaign.figures["exit code"] == 2
+    told = "--live needs a provider, and only the understudy is there\n  hint: set OPENAI_API_KEY"
+    assert told in (tmp_path / "log.txt").read_text()

@@ -325,6 +325,22 @@ async def test_a_gate_that_stays_away_fails_who_waits_for_it() -> None:
             pass
 
 
+async def test_who_comes_while_a_gate_is_away_waits_for_it_where_it_was_seen_before() -> None:
+    async with world(GateLimits(sessions=1)) as place, anyio.create_task_group() as group:
+        place.kill()
+
+        async def come_back() -> None:
+            await anyio.sleep(40)
+            place.start()
+
+        group.start_soon(come_back)
+        with pytest.raises(UsageError, match="it is not there: connection refused"):
+            async with place.worker():
+                pytest.fail("it is there")
+        async with place.worker(first_patience_s=60.0) as gate, gate.sessions(1):
+            assert anyio.current_time() > 40
+
+
 async def test_a_status_that_was_asked_of_a_gate_that_was_killed_is_told_by_the_next() -> None:
     async with world(GateLimits(sessions=1)) as place, place.worker() as gate:
         place.kill()

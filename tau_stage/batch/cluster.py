@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,8 @@ from tau_stage.batch.jobs import BatchJob
 from tau_stage.batch.ledger import Ledger
 from tau_stage.batch.store import open_store
 from tau_stage.batch.worker import BatchObserver, Outcome, WorkerOptions
-from tau_stage.errors import UsageError, os_reason, unwrapped
-from tau_stage.gate import open_gate
+from tau_stage.errors import StageError, UsageError, os_reason, unwrapped
+from tau_stage.gate import PATIENCE_S, open_gate
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -54,21 +55,27 @@ class ClusterTask:
     stop: str
 
 
-def perform_task(task: ClusterTask) -> Outcome | None:
-    """Perform a job in a worker of the cluster; None where all is to stop."""
+def perform_task(task: ClusterTask) -> Outcome | StageError | None:
+    """Perform a job in a worker of the cluster; None where all is to stop.
+
+    An error of ours is given back bare: Dask would send all that it came of, and an error of no kind where it cannot.
+    """
     from distributed import Event
 
     stop = Event(task.stop)
     if stop.is_set():
         return None
-    with unwrapped():
-        return anyio.run(_perform, task, partial(stop.wait, f"{LOOK_S} s"))
+    try:
+        with unwrapped():
+            return anyio.run(_perform, task, partial(stop.wait, f"{LOOK_S} s"))
+    except StageError as error:
+        return copy(error)
 
 
 async def _perform(task: ClusterTask, waits: Callable[[], bool]) -> Outcome | None:
     ledger = Ledger(open_store(task.batch.home))
     ending = _Ending()
-    async with open_gate(task.gate, task.token) as gate:
+    async with open_gate(task.gate, task.token, first_patience_s=PATIENCE_S) as gate:  # its starter has looked
         run = partial(run_batch, gate=gate, observer=ending, stopping=_until(waits))
         await run(task.batch, [task.job], ledger, task.options)
     return ending.outcome
@@ -140,6 +147,8 @@ class DaskCluster:
                 completed.add(again)
             elif failure:
                 raise failure
+            elif isinstance(outcome, StageError):
+                raise outcome
             elif outcome:
                 yield outcome
 

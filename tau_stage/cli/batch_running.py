@@ -63,8 +63,11 @@ class BatchRun:
 
         async def run_at_gate() -> Mapping[str, int]:
             token = environment().get(gates.TOKEN, "")
-            async with gates.open_gate(self.gate, token) if self.gate else nullcontext() as gate:
-                if gate and not isinstance(observer, BatchLines):  # else its starter has looked
+            is_first = not isinstance(observer, BatchLines)  # else its starter has looked
+            patience = gates.FIRST_PATIENCE_S if is_first else gates.PATIENCE_S
+            opened = gates.open_gate(self.gate, token, first_patience_s=patience) if self.gate else nullcontext()
+            async with opened as gate:
+                if gate and is_first:
                     await self._compare_limits(gate)
                 return await run(gate=gate, observer=observer, stopping=stopping)
 

@@ -4,5 +4,7 @@ from .gate import LocalGate as LocalGate
 from .gate import Reservation as Reservation
 from .gate_server import open_gate_server as open_gate_server
 from .messages import Status as Status
+from .remote_gate import FIRST_PATIENCE_S as FIRST_PATIENCE_S
+from .remote_gate import PATIENCE_S as PATIENCE_S
 from .remote_gate import TOKEN as TOKEN
 from .remote_gate import open_gate as open_gate

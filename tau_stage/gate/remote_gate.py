@@ -54,6 +54,7 @@ class RemoteGate(Gate):
         token: As the gate wants it.
         address: For messages.
         patience_s: As ``PATIENCE_S``.
+        first_patience_s: As ``FIRST_PATIENCE_S``.
         rules: As of ``Gate``.
         dice: As of ``Gate``.
     """
@@ -67,6 +68,7 @@ class RemoteGate(Gate):
         *,
         address: str = "",
         patience_s: float = PATIENCE_S,
+        first_patience_s: float = FIRST_PATIENCE_S,
         rules: Mapping[Trouble, Rule] = RULES,
         dice: random.Random | None = None,
     ) -> None:
@@ -75,6 +77,7 @@ class RemoteGate(Gate):
         self._token = token
         self._address = address
         self._patience_s = patience_s
+        self._first_patience_s = min(patience_s, first_patience_s)
         self._client = secrets.token_hex(8)
         self._waiting: dict[int, _Waiting] = {}
         self._held: dict[int, messages.Ask] = {}
@@ -181,7 +184,7 @@ class RemoteGate(Gate):
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     async def _until_connected(self) -> None:
-        with anyio.move_on_after(min(self._patience_s, FIRST_PATIENCE_S)):
+        with anyio.move_on_after(self._first_patience_s):
             await self._changed.until(lambda: self._connection is not None or bool(self._refusal))
         if self._connection is None:
             problem = self._refusal or f"it is not there: {self._problem or 'it does not answer'}"
@@ -256,13 +259,16 @@ class RemoteGate(Gate):
 
 
 @asynccontextmanager
-async def open_gate(address: str, token: str, *, patience_s: float = PATIENCE_S) -> AsyncIterator[RemoteGate]:
+async def open_gate(
+    address: str, token: str, *, patience_s: float = PATIENCE_S, first_patience_s: float = FIRST_PATIENCE_S
+) -> AsyncIterator[RemoteGate]:
     """Ask the gate at an address, ``host:port``, while the block runs.
 
     Args:
         address: As ``tau-stage gate`` prints it.
         token: As the gate wants it.
         patience_s: As ``PATIENCE_S``.
+        first_patience_s: As ``FIRST_PATIENCE_S``. Of a gate that was seen before, it is ``PATIENCE_S``, too.
 
     Raises:
         UsageError: It is no address, or the gate is not there, or refuses.
@@ -270,6 +276,7 @@ async def open_gate(address: str, token: str, *, patience_s: float = PATIENCE_S)
     host, port = parse_address(address)
     if not token:
         raise UsageError(f"the gate at {address} wants a token", f"set {TOKEN} as for tau-stage gate")
-    gate = RemoteGate(partial(anyio.connect_tcp, host, port), token, address=address, patience_s=patience_s)
+    connecting = partial(anyio.connect_tcp, host, port)
+    gate = RemoteGate(connecting, token, address=address, patience_s=patience_s, first_patience_s=first_patience_s)
     async with gate.running():
         yield gate

@@ -62,8 +62,9 @@ class GateWorld:
             stream.close()
 
     @asynccontextmanager
-    async def worker(self, patience_s: float = 60.0) -> AsyncIterator[RemoteGate]:
+    async def worker(self, patience_s: float = 60.0, first_patience_s: float = 30.0) -> AsyncIterator[RemoteGate]:
         """A client, as ``open_gate`` makes it; the end of the block is its death."""
-        gate = RemoteGate(self.connect, TOKEN, address="memory", patience_s=patience_s)
+        made = partial(RemoteGate, self.connect, TOKEN, address="memory")
+        gate = made(patience_s=patience_s, first_patience_s=first_patience_s)
         async with gate.running():
             yield gate
