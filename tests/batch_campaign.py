@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from os import environ, kill
 from pathlib import Path
-from socket import create_server
+from socket import create_connection, create_server
 
 from tau_stage.take import fold, read_journal
 from tau_stage.take import records as record
@@ -79,17 +79,25 @@ class CampaignGate:
         self.address = f"127.0.0.1:{self._port}"
         self._start = start
         self.budget = budget
+        self._seen = 0
         self.process = self._started()
+
+    def was_seen_twice(self) -> bool:
+        """Look whether it listens; tell whether it did before, too: a slow machine takes a while to start it."""
+        with suppress(OSError), create_connection(("127.0.0.1", self._port), 1.0):
+            self._seen += 1
+        return self._seen > 1
 
     def kill(self) -> None:
         """Kill it, and start it again."""
+        self._seen = 0
         self.process.kill()
         self.process.wait()
         self.process = self._started()
 
     def _started(self) -> subprocess.Popen[bytes]:
         words = ("gate", "--port", str(self._port), "--sessions", str(SESSIONS), "--state", "gate.json")
-        limit = () if self.budget is None else ("--budget", str(self.budget))
+        limit = () if self.budget is None else ("--budget", f"${self.budget}")
         return self._start([*PROGRAM, *words, *limit])
 
 
@@ -207,7 +215,8 @@ class BatchCampaign:
 
     def _kill(self, running: Sequence[subprocess.Popen[bytes]], gate: CampaignGate | None) -> None:
         past_s = self.figures["waits"] * self.every_s
-        if gate and self.gate_every_s and past_s // self.gate_every_s > self.figures["gates killed"]:
+        is_due = self.gate_every_s and past_s // self.gate_every_s > self.figures["gates killed"]
+        if gate and gate.was_seen_twice() and is_due:
             gate.kill()
             self.figures["gates killed"] += 1
         victims = self._victims(running)
