@@ -361,3 +361,9 @@ def test_an_included_file_may_say_how_words_are_sent(tmp_path: Path) -> None:
     text = "include: cast.yaml\npronounce: {CIA: C. I. A.}\nplayers: {ann: }\nlines: [ann: CIA Nguyen]"
     plan = make_plan(parse_scene(text, str(tmp_path / "scene.yaml")))
     assert dict(plan.player("ann").pronounce) == {"CIA": "C. I. A.", "Nguyen": "Win"}
+
+
+def test_only_so_many_words_are_looked_for() -> None:
+    words = ", ".join(f"w{number}: word" for number in range(1001))
+    with pytest.raises(SceneError, match="'pronounce' has 1,001 words, and 1,000 is the limit"):
+        plan_of(f"pronounce: {{{words}}}\nplayers: {{ann: }}\nlines: [ann: Hi.]")
