@@ -56,7 +56,7 @@ def test_it_names_every_room() -> None:
 
 def test_what_contributors_are_given_is_readable_and_linked() -> None:
     files = [*(TOP / ".github").rglob("*.yml"), TOP / ".pre-commit-config.yaml"]
-    assert len(files) == 5
+    assert len(files) == 6
     assert all(isinstance(yaml.safe_load(file.read_text("utf-8")), dict) for file in files)
     for page in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md"):
         links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", (TOP / page).read_text("utf-8"))

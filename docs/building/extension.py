@@ -52,7 +52,9 @@ def read_source(app: Sphinx, page: str, source: list[str]) -> None:
 def contents(first_page: str) -> str:
     """Make the site's contents of the lists of links on its first page."""
     return "".join(
-        "\n".join(["", "```{toctree}", ":hidden:", ":titlesonly:", f":caption: {section['caption']}", "", *pages, "```", ""])
+        "\n".join(
+            ["", "```{toctree}", ":hidden:", ":titlesonly:", f":caption: {section['caption']}", "", *pages, "```", ""]
+        )
         for section in SECTION.finditer(first_page)
         if (pages := LINKED_PAGE.findall(section["text"]))
     )
