@@ -11,7 +11,10 @@ import pytest
 
 from tau_stage.audio.wav import WavWriter, read_wav
 from tau_stage.report.page import Check, render_page
+from tau_stage.scene.delivery_options import Deliver, Mix
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.journal import read_journal
+from tau_stage.take.records import TakeBegan
 from tau_stage.take.take_model import Take
 from tests.support.axe import serious_faults
 from tests.support.browser import CHROMIUM, Browser, open_browser
@@ -119,6 +122,29 @@ def test_the_mix_is_played_where_there_is_one(
     browser.press("ArrowRight")
     browser.press("ArrowRight")
     browser.until(f"document.getElementById('mix').currentTime > {played[1].lines[1].offset_s}")
+    assert browser.complaints == []
+
+
+def test_a_mix_that_begins_with_silence_is_played_where_the_line_is(
+    browser: Browser, played: tuple[TakeFolder, Take], tmp_path: Path
+) -> None:
+    folder = TakeFolder(shutil.copytree(played[0].path, tmp_path / "take"))
+    began, *rest = read_journal(folder.journal)
+    assert isinstance(began, TakeBegan)
+    wanted = began.model_copy(update={"deliver": Deliver(mix=Mix(head=3.0))})
+    folder.journal.write_text("".join(f"{fact.model_dump_json()}\n" for fact in (wanted, *rest)))
+    with WavWriter(folder.path / "mix.wav") as mix:
+        mix.silence(3 * 24_000)
+        mix.append(read_wav(folder.stems / "keeper.wav"))
+    browser.complaints.clear()
+    browser.open(write_page(folder, played[1]))
+    browser.press(" ")
+    browser.until("document.documentElement.classList.contains('playing')")
+    browser.press("ArrowRight")
+    browser.press("ArrowRight")
+    at = played[1].lines[1].offset_s
+    browser.until(f"document.getElementById('mix').currentTime > {at + 3}")
+    assert browser.run("document.querySelector('.block.now')?.id") == "b2"
     assert browser.complaints == []
 
 
