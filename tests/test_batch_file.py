@@ -60,6 +60,7 @@ def test_a_batch_has_a_job_for_each_scene_variant_and_language() -> None:
     assert jobs["de/cross/scenes/hat"].lines[0].direction == "cross"
     assert jobs["de/cross/scenes/hat"].player("ann").voice == "coral"
     assert jobs["en/cross/scenes/hat"].player("ann").voice == "ash"
+    assert {plan.language for name, plan in jobs.items() if name.startswith("de/")} == {"de"}
 
 
 def test_a_batch_of_nothing_special_has_a_job_for_each_scene() -> None:

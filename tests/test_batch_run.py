@@ -107,10 +107,12 @@ def test_only_what_has_changed_is_performed(batch: BatchRuns, asked: Asked, home
 @pytest.mark.slow
 def test_another_delivery_makes_files_again_and_performs_nothing(batch: BatchRuns, asked: Asked) -> None:
     """Slow: three runs."""
-    write_batch(SCENES)
+    languages = SCENES + "languages: {en: {}, de: {}}\n"
+    write_batch(languages, "hat")
     former = batch.run()
     asked.take()
-    write_batch(SCENES + "limits: {budget: $0.0000001}\ndeliver: {mix: none, lines: {names: '{line}'}}\n")
+    lines = "{names: '{language}/{line}', format: ogg, loudness: -23 LUFS}"
+    write_batch(f"{languages}limits: {{budget: $0.0000001}}\ndeliver: {{mix: none, lines: {lines}}}\n", "hat")
     planned = batch.plan()
     assert (planned["total"]["performed"], [job["state"] for job in planned["jobs"]]) == (0, ["changed"] * 2)
     told = batch.run()
@@ -118,10 +120,13 @@ def test_another_delivery_makes_files_again_and_performs_nothing(batch: BatchRun
     assert told["total"]["dollars"] == former["total"]["dollars"]
     for job in told["jobs"]:
         take = Path("out", job["take"])
-        assert sorted(path.name for path in (take / "export").iterdir()) == ["ann-1.wav", "ann-2.wav", "bob-1.wav"]
+        files = [path.relative_to(take / "export").as_posix() for path in (take / "export").rglob("*.*")]
+        language = job["job"].partition("/")[0]
+        assert sorted(files) == [f"{language}/{line}.ogg" for line in ("ann-1", "ann-2", "bob-1")]
         assert not (take / "mix.wav").exists()
         assert {fact.session for fact in of_type(read_journal(take / "journal.jsonl"), record.PlayerOpened)} == {""}
     assert batch.run() == told
+    assert run("resume", str(take)) == 0  # the scene is as it was, in its language and with what the batch delivers
 
 
 @pytest.mark.slow
