@@ -215,6 +215,30 @@ def test_a_part_of_the_jobs_leaves_the_files_and_tables_of_all_others(
 
 
 @pytest.mark.slow
+def test_files_that_are_to_be_made_otherwise_wait_for_the_next_run(
+    serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Slow: a scene is performed, and delivered three times."""
+    write_batch("scenes: [scenes/*.yaml]\nexport: {to: game}\n", "hat")
+    asked = Asked()
+    batch = BatchRuns(serve(Understudy(asked)), capsys)
+    batch.run()
+    before = tree()
+    asked.take()
+    for options, ending in (("{format: ogg}", "ogg"), ("{trim: no}", "wav"), ("{trim: no, loudness: -20 LUFS}", "wav")):
+        write_batch(f"scenes: [scenes/*.yaml]\nexport: {{to: game}}\ndeliver: {{lines: {options}}}\n", "hat")
+        assert run("batch", "export", "batch.yaml", "--endpoint", batch.url) == 3
+        assert "missing: 3 lines not delivered yet as the batch says now: scenes/hat ann-1" in capsys.readouterr().out
+        assert tree() == before
+        written = batch.run("--quiet")["export"]["written"]
+        assert written == [f"scenes/hat/{name}.{ending}" for name in ("ann-1", "bob-1", "ann-2")]
+        assert run("batch", "export", "batch.yaml", "--endpoint", batch.url, "--prune") == 0
+        capsys.readouterr()
+        before = tree()
+    assert asked.take() == {}
+
+
+@pytest.mark.slow
 def test_lines_are_exported_from_a_bucket(
     serve: Serve, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

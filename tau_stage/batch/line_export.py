@@ -33,6 +33,7 @@ from tau_stage.take import (
     exported_files,
     guarded,
     parse_document,
+    read_beginning,
     write_whole,
 )
 from tau_stage.text import counted
@@ -253,7 +254,7 @@ class _Export:
         job, take = lines.job, lines.take
         for state in lines.states:
             if what := MISSING.get(state.state):
-                self.outcome.missing.setdefault(what, []).append(f"{job.name} {state.line.id}")
+                self._miss(what, job.name, state.line.id)
         if take is None:
             return
         wanted = dict(self._wanted(lines, take))
@@ -262,9 +263,17 @@ class _Export:
         if left:
             self._store.pull(job.takes)
             folder = TakeFolder(self._store.home / lines.folder)
-            for file, (sound, source) in left.items():
-                self._put(file, folder.inside(sound), source)
+            if is_delivered(folder, job):
+                for file, (sound, source) in left.items():
+                    self._put(file, folder.inside(sound), source)
+            else:
+                for name in [name for name, file in self.outcome.files.items() if file in left]:
+                    del self.outcome.files[name]
+                    self._miss("not delivered yet as the batch says now", *name)
             self._store.forget(job.takes)
+
+    def _miss(self, what: str, job: str, line: str) -> None:
+        self.outcome.missing.setdefault(what, []).append(f"{job} {line}")
 
     def _wanted(self, lines: JobLines, take: Take) -> Iterator[tuple[str, tuple[str, str]]]:
         """Yield each file that a job has, with the take's file that it is a copy of, and what that was made of."""
@@ -372,6 +381,12 @@ class _Export:
                 if folder == self._folder or any(folder.iterdir()):
                     return
                 folder.rmdir()
+
+
+def is_delivered(folder: TakeFolder, job: BatchJob) -> bool:
+    """Tell whether the files of a take's lines were made as its scene asks for now, if it asks for any."""
+    wanted, made = job.plan.deliver, read_beginning(folder.journal).deliver
+    return wanted.lines is None or (wanted.lines, wanted.rate) == (made.lines, made.rate)
 
 
 def _stem(file: str) -> str:
