@@ -74,14 +74,14 @@ def perform_task(task: ClusterTask) -> Outcome | StageError | None:
 
 async def _perform(task: ClusterTask, waits: Callable[[], bool]) -> Outcome | None:
     ledger = Ledger(open_store(task.batch.home))
-    ending = _Ending()
+    ending = _OutcomeKeeper()
     async with open_gate(task.gate, task.token, first_patience_s=PATIENCE_S) as gate:  # its starter has looked
         run = partial(run_batch, gate=gate, observer=ending, stopping=_until(waits))
         await run(task.batch, [task.job], ledger, task.options)
     return ending.outcome
 
 
-class _Ending(BatchObserver):
+class _OutcomeKeeper(BatchObserver):
     """Keeps what came of one job."""
 
     outcome: Outcome | None = None
