@@ -172,7 +172,7 @@ def test_every_event_of_a_stream_stands_there_with_its_fields() -> None:
 
 
 @pytest.mark.slow
-def test_a_stream_holds_nothing_that_does_not_stand_there(tmp_path: Path) -> None:
+def test_a_stream_holds_nothing_and_a_take_leaves_no_file_that_does_not_stand_there(tmp_path: Path) -> None:
     """Slow: the embedded understudy, with its neural voices."""
     assert run("run", str(TOP / "scenes" / "household.yaml"), "--stand-in", "--stream", "events.jsonl", "--quiet") == 0
     events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -180,3 +180,8 @@ def test_a_stream_holds_nothing_that_does_not_stand_there(tmp_path: Path) -> Non
     for event in events:
         written = set(re.findall(r"`(\w+)`", EVENTS[event["type"]])) | {"type", "scene"}
         assert event.keys() <= written
+    page = (TOP / "docs" / "takes.md").read_text(encoding="utf-8")
+    take = tmp_path / "takes" / "household" / "latest"
+    left = [file.relative_to(take) for file in take.rglob("*") if file.is_file()]
+    assert len(left) > 10
+    assert [file for file in left if f"`{file.parts[0]}" not in page and f"`{file.suffix}`" not in page] == []

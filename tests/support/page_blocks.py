@@ -143,6 +143,9 @@ class PageRunner:
         elif words[0] == "tau-stage" and not set("|><;&") & set("".join(words)):
             assert self._run(*words[1:]) == exit_code, (line, self._printed())
             self._said = self._printed()
+        elif words[0] == "pytest":
+            done = python("-m", *words, cwd=Path.cwd(), env=os.environ)
+            assert done.returncode == exit_code, (line, done.stdout, done.stderr)
         else:
             environment = os.environ | {"PATH": PATH}
             done = subprocess.run(["sh", "-c", line], check=False, env=environment, capture_output=True, text=True)
