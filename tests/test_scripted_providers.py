@@ -14,7 +14,7 @@ import pytest
 from tau_stage.errors import ModelRefused
 from tau_stage.protocol.client_events import session_config
 from tau_stage.protocol.dialects import SPEAKS_BETA
-from tau_stage.protocol.responses import Response
+from tau_stage.protocol.responses import Response, VisemeTime, WordTime
 from tau_stage.session import Session, Tool, open_session
 from tau_stage.stage.performance import perform
 from tau_stage.stage.sessions import Stage, open_stage
@@ -199,3 +199,18 @@ async def test_an_address_says_what_its_server_is_like(name: str, tmp_path: Path
     assert (take.ended, take.problem) == ("complete", "")
     assert [call.output for call in take.lines[3].calls] == ["foggy"]
     assert {player.endpoint for player in take.players} == {there}
+
+
+async def test_azures_own_voices_are_asked_for_the_times_of_words_and_these_are_kept(tmp_path: Path) -> None:
+    provider = ScriptedProvider("azure-voice-live")
+    take, _ = await performed(provider, tmp_path)
+    asked = [provider.sent("session.update", number)[0]["session"] for number in range(3)]
+    assert [session.get("output_audio_timestamp_types") for session in asked] == [None, ["word"], ["word"]]
+    assert [session.get("animation") for session in asked] == [
+        None,
+        {"outputs": ["viseme_id"]},
+        {"outputs": ["viseme_id"]},
+    ]
+    line = take.lines[1]
+    assert line.word_times == (WordTime(line.said, 0, 2400),)
+    assert line.visemes == (VisemeTime(21, 960),)
