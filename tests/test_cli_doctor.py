@@ -76,7 +76,17 @@ def test_json_holds_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     sections = list(dict.fromkeys(finding["section"] for finding in told["found"]))
     assert sections == ["versions", "endpoints", "models", "devices", "extras", "limits", "settings"]
     extras = [finding["name"] for finding in told["found"] if finding["section"] == "extras"]
-    assert extras == ["[booth]", "[check]", "[cluster]", "[mic]", "[store]", "[tables]", "[timeline]", "[understudy]"]
+    assert extras == [
+        "[booth]",
+        "[check]",
+        "[cluster]",
+        "[languages]",
+        "[mic]",
+        "[store]",
+        "[tables]",
+        "[timeline]",
+        "[understudy]",
+    ]
     assert {finding["state"] for finding in told["found"]} <= {"ok", "absent"}
 
 
