@@ -72,6 +72,15 @@ def test_a_table_has_a_job_for_each_scene_and_language() -> None:
     }
 
 
+def test_lines_whose_players_hear_nobody_are_heard_by_nobody() -> None:
+    write_lines()
+    jobs = load_jobs(load_batch("batch.yaml"))
+    assert {line.hearers for job in jobs for line in job.plan.lines} == {()}
+    Path("cast.yaml").write_text("players: {keeper: , sailor: }\n")
+    (quay, *_) = load_jobs(load_batch("batch.yaml"))
+    assert [line.hearers for line in quay.plan.lines] == [("sailor",), ("keeper",)]
+
+
 def test_what_a_language_has_not_and_has_of_an_older_text_is_known() -> None:
     write_lines()
     german = read_tables(load_batch("batch.yaml"))["de"]
