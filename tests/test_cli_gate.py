@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import socket
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tau_stage.gate import GateLimits
 from tau_stage.gate.book import GateBook
 from tau_stage.protocol import RateLimit
 from tau_stage.report import plain_text
+from tests.support.forked import ForkedPython, python
 from tests.test_cli_validate import run
 
 SCENE = "scene: Two\nplayers: {ann: {voice: ash}, ben: {voice: sage}}\nlines: [ann: Hello there., ben: Hello.]\n"
@@ -71,20 +72,20 @@ def test_scenes_of_several_processes_share_a_gate(tmp_path: Path) -> None:
     """Four processes are started."""
     (tmp_path / "two.yaml").write_text(SCENE)
     variables = {**os.environ, "TAU_STAGE_GATE_TOKEN": "open sesame", "OPENAI_API_KEY": ""}
-    command = [sys.executable, "-m", "tau_stage"]
+    command = ("-m", "tau_stage")
     state = tmp_path / "gate.json"
-    serving = [*command, "gate", "--port", "0", "--sessions", "2", "--budget", "$5", "--state", str(state)]
-    with subprocess.Popen(serving, stdout=subprocess.PIPE, text=True, env=variables) as server:
-        assert server.stdout
+    serving = (*command, "gate", "--port", "0", "--sessions", "2", "--budget", "$5", "--state", str(state))
+    with ForkedPython(*serving, env=variables) as server:
         address = server.stdout.readline().partition("listens at ")[2].split()[0]
         try:
-            performing = [*command, "run", "two.yaml", "--quiet", "--gate", address]
-            runs = [subprocess.Popen(performing, cwd=tmp_path, env=variables) for _ in range(2)]
-            assert [each.wait(60) for each in runs] == [0, 0]
-            asking = [*command, "gate", "--status", "--json", "--port", address.split(":")[1]]
-            told = json.loads(subprocess.run(asking, env=variables, capture_output=True, check=True).stdout)
+            performing = (*command, "run", "two.yaml", "--quiet", "--gate", address)
+            with ThreadPoolExecutor() as pool:
+                runs = [pool.submit(python, *performing, cwd=tmp_path, env=variables) for _ in range(2)]
+                assert [each.result().returncode for each in runs] == [0, 0]
+            asking = (*command, "gate", "--status", "--json", "--port", address.split(":")[1])
+            told = json.loads(python(*asking, env=variables).stdout)
         finally:
-            server.terminate()
+            server.send_signal(signal.SIGTERM)
     takes = [json.loads(file.read_text()) for file in tmp_path.glob("takes/two/2*/take.json")]
     assert [take["ended"] for take in takes] == ["complete", "complete"]
     assert (told["openings"], told["clients"], told["held"]["sessions"]) == (4, 1, 0)
