@@ -1,6 +1,6 @@
 """``tau-stage booth``, ``run --booth`` and ``talk`` as processes: where the page is, what it shows, how they end.
 
-Slow, where processes are started: each is an interpreter, and a server.
+Slow, where processes are started: each loads a server.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +24,7 @@ from websockets.typing import Origin
 
 from tau_stage.publisher import BoothAddress, booth_file, last_booth
 from tau_stage.understudy.server import Understudy, open_understudy
+from tests.support.forked import ForkedPython, python
 from tests.support.report_pages import tavern
 from tests.support.tone_voice import Tones
 from tests.test_cli_validate import run
@@ -46,14 +46,11 @@ def home(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def process(home: Mapping[str, str], *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def process(home: Mapping[str, str], *words: str) -> Iterator[tuple[ForkedPython, str]]:
     """A verb whose standard input is closed, and the address that it prints."""
-    command = [sys.executable, "-m", "tau_stage", *words]
-    none, pipe = subprocess.DEVNULL, subprocess.PIPE
-    with subprocess.Popen(command, stdin=none, stdout=pipe, stderr=pipe, text=True, env=home) as started:
+    command = ("-m", "tau_stage", *words)
+    with Path(os.devnull).open() as none, ForkedPython(*command, env=home, stdin=none.fileno()) as started:
         try:
-            assert started.stdout
-            assert started.stderr
             found = re.search(r"http://127\.0\.0\.1:\d+/[\w-]+/", started.stdout.readline())
             assert found, started.stderr.read()
             yield started, found[0]
@@ -61,10 +58,10 @@ def process(home: Mapping[str, str], *words: str) -> Iterator[tuple[subprocess.P
             started.kill()
 
 
-def end(started: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> tuple[int, str]:
+def end(started: ForkedPython, number: signal.Signals = signal.SIGINT) -> tuple[int | None, str]:
     """The exit code of a process that is sent a signal, and what it has said."""
     started.send_signal(number)
-    _, said = started.communicate(timeout=20)
+    _, said = started.communicate()
     return started.returncode, said
 
 
@@ -127,7 +124,7 @@ def test_a_take_is_attached_and_a_booth_that_is_left_alone_ends(home: dict[str, 
             (take,) = page.until("welcome")["sources"]
             assert (take["kind"], take["connected"], take["folder"]) == ("take", False, str(folder.path))
             assert page.event("take_ended")["source"] == take["id"]
-        assert booth.wait(20) == 0
+        assert booth.wait() == 0
 
 
 def test_what_a_booth_cannot_be_is_told(
@@ -158,8 +155,8 @@ def test_a_run_opens_the_booth_and_is_shown_there(home: dict[str, str], tmp_path
     (tmp_path / "two.yaml").write_text(SCENE)
     understudy = open_understudy(Understudy(Tones()))
     with start_blocking_portal("asyncio") as portal, portal.wrap_async_context_manager(understudy) as place:
-        command = [sys.executable, "-m", "tau_stage", "run", "two.yaml", "--booth", "--quiet", "--endpoint", place]
-        done = subprocess.run(command, cwd=tmp_path, env=home, capture_output=True, text=True, check=False, timeout=60)
+        command = ("-m", "tau_stage", "run", "two.yaml", "--booth", "--quiet", "--endpoint", place)
+        done = python(*command, cwd=tmp_path, env=home)
     assert done.returncode == 0, done.stderr
     booth = last_booth(home)
     assert booth
@@ -179,7 +176,7 @@ def test_a_run_opens_the_booth_and_is_shown_there(home: dict[str, str], tmp_path
 @pytest.mark.parametrize("words", [[], ["--push", "--voice", "cedar", "--instructions", "Be brief."]])
 def test_a_conversation_is_had_in_the_page_until_it_is_interrupted(home: dict[str, str], words: list[str]) -> None:
     with process(home, "talk", *words) as (talk, url), page_of(url) as page:
-        (source,) = page.until("welcome")["sources"]
+        (source,) = page.until("welcome")["sources"] or [page.until("source")["source"]]  # it may come after the page
         assert (source["kind"], source["name"], source["connected"]) == ("session", "talk", True)
         session = page.event("session.updated")["event"]["session"]
         if words:
@@ -225,8 +222,7 @@ def test_a_booth_that_was_killed_is_none_though_its_number_lives_on(
     with subprocess.Popen(["sleep", "60"]) as another:
         try:
             file.write_text(json.dumps({"url": "http://127.0.0.1:9/token/", "pid": another.pid}))
-            command = [sys.executable, "-c", "from tau_stage.cli.booth_command import ensure_booth as e; print(e())"]
-            url = subprocess.run(command, env=home, capture_output=True, text=True, check=True, timeout=60).stdout
+            url = python("-c", "from tau_stage.cli.booth_command import ensure_booth as e; print(e())", env=home).stdout
             with page_of(url.strip()) as page:
                 assert page.until("welcome")["sources"] == []
         finally:
