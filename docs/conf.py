@@ -40,5 +40,6 @@ html_static_path = ["building/static"]
 html_css_files = ["site.css"]
 templates_path = ["building/templates"]
 html_use_index = False
+html_additional_pages = {"search": "search.html"}  # Pagefind's
 html_copy_source = False
 html_show_sphinx = False

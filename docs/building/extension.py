@@ -30,11 +30,17 @@ LINK_UP = re.compile(r"\]\((?P<path>(?:\.\./)+[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the hooks."""
     app.add_lexer("fountain", TextLexer)
+    app.connect("builder-inited", leave_out_search)
     app.connect("source-read", read_source)
     app.connect("html-page-context", mend_html, priority=900)  # after the theme
     app.connect("autodoc-process-signature", leave_out_fields)
     app.connect("build-finished", index_words)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def leave_out_search(app: Sphinx) -> None:
+    """Let Sphinx make no index of its own: Pagefind makes one."""
+    vars(app.builder)["search"] = False
 
 
 def read_source(app: Sphinx, page: str, source: list[str]) -> None:
