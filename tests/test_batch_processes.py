@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tau_stage.batch.processes import MOST_DEATHS, WorkerProcesses
+from tau_stage.batch.worker_processes import MOST_DEATHS, WorkerProcesses
 from tau_stage.errors import UsageError, unwrapped
 from tests.support import busy_workers
 

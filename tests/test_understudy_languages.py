@@ -20,7 +20,7 @@ from tau_stage.understudy import Ensemble, Understudy, open_understudy
 from tau_stage.understudy.actor import SpeechRequest, UnsupportedScript
 from tau_stage.understudy.delivery import plan_speech
 from tau_stage.understudy.formants import LONGEST, FormantSpeaker, SpeechFailed, split_text
-from tau_stage.understudy.languages import WORDS, formant_voice, speech_of
+from tau_stage.understudy.line_voices import WORDS, formant_voice, speech_of
 from tau_stage.understudy.voices import LEVEL_DBFS, Voices
 from tests.support.forked import python
 from tests.test_cli_extras import MAIN, WITHOUT

@@ -20,7 +20,6 @@ from .jobs import load_jobs as load_jobs
 from .ledger import Ledger as Ledger
 from .line_export import ExportOutcome as ExportOutcome
 from .line_export import export_lines as export_lines
-from .processes import WorkerProcesses as WorkerProcesses
 from .status_table import StatusOutcome as StatusOutcome
 from .status_table import write_status as write_status
 from .store import open_store as open_store
@@ -36,3 +35,4 @@ from .worker import BatchObserver as BatchObserver
 from .worker import Outcome as Outcome
 from .worker import WorkerOptions as WorkerOptions
 from .worker import timestamp as timestamp
+from .worker_processes import WorkerProcesses as WorkerProcesses

@@ -4,9 +4,9 @@ from .admission import parse_origin as parse_origin
 from .delivery import SpeechPlan as SpeechPlan
 from .delivery import plan_speech as plan_speech
 from .faults import parse_fault as parse_fault
-from .languages import LANGUAGES_HINT as LANGUAGES_HINT
-from .languages import LineSpeech as LineSpeech
-from .languages import speech_of as speech_of
+from .line_voices import LANGUAGES_HINT as LANGUAGES_HINT
+from .line_voices import LineSpeech as LineSpeech
+from .line_voices import speech_of as speech_of
 from .profiles import profile_named as profile_named
 from .provider_limits import ProviderLimits as ProviderLimits
 from .server import Understudy as Understudy

@@ -43,7 +43,7 @@ from tau_stage.text import language_name, script_of
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine, UnsupportedScript
 from tau_stage.understudy.delivery import Kind, Moment, Phrase, SpeechPlan, SpeechStyle, plan_speech
 from tau_stage.understudy.formants import FormantSpeaker, SpeechFailed, split_text
-from tau_stage.understudy.languages import ENGINE, formant_voice, has_other_languages
+from tau_stage.understudy.line_voices import ENGINE, formant_voice, has_other_languages
 from tau_stage.understudy.sound_store import BlobRef, BlobStore, SoundCache
 
 KEPT_LINES = 1024  # lines whose sound is kept to be said again; the oldest go first
