@@ -36,6 +36,8 @@ from tau_stage.timing import (
 from tau_stage.timing.aligning import LETTERS, PHONES, plain_word, pronounce
 from tau_stage.timing.timed_lines import SHAPES_OF_PHONES as SHAPED
 from tau_stage.timing.timed_lines import SHAPES_OF_VISEMES as VISEMES
+from tau_stage.understudy.actor import SpeechRequest
+from tau_stage.understudy.delivery import plan_speech
 from tests import word_timings
 from tests.support.in_memory_stage import Playhouse, plan_of
 from tests.support.tampering_server import Event, Tampering
@@ -152,6 +154,20 @@ def test_a_line_is_aligned_as_if_it_were_the_first_and_other_words_are_not_found
     assert aligner.align(words, spoken.sound[:2400]) is None
     assert aligner.align(words, Pcm()) is None
     assert aligner.align(words, spoken.sound) == first
+
+
+@pytest.mark.slow
+def test_a_long_line_is_aligned_stretch_by_stretch() -> None:
+    """A neural voice speaks for half a minute, and a recogniser listens."""
+    words = "The ferry leaves at seven, and whoever is late stays on the island until tomorrow. " * 6
+    asked = SpeechRequest(
+        instructions="", system=(), user=f'Perform this line: "{words.strip()}"', heard=(), voice="ash"
+    )
+    spoken = word_timings.speak(plan_speech(asked), "ash")
+    assert spoken.sound.duration_s > 25
+    _, (measured,) = word_timings.measure_all([("", "long", spoken)])
+    assert measured.problem == ""
+    assert np.mean(np.abs(measured.errors_ms)) < 60
 
 
 def test_every_phoneme_and_letter_has_sounds_that_the_model_knows_and_a_mouth_makes() -> None:

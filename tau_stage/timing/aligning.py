@@ -10,7 +10,7 @@ import math
 import re
 import tomllib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -41,6 +41,10 @@ UNSURE_SCORE = -20.0  # mean of the frames of a word that may be another as well
 WORST_SCORE = (
     -30.0
 )  # of the frames of all words, where they can still be those that are said; other lines have -25 to -80
+FRAME_BYTES = 2 * RATE // 100
+LEAD_FRAMES = (10, 20, 5, 25)  # of silence before a stretch, in the order in which they are tried
+SILENCE_FRAMES = 30  # of a silence at which a long sound may be parted
+STRETCH_FRAMES, ONE_STRETCH_FRAMES = 300, 1000  # of a part of it, at least; and of a sound that is not parted
 GATE = 100  # a sample that is so many times softer than the loudest is silence
 SILENCE = "SIL"
 MOST_S = 300  # of a line: what is longer takes more memory than it is worth
@@ -71,7 +75,7 @@ class _Segment(NamedTuple):
     name: str
     start: int
     duration: int
-    score: int
+    score: int | None = None
     parts: Sequence[_Segment] = ()
 
     @property
@@ -80,9 +84,9 @@ class _Segment(NamedTuple):
         return not self.name.startswith(("<", "[", "+"))
 
     @classmethod
-    def of(cls, found: Any, parts: Sequence[_Segment] = ()) -> _Segment:
-        """Copy one."""
-        return cls(found.name, found.start, found.duration, found.score, parts)
+    def of(cls, found: Any, before: int, parts: Sequence[_Segment] = ()) -> _Segment:
+        """Copy one of a stretch that begins so many frames into the sound."""
+        return cls(found.name, before + found.start, found.duration, found.score, parts)
 
 
 class Aligner:
@@ -114,14 +118,49 @@ class Aligner:
         return _alignment(spoken, segments, sound)
 
     def _segments(self, text: str, data: bytes) -> list[_Segment]:
-        """Align words, and once more the sounds within them."""
+        """Align words; then, stretch by stretch between silences, the sounds within them.
+
+        In a long sound PocketSphinx finds words, and loses its way among their sounds.
+        """
         self._forget()
         self._decoder.set_align_text(text)
         self._listen(data)
-        self._decoder.set_alignment()
-        self._listen(data)
-        found = self._decoder.get_alignment()
-        return [_Segment.of(word, [_Segment.of(phone) for phone in word]) for word in found]
+        found = [_Segment(each.word, each.start_frame, each.end_frame - each.start_frame + 1) for each in self._found()]
+        stretches = _stretches(found)
+        return [segment for stretch in stretches for segment in self._with_sounds(stretch, data, len(stretches))]
+
+    def _found(self) -> Iterable[Any]:
+        return self._decoder.seg() if self._decoder.hyp() else ()
+
+    def _with_sounds(self, stretch: Sequence[_Segment], data: bytes, count: int) -> Sequence[_Segment]:
+        """Align the sounds of a stretch; where that fails, its words are as they were found, without a score.
+
+        Of a stretch that is not the whole sound, more or less silence before it is tried: one of these is found.
+        """
+        words = [segment.name.partition("(")[0] for segment in stretch if segment.is_word]
+        if not words:
+            return stretch
+        if count == 1:
+            return self._sounds(data, 0) or stretch
+        end = stretch[-1].start + stretch[-1].duration
+        for lead in LEAD_FRAMES:
+            first = max(0, stretch[0].start - lead)
+            part = data[first * FRAME_BYTES : end * FRAME_BYTES]
+            self._forget()
+            self._decoder.set_align_text(" ".join(words))
+            self._listen(part)
+            if found := self._sounds(part, first):
+                return found
+        return stretch
+
+    def _sounds(self, data: bytes, before: int) -> list[_Segment]:
+        """Align the sounds within the words that were found last; none, where that fails."""
+        with suppress(RuntimeError, TypeError):
+            self._decoder.set_alignment()
+            self._listen(data)
+            found = self._decoder.get_alignment()
+            return [_Segment.of(word, before, [_Segment.of(phone, before) for phone in word]) for word in found]
+        return []
 
     def _forget(self) -> None:
         """Listen to the same noise before each line: PocketSphinx begins with what fitted the last frames before."""
@@ -152,9 +191,12 @@ def _samples(sound: Pcm) -> bytes:
 
 
 def _mean_score(segments: Sequence[_Segment]) -> float:
-    """Return the mean score of the frames in which words are said."""
+    """Return the mean score of the frames in which words are said; nothing is worse, where most have none."""
     words = [segment for segment in segments if segment.is_word]
-    return sum(word.score for word in words) / sum(word.duration for word in words)
+    scored = [(word.score, word.duration) for word in words if word.score is not None]
+    if 2 * len(scored) < len(words):
+        return -math.inf
+    return sum(score for score, _ in scored) / sum(duration for _, duration in scored)
 
 
 def _alignment(spoken: Sequence[str], segments: Sequence[_Segment], sound: Pcm) -> Alignment:
@@ -169,14 +211,28 @@ def _alignment(spoken: Sequence[str], segments: Sequence[_Segment], sound: Pcm) 
     def times(segment: _Segment) -> tuple[float, float]:
         return second(segment.start), second(segment.start + segment.duration)
 
-    spans = (WordSpan(*times(word), _confidence(word.score / word.duration)) for word in segments if word.is_word)
+    spans = (WordSpan(*times(word), _confidence(word)) for word in segments if word.is_word)
     phones = (Phone(phone.name, *times(phone)) for segment in segments for phone in segment.parts)
     return Alignment(tuple(next(spans) if word else None for word in spoken), tuple(phones))
 
 
-def _confidence(score: float) -> float:
+def _confidence(word: _Segment) -> float:
     """Say how sure a word is, by the mean score of its frames."""
+    score = UNSURE_SCORE if word.score is None else word.score / word.duration
     return 1 / (1 + math.exp((UNSURE_SCORE - score) / 6.0))
+
+
+def _stretches(segments: Sequence[_Segment]) -> list[list[_Segment]]:
+    """Part words where nobody speaks, once some seconds have passed; what is short is one stretch."""
+    stretches: list[list[_Segment]] = [[]]
+    for segment in segments:
+        stretches[-1].append(segment)
+        length = segment.start + segment.duration - stretches[-1][0].start
+        if not segment.is_word and segment.duration >= SILENCE_FRAMES and length >= STRETCH_FRAMES:
+            stretches.append([])
+    if segments and segments[-1].start < ONE_STRETCH_FRAMES:
+        return [[*segments]]
+    return [*filter(None, stretches)]
 
 
 def plain_word(word: str) -> str:
