@@ -117,11 +117,23 @@ def speech_models() -> str:
     (listed,) = (provider.models for provider in providers if provider.id == "openai")
     ending = [(model, retirement_of(model.id)) for model in listed if re.search(r"\btts\b", model.id)]
     rows = ["| model | ends | price |", "|---|---|---|"]
-    rows += [f"| `{model.id}` | {end.ends} | {model.prices} |" for model, end in ending if end]
+    rows += [f"| `{model.id}` | {end.ends} | {_price(model.prices)} |" for model, end in ending if end]
     spoken = prices(DEFAULT_MODEL).per_million["audio_out"]
     a_minute = spoken * SPOKEN_TOKENS_A_SECOND * 60 / 1_000_000
-    rows.append(f"| `{DEFAULT_MODEL}`, which succeeds them | | ${spoken}/output MTok: about ${a_minute:.3f} a minute |")
+    rows.append(
+        f"| `{DEFAULT_MODEL}`, their successor | | ${spoken} for a million output tokens (${a_minute:.3f} a minute) |"
+    )
     return "\n".join(rows)
+
+
+def _price(listed: object) -> str:
+    """Write a price list in words.
+
+    >>> _price("$0.6/input MTok, $12/output MTok"), _price("$15/input characters M")
+    ('$0.6 for a million input tokens, $12 for a million output tokens', '$15 for a million characters')
+    """
+    by_token = re.sub(r"/(\w+) MTok", r" for a million \1 tokens", str(listed))
+    return by_token.replace("/input characters M", " for a million characters")
 
 
 MAKERS: dict[str, Callable[[], str]] = {
