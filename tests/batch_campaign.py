@@ -32,7 +32,7 @@ from tau_stage.take import records as record
 from tau_stage.understudy.server import Understudy, Visit
 from tests.campaign import served
 from tests.support.batches import Asked
-from tests.support.processes import descendants
+from tests.support.processes import descendants, is_alive
 
 LINES = 6
 SESSIONS = 8
@@ -160,6 +160,7 @@ class BatchCampaign:
     budget: Decimal | None = None
     begun: Callable[[], int] | None = None
     figures: Counter[str] = field(default_factory=Counter)
+    _workers: set[int] = field(default_factory=set)
 
     def run(self) -> None:
         """Perform the batch to its end, and kill workers and gates meanwhile."""
@@ -232,7 +233,9 @@ class BatchCampaign:
         if self.shards:
             return [process.pid for process in running if process.poll() is None]
         roots = self.cluster or [process.pid for process in running]
-        return sorted(each for root in roots for each in descendants(root) if not is_tracker(each))
+        found = {each for root in roots for each in descendants(root) if not is_tracker(each)}
+        self._workers |= found  # they work on when who has forked them is killed, and are nobody's descendants
+        return sorted(each for each in self._workers if is_alive(each))
 
     def overrun(self, lines: int) -> Iterator[str]:
         """What is wrong with what was spent of a budget: more is too much than so many lines, which were under way."""

@@ -57,6 +57,14 @@ def test_a_worker_that_is_killed_is_forked_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_worker_is_forked_again_though_who_has_forked_it_was_killed_too(tmp_path: Path) -> None:
+    """Slow: what is forked is loaded again."""
+    heard = Heard()
+    assert work(partial(busy_workers.kill_forker_once, tmp_path / "marker"), heard) == [0]
+    assert heard.lines == [b"done"]
+
+
+@pytest.mark.slow
 def test_workers_that_are_killed_again_and_again_are_given_up() -> None:
     """Slow: it is forked eleven times."""
     with pytest.raises(UsageError, match=f"{MOST_DEATHS + 1} workers were killed one after another, .* signal 9"):

@@ -94,6 +94,8 @@ class WorkerProcesses:
         with ours:
             with its, anyio.CancelScope(shield=True):
                 process = await anyio.to_thread.run_sync(self._fork, its, limiter=self._forking)
+            if process is None:
+                return FORKER_GONE
             try:
                 async with anyio.create_task_group() as group:
                     for event in (stop, self._done):
@@ -109,10 +111,13 @@ class WorkerProcesses:
         process.close()
         return FORKER_GONE if code is None else code
 
-    def _fork(self, its: socket.socket) -> BaseProcess:
-        """Start a process; the first time, this waits until all that it needs is loaded."""
+    def _fork(self, its: socket.socket) -> BaseProcess | None:
+        """Start a process, once all that it needs is loaded; None where who forks it was killed meanwhile."""
         process = process_context(self._modules).Process(target=_work, args=(self._work, self._environment, its))
-        process.start()
+        try:
+            process.start()
+        except (OSError, EOFError):
+            return None
         return process
 
     async def _listen(self, ours: socket.socket) -> None:
