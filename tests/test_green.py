@@ -330,7 +330,7 @@ def test_lines_that_were_not_reached_are_told_in_junit() -> None:
     (suite,) = (each for each in JUnitXml.fromfile("junit.xml") if each.name == "scenes/welcome.yaml")
     cases = {case.name: case for case in suite}
     assert isinstance(cases["guest-1"].result[0], Skipped)
-    assert cases["guest-1"].result[0].message == "not reached: the scene has parted from its cassette"
+    assert cases["guest-1"].result[0].message == "not reached: the scene is no longer the one on its cassette"
     assert not cases["host-1"].is_skipped
 
 

@@ -258,7 +258,7 @@ def _case(suite: Xml.Element, result: Result, name: str = "the scene", length_s:
 def _row(case: Xml.Element, result: Result, row: Row) -> None:
     if row.state == "unreached":
         is_over = result.error and result.error.code == OVER_BUDGET
-        why = "the test has stopped at its budget" if is_over else "the scene has parted from its cassette"
+        why = "the test has stopped at its budget" if is_over else "the scene is no longer the one on its cassette"
         Xml.SubElement(case, "skipped", message=f"not reached: {why}")
     elif row.state in KINDS:
         first, *others = (verdict for verdict in row.failures if verdict.outcome == row.state)
