@@ -164,6 +164,68 @@ def test_one_sheet_may_have_a_column_for_each_language() -> None:
     }
 
 
+SHEET = "ID,Who,Line EN,Line DE,Scene\nk-1,Keeper,Hello.,Hallo.,quay\ns-1,Sailor,Bye.,,quay\n"
+OF_SHEET = "lines: sheet.csv\ncast: cast.yaml\ncolumns: {%s}\nlanguages: {%s}\n"
+
+
+def write_sheet(columns: str, languages: str, sheet: str = SHEET) -> None:
+    """Write a batch whose one table has a column for each language."""
+    write_lines(OF_SHEET % (columns, languages))
+    Path("sheet.csv").write_text(sheet)
+
+
+@pytest.mark.parametrize(
+    ("columns", "languages"),
+    [
+        ("words: Line EN", "en: {}, de: {columns: {words: Line DE}}"),
+        ("words: Line EN", "en: {columns: {words: Line EN}}, de: {columns: {words: Line DE}}"),
+        ("id: ID", "en: {columns: {words: Line EN}}, de: {columns: {words: Line DE}}"),
+        ("id: ID", "en: {columns: {words: Line EN}}, de: {lines: sheet.csv, columns: {words: Line DE}}"),
+    ],
+)
+def test_columns_of_a_language_without_tables_are_of_the_batchs_own(columns: str, languages: str) -> None:
+    write_sheet(columns, languages)
+    assert spoken() == {
+        "en/sheet/quay": [("k-1", "ash", "Hello.", ""), ("s-1", "sage", "Bye.", "")],
+        "de/sheet/quay": [("k-1", "ash", "Hallo.", "")],
+    }
+    assert read_tables(load_batch("batch.yaml"))["de"].missing == ("s-1",)
+
+
+def test_the_columns_of_a_language_leave_the_others_as_the_batch_has_them() -> None:
+    sheet = "Nr,Wer,Was,Quoi,Wie,Comment\nk-1,Keeper,Hallo.,Salut.,leise,bas\n"
+    columns = "id: Nr, player: Wer, words: Was, direction: Wie"
+    write_sheet(columns, "de: {}, fr: {columns: {words: Quoi}}, be: {columns: {direction: Comment}}", sheet)
+    assert spoken() == {
+        "de/sheet/sheet": [("k-1", "ash", "Hallo.", "leise")],
+        "fr/sheet/sheet": [("k-1", "ash", "Salut.", "leise")],
+        "be/sheet/sheet": [("k-1", "ash", "Hallo.", "bas")],
+    }
+
+
+def test_a_language_has_no_column_that_is_not_there() -> None:
+    write_sheet("words: Line EN", "en: {}, de: {columns: {words: Line GE}}")
+    with pytest.raises(SceneError, match=r"sheet.csv:1:1: there is no column 'Line GE'"):
+        spoken()
+    write_sheet("id: ID", "en: {columns: {words: Line US}}, de: {columns: {words: Line DE}}")
+    with pytest.raises(SceneError, match=r"sheet.csv:1:1: there is no column 'Line US'"):
+        spoken()
+    write_lines("lines: play.txt\ncast: cast.yaml\nlanguages: {en: {}, de: {columns: {words: Line DE}}}\n")
+    Path("play.txt").write_text("Keeper: Who goes there?\n")
+    with pytest.raises(UsageError, match=r"the language de has columns, and play\.txt is no table with columns"):
+        spoken()
+
+
+def test_lines_without_ids_are_translated_in_their_rows() -> None:
+    sheet = "Who,Line EN,Line DE\nKeeper,One.,\nKeeper,Two.,Zwei.\nSailor,Three.,Drei.\n"
+    languages = "en: {columns: {words: Line EN}}, de: {columns: {words: Line DE}}"
+    write_sheet("id: none", languages, sheet)
+    assert spoken()["de/sheet/sheet"] == [("keeper-2", "ash", "Zwei.", ""), ("sailor-1", "sage", "Drei.", "")]
+    write_sheet("id: none", languages, f"{sheet}Keeper,,Vier.\n")
+    with pytest.raises(SceneError, match=r"sheet.csv:5:3: C5 \(Line DE\): the row has no words in the column"):
+        spoken()
+
+
 def test_several_tables_are_translated_by_one_or_several() -> None:
     write_lines(
         "lines: [dialogue.csv, 'act2/*.csv']\ncast: cast.yaml\nlanguages: {en: {}, de: {lines: dialogue.de.csv}}\n"
@@ -228,6 +290,11 @@ def test_a_cast_that_remembers_nothing_makes_each_line_cost_the_same() -> None:
         (
             "lines: dialogue.csv\ncast: cast.yaml\nlanguages: {de: {lines: de.csv}}\n",
             "3:17: the file 'de.csv' does not exist",
+        ),
+        ("scenes: cast.yaml\ncolumns: {id: Nr}\n", "2:1: these are columns of tables, and the batch has none"),
+        (
+            "scenes: cast.yaml\nlanguages: {de: {columns: {words: Text}}}\n",
+            "2:18: these are columns of tables, and the batch has none",
         ),
         ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: {ids: Nr}\n", "3:11: a line of a table has no 'ids'"),
         ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: Nr\n", "3:10: columns are headers by what they hold"),

@@ -83,7 +83,9 @@ class Language(SceneModel):
     include: Names = option("Files with players, variables or defaults; what stands there wins over the scene.", ())
     lines: Names = option("Tables with the words of this language, by the ids of the batch's own lines.", ())
     cast: Text | None = option("The file with the players of this language. Default: the batch's.")
-    columns: Columns = option("Headers in these tables, by what they hold: {words: Deutsch}.", {})
+    columns: Columns = option(
+        "Headers in these tables, or without 'lines' in the batch's own, by what they hold: {words: Deutsch}.", {}
+    )
 
 
 class BatchLimits(SceneModel):
@@ -205,6 +207,13 @@ class Batch(SceneModel):
         return self.beside([own or self.cast or ""])[0]
 
     @property
+    def own_columns(self) -> Mapping[str, str]:
+        """The headers of the batch's own lines: of its first language, where each names the column of its words."""
+        inside = [language.columns for language in self.languages.values() if not language.lines]
+        is_named = "words" in self.columns or not all("words" in columns for columns in inside)
+        return {**self.columns, **({} if is_named or not inside else inside[0])}
+
+    @property
     def home(self) -> str:
         """The store; a folder is relative to the batch file."""
         return self.store if "://" in self.store else str(Path(self.path).parent / self.store)
@@ -293,12 +302,19 @@ def _check_file(file: str, path: tuple[str, ...], errors: Diagnostics) -> None:
         errors.add(path, f"the file '{file}' does not exist", hint)
 
 
+_NO_TABLE = ("these are columns of tables, and the batch has none", "name the tables: lines: dialogue.csv")
+
+
 def _check_cast(batch: Batch, errors: Diagnostics) -> None:
     """Make sure that there are lines, and somebody who speaks them, in each language."""
     for name, language in batch.languages.items():
         if language.lines and not batch.lines:
             hint = "name the tables whose ids they have: lines: dialogue.csv"
             errors.add(("languages", name), "a language has lines, and the batch has none", hint)
+        elif language.columns and not batch.lines:
+            errors.add(("languages", name, "columns"), *_NO_TABLE, key=True)
+    if batch.columns and not batch.lines:
+        errors.add(("columns",), *_NO_TABLE, key=True)
     if batch.cast:
         _check_file(batch.cast, ("cast",), errors)
     for name, language in batch.languages.items():

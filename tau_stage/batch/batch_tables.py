@@ -63,7 +63,7 @@ def read_tables(batch: Batch) -> dict[str, LanguageTables]:
     first = next(iter(batch.languages), NO_LANGUAGE)
     cast = load_cast(batch.cast_of(first), batch.variants[0].values, overlays=batch.overlays(first))
     read = partial(read_table, players=tuple(cast.players))  # transcripts need to know the names
-    own = [read(path, batch.columns, batch.format, first) for path in batch.tables]
+    own = [read(path, batch.own_columns, batch.format, first) for path in batch.tables]
     raise_all([*_twins(own)])
     _refuse_headers(batch, own)
     whole = replace(own[0], lines=tuple(line for table in own for line in table.lines))
@@ -96,15 +96,25 @@ def _refuse_headers(batch: Batch, tables: Sequence[LineTable]) -> None:
                     raise UsageError(f"the column '{column.header}' of {table.path} holds lines' own {part}", hint)
 
 
+def _refuse_no_columns(code: str, tables: Iterable[LineTable]) -> None:
+    """Refuse columns of a language in tables that have none, such as transcripts."""
+    if table := next((table for table in tables if not any(sheet.columns for sheet in table.sheets)), None):
+        problem = f"the language {code} has columns, and {table.path} is no table with columns"
+        raise UsageError(problem, f"name the tables with its words: languages: {{{code}: {{lines: FILE}}}}")
+
+
 def _in_language(
     batch: Batch, code: str, language: Language, own: Sequence[LineTable], whole: LineTable
 ) -> LanguageTables:
-    if not language.lines:
-        return LanguageTables([replace(table, language=code) for table in own], own)
-    columns = {part: header for part, header in batch.columns.items() if part in ("id", "words")} | dict(
-        language.columns
-    )
-    read = [read_table(path, columns, language=code, base=whole) for path in batch.beside(language.lines)]
+    if language.lines:
+        named = {part: header for part, header in batch.columns.items() if part in ("id", "words")}
+        columns, files, kind = {**named, **language.columns}, batch.beside(language.lines), None
+    else:
+        columns, files, kind = {**batch.columns, **language.columns}, list(batch.tables), batch.format
+        if not language.columns or columns == batch.own_columns:
+            return LanguageTables([replace(table, language=code) for table in own], own)
+        _refuse_no_columns(code, own)
+    read = [read_table(path, columns, kind, code, base=whole) for path in files]
     raise_all([*_twins(read)])
     words = {line.id: line for table in read for line in table.lines}
     merged = replace(read[0], lines=tuple(words.values()))

@@ -57,7 +57,7 @@ def read_table(
     """
     errors: list[SceneError] = []
     table = _read(path, Wanted(columns, _known(format), base is not None), base, players, errors)
-    table = replace(_with_ids(table), language=language or table.language)
+    table = replace(_with_ids(_with_ids_of(base, table)), language=language or table.language)
     errors += _twins(table.lines)
     if not errors and not table.lines and base is None:
         errors.append(SceneError(path, 1, 1, "the table has no lines", "write some below its header"))
@@ -96,6 +96,24 @@ def _known(format_: str | None) -> str:
         hint = did_you_mean(format_, FORMATS, f"formats: {listed(FORMATS)}")
         raise UsageError(f"there is no format '{format_}' of tables", hint)
     return format_ or ""
+
+
+def _with_ids_of(base: LineTable | None, table: LineTable) -> LineTable:
+    """Give lines without ids those that a base has made for the same rows of the same sheet."""
+    if base is None or all(line.id for line in table.lines):
+        return table
+    known = {(line.place.sheet.path, line.place.row): line.id for line in base.lines}
+    if not any(line.place.sheet.file == table.path for line in base.lines):
+        return table
+    named = [
+        line if line.id else replace(line, id=known.get((line.place.sheet.path, line.place.row), ""))
+        for line in table.lines
+    ]
+    raise_all([line.place.error("words", *_NO_BASE) for line in named if not line.id])
+    return replace(table, lines=tuple(named))
+
+
+_NO_BASE = ("the row has no words in the column that this one translates", "write them, or clear this cell")
 
 
 def _with_ids(table: LineTable) -> LineTable:
