@@ -140,7 +140,7 @@ def test_the_plugin_may_be_left_out(pytester: pytest.Pytester, project: Path) ->
 def test_an_app_under_test_talks_to_the_understudy(pytester: pytest.Pytester) -> None:
     """Slow: the neural voice speaks; a client of OpenAI's package."""
     pytester.makepyfile(APP)
-    pytester.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=2)  # the package warns of newer websockets
+    pytester.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=4)  # the package warns of newer websockets
 
 
 APP = """
@@ -168,4 +168,13 @@ def test_the_app(understudy_url):
 def test_another(understudy_url):
     with connect(f"{understudy_url}/v1/realtime?model=gpt-realtime-2.1-mini") as socket:
         assert "session.created" in socket.recv()
+
+def test_a_bad_day(understudy_with):
+    url = understudy_with("drop@in_response")
+    assert answer(url, "Hello.") is None
+    assert answer(url, "Hello.") == "completed"
+
+def test_no_such_day(understudy_with):
+    with pytest.raises(pytest.fail.Exception, match="there is no fault 'nonsense'"):
+        understudy_with("nonsense")
 """

@@ -63,14 +63,13 @@ def understudy(
     """
     from tau_stage.termination import run_until_signal
 
-    orders = [*map(understudies.parse_fault, fault or ())]
     origins = {understudies.parse_origin(origin) for origin in allow_origin or ()}
     allowed = understudies.ProviderLimits() if limits is None else understudies.ProviderLimits.parse(limits)
     server = understudies.Understudy(
         understudies.Ensemble(understudies.Voices.of_user()),
         profile=understudies.profile_named(as_) if as_ else None,
         key=key,
-        faults=orders,
+        faults=fault or (),
         expires_s=expires,
         refuses_beta=refuse_beta,
         origins=origins,

@@ -7,7 +7,8 @@ before it meets a scene. Other YAML files are left alone.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,23 @@ def understudy_url() -> Iterator[str]:
     Yields:
         Its address, ``ws://127.0.0.1:PORT``. Clients add the path of their provider, like ``/v1/realtime``.
     """
+    with _served() as url:
+        yield url
+
+
+@pytest.fixture
+def understudy_with() -> Iterator[Callable[..., str]]:
+    """Serve an understudy to one test on which something goes wrong: ``understudy_with("drop@in_response")``.
+
+    Yields:
+        A function: it takes faults, as ``tau-stage understudy --fault`` does, and returns an address.
+    """
+    with ExitStack() as served:
+        yield lambda *faults: served.enter_context(_served(*faults))
+
+
+@contextmanager
+def _served(*faults: str) -> Iterator[str]:
     from anyio.from_thread import start_blocking_portal
 
     from tau_stage.errors import UsageError
@@ -78,10 +96,10 @@ def understudy_url() -> Iterator[str]:
 
     try:
         require_voice()
+        server = Understudy(Ensemble(Voices.of_user()), faults=faults)
     except UsageError as error:
         pytest.fail(str(error), pytrace=False)
-    serving = open_understudy(Understudy(Ensemble(Voices.of_user())))
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(serving) as url:
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(open_understudy(server)) as url:
         yield url
 
 

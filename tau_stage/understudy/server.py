@@ -37,6 +37,7 @@ from tau_stage.understudy.faults import (
     Strike,
     What,
     Where,
+    parse_fault,
 )
 from tau_stage.understudy.listening import asked_with, comment_request, request_for, take_named, wanted_calls
 from tau_stage.understudy.profiles import CURRENT, Profile, profile_of
@@ -66,7 +67,7 @@ class Understudy:
     Attributes:
         actor: Speaks; the real voices, if it is not given.
         key: The key clients must bring; None takes any, or none.
-        faults: What goes wrong, on order.
+        faults: What goes wrong, on order: as ``--fault`` of ``tau-stage understudy`` has it, like ``drop@in_response``.
         keeps_visits: Whether it remembers what it was sent; for tests, as it grows.
         clock: Unix time, for the sessions' expiry.
         expires_s: Seconds a session lasts.
@@ -82,13 +83,16 @@ class Understudy:
         visits: What it was sent, by connection.
         refused: Openings refused at the upgrade, by time.
 
-    >>> Understudy(pace=1.0, key="open sesame").profile is None
+    Raises:
+        UsageError: There is no such fault.
+
+    >>> Understudy(pace=1.0, key="open sesame", faults=["drop@in_response"]).profile is None
     True
     """
 
     actor: Actor = field(default_factory=_neural_voices)
     key: str | None = None
-    faults: Sequence[Fault] = ()
+    faults: Sequence[Fault | str] = ()
     keeps_visits: bool = False
     clock: Callable[[], float] = time.time
     expires_s: float = SESSION_S
@@ -105,6 +109,9 @@ class Understudy:
     _opened: int = 0
     _open: int = 0
     _used: Counter[Strike | Passing] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.faults = [parse_fault(fault) if isinstance(fault, str) else fault for fault in self.faults]
 
     async def admit(self, handshake: Handshake) -> Refusal | None:
         """Refuse at the upgrade, or let in."""
