@@ -144,10 +144,11 @@ def test_an_app_under_test_talks_to_the_understudy(pytester: pytest.Pytester) ->
 
 
 APP = """
-import os
+import json
 
 import pytest
 from openai import OpenAI
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 def answer(url, words):
@@ -171,7 +172,11 @@ def test_another(understudy_url):
 
 def test_a_bad_day(understudy_with):
     url = understudy_with("drop@in_response")
-    assert answer(url, "Hello.") is None
+    speak = {"type": "response.create", "response": {"instructions": "Say hello."}}
+    with connect(f"{url}/v1/realtime?model=gpt-realtime-2.1-mini") as socket, pytest.raises(ConnectionClosed):
+        socket.send(json.dumps(speak))
+        while True:
+            socket.recv()
     assert answer(url, "Hello.") == "completed"
 
 def test_no_such_day(understudy_with):
