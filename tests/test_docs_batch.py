@@ -82,7 +82,7 @@ def test_every_block_runs_as_it_stands(
                 elif program == "tau-stage" and "--cluster" not in words:
                     assert run(*words) == 0, (line, capsys.readouterr())
                 elif "tcp://scheduler.example:8786" in line:
-                    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+                    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
                         line = line.replace("tcp://scheduler.example:8786", cluster.scheduler_address)  # noqa: PLW2901
                         subprocess.run(["sh", "-c", line], check=True, env=os.environ | {"PATH": PATH})
                 else:

@@ -186,7 +186,7 @@ def open_cluster(address: str, *, workers: int | None = None, at_once: int = 1) 
     many = {"distributed.scheduler.allowed-failures": MOST_DEATHS, "distributed.comm.timeouts.connect": CONNECTING_S}
     with dask.config.set(many):
         if address == LOCAL:
-            shape = {"n_workers": workers, "threads_per_worker": at_once, "dashboard_address": None}
+            shape = {"n_workers": workers, "threads_per_worker": at_once, "dashboard_address": "127.0.0.1:0"}
             with LocalCluster(**shape, silence_logs=logging.ERROR) as cluster, Client(cluster) as client:
                 yield DaskCluster(client)
             return
