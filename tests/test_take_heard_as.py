@@ -168,3 +168,20 @@ def test_a_take_that_was_stopped_goes_on_before_it_is_retaken(
     )
     resume(part)
     assert outdated(take_of(retake(part, "bob-1"))) == {"bob-2": ("bob-1",), "ann-2": ("bob-1",)}
+
+
+def test_who_remembers_none_of_its_lines_and_hears_nobody_has_heard_no_older_take(
+    whole: TakeFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = f"conversation: none{SCENE}"
+    Path("chosen.yaml").write_text(scene)
+    assert run("run", "chosen.yaml", "--changed", "--endpoint", take_of(whole).provider, "--quiet") == 0
+    first = TakeFolder((whole.path.parent / "latest").resolve())
+    assert outdated(pick(first, 2)) == {"bob-1": ("ann-1",), "bob-2": ("ann-1",)}  # ann does not know of her own line
+    Path("chosen.yaml").write_text(scene.replace("Now then.", "And now?"))
+    capsys.readouterr()
+    assert run("plan", "chosen.yaml", "--changed", "--endpoint", take_of(whole).provider, "--json") == 0
+    planned = json.loads(capsys.readouterr().out)["outdated"]
+    assert run("run", "chosen.yaml", "--changed", "--endpoint", take_of(whole).provider, "--quiet") == 0
+    take = whole_take(TakeFolder((whole.path.parent / "latest").resolve()))
+    assert [*outdated(take)] == planned == ["bob-1", "bob-2"]

@@ -100,6 +100,7 @@ from .plan import plan_json as plan_json
 from .plan import sound_warnings as sound_warnings
 from .plan import sounds_of as sounds_of
 from .plan import unwritten_line as unwritten_line
+from .plan import who_knows as who_knows
 from .planner import DEFAULT_MODEL as DEFAULT_MODEL
 from .planner import change_line as change_line
 from .planner import make_plan as make_plan

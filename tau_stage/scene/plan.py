@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from decimal import Decimal
 from hashlib import sha256
@@ -586,8 +586,17 @@ class _LineKeys:
 def _listeners(part: LinePlan | ImprovisePlan | ListenPlan) -> tuple[str, ...]:
     """Return who knows of a line or a talk afterwards."""
     if isinstance(part, LinePlan):
-        return part.hearers if part.apart else (*part.hearers, part.player)
+        return who_knows(part.player, part.hearers, remembered=not part.apart)
     return tuple(dict.fromkeys(chain(part.hearers, *part.hearers.values())))
+
+
+def who_knows(player: str, hearers: Iterable[str], *, remembered: bool) -> tuple[str, ...]:
+    """Return who knows of a line afterwards: those who hear it, and its player, if that remembers it.
+
+    >>> who_knows("ann", ["ben"], remembered=True), who_knows("ann", [], remembered=False)
+    (('ben', 'ann'), ())
+    """
+    return (*hearers, player) if remembered else tuple(hearers)
 
 
 def _packed(facts: object) -> bytes:

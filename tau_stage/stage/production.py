@@ -435,6 +435,7 @@ def spoken(
         offset_samples=at,
         scripted=not line.improvised,
         human=True,
+        remembered=not line.apart,
         hearers=hearers,
         response="",
         usage=Usage(),

@@ -12,7 +12,7 @@ from typing import Any
 from tau_stage.audio import RATE
 from tau_stage.cost import KINDS, UNITS, Cost, price, prices
 from tau_stage.errors import TakeError
-from tau_stage.scene import slug
+from tau_stage.scene import slug, who_knows
 from tau_stage.take import records as record
 from tau_stage.take import take_model as model
 from tau_stage.take.records import LineRecordT, Record, last_of, of_type
@@ -417,7 +417,7 @@ class _Context:
             name: other.sha256
             for name, other in known.items()
             if name != line.line
-            and line.player in (other.player, *other.hearers)
+            and line.player in who_knows(other.player, other.hearers, remembered=other.remembered)
             and (name, line.player) not in self._missed
         }
 

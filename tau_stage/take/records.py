@@ -166,6 +166,7 @@ class LineFacts(TakeFacts, Asked):
     number: int = Field(description="Place in the scene, from 1.")
     scripted: bool = Field(True, description="Whether its words stood in the scene.")
     human: bool = Field(False, description="Whether a person said it.")
+    remembered: bool = Field(True, description="Whether its player knows of it afterwards, as it does by default.")
     former: bool = Field(False, description="Whether it was taken over from a former take.")
     key: str = Field("", description="Hash of what reached the wire for it: words, direction, player and options.")
     context_key: str = Field("", description="Hash of that, and of what its player had heard and said before.")

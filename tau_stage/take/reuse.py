@@ -11,7 +11,19 @@ from itertools import chain, dropwhile, filterfalse
 from typing import Any
 
 from tau_stage.audio import Pcm
-from tau_stage.scene import LineKey, LinePlan, Plan, Step, TogetherPlan, key_name, line_keys, listed, plan_json, slug
+from tau_stage.scene import (
+    LineKey,
+    LinePlan,
+    Plan,
+    Step,
+    TogetherPlan,
+    key_name,
+    line_keys,
+    listed,
+    plan_json,
+    slug,
+    who_knows,
+)
 from tau_stage.take.atomic import FULL_DISK, copy_whole
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.folding import beginning
@@ -98,8 +110,8 @@ NO_REUSE = ReusedLines()
 
 
 def _knowing(line: Performed) -> set[str]:
-    """Return who knows of a line: who said it, and who was to hear it."""
-    return {line.player, *(hearing.player for hearing in line.hearers)}
+    """Return who knows of a line: who said it and remembers it, and who was to hear it."""
+    return {*who_knows(line.player, (hearing.player for hearing in line.hearers), remembered=line.remembered)}
 
 
 def plan_without(plan: Plan, lines: Collection[str]) -> Plan:
