@@ -216,6 +216,36 @@ def test_a_language_has_no_column_that_is_not_there() -> None:
         spoken()
 
 
+@pytest.mark.parametrize(
+    ("sheet", "status", "told"),
+    [
+        (
+            "ID,Who,Line EN,Line DE,Remark,Take\nk-1,Keeper,Hi.,Ho.,tired,3\n",
+            "off",
+            "reads: Remark, Take; does one say how lines are spoken? Name it: columns: {direction: Remark}\n",
+        ),
+        ("ID,Who,Line EN,Line DE,Notes,Remark,Take\nk-1,Keeper,Hi.,Ho.,calm,,3\n", "off", "reads: Take\n"),
+        ("ID,Who,Line EN,Line DE,Status,Said de\nk-1,Keeper,Hi.,Ho.,new,\n", "on", ""),
+        ("ID,Who,Line EN,Line DE,Status\nk-1,Keeper,Hi.,Ho.,new\n", "off", "reads: Status"),
+        ("ID,Who,Line EN,Line DE\nk-1,Keeper,Hi.,Ho.\n", "off", ""),
+    ],
+)
+def test_columns_that_nothing_reads_are_told_once(
+    sheet: str, status: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sheet("words: Line EN", "en: {}, de: {columns: {words: Line DE}}", sheet)
+    with Path("batch.yaml").open("a") as file:
+        file.write(f"status: {status}\n")
+    assert run("validate", "batch.yaml") == 0
+    err = capsys.readouterr().err
+    assert (told in err, err.count("\n")) == (True, bool(told))
+    assert run("validate", "batch.yaml", "--format", "json") == 0
+    warnings = json.loads(capsys.readouterr().out)
+    assert [f"{each['path']}: {each['problem']}" for each in warnings] == [
+        line.removeprefix("warning: ") for line in err.splitlines()
+    ]
+
+
 def test_lines_without_ids_are_translated_in_their_rows() -> None:
     sheet = "Who,Line EN,Line DE\nKeeper,One.,\nKeeper,Two.,Zwei.\nSailor,Three.,Drei.\n"
     languages = "en: {columns: {words: Line EN}}, de: {columns: {words: Line DE}}"

@@ -4,6 +4,7 @@ from .batch_file import is_batch as is_batch
 from .batch_file import load_batch as load_batch
 from .batch_tables import LanguageTables as LanguageTables
 from .batch_tables import read_tables as read_tables
+from .batch_tables import unread_columns as unread_columns
 from .cluster import LOCAL as LOCAL
 from .cluster import ClusterTask as ClusterTask
 from .cluster import DaskCluster as DaskCluster

@@ -6,7 +6,8 @@ ids; what it does not have is not made up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,7 +15,7 @@ from tau_stage.batch.batch_file import Batch, Language
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.protocol import JsonObject
 from tau_stage.scene import load_cast
-from tau_stage.tables import LineTable, TableLine, raise_all, read_table, translated
+from tau_stage.tables import PLAIN, LineTable, Sheet, TableLine, raise_all, read_table, translated
 from tau_stage.text import counted
 
 NO_LANGUAGE = ""
@@ -127,6 +128,39 @@ def _in_language(
 def is_stale(line: TableLine, translation: TableLine) -> bool:
     """Tell whether a translation was made of another text than its line has now, where it says of which."""
     return bool(translation.lock) and translation.lock.lower() not in line.own_locks
+
+
+def unread_columns(batch: Batch, tables: Mapping[str, LanguageTables]) -> list[tuple[str, str]]:
+    """Say which columns of a batch's own tables no language performs: the sheet, and a sentence.
+
+    Tables of programs have columns of their own by design. What a run writes back is no matter for performances.
+    """
+    sheets: dict[str, list[Sheet]] = defaultdict(list)
+    for table in (table for language in tables.values() for table in language.sources):
+        if table.format == PLAIN and table.path in batch.tables:
+            for sheet in table.sheets:
+                sheets[sheet.path].append(sheet)
+    written = {
+        f"{header}{end}" for header in _status_headers(batch) for end in ("", *(f" {n}" for n in batch.languages))
+    }
+    return [(path, told) for path, read in sheets.items() if (told := _unread(read, written))]
+
+
+def _status_headers(batch: Batch) -> Iterable[str]:
+    return batch.status.headers.values() if batch.status else ()
+
+
+def _unread(sheets: Sequence[Sheet], written: Container[str]) -> str:
+    """Say which columns of a sheet are in no reading of it; a note counts where nothing says how lines are spoken."""
+    is_directed = any("direction" in sheet.columns for sheet in sheets)
+    parts = [(part, column.number) for sheet in sheets for part, column in sheet.columns.items()]
+    read = {number for part, number in parts if part != "note" or is_directed}
+    headers = enumerate(sheets[0].headers, 1)
+    left = [header for number, header in headers if header and number not in read and header not in written]
+    if not left:
+        return ""
+    hint = "" if is_directed else f"; does one say how lines are spoken? Name it: columns: {{direction: {left[0]}}}"
+    return f"columns that no performance reads: {_some(left)}{hint}"
 
 
 NO_TABLES: Mapping[str, LanguageTables] = {}

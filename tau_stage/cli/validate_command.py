@@ -54,15 +54,17 @@ def _praised(path: str, variables: Sequence[str] | None, only: Sequence[str] | N
             _praise(plan)
         return
     found = batch.load_batch(path)
-    plans = _plans_of(found, only)
+    plans, notes = _plans_of(found, only)
     jobs, lines = counted(len(plans), "job"), counted(sum(len(plan.lines) for plan in plans), "line")
     say(f"ok {path}: {found.title}, {jobs}, {lines}")
-    _warn_of(plans)
+    _warn_of(plans, notes)
 
 
-def _plans_of(found: batch.Batch, only: Sequence[str] | None) -> list[scene.Plan]:
-    """Load the plans of all scenes of a batch file."""
-    return [job.plan for job in batch.choose_jobs(batch.load_jobs(found), only or ())]
+def _plans_of(found: batch.Batch, only: Sequence[str] | None) -> tuple[list[scene.Plan], list[tuple[str, str]]]:
+    """Load the plans of all scenes of a batch file, and what may be wrong with its tables: the sheet, and what."""
+    tables = batch.read_tables(found)
+    jobs = batch.choose_jobs(batch.load_jobs(found, tables=tables), only or ())
+    return [job.plan for job in jobs], batch.unread_columns(found, tables)
 
 
 def _found(
@@ -73,9 +75,10 @@ def _found(
 
     found: list[report.Annotation] = []
     for path in scenes:
+        notes: Sequence[tuple[str, str]] = ()
         try:
             if batch.is_batch(path):
-                plans = _plans_of(batch.load_batch(path), only)
+                plans, notes = _plans_of(batch.load_batch(path), only)
             else:
                 plans = load_plans([path], variables=variables, only=only, most=most)
         except SceneError as error:
@@ -84,7 +87,7 @@ def _found(
         for remark in _remarks(plans):
             spot = remark.location
             found.append(report.Annotation(spot.path, spot.line, spot.column, "warning", str(remark)))
-        found += [report.Annotation(place, 1, 1, "warning", text) for place, text in _scene_warnings(plans)]
+        found += [report.Annotation(place, 1, 1, "warning", text) for place, text in (*notes, *_scene_warnings(plans))]
     return found
 
 
@@ -105,10 +108,10 @@ def _praise(plan: scene.Plan) -> None:
     _warn_of([plan])
 
 
-def _warn_of(plans: Sequence[scene.Plan]) -> None:
+def _warn_of(plans: Sequence[scene.Plan], notes: Sequence[tuple[str, str]] = ()) -> None:
     for remark in _remarks(plans):
         warn(f"warning: {remark.location.path}:{remark.location.line}:{remark.location.column}: {remark}")
-    for path, warning in _scene_warnings(plans):
+    for path, warning in (*notes, *_scene_warnings(plans)):
         warn(f"warning: {path}: {warning}")
 
 

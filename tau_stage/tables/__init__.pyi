@@ -13,6 +13,7 @@ from .scene_files_text import scene_text as scene_text
 from .scene_files_text import speakers_in as speakers_in
 from .scenes import scenes_of_table as scenes_of_table
 from .table_formats import FORMATS as FORMATS
+from .table_formats import PLAIN as PLAIN
 from .table_formats import read_table as read_table
 from .table_formats import translated as translated
 from .table_writing import WRITABLE as WRITABLE
