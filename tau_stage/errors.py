@@ -127,6 +127,7 @@ class ConnectFailed(SessionError):
         code: The server's error code, if it refused in-band (``invalid_api_key``, ``insufficient_quota``...).
         close_code: WebSocket close code that followed, if any.
         retry_after_s: The server's ``Retry-After``, in seconds.
+        hint: What to do about it, or empty.
 
     >>> print(ConnectFailed(player="clerk", reason="invalid API key", status=401))
     player clerk: could not open the session (HTTP 401): invalid API key
@@ -137,6 +138,10 @@ class ConnectFailed(SessionError):
     code: str | None = None
     close_code: int | None = None
     retry_after_s: float | None = None
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return _with_hint(super().__str__(), self.hint)
 
     def what_happened(self) -> str:
         """Tell the refusal, with every number the server gave."""

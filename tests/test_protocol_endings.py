@@ -281,3 +281,23 @@ def test_only_so_many_ids_of_events_are_remembered() -> None:
 @pytest.mark.parametrize("frame", [b"[", b"[]", b"[1]", b'[{"type": ""}]', b'{"a": [{}, {}]}'])
 def test_what_is_no_list_of_events_is_one_frame(frame: bytes) -> None:
     assert split_frame(frame) == [frame]
+
+
+@pytest.mark.parametrize(("kinds", "untold", "spoken"), [(["created", "done"], 0, 20), (["created"], 1, 0), ([], 0, 0)])
+def test_a_response_whose_connection_is_gone_counts_what_it_was_told_to_have_used(
+    kinds: list[str], untold: int, spoken: int
+) -> None:
+    conversation = Conversation()
+    response = {"id": "r", "status": "completed", "usage": USAGE}
+    place = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 0}
+    for kind in kinds:
+        conversation.apply(decode(json.dumps({"type": f"response.{kind}", "response": response})))
+        if kind == "created":
+            part = {"type": "response.content_part.added", "part": {"type": "audio"}, **place}
+            conversation.apply(decode(json.dumps(part)))
+            sound = {"type": "response.output_audio.delta", "delta": "AAAA", **place}
+            conversation.apply(decode(json.dumps(sound)))
+    assert conversation.is_ending == ("done" in kinds)
+    conversation.lose_responses()
+    assert (conversation.active, conversation.is_ending) == ((), False)
+    assert (conversation.usage.untold, conversation.usage.audio_out) == (untold, spoken)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -58,6 +59,58 @@ async def test_after_a_drop_it_is_opened_again_and_told_what_was_said() -> None:
         kept = [(entry.role, entry.text) for entry in session.conversation.items.values()][:3]
     assert kept == [("system", "Whisper."), ("user", "A question."), ("assistant", "An answer.")]
     assert list(house.visits[1].heard.values()) == [tone("sage", "Heard.")]
+
+
+@pytest.mark.parametrize("recover", [True, False])
+async def test_a_response_that_was_heard_and_dropped_has_an_unknown_cost(recover: bool) -> None:
+    house = Understudy(Tones(), faults=[fault.Strike("drop", "in_response", visit=1)])
+    async with living(house, ReconnectPolicy(recover=recover)) as session:
+        await session.user(LINE)
+        with pytest.raises(SessionClosed):
+            await session.response()
+        assert session.usage.dollars is None
+        assert session.usage.known == 0
+        if recover:
+            assert (await session.response()).status == "completed"
+            assert session.usage.dollars is None
+            assert session.usage.known > 0
+            await session.playback_finished()
+            assert session.status == "idle"
+
+
+async def test_a_response_that_was_dropped_before_it_was_heard_costs_nothing() -> None:
+    house = Understudy(Tones(), faults=[fault.Strike("drop", "response", visit=1)])
+    async with living(house, ReconnectPolicy()) as session:
+        with pytest.raises(SessionClosed):
+            await session.response()
+        assert session.usage.dollars == 0
+
+
+async def test_a_request_waits_while_the_session_is_opened_again() -> None:
+    house = Understudy(Tones(), faults=[fault.Strike("drop", "item", visit=1)], keeps_visits=True)
+    async with living(house, ReconnectPolicy(recover=True)) as session:
+        house.faults = [*house.faults, fault.BusyDoor(times=2)]
+        with pytest.raises(SessionClosed):
+            await session.user("Hello.")
+        await session.append_input_audio_buffer(tone("sage", "Hello."))
+        await session.commit_input_audio_buffer()
+        assert (await session.response()).status == "completed"
+    assert (len(house.refused), len(house.visits)) == (2, 2)
+
+
+async def test_a_request_waits_no_longer_than_its_deadline_nor_than_the_attempts() -> None:
+    house = Understudy(Tones(), faults=[fault.Strike("drop", "item", visit=1)])
+    async with living(house, ReconnectPolicy(recover=True)) as session:
+        house.faults = [*house.faults, fault.BusyDoor(times=99)]
+        with pytest.raises(SessionClosed):
+            await session.user("Hello.")
+        session.deadlines = replace(session.deadlines, request_s=0.1)
+        with pytest.raises(Timeout, match=r"no new connection within 0\.1 s"):
+            await session.user("Hello?")
+        session.deadlines = replace(session.deadlines, request_s=60)
+        with pytest.raises(SessionClosed):
+            await session.user("Anybody?")
+        assert len(house.refused) == 4
 
 
 async def test_without_recovery_a_drop_is_the_end() -> None:
@@ -206,3 +259,19 @@ async def test_a_response_that_does_not_end_keeps_a_session_where_it_is() -> Non
         assert len(house.visits) == 1
         assert any("could not be renewed: no response.done within 60 s" in text for text in session.warnings)
         del speaking
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_who_has_no_key_or_no_understudy_is_told_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    start = "start it with `tau-stage understudy`, or open one in the program with open_understudy()"
+    with pytest.raises(UsageError, match="OPENAI_API_KEY is not set") as wanting:
+        await create_session().__aenter__()
+    assert wanting.value.hint == f'set it, or give api_key; or endpoint="understudy" needs none: {start}'
+    async with open_understudy(Understudy(Tones())) as url:
+        place = url.removeprefix("ws://").partition("/")[0]
+    for resource, endpoint, hint in ((place, "understudy", start), ("", url, "")):
+        with pytest.raises(ConnectFailed) as failed:
+            await create_session(endpoint=endpoint, resource=resource).__aenter__()
+        assert failed.value.hint == hint
+        assert str(failed.value).endswith(f"hint: {start}") == bool(hint)

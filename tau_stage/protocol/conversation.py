@@ -249,6 +249,13 @@ class Conversation:
             response = WireResponse(id=response_id, status="failed", error=error)
             self._ending[response_id] = _Ending(ResponseDone(response=response), is_told=False)
 
+    def lose_responses(self) -> None:
+        """End the responses that are still coming in: their connection is gone. What was heard has an unknown cost."""
+        for response_id in self.active:
+            ending = self._ending.get(response_id)
+            lost = ResponseDone(response=WireResponse(id=response_id, status="incomplete"))
+            self._end(response_id, ending.event if ending and ending.is_told else lost)
+
     # ---- a response while it comes in
 
     def _owner(self, response_id: str, *item_ids: str) -> str:

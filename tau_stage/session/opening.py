@@ -24,7 +24,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, wraps
 from inspect import isawaitable
 from math import inf
@@ -39,7 +39,7 @@ from pydantic import SecretStr
 from tau_stage import protocol
 from tau_stage.audio import PCM16, RATE, Format
 from tau_stage.environment import environment, log_event
-from tau_stage.errors import SessionClosed, SessionError, Timeout, UsageError, unwrapped
+from tau_stage.errors import ConnectFailed, SessionClosed, SessionError, Timeout, UsageError, unwrapped
 from tau_stage.protocol import client_events, endpoints, items
 from tau_stage.publisher import is_debugging
 from tau_stage.scene import default_transcription, default_voice, misspelt, voice_warning, voices_of
@@ -56,6 +56,8 @@ from tau_stage.transport import ABNORMAL, Transport, dial
 P = ParamSpec("P")
 
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
+
+START_UNDERSTUDY = "start it with `tau-stage understudy`, or open one in the program with open_understudy()"
 
 Key = str | SecretStr | Callable[[], str | Awaitable[str]] | None
 
@@ -212,7 +214,14 @@ async def _dialled(place: endpoints.Endpoint, url: str, key: Key, waits: Deadlin
             headers = await headers_for(place, key)
     except TimeoutError:
         raise Timeout(what=f"key for {place.name}", waited_s=limit_s) from None
-    async with dial(url, headers, open_timeout_s=limit_s, closing_s=waits.closing_s) as transport:
+    async with AsyncExitStack() as closing:
+        try:
+            dialled = dial(url, headers, open_timeout_s=limit_s, closing_s=waits.closing_s)
+            transport = await closing.enter_async_context(dialled)
+        except ConnectFailed as error:
+            if place.name == protocol.UNDERSTUDY and error.status is None:
+                raise replace(error, hint=START_UNDERSTUDY) from None
+            raise
         yield transport
 
 
@@ -268,7 +277,8 @@ async def headers_for(place: endpoints.Endpoint, key: Key = None) -> dict[str, s
     secret = _plain(key)
     found = protocol.check_key(secret, "api_key") if secret else place.key_in(environment())
     if found is None and place.wants_key:
-        raise UsageError(f"{place.name} wants a key, and {place.key_env[0]} is not set")
+        hint = f'set it, or give api_key; or endpoint="{protocol.UNDERSTUDY}" needs none: {START_UNDERSTUDY}'
+        raise UsageError(f"{place.name} wants a key, and {place.key_env[0]} is not set", hint)
     return place.headers(found)
 
 
@@ -332,6 +342,7 @@ class Lifecycle:
     async def open(self) -> None:
         """Open the session and keep it open until it is closed for good; a ``SessionError`` says it did not open."""
         over = await self._open()
+        self._session.reopens = self._policy.recover
         if self._policy.lasts:
             self._group.start_soon(self._keep_open, over)
 

@@ -80,8 +80,9 @@ class Session:
         warnings: What the server understood otherwise than asked.
         state: Who speaks, who listens, and who watches.
         background: What it does unasked.
-        opened: Told when it is opened: the first time, after a drop, or on a new socket.
+        opened: Told when it is opened: the first time, after a drop, or on a new socket; and when it is over.
         is_closing: Whether its end was asked for.
+        reopens: Whether another socket is opened when its own is lost.
         answered_by: The model that the server names, where it is another than was asked for; else empty.
         answers: Whether the server answers a kind of request, by the type of the answer, where that is known.
 
@@ -133,6 +134,7 @@ class Session:
         self.state = SessionState()
         self.background = BackgroundTasks()
         self.is_closing = False
+        self.reopens = False
         self.opened = Signal()
         self._dialect = dialect
         self._opening = opening
@@ -281,7 +283,7 @@ class Session:
         """Send sound while it is being made. Nothing is answered; turn detection may start a turn."""
         for part in split_audio(to_pcm(audio), self.heard_as):
             event = client_events.InputAudioBufferAppend(event_id=self.fresh("evt"), audio=self._coded(part))
-            await self.wire.write(event.encode())
+            await (await self.open_wire()).write(event.encode())
             self.conversation.input.append(part)
             if self.turn_detection:
                 self.conversation.input.forget_silence()
@@ -368,7 +370,7 @@ class Session:
         given = options.pop("metadata", None) or {}
         metadata = {**given, protocol.EVENT_KEY: event_id} if isinstance(given, Mapping) else given
         wanted = asked_response(**options, metadata=metadata)
-        return await self.wire.speak(client_events.ResponseCreate(event_id=event_id, response=wanted))
+        return await (await self.open_wire()).speak(client_events.ResponseCreate(event_id=event_id, response=wanted))
 
     async def tool_output(self, call_id: str, output: str) -> protocol.Item:
         """Answer a tool call by hand; let the model speak when all calls of its turn are answered."""
@@ -491,7 +493,19 @@ class Session:
         Raises:
             SessionError: Refused, closed or not answered in time.
         """
-        return await self.wire.answer(await self.wire.send(event))
+        wire = await self.open_wire()
+        return await wire.answer(await wire.send(event))
+
+    async def open_wire(self) -> Wire:
+        """Return its end of the socket; while the session is being opened again, wait for that, as for an answer.
+
+        Raises:
+            Timeout: It was not opened again in time.
+        """
+        with anyio.move_on_after(self.deadlines.request_s):
+            await self.opened.until(lambda: self.is_open or self.is_closing or not self.reopens)
+            return self.wire
+        raise Timeout(what="new connection", waited_s=self.deadlines.request_s, player=self.name)
 
     def fresh(self, kind: Literal["evt", "item"]) -> str:
         """Make an id that this session has not used."""
@@ -555,6 +569,11 @@ class Session:
         self.state.apply_change(change, anyio.current_time())
         self._note(change)
 
+    def take_close(self, wire: Wire) -> None:
+        """Take in that nothing more comes through a socket: what it was bringing ends here."""
+        if wire is self._wire:
+            self.conversation.lose_responses()
+
     def assume(self, event: protocol.ServerEvent, oddity: str) -> None:
         """Take in an answer that the server owes, and tell that it does."""
         self.conversation.odd[oddity] += 1
@@ -589,6 +608,8 @@ class Session:
 
     def over(self) -> None:
         """Tell whoever watches that nothing more will come."""
+        self.reopens = False
+        self.opened.notify()
         self.state.end((self._wire and self._wire.closed) or SessionClosed(code=1000, player=self.name))
 
     async def close(self) -> None:

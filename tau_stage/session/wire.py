@@ -65,6 +65,9 @@ class EventSink(Protocol):
     def assume(self, event: protocol.ServerEvent, oddity: str) -> None:
         """Take in an answer that the server owes, and tell that it does."""
 
+    def take_close(self, wire: Wire) -> None:
+        """Take in that nothing more comes through a socket."""
+
     def fresh(self, kind: Literal["evt", "item"]) -> str:
         """Make an id for an event or an item of ours."""
 
@@ -464,6 +467,7 @@ class Wire:
         self.closed = self.closed or why
         self.over.set()
         self._reading.cancel()
+        self._sink.take_close(self)
         self._greeting.end(why)
         for receipt in self._receipts.values():
             receipt.settle(why)
