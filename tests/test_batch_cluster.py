@@ -19,7 +19,8 @@ def test_a_local_cluster_whose_workers_are_killed_performs_nothing_twice(tmp_pat
     asked = Asked()
     write_scenes(tmp_path, 4)
     with served(Understudy(asked, pace=2.0)) as (url, _):
-        campaign = BatchCampaign(tmp_path, url, ("--cluster", "local", "--workers", "2"), every_s=6.0, most=2)
+        campaign = BatchCampaign(tmp_path, url, ("--cluster", "local", "--workers", "2"), every_s=1.0, most=2)
+        campaign.begun = lambda: len(asked.words)
         campaign.run()
         assert [*campaign.problems(asked.words)] == []
     assert campaign.figures["killed"] >= 1

@@ -187,7 +187,12 @@ def open_cluster(address: str, *, workers: int | None = None, at_once: int = 1) 
     with dask.config.set(many):
         if address == LOCAL:
             shape = {"n_workers": workers, "threads_per_worker": at_once, "dashboard_address": "127.0.0.1:0"}
-            with LocalCluster(**shape, silence_logs=logging.ERROR) as cluster, Client(cluster) as client:
+            try:
+                cluster = LocalCluster(**shape, silence_logs=logging.ERROR)
+            except RuntimeError as error:  # a worker was killed, or has no memory, before it began
+                hint = "try again, with fewer --workers"
+                raise UsageError(f"the local cluster did not start: {error}", hint) from None
+            with cluster, Client(cluster) as client:
                 yield DaskCluster(client)
             return
         try:
