@@ -40,6 +40,7 @@ lines:
   - ann: I walked all the way from the harbour, and nobody, not one person, asked me where I was going.
   - ben: (quickly) Quick, hide the letters before she comes back! They are in the drawer.
   - cid: (slowly) There is nothing here that you would want to see.
+    takes: 3
   - ann: Once upon a time there was a king who had three daughters, and the youngest was so beautiful.
   - ben: Listen to me... we haven't got much *time*. [sighs] Who would have thought?
     cut_in: {after: 2s}

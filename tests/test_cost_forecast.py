@@ -390,3 +390,26 @@ def test_a_text_that_is_spoken_as_it_stands_reads_nothing() -> None:
     assert read(mixed, "ann") == Usage(text_in=7, audio_in=13, text_out=2 + 2, audio_out=13 + 13)
     apart = told(scene % ("words: exact\n", "{ann: Seven., conversation: none}"))
     assert read(apart, "ann").text_in == 7
+
+
+def test_each_take_of_a_line_is_paid() -> None:
+    once, thrice = (
+        told("players: {ann: }\nlines: [{ann: Hello.}]"),
+        told("players: {ann: }\nlines: [{ann: Hello., takes: 3}]"),
+    )
+    assert thrice.cost.likely.tokens.audio_out == 3 * once.cost.likely.tokens.audio_out
+    assert thrice.cost.likely.total == 3 * (once.cost.likely.total or Decimal(0))
+    assert thrice.seconds == once.seconds
+    plan = plan_of("players: {ann: }\nlines: [{ann: Hello., takes: 3}]")
+    assert expected_cost(plan, ["ann-1"]).total == thrice.cost.likely.total
+
+
+def test_exact_words_are_likely_at_once_and_take_all_takes_at_worst() -> None:
+    once, exact = (
+        told("players: {ann: }\nlines: [ann: Hello.]"),
+        told("players: {ann: }\nlines: [{ann: Hello., words: exact}]"),
+    )
+    assert exact.cost.likely.tokens.audio_out == once.cost.likely.tokens.audio_out
+    assert exact.cost.high.tokens.audio_out == 3 * once.cost.high.tokens.audio_out
+    every = told("players: {ann: }\nlines: [{ann: Hello., words: exact, pick: shortest}]")
+    assert every.cost.likely.tokens.audio_out == 3 * once.cost.likely.tokens.audio_out

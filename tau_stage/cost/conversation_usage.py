@@ -67,6 +67,7 @@ class ConversationUsage:
     _read_audio: int = 0
     _read_tools: int | None = -1
     _tokens: Usage = field(default_factory=Usage, init=False)
+    _last: Usage = field(default_factory=Usage, init=False)
     _seconds: float = 0.0
     _messages: int = 0
 
@@ -115,7 +116,7 @@ class ConversationUsage:
         cached_text = cached_audio = 0
         if self.caches and not (out_of_band or verbatim) and self._read_tools == tools:  # what was read or made before
             cached_text, cached_audio = cacheable(first + self._read_text), cacheable(self._read_audio)
-        self._tokens += Usage(
+        self._last = Usage(
             text_in=text - cached_text,
             audio_in=audio - cached_audio,
             cached_text_in=cached_text,
@@ -123,6 +124,7 @@ class ConversationUsage:
             text_out=text_out + thought,
             audio_out=audio_out,
         )
+        self._tokens += self._last
         self._seconds += audio_out / ASSISTANT_PER_S
         self._messages += bool(prompt)
         if out_of_band:
@@ -135,6 +137,12 @@ class ConversationUsage:
             self._read_text, self._read_tools = self._text, tools
             self._read_audio = self._audio if kept_audio == audio_out else audio  # a cut line is not as it was made
         self.most = max(self.most, first + self._text + self._audio)
+
+    def repeat_answer(self, times: int) -> None:
+        """Add more takes of the last response: each reads the same, and replaces the one before."""
+        for _ in range(times):
+            self._tokens += self._last
+            self._seconds += self._last.audio_out / ASSISTANT_PER_S
 
     @property
     def usage(self) -> Usage:

@@ -221,7 +221,7 @@ def expected_cost(plan: Plan, lines: Collection[str]) -> Cost:
     for line in _simulate(plan, durations.LIKELY).lines:
         player = plan.player(line.plan.player)
         if scene.key_name(line.id, lines) and not player.human:
-            usage = line.usage if player.name in warm else _uncached(line.usage)
+            usage = line.paid if player.name in warm else _uncached(line.paid)
             warm.add(player.name)
             total += price(usage, player.model, _endpoint(player).price_provider)
     return total
@@ -317,13 +317,17 @@ def _warnings(plan: Plan, players: Iterable[PlayerForecast], likely: Cost) -> It
 
 
 class SimulatedLine(NamedTuple):
-    """A line, as long as it is likely to be heard, and the tokens of its response: none for a person."""
+    """A line, as long as it is likely to be heard, and the tokens of a response: none for a person.
+
+    ``paid`` has those of all its takes.
+    """
 
     plan: LinePlan
     id: str
     at_s: float
     seconds: float
     usage: Usage
+    paid: Usage
 
 
 @dataclass(slots=True)
@@ -448,12 +452,12 @@ class Simulation:
     def _spoken(self, line: LinePlan, seconds: float, words: int, at_s: float | None = None) -> ClipTokens:
         words, whole_s, thought = self._measured(line, seconds, words)
         heard_s = min(whole_s, line.cut.heard_s) if line.cut else whole_s
-        used = self._answered(line, words, whole_s, heard_s, thought)
+        usage, paid = self._answered(line, words, whole_s, heard_s, thought)
         at_s = self._cut_at_s.get(line.cuts or "", self._next_s) if at_s is None else at_s
         if line.cut:
             self._cut_at_s[line.id] = at_s + min(line.cut.after_s, heard_s)
         self._advance(at_s, heard_s, line.pause_s)
-        self.lines.append(SimulatedLine(line, line.id + self._suffix, at_s, heard_s, used))
+        self.lines.append(SimulatedLine(line, line.id + self._suffix, at_s, heard_s, usage, paid))
         words = math.ceil(words * heard_s / whole_s) if heard_s < whole_s else words
         return ClipTokens(
             audio=math.ceil(heard_s * USER_PER_S),
@@ -474,8 +478,10 @@ class Simulation:
             thought = min(thought, max(0, cap - words - math.ceil(seconds * ASSISTANT_PER_S)))
         return words, seconds, thought
 
-    def _answered(self, line: LinePlan, words: int, whole_s: float, heard_s: float, thought: int) -> Usage:
-        """Add an answer to its player's conversations, and sum up what it uses."""
+    def _answered(
+        self, line: LinePlan, words: int, whole_s: float, heard_s: float, thought: int
+    ) -> tuple[Usage, Usage]:
+        """Add an answer to its player's conversations; return what a take of it uses, and what all takes use."""
         before, player = self._used(line.player), self.plan.player(line.player)
         is_spoken = line.exact and bool(whole_s) and not line.apart and _endpoint(player).speaks_verbatim
         for conversation in self.conversations.get(line.player, ()):
@@ -489,7 +495,15 @@ class Simulation:
                 verbatim=is_spoken,
                 tools=None if line.tools is None else tools_tokens(self.plan.tools, line.tools),
             )
-        return self._used(line.player) - before
+        usage = self._used(line.player) - before
+        for conversation in self.conversations.get(line.player, ()):
+            conversation.repeat_answer(self._takes(line) - 1)
+        return usage, self._used(line.player) - before
+
+    def _takes(self, line: LinePlan) -> int:
+        """Return how many takes of a line are performed; of exact words, the first is likely to have them."""
+        ends_early = line.exact and line.pick in ("closest", "first") and self.scenario is not durations.HIGH
+        return 1 if ends_early else line.takes
 
     def _sound(self, step: scene.SoundPlan, at_s: float) -> ClipTokens:
         if step.kind == "sfx":
