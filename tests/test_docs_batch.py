@@ -116,7 +116,7 @@ def perform_parts(file: Path, gate: str) -> None:
     """Start each part as its system does, in a plain process."""
     variable, first = INDEXED[file.as_posix()]
     (command,) = commands_of(file)
-    own = {**os.environ, "PATH": PATH, "TAU_STAGE_GATE": gate}
+    own = {**os.environ, "PATH": PATH, "TAU_STAGE_GATE": gate, "SLURM_ARRAY_TASK_COUNT": "3"}
     parts = [
         subprocess.Popen(command, env={**own, variable: str(number)}, stdout=subprocess.DEVNULL)
         for number in range(first, first + 3)
