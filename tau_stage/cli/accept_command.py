@@ -19,13 +19,15 @@ def accept(
     take: TakePath,
     lines: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[LINE]...", help="Ids of lines; the others stay as they are.", show_default=False),
+        typer.Argument(
+            metavar="[LINE]...", help="Ids of the lines to accept. The other lines stay unchanged.", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Keep a take's words and figures beside its scene, as the snapshot that later takes are held against.
+    """Save a take's words and figures as the scene's snapshot.
 
-    It is written to snapshots/SCENE.json, of a variant to snapshots/SCENE.VARIANT.json, and belongs under version
-    control. Nothing else ever changes it.
+    Later takes are compared with the snapshot. Its file is snapshots/SCENE.json, or snapshots/SCENE.VARIANT.json for a
+    variant. Keep the file under version control.
     """
     folder, performed = takes.read_take(take)
     scene = performed.scene

@@ -25,32 +25,35 @@ batch = typer.Typer(
 File = Annotated[str, typer.Argument(metavar="FILE", help="A batch file.", show_default=False)]
 Only = Annotated[
     list[str] | None,
-    typer.Option(metavar="PATTERN", help="Jobs whose names fit, like 'de/*'; may be given several times."),
+    typer.Option(metavar="PATTERN", help="Select jobs by name, like 'de/*'. You can repeat this option."),
 ]
 MaxVariants = Annotated[
-    int, typer.Option(min=1, metavar="N", help="How many variants a matrix may make.", show_default="any number")
+    int, typer.Option(min=1, metavar="N", help="Maximum number of variants of a matrix.", show_default="any number")
 ]
-Every = Annotated[bool, typer.Option("--all", help="Name every job, not only the worst.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+Every = Annotated[bool, typer.Option("--all", help="List every job, not only the worst.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RetryWhat = Annotated[
-    Literal["failed"] | None, typer.Option(help="Perform what failed in an earlier run again.", show_default=False)
+    Literal["failed"] | None,
+    typer.Option(help="Also perform the jobs that failed in an earlier run.", show_default=False),
 ]
-Through = Annotated[bool, typer.Option("--through", help="Lines that heard what has changed, too.")]
-Jobs = Annotated[int, typer.Option(min=1, help="Scenes performed at once.")]
+Through = Annotated[bool, typer.Option("--through", help="Also perform the lines that heard a change.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Number of scenes to perform at once.")]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, metavar="M", help="Perform in so many processes, each with --jobs.", show_default=False),
+    typer.Option(
+        min=1, metavar="M", help="Number of processes. Each performs --jobs scenes at once.", show_default=False
+    ),
 ]
 Cluster = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="Let a Dask cluster perform it: local, or a scheduler like tcp://host:8786."),
+    typer.Option(metavar="ADDRESS", help="Use a Dask cluster: local, or a scheduler like tcp://host:8786."),
 ]
 ShardOf = Annotated[
     str | None,
-    typer.Option("--shard", metavar="I/N", help="Perform one part of the jobs, like 3/40.", show_default=False),
+    typer.Option("--shard", metavar="I/N", help="Perform only one part of the jobs, like 3/40.", show_default=False),
 ]
 Budget = Annotated[
-    str | None, typer.Option(help="What the batch may cost in all, like '$200'. Default: as its file says.")
+    str | None, typer.Option(help="Maximum cost of the whole batch, like '$200'. Default: the batch file's budget.")
 ]
 
 WORKING = (
@@ -71,7 +74,7 @@ def plan(
     as_json: AsJson = False,
     max_variants: MaxVariants = ANY_NUMBER,
 ) -> None:
-    """Say what a run would perform, and what that would cost and take; nothing is performed."""
+    """Estimate what a run performs, costs and takes, without performing it."""
     found, tables, jobs, ledger, gone = _open(file, max_variants)
     jobs = batches.choose_jobs(jobs, only or ())
     planned = batches.plan_jobs(jobs, ledger, endpoint=endpoint, retry_failed=retry is not None, through=through)
@@ -97,14 +100,14 @@ def run(
     endpoint: shared.Elsewhere = None,
     live: shared.Live = False,
     allow_tools: shared.AllowTools = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but what is wrong.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors and warnings.")] = False,
     as_json: AsJson = False,
     max_variants: MaxVariants = ANY_NUMBER,
 ) -> None:
-    """Perform what is left: what is new, what has changed, what was stopped.
+    """Perform the jobs that are new, changed or unfinished.
 
-    What is done is neither performed nor paid again, whichever worker has done it. Exit code 0: all is done; 1: an
-    expectation failed; 3: something failed; 4: stopped at the budget; 130: interrupted.
+    A finished job is not performed or paid for again, even if another worker finished it. Exit code 0: all jobs are
+    done; 1: an expectation failed; 3: a job failed; 4: the run reached the budget; 130: the run was interrupted.
     """
     if workers and not cluster:  # which takes a while: what follows is done meanwhile
         modules = WORKING if usual_endpoint(environment(), endpoint) != UNDERSTUDY else (*WORKING, VOICE)
@@ -152,29 +155,31 @@ def status(
     as_json: AsJson = False,
     max_variants: MaxVariants = ANY_NUMBER,
 ) -> None:
-    """Say what has come of each job so far: done, running, left to do, failed."""
+    """Show the status of each job: done, running, left to do or failed."""
     opened = _open(file, max_variants)
     _show_status(opened._replace(jobs=batches.choose_jobs(opened.jobs, only or ())), every=every, as_json=as_json)
 
 
 def export(
     file: File,
-    to: Annotated[str | None, typer.Option(metavar="DIR", help="In place of the folder of the batch file.")] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Write here instead of the folder that the batch file names.")
+    ] = None,
     only: Only = None,
-    prune: Annotated[bool, typer.Option("--prune", help="Remove files of lines that are gone.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove the files of lines that no longer exist.")] = False,
     in_place: Annotated[
-        bool, typer.Option("--in-place", help="Write the status into the tables themselves, not beside them.")
+        bool, typer.Option("--in-place", help="Write the status into the source tables, not into tables beside them.")
     ] = False,
     endpoint: shared.Elsewhere = None,
     as_json: AsJson = False,
     max_variants: MaxVariants = ANY_NUMBER,
 ) -> None:
-    """Write the lines as files by id and language, where an engine looks for them; nothing is performed.
+    """Write a file for each line, by id and language, in the folders of a game engine.
 
-    The batch file says under 'export' which engine. Files that have not changed are not opened. Where it says 'status',
-    what has come of each line goes into a table beside the one that it is from. The page of all jobs and tables with a
-    row for each line go into the store: batch.html, results.csv and results.jsonl. Exit code 3: a line has no file yet,
-    as it is not performed, or not translated.
+    Export performs nothing. The key 'export' of the batch file names the engine. Unchanged files are not opened. With
+    'status', the status of each line is written to a table beside its source table. The store receives a page of all
+    jobs and tables with a row for each line: batch.html, results.csv and results.jsonl. Exit code 3: a line has no
+    file yet because it is not performed or not translated.
     """
     opened = _open(file, max_variants)
     index = batches.write_index(opened.batch, opened.jobs, opened.ledger)

@@ -30,27 +30,30 @@ INSTALL = "pip install 'tau-stage[booth]'"
 OPENING_S, ANSWERING_S = 15.0, 2.0
 TICK_S = 0.05
 
-Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page, where there is a browser.")]
+Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")]
 
 
 def booth(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
-    host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on. 0 selects a free port.")] = 0,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on: a loopback address, unless --allow-remote is set.")
+    ] = "127.0.0.1",
     allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Let other machines in, by a --host that they can reach.")
+        bool, typer.Option("--allow-remote", help="Allow other machines to connect. Also set --host.")
     ] = False,
     attach: Annotated[
         list[Path] | None,
-        typer.Option(metavar="TAKE", help="A take to replay, by its folder; may be given several times."),
+        typer.Option(metavar="TAKE", help="Replay the take in this folder. You can repeat this option."),
     ] = None,
     idle: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="End when nobody has published or looked on for so long.")
+        float | None, typer.Option(metavar="SECONDS", help="Stop if nobody has published or watched for this time.")
     ] = None,
     browser: Browser = True,
 ) -> None:
     """Open a page that shows every session of this machine.
 
-    A session is shown that was made with debug=True, or with TAU_DEBUG=true in its environment, or by run --booth.
+    The page shows a session if you create it with debug=True, set TAU_DEBUG=true in its environment, or start it with
+    run --booth.
     """
     require_server()
     from tau_stage.termination import run_until_signal

@@ -15,21 +15,21 @@ from tau_stage.cli.options import PLAIN, add_verb
 from tau_stage.cli.printing import say, warn
 from tau_stage.errors import CassetteError
 
-cassette = typer.Typer(name="cassette", help="Look after recorded conversations.", no_args_is_help=True, **PLAIN)
+cassette = typer.Typer(name="cassette", help="Show, verify and prune cassettes.", no_args_is_help=True, **PLAIN)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A cassette, or a folder of them.", show_default=False)]
 
 
 def show(folder: Folder) -> None:
-    """Show what is on each cassette: players, events, lines, sounds."""
+    """Show the players, events, lines and sounds of each cassette."""
     for path in cassettes.cassettes_in(folder):
         _tell(cassettes.load_cassette(path))
 
 
 def verify(folder: Folder) -> None:
-    """Read all of each cassette, to the last sample.
+    """Verify that each cassette is complete, to the last sample.
 
-    The exit code is 2 if one is not whole.
+    The exit code is 2 if a cassette is damaged or incomplete.
     """
     broken = 0
     for path in cassettes.cassettes_in(folder):
@@ -44,9 +44,9 @@ def verify(folder: Folder) -> None:
 
 
 def prune(folder: Folder) -> None:
-    """Delete clips and events that no cassette names.
+    """Delete clips and events that no cassette uses.
 
-    What recordings have left that were killed goes, too. A recording that is whole is never deleted.
+    This also deletes the remains of killed recordings. It never deletes a complete recording.
     """
     unfinished, deleted = cassettes.unfinished_in(folder), 0
     for path in cassettes.cassettes_in(folder):

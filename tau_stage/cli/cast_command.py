@@ -14,14 +14,13 @@ from tau_stage.text import counted
 
 def cast(
     source: TableFile,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The cast file.")] = Path("cast.yaml"),
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The cast file to write.")] = Path("cast.yaml"),
     column: ColumnsOption = None,
     table_format: TableFormat = None,
 ) -> None:
-    """Write a cast file with everybody who speaks in a table, how often, and a voice for each.
+    """Write a cast file with each speaker of a table, the number of lines, and a voice.
 
-    Voices are handed out in order: who has which is yours to change. In a file that is there already, those who are
-    missing are added, and nothing else changes.
+    Voices are assigned in order. You can change them. If the file exists, only missing speakers are added.
     """
     from tau_stage import scene, tables
     from tau_stage.cli.scene_files import named_values, rewrite

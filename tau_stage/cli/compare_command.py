@@ -22,7 +22,7 @@ Takes = Annotated[
     list[Path],
     typer.Argument(
         metavar="TAKE...",
-        help="Folders of two takes, or links to them. Of one: beside the take before it; of more: the newest two.",
+        help="Folders of takes, or links to them. One take: compare it with the take before it. More: the newest two.",
         show_default=False,
     ),
 ]
@@ -31,9 +31,11 @@ Takes = Annotated[
 def compare(
     paths: Takes,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page to read and to hear.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write an HTML page with the words and the sounds.")
+    ] = None,
 ) -> None:
-    """Put two takes side by side: words, length, loudness, cost, and what is worth a look first."""
+    """Compare the words, length, loudness and cost of two takes, with the largest differences first."""
     loudness: tuple[dict[str, float], dict[str, float]] = ({}, {})
     sounds: tuple[dict[str, reports.PageSound], dict[str, reports.PageSound]] = ({}, {})
     notes: list[str] = []

@@ -61,12 +61,12 @@ class Finding:
 
 
 def doctor(
-    out: Annotated[Path, typer.Option(help="Where the takes would go.")] = Path("takes"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    out: Annotated[Path, typer.Option(help="The folder for takes.")] = Path("takes"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Look at keys, endpoints, devices, extras and limits, and say whether a scene can be performed.
+    """Check keys, endpoints, devices, extras and limits, and report whether you can perform a scene.
 
-    Of keys it only tells whether they are there; nothing is dialled.
+    The report shows only whether a key is set. It does not show the key. No endpoint is contacted.
     """
     found = examine(os.environ, out)
     can_perform = _can_perform(found)

@@ -13,11 +13,11 @@ def fmt(
     scenes: Scenes,
     notation: Annotated[
         Literal["lines", "script"],
-        typer.Option("--as", help="'lines:' in YAML, or 'script:' as plays are written.", show_default=False),
+        typer.Option("--as", help="'lines:' as a YAML list, or 'script:' as a play.", show_default=False),
     ],
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if something would.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing. Exit with 1 if a file would change.")] = False,
 ) -> None:
-    """Write the lines of scene files as a list or as a script; comments and everything else stay."""
+    """Write the lines of scene files as a list or as a script. Comments and all other keys stay unchanged."""
     from tau_stage.cli.scene_files import changes, rewrite
 
     write = scene.as_script if notation == "script" else scene.as_lines

@@ -20,26 +20,34 @@ STATUS_S = 5.0
 
 
 def gate(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = PORT,
-    host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on. 0 selects a free port.")] = PORT,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on: a loopback address, unless --allow-remote is set.")
+    ] = "127.0.0.1",
     allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Let other machines in, by a --host that they can reach.")
+        bool, typer.Option("--allow-remote", help="Allow other machines to connect. Also set --host.")
     ] = False,
-    budget: Annotated[str | None, typer.Option(help="What all scenes together may cost, like '$200'.")] = None,
-    start_rate: Annotated[str | None, typer.Option(metavar="RATE", help="How fast sessions open: 30/min.")] = None,
-    sessions: Annotated[int | None, typer.Option(min=1, help="Sessions that may be open at once.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Maximum cost of all scenes together, like '$200'.")] = None,
+    start_rate: Annotated[
+        str | None, typer.Option(metavar="RATE", help="Maximum rate at which sessions open, like 30/min.")
+    ] = None,
+    sessions: Annotated[int | None, typer.Option(min=1, help="Maximum number of sessions open at once.")] = None,
     tokens: Annotated[
-        str | None, typer.Option(metavar="RATE", help="Tokens of each endpoint, key and model: 200000/min.")
+        str | None,
+        typer.Option(metavar="RATE", help="Maximum tokens for each endpoint, key and model, like 200000/min."),
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep here what was spent, for a gate that is started again.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Save the amount spent in this file, to continue after a restart."),
     ] = None,
-    status: Annotated[bool, typer.Option("--status", help="Say what the gate at --host and --port holds.")] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="Show the limits and usage of the gate at --host and --port.")
+    ] = False,
     as_json: shared.AsJson = False,
 ) -> None:
     """Let the scenes of many processes and machines share limits.
 
-    TAU_STAGE_GATE_TOKEN is the token that clients bring; where it is not set, one is made and printed.
+    Clients send the token in TAU_STAGE_GATE_TOKEN. If the variable is not set, the gate creates a token and prints it.
     """
     if status:
         import anyio

@@ -16,17 +16,20 @@ from tau_stage.text import counted
 def import_table(
     source: TableFile,
     cast: Annotated[
-        Path, typer.Option(metavar="FILE", help="The players: tau-stage cast writes such a file.", show_default=False)
+        Path,
+        typer.Option(
+            metavar="FILE", help="A cast file with the players. Create one with tau-stage cast.", show_default=False
+        ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the scene files.")] = Path("scenes"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the scene files.")] = Path("scenes"),
     column: ColumnsOption = None,
     table_format: TableFormat = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
 ) -> None:
     """Write a scene file for each scene, snippet or sheet of a table of lines.
 
-    Ids stay as they are, and words are plain text: what looks like markup is escaped. Each scene has a copy of the
-    players who speak in it.
+    Ids stay unchanged. Words are plain text: characters that look like markup are escaped. Each scene gets a copy of
+    the players who speak in it.
     """
     from tau_stage import scene, tables
     from tau_stage.cli.scene_files import named_values

@@ -39,13 +39,13 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.", show_default=False)],
     kind: Annotated[
         Literal["scene", "test", "batch"],
-        typer.Option(help="A scene alone, a scene with its test, or several scenes in variants."),
+        typer.Option(help="A single scene, a scene with a test, or a batch of scenes in variants."),
     ] = "test",
 ) -> None:
-    """Make a project: scenes, a README that says how to go on, and settings for the editor.
+    """Create a project with scenes, a README with next steps, and editor settings.
 
-    A project with a test has a recorded scene, whose test passes at once, without a key, and a workflow for
-    GitHub Actions. A file that is there already is never changed.
+    A project with a test has a recorded scene and a workflow for GitHub Actions. The test passes without a key. An
+    existing file is never changed.
     """
     files = {folder / NAMED.get(name, name): data for name, data in _files(kind).items()}
     there = [*filter(os.path.lexists, files)]

@@ -20,47 +20,52 @@ from typer.core import TyperCommand
 from tau_stage.errors import UsageError, format_if
 from tau_stage.text import docstring
 
-Live = Annotated[bool, typer.Option("--live", help="Never fall back to the understudy.")]
+Live = Annotated[bool, typer.Option("--live", help="Do not fall back to the understudy.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print each take as one line of JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print the path of each take only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the path of each take.")]
 AllowTools = Annotated[
     bool,
     typer.Option(
         "--allow-tools",
         callback=lambda wanted: wanted or read_settings().allow_tools,
-        help="Let the scene's tools run the programs they name.",
+        help="Allow the scene's tools to run programs.",
     ),
 ]
-StandIn = Annotated[bool, typer.Option("--stand-in", help="Play the recordings of people, though they may be there.")]
+StandIn = Annotated[
+    bool, typer.Option("--stand-in", help="Use the recordings of people, even if the people are present.")
+]
 Aloud = Annotated[
     bool | None,
     typer.Option(
         "--aloud/--no-aloud",
-        help="Play it on the loudspeaker, at its pace; by itself where somebody speaks into a microphone.",
+        help="Play the scene on the loudspeaker in real time. Default: on if a person uses a microphone.",
         show_default=False,
     ),
 ]
 StreamTo = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Write words while they arrive, as JSON lines; - is standard output."),
+    typer.Option(metavar="FILE", help="Write words as they arrive, as JSON lines. Use - for standard output."),
 ]
 Only = Annotated[
-    list[str] | None, typer.Option(help="One variant of the scene's matrix, by name; may be given several times.")
+    list[str] | None, typer.Option(help="Use only this variant of the scene's matrix. You can repeat this option.")
 ]
-Var = Annotated[list[str] | None, typer.Option(help="A variable of the scene, like city=Oslo.")]
+Var = Annotated[list[str] | None, typer.Option(help="Set a variable of the scene, like city=Oslo.")]
 Elsewhere = Annotated[
-    str | None, typer.Option("--endpoint", help="Play here, whatever the scene says: a name or a URL.")
+    str | None, typer.Option("--endpoint", help="Use this endpoint instead of the scene's: a name or a URL.")
 ]
 Anyway = Annotated[bool, typer.Option("--anyway", help="Continue even if the scene file has changed.")]
 Changed = Annotated[
-    bool, typer.Option("--changed", help="Perform only what has changed since the newest take; take over the rest.")
+    bool, typer.Option("--changed", help="Perform only what has changed since the newest take. Reuse the rest.")
 ]
-Through = Annotated[bool, typer.Option("--through", help="With --changed: the lines that heard what has changed, too.")]
-MaxVariants = Annotated[int, typer.Option(min=1, metavar="N", help="How many variants the matrix of a scene may make.")]
+Through = Annotated[bool, typer.Option("--through", help="With --changed: also include the lines that heard a change.")]
+MaxVariants = Annotated[int, typer.Option(min=1, metavar="N", help="Maximum number of variants of a scene's matrix.")]
 GateAddress = Annotated[
     str | None,
     typer.Option(
-        "--gate", metavar="HOST:PORT", envvar="TAU_STAGE_GATE", help="Ask this gate, which tau-stage gate has opened."
+        "--gate",
+        metavar="HOST:PORT",
+        envvar="TAU_STAGE_GATE",
+        help="Use the gate at this address. Start one with tau-stage gate.",
     ),
 ]
 OneScene = Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)]
@@ -73,13 +78,15 @@ TableFile = Annotated[
 ]
 ColumnsOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="PART=HEADER", help="What a column is called, like words=Text; may be given several times."),
+    typer.Option(metavar="PART=HEADER", help="Name the column of a part, like words=Text. You can repeat this option."),
 ]
 TableFormat = Annotated[
     str | None,
-    typer.Option("--format", metavar="KIND", help="What the table is; by default its name and its header tell."),
+    typer.Option("--format", metavar="KIND", help="Format of the table. Default: detected from its name and header."),
 ]
-TakePath = Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder, or a link to it.", show_default=False)]
+TakePath = Annotated[
+    Path, typer.Argument(metavar="TAKE", help="The folder of a take, or a link to it.", show_default=False)
+]
 
 PLAIN: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
 """How each parser prints: as text, whose errors ``tau_stage.cli.main`` says."""

@@ -18,17 +18,17 @@ def pick(
     take: TakePath,
     line: Annotated[str, typer.Argument(metavar="LINE", help="The line's id, like clerk-2.", show_default=False)],
     number: Annotated[
-        int, typer.Argument(metavar="N", min=1, help="Which of its takes is to be the line.", show_default=False)
+        int, typer.Argument(metavar="N", min=1, help="Number of the take to choose.", show_default=False)
     ],
     anyway: Anyway = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make another take of a line the line, in the take's own folder, and all that is made of it once more.
+    """Choose another take of a line, and write the files of the take again.
 
-    Nothing is performed or paid. Later lines whose players had heard the other take are marked as outdated. The other
-    take is kept: it can be picked again. The exit code tells of the pick and of what is expected, and not of how the
-    performance ended.
+    Nothing is performed or paid for. Later lines are marked as outdated if their players heard the previous take. The
+    previous take is kept, and you can choose it again. The exit code reports the pick and the expectations. It does
+    not report how the performance ended.
     """
     from tau_stage.cli.resume_command import deliver_take
 

@@ -23,14 +23,14 @@ def plan(
     var: Var = None,
     only: Only = None,
     changed: Annotated[
-        bool, typer.Option("--changed", help="Show what has changed since the newest take, and what that would cost.")
+        bool, typer.Option("--changed", help="Show the changes since the newest take, and their cost.")
     ] = False,
     through: Through = False,
-    out: Annotated[Path, typer.Option(help="With --changed: where the takes are.")] = Path("takes"),
+    out: Annotated[Path, typer.Option(help="With --changed: the folder of the takes.")] = Path("takes"),
     endpoint: Elsewhere = None,
     max_variants: MaxVariants = scenes.MOST_VARIANTS,
 ) -> None:
-    """Estimate a scene's time and cost: who opens when, what is spoken, what listening costs, what would save."""
+    """Estimate a scene's time and cost: session openings, speech, listening, and possible savings."""
     from tau_stage.cli.scene_files import load_plans
 
     if through and not changed:

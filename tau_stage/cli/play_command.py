@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 def play(
     take: TakePath,
-    line: Annotated[str | None, typer.Argument(metavar="LINE", help="One line's id.", show_default=False)] = None,
+    line: Annotated[str | None, typer.Argument(metavar="LINE", help="The id of one line.", show_default=False)] = None,
 ) -> None:
-    """Play a take: its mix, or its lines one after another, or one line."""
+    """Play the mix of a take, its lines in order, or one line."""
     folder, told = takes.read_take(take)
     if line is None and (mix := folder.mix):
         _play(*_read_mix(mix), mix)

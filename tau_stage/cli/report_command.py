@@ -15,13 +15,15 @@ from tau_stage.cli.printing import say_path, warn
 
 def report(
     take: TakePath,
-    embed: Annotated[bool, typer.Option("--embed", help="Put the sounds into the page: one file to send.")] = False,
-    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Embed the sounds, so that the page is a single file.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Write all that is made of a take once more, from its journal and its sounds.
+    """Write the files of a take again, from its journal and its sounds.
 
-    These are take.json, cost.json, the mix, subtitles, transcript, labels, sheet, sessions, marks and the page, whose
-    path is printed last.
+    The files are take.json, cost.json, the mix, subtitles, transcript, labels, sheet, sessions, marks and the page. The
+    path of the page is printed last.
     """
     from tau_stage.cli.progress import open_status
 

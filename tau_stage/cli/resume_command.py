@@ -17,10 +17,10 @@ def resume(
     take: shared.TakePath,
     anyway: shared.Anyway = False,
     budget: Annotated[
-        str | None, typer.Option(help="What the take may cost in all, like '$2'. Default: as before.")
+        str | None, typer.Option(help="Maximum cost of the whole take, like '$2'. Default: the previous budget.")
     ] = None,
     endpoint: Annotated[
-        str | None, typer.Option(help="Play here: a name or a URL. Default: where it was played before.")
+        str | None, typer.Option(help="Endpoint to use: a name or a URL. Default: the previous endpoint.")
     ] = None,
     live: shared.Live = False,
     quiet: shared.Quiet = False,
@@ -30,9 +30,9 @@ def resume(
     aloud: shared.Aloud = None,
     stream: shared.StreamTo = None,
 ) -> None:
-    """Go on with a take that was stopped, in its own folder.
+    """Resume a take that was stopped, in the same folder.
 
-    Lines that are finished are neither performed nor paid again; a line that was cut is performed again.
+    Finished lines are not performed or paid for again. A line that was cut off is performed again.
     """
     from tau_stage.cli.performing import perform_jobs
 

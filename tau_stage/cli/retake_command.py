@@ -16,25 +16,25 @@ def retake(
     lines: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[LINE]...", help="Lines by id, like clerk-2. Default: all that failed.", show_default=False
+            metavar="[LINE]...", help="Ids of lines, like clerk-2. Default: every line that failed.", show_default=False
         ),
     ] = None,
-    direction: Annotated[str | None, typer.Option(help="How to say them this time.")] = None,
-    takes: Annotated[int, typer.Option(min=1, max=9, help="How often to say each; the closest is picked.")] = 1,
+    direction: Annotated[str | None, typer.Option(help="How to say the lines this time.")] = None,
+    takes: Annotated[int, typer.Option(min=1, max=9, help="Number of takes of each line. The closest is picked.")] = 1,
     through: Annotated[
-        bool, typer.Option("--through", help="Perform the lines after the first of them again, too.")
+        bool, typer.Option("--through", help="Also perform all lines after the first of these lines again.")
     ] = False,
     anyway: Anyway = False,
-    out: Annotated[Path | None, typer.Option(help="Where the new take goes. Default: beside the old one.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the new take. Default: beside the old take.")] = None,
     endpoint: Elsewhere = None,
     live: Live = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     allow_tools: AllowTools = False,
 ) -> None:
-    """Perform lines of a take again, or all that have failed, in the same context, into a new take.
+    """Perform lines of a take again, or every line that failed, in the same context, as a new take.
 
-    All other lines are taken over as they are; those that heard an old one are marked.
+    All other lines are copied unchanged. Copied lines that heard a replaced line are marked.
     """
     from tau_stage.cli.performing import perform_jobs
     from tau_stage.take import Retake

@@ -16,22 +16,22 @@ from tau_stage.cli.printing import warn
 from tau_stage.errors import UsageError
 
 Record = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Record what players and providers say on a cassette in DIR.")
+    Path | None, typer.Option(metavar="DIR", help="Record the players and providers on a cassette in DIR.")
 ]
 Replay = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Perform from the scenes' cassettes in DIR, without a provider.")
+    Path | None, typer.Option(metavar="DIR", help="Perform from the cassettes in DIR, without a provider.")
 ]
 
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with what was stopped, and leave out what is finished.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume scenes that were stopped, and skip finished scenes.")]
 
 
 def run(
     scenes: shared.Scenes,
-    out: Annotated[Path, typer.Option(help="Where the takes go.")] = Path("takes"),
-    jobs: Annotated[int, typer.Option(min=1, help="Scenes performed at once.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for the takes.")] = Path("takes"),
+    jobs: Annotated[int, typer.Option(min=1, help="Number of scenes to perform at once.")] = 1,
     endpoint: shared.Elsewhere = None,
     live: shared.Live = False,
-    budget: Annotated[str | None, typer.Option(help="What each scene may cost, like '$0.50'.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Maximum cost of each scene, like '$0.50'.")] = None,
     quiet: shared.Quiet = False,
     as_json: shared.AsJson = False,
     var: shared.Var = None,
@@ -47,11 +47,11 @@ def run(
     through: shared.Through = False,
     max_variants: shared.MaxVariants = scene.MOST_VARIANTS,
     gate: shared.GateAddress = None,
-    booth: Annotated[bool, typer.Option("--booth", help="Show it in the booth, as it is performed.")] = False,
+    booth: Annotated[bool, typer.Option("--booth", help="Show the performance in the booth.")] = False,
 ) -> None:
     """Perform scenes; each leaves a take.
 
-    A take is a folder with lines, stems, take.json, cost.json and a journal; its path is printed last.
+    A take is a folder with lines, stems, take.json, cost.json and a journal. The path of the take is printed last.
     """
     from tau_stage.cli.performing import perform_jobs
     from tau_stage.cli.resume_command import finish_take

@@ -10,13 +10,15 @@ from tau_stage.cli.printing import say_json
 
 
 def schema(
-    of: Annotated[Literal["scene", "take", "batch"], typer.Argument(help="What is described.")] = "scene",
-    write: Annotated[Path | None, typer.Option(help="Write it to this file instead of printing it.")] = None,
+    of: Annotated[
+        Literal["scene", "take", "batch"], typer.Argument(help="The kind of file that the schema describes.")
+    ] = "scene",
+    write: Annotated[Path | None, typer.Option(help="Write the schema to this file instead of printing it.")] = None,
 ) -> None:
     """Print the JSON schema of scenes, takes or batches.
 
-    Name that of scenes in a scene's first line, as scenes/umbrella.yaml does: the editor then completes and
-    describes what you write.
+    Name the schema in the first line of a scene, as in scenes/umbrella.yaml. Your editor then completes and describes
+    the keys.
     """
     if of == "scene":
         text = scene.scene_schema()

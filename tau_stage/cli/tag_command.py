@@ -11,7 +11,7 @@ from tau_stage.text import counted
 def tag(
     scenes: Scenes,
 ) -> None:
-    """Write each line's id into scene files, so that it keeps it when others come and go; nothing else changes."""
+    """Write each line's id into scene files, so that a line keeps its id when you add or remove others."""
     from tau_stage.cli.scene_files import changes, rewrite
 
     ids: list[int] = []

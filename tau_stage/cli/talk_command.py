@@ -14,18 +14,18 @@ from tau_stage.protocol import JsonObject
 
 
 def talk(
-    instructions: Annotated[str, typer.Option(help="Who it is, and how it speaks.")] = "",
-    voice: Annotated[str | None, typer.Option(help="Its voice: see tau-stage voices.")] = None,
+    instructions: Annotated[str, typer.Option(help="Who the model is, and how it speaks.")] = "",
+    voice: Annotated[str | None, typer.Option(help="The model's voice. List the voices with tau-stage voices.")] = None,
     model: Annotated[str | None, typer.Option(help="The model.")] = None,
     endpoint: Elsewhere = None,
     push: Annotated[
-        bool, typer.Option("--push", help="Answer when you let go of the key, and not when you pause.")
+        bool, typer.Option("--push", help="Answer when you release the key, instead of when you pause.")
     ] = False,
     browser: Browser = True,
 ) -> None:
-    """Talk with a model: the booth's page is your microphone and your loudspeaker.
+    """Talk with a model in the booth.
 
-    Without a key, the understudy answers.
+    The page of the booth uses your microphone and your loudspeaker. Without a key, the understudy answers.
     """
     from tau_stage.termination import run_until_signal
 

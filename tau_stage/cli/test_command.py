@@ -26,45 +26,51 @@ STYLES = {"good": "green", "bad": "bold red", "quiet": "dim", "plain": "", "stro
 
 Paths = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PATH", help="Scenes, and folders of them. Default: scenes.", show_default=False),
+    typer.Argument(
+        metavar="PATH", help="Scene files, and folders of scene files. Default: scenes.", show_default=False
+    ),
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, help="Processes at work. Default: one per processor; live, one.", show_default=False),
+    typer.Option(
+        min=1, help="Number of processes. Default: one per processor, or one with --live.", show_default=False
+    ),
 ]
 Replay = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Only from cassettes in DIR: a scene without one is an error.")
+    Path | None,
+    typer.Option(metavar="DIR", help="Use only the cassettes in DIR. A scene without a cassette is an error."),
 ]
-Live = Annotated[bool, typer.Option("--live", help="With the scenes' own providers, for money.")]
-Repeat = Annotated[int, typer.Option(min=1, max=1000, help="Perform each scene so often.")]
-Failed = Annotated[bool, typer.Option("--failed", help="Only what failed or broke last time.")]
-Check = Annotated[bool, typer.Option("--check", help="Let an independent recogniser listen, too.")]
-Update = Annotated[
-    bool, typer.Option("--update", help="Accept what is performed: snapshots are written, not compared.")
-]
-JUnit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")]
-Summary = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page of Markdown.")]
+Live = Annotated[bool, typer.Option("--live", help="Use the scenes' providers. This costs money.")]
+Repeat = Annotated[int, typer.Option(min=1, max=1000, help="Number of times to perform each scene.")]
+Failed = Annotated[bool, typer.Option("--failed", help="Test only the scenes that failed or broke last time.")]
+Check = Annotated[bool, typer.Option("--check", help="Also check the speech with an independent recogniser.")]
+Update = Annotated[bool, typer.Option("--update", help="Write the snapshots instead of comparing them.")]
+JUnit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit XML report.")]
+Summary = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")]
 Format = Annotated[
-    Literal["text", "github"], typer.Option("--format", help="github adds annotations at the scenes' lines.")
+    Literal["text", "github"],
+    typer.Option("--format", help="Output format. github adds annotations at the scenes' lines."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON instead.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON instead.")]
 Out = Annotated[
     Path | None,
-    typer.Option(help="Keep all takes here. Default: those not well, in .tau-stage/takes.", show_default=False),
+    typer.Option(
+        help="Keep all takes in this folder. Default: keep failed takes in .tau-stage/takes.", show_default=False
+    ),
 ]
 EndpointOption = Annotated[
-    str | None, typer.Option("--endpoint", help="Play live here, whatever the scenes say: a name or a URL.")
+    str | None, typer.Option("--endpoint", help="Use this endpoint, live, instead of the scenes': a name or a URL.")
 ]
 Budget = Annotated[
-    str | None, typer.Option(help="What each scene may cost live, in all its performances together, like '$0.50'.")
+    str | None, typer.Option(help="Maximum live cost of each scene, over all its performances, like '$0.50'.")
 ]
-Only = Annotated[list[str] | None, typer.Option(help="A variant to test, by name; may be given several times.")]
+Only = Annotated[list[str] | None, typer.Option(help="Test only this variant. You can repeat this option.")]
 Strict = Annotated[
     bool | None,
     typer.Option(
         "--strict/--no-strict",
-        help="A scene with nothing to check, or without a cassette or snapshot that it must have, is not green. "
-        "Default: where CI is set.",
+        help="Fail a scene that has nothing to check, or lacks a required cassette or snapshot. "
+        "Default: on if CI is set.",
         show_default=False,
     ),
 ]
@@ -91,11 +97,12 @@ def check_scenes(
     only: Only = None,
     strict: Strict = None,
 ) -> None:
-    """Perform scenes, and hold them against their expectations, snapshots and cassettes.
+    """Perform scenes and compare them with their expectations, snapshots and cassettes.
 
-    A scene that has a cassette in cassettes/ beside it is performed from that, any other by the understudy. Neither
-    needs a key, a network, or money. Exit code 0: all is well; 1: something is not as expected; 2: no scene was found,
-    nothing is expected, or a file is wrong; 3: something broke, or could not be measured; 4: stopped at the budget.
+    A scene is performed from its cassette in the folder cassettes/ beside it. A scene without a cassette is performed
+    by the understudy. Neither needs a key, a network or money. Exit code 0: all tests passed; 1: a result differs from
+    what is expected; 2: no scene was found, there is nothing to check, or a file is invalid; 3: a test broke, or a
+    figure could not be measured; 4: the run reached the budget.
     """
     from tau_stage.cli.options import dollars
     from tau_stage.cli.scene_files import named_values

@@ -24,37 +24,43 @@ ELSEWHERE = "name another file: --ready-file"
 
 
 def understudy(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8765,
-    host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on. 0 selects a free port.")] = 8765,
+    host: Annotated[str, typer.Option(help="Address to listen on. It must be a loopback address.")] = "127.0.0.1",
     key: Annotated[
-        str | None, typer.Option(help="The key clients must bring.", envvar="TAU_STAGE_UNDERSTUDY_KEY")
+        str | None, typer.Option(help="The key that clients must send.", envvar="TAU_STAGE_UNDERSTUDY_KEY")
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="What goes wrong, like busy or drop@in_response#2; may be given several times."),
+        typer.Option(help="Simulate a fault, like busy or drop@in_response#2. You can repeat this option."),
     ] = None,
-    expires: Annotated[float, typer.Option(min=1, help="Seconds a session lasts.")] = 3600,
+    expires: Annotated[float, typer.Option(min=1, help="Maximum length of a session, in seconds.")] = 3600,
     allow_origin: Annotated[
-        list[str] | None, typer.Option(metavar="ORIGIN", help="A web page of another machine that may talk to it.")
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Allow web pages of this origin to connect. You can repeat this option."),
     ] = None,
     pace: Annotated[
         str | None,
-        typer.Option(help="realtime, or how many times as fast sound is sent; else as fast as it can be."),
+        typer.Option(help="Speed of sound: realtime, or a factor like 2. Default: as fast as possible."),
     ] = None,
     limits: Annotated[
         str | None,
-        typer.Option(metavar="RATE,N", help="Openings a minute and sessions at once, like 30/min,40: else HTTP 429."),
+        typer.Option(
+            metavar="RATE,N", help="Openings a minute and sessions at once, like 30/min,40. Beyond them: HTTP 429."
+        ),
     ] = None,
     log: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write here what is asked, and what came of it, as JSON lines.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Log openings, requests and their results to this file, as JSON lines."),
     ] = None,
     ready_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write its address here as soon as it listens; the file goes when it ends."),
+        typer.Option(
+            metavar="FILE", help="Write the address to this file once the server listens. Removed when it stops."
+        ),
     ] = None,
-    refuse_beta: Annotated[bool, typer.Option("--refuse-beta", help="Refuse old clients, as OpenAI does.")] = False,
+    refuse_beta: Annotated[bool, typer.Option("--refuse-beta", help="Refuse beta clients, as OpenAI does.")] = False,
     as_: Annotated[
-        str | None, typer.Option("--as", help="The model it behaves as, like gpt-realtime-2.1 or xai.", metavar="MODEL")
+        str | None, typer.Option("--as", help="Model to behave as, like gpt-realtime-2.1 or xai.", metavar="MODEL")
     ] = None,
 ) -> None:
     """Serve a Realtime API without a key.

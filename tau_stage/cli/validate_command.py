@@ -25,13 +25,13 @@ def validate(
     scenes: Scenes,
     form: Annotated[
         Literal["text", "json", "github"],
-        typer.Option("--format", help="For people, programs, or GitHub's annotations."),
+        typer.Option("--format", help="Output for people, for programs, or for GitHub annotations."),
     ] = "text",
     var: Var = None,
     only: Only = None,
     max_variants: MaxVariants = scene.MOST_VARIANTS,
 ) -> None:
-    """Check scene files and batch files: every error, with a way out."""
+    """Check scene files and batch files, and explain how to fix each error."""
     if form == "text":
         from tau_stage.cli.scene_files import each_scene
 

@@ -15,13 +15,13 @@ SAMPLE = "Good evening. I would like to read for the part, if it is still free."
 
 
 def voices(
-    endpoint: Annotated[str, typer.Option(help="Whose voices.")] = "openai",
-    sample: Annotated[Path | None, typer.Option(help="Write each voice's WAV here, spoken by the understudy.")] = None,
-    text: Annotated[str, typer.Option(help="What the samples say.")] = SAMPLE,
+    endpoint: Annotated[str, typer.Option(help="The endpoint whose voices to list.")] = "openai",
+    sample: Annotated[Path | None, typer.Option(help="Write a WAV file of each voice to this folder.")] = None,
+    text: Annotated[str, typer.Option(help="The words of the samples.")] = SAMPLE,
 ) -> None:
     """List the voices of an endpoint.
 
-    With --sample the understudy speaks in each of them.
+    With --sample, the understudy speaks a sample in each voice.
     """
     if endpoint not in scene.VOICES:
         raise UsageError(
