@@ -291,6 +291,9 @@ def test_the_status_says_what_to_do_about_a_budget_that_is_spent() -> None:
     batch, problem = load_batch("batch.yaml"), "the budget of the batch is spent"
     told = plain_text(tabulate_status(batch, [JobStatus("scenes/hat", "stopped", problem=problem)]))
     assert "the budget is spent: raise limits.budget, or run with a higher --budget" in told
+    assert "left to do: tau-stage batch run batch.yaml --budget '$0.01'" in told
+    found = [JobStatus("a", "done", dollars=Decimal("0.08")), JobStatus("b", "stopped", problem=problem)]
+    assert "--budget '$0.20'" in plain_text(tabulate_status(batch, found))
     assert "budget" not in plain_text(tabulate_status(batch, [JobStatus("scenes/hat", "stopped")]))
 
 

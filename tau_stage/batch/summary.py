@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
+from shlex import quote
 from typing import Literal
 
 from tau_stage import runs
@@ -278,12 +279,22 @@ def tabulate_status(
     notes = [*languages_told(tables), *_gone_told(gone), "The dollars are an estimate, of all that was performed."]
     if groups["failed"]:
         notes.insert(0, f"failed: perform them again with tau-stage batch run {batch.path} --retry failed")
+    option = ""
     if any("budget" in each.problem for each in groups["stopped"]):
         notes.insert(0, "the budget is spent: raise limits.budget, or run with a higher --budget")
+        option = f" --budget '{_budget_for_all(found)}'"
     if left := len(groups["stopped"]) + len(groups["waiting"]) + len(groups["abandoned"]):
-        notes.insert(0, f"{counted(left, 'job')} left to do: tau-stage batch run {batch.path}")
+        notes.insert(0, f"{counted(left, 'job')} left to do: tau-stage batch run {quote(batch.path)}{option}")
     head = f"{batch.title} ({batch.path}): {counted(len(found), 'job')}"
     return TextReport((head,), shown_tables, [*map(note, notes)])
+
+
+def _budget_for_all(found: Sequence[JobStatus]) -> str:
+    """Return a budget that is likely to be enough for all jobs: a quarter above what those that are done have cost."""
+    done = [each.dollars for each in found if each.state == "done"]
+    enough = sum(done, ZERO) / max(len(done), 1) * len(found) * Decimal("1.25")
+    enough = max(enough, Decimal(2) * sum((each.dollars for each in found), ZERO) if not done else ZERO)
+    return f"${max(enough, Decimal('0.01')).quantize(Decimal('0.01'), ROUND_UP)}"
 
 
 def _status_row(name: str, found: Sequence[JobStatus]) -> tuple[str, ...]:
