@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from tau_stage.batch.ledger import Claim, JobResult, Ledger, machine, spent
+from tau_stage.batch.ledger import Claim, JobResult, Ledger, machine, rehearsed, spent
 from tau_stage.batch.store import Store, open_store
 from tau_stage.batch.summary import status_of
 from tau_stage.environment import is_running
@@ -171,6 +171,10 @@ def test_what_came_of_a_job_is_read_back(ann: Ledger, store: Store) -> None:
     assert ann.result(JOB) == told
     assert ann.results() == {JOB: told}
     assert spent(ann.results(), {JOB: claimed(ann)}) == Decimal("1.5")
+    ann.write(told.model_copy(update={"rehearsed": ("takes/a",)}))
+    assert (spent(ann.results(), {}), rehearsed(ann.results(), {})) == (Decimal(1), Decimal("0.5"))
+    under_way = {JOB: Claim(job=JOB, number=1, owner="", host="", pid=0, until=ann.now(), dollars=3, unspent=1)}
+    assert (spent(ann.results(), under_way), rehearsed(ann.results(), under_way)) == (Decimal(2), Decimal(1))
     store.write(f"jobs/{JOB}.json", b"{")
     with pytest.raises(TakeError, match="is broken JSON"):
         ann.result(JOB)

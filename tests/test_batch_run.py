@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -284,6 +285,27 @@ def test_a_run_leaves_a_page_of_all_jobs_and_a_row_for_each_line(batch: BatchRun
     assert all(f"{row['folder']}/report.html" in page for row in rows)
     assert run("batch", "export", "batch.yaml") == 0
     assert home.tree() == files
+
+
+@pytest.mark.slow
+def test_what_a_rehearsal_would_have_cost_is_spent_of_no_real_budget(
+    batch: BatchRuns, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Slow: the understudy's voice, and two runs."""
+    write_batch(f"{SCENES}limits: {{budget: $1}}\n", "hat")
+    assert run("batch", "run", "batch.yaml") == 0
+    told = capsys.readouterr()
+    assert re.search(r"1/1 jobs, .* would have cost \$0\.\d*[1-9]\d* so far", told.err)
+    assert re.search(r"\$0\.\d+ of them were not spent, as the understudy played", told.out)
+    assert run("batch", "plan", "batch.yaml") == 0
+    assert re.search(
+        r"rehearsals on the understudy would have cost \$0\.\d*[1-9]\d* of \$1\.0000", capsys.readouterr().out
+    )
+    total = batch.plan()["total"]
+    assert (total["spent"], Decimal(total["rehearsed"]) > 0) == ("0", True)
+    batch.run()
+    now = batch.plan()["total"]
+    assert (Decimal(now["spent"]) > 0, now["rehearsed"]) == (True, total["rehearsed"])
 
 
 def test_the_status_says_what_to_do_about_a_budget_that_is_spent() -> None:

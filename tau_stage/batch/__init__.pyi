@@ -24,10 +24,11 @@ from .line_export import export_lines as export_lines
 from .status_table import StatusOutcome as StatusOutcome
 from .status_table import write_status as write_status
 from .store import open_store as open_store
+from .summary import Account as Account
+from .summary import account_of as account_of
 from .summary import gone_jobs as gone_jobs
 from .summary import plan_data as plan_data
 from .summary import plan_jobs as plan_jobs
-from .summary import spent_in as spent_in
 from .summary import status_data as status_data
 from .summary import status_of as status_of
 from .summary import tabulate_plan as tabulate_plan

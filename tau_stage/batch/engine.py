@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -13,7 +14,8 @@ import anyio.to_thread
 from tau_stage import stage as stages
 from tau_stage.batch.batch_file import Batch
 from tau_stage.batch.jobs import BatchJob
-from tau_stage.batch.ledger import Ledger, spent
+from tau_stage.batch.ledger import Ledger
+from tau_stage.batch.summary import account_of
 from tau_stage.batch.worker import BatchObserver, Worker, WorkerOptions
 from tau_stage.environment import environment
 from tau_stage.errors import UsageError
@@ -79,8 +81,8 @@ async def run_batch(
     plans, run = [job.plan for job in jobs], options.run
     stages.raise_descriptor_limit(plans, options.at_once)
     if gate is None:
-        before = await anyio.to_thread.run_sync(lambda: spent(ledger.results(), ledger.claims()))
-        gate = LocalGate(limits_of(batch, budget), spent=before)
+        before = await anyio.to_thread.run_sync(partial(account_of, ledger, jobs, run.endpoint))
+        gate = LocalGate(limits_of(batch, budget), spent=before.counted)
     opened = stages.open_stage(plans, environment(), wished=run.endpoint, live=run.live, gate=gate)
     async with stopping or nullcontext(anyio.Event()) as stop, opened as stage:
         return await Worker(ledger, stage, options, observer, stop).run(jobs)

@@ -17,6 +17,7 @@ from tau_stage.batch.batch_tables import NO_LANGUAGE, LanguageTables, read_table
 from tau_stage.batch.engine_layouts import LAYOUTS, EngineLayout, EngineLine
 from tau_stage.environment import environment
 from tau_stage.errors import SceneError, UsageError
+from tau_stage.protocol import UNDERSTUDY
 from tau_stage.scene import (
     ANY_NUMBER,
     LineKey,
@@ -84,6 +85,16 @@ class BatchJob:
         contexts = {name: key.context for name, key in self.keys(endpoint).items()}
         named = ((line, contexts.get(key_name(line.id, contexts) or "")) for line in lines)
         return [line.id for line, context in named if line.outdated or line.context_key != context]
+
+
+def is_rehearsal(jobs: Iterable[BatchJob], endpoint: str | None = None) -> bool:
+    """Tell whether the understudy plays everybody in jobs that are played at an endpoint: nothing is spent then.
+
+    Raises:
+        UsageError: The endpoint is unknown.
+    """
+    models = (player for job in jobs for player in job.plan.models)
+    return all(endpoint_for(player, environment(), endpoint).name == UNDERSTUDY for player in models)
 
 
 Loader = Callable[[], Iterator[BatchJob]]

@@ -56,6 +56,7 @@ class JobResult(LedgerPart):
         take: The folder of its take, in the store.
         lines: Of its take; ``seconds``: how long it is; ``outdated``: lines that heard others otherwise.
         paid: Estimated dollars by take, as far as they are known: all that was performed for the job.
+        rehearsed: Those of these takes on which nothing was spent, as the understudy played.
         finished: UTC.
     """
 
@@ -70,6 +71,7 @@ class JobResult(LedgerPart):
     seconds: float = 0.0
     outdated: int = 0
     paid: dict[str, Decimal] = {}
+    rehearsed: tuple[str, ...] = ()
     finished: str = ""
     owner: str = ""
 
@@ -77,6 +79,11 @@ class JobResult(LedgerPart):
     def dollars(self) -> Decimal:
         """All that the job has cost."""
         return sum(self.paid.values(), ZERO)
+
+    @property
+    def unspent(self) -> Decimal:
+        """What of that was not spent: what rehearsals would have cost."""
+        return sum((self.paid[take] for take in self.rehearsed), ZERO)
 
 
 class Claim(LedgerPart):
@@ -89,7 +96,7 @@ class Claim(LedgerPart):
         pid: Its process there.
         until: UTC.
         lines: That are finished.
-        dollars: That the job has cost so far.
+        dollars: That the job has cost so far; ``unspent``: what of that rehearsals would have cost.
     """
 
     job: str
@@ -100,6 +107,7 @@ class Claim(LedgerPart):
     until: datetime
     lines: int = 0
     dollars: Decimal = ZERO
+    unspent: Decimal = ZERO
 
     @property
     def document(self) -> str:
@@ -172,7 +180,7 @@ class Ledger:
         if last and not self.is_over(last):
             return None
         number = last.number + 1 if last else 1
-        made = self._own(job, number, last.dollars if last else ZERO)
+        made = self._own(job, number, last)
         if not self.store.create(made.document, _data(made)):
             return None
         for old in before:
@@ -212,23 +220,30 @@ class Ledger:
         documents = self.store.read_all(f"claims/{job.rpartition('/')[0]}".rstrip("/"))
         return [claim for name, data in documents.items() if (claim := _claim(name, data)).job == job]
 
-    def _own(self, job: str, number: int, dollars: Decimal) -> Claim:
-        pid, until = os.getpid(), self._until()
-        return Claim(job=job, number=number, owner=self.owner, host=self.host, pid=pid, until=until, dollars=dollars)
+    def _own(self, job: str, number: int, last: Claim | None) -> Claim:
+        cost = last.model_dump(include={"dollars", "unspent"}) if last else {}
+        about = {"owner": self.owner, "host": self.host, "pid": os.getpid(), "until": self._until()}
+        return Claim(job=job, number=number, **about, **cost)
 
     def _until(self) -> datetime:
         return self.now() + timedelta(seconds=self.claim_s)
 
 
 def spent(results: Mapping[str, JobResult], claims: Mapping[str, Claim]) -> Decimal:
-    """Add up what the jobs of a batch have cost so far, those under way as far as it is written down."""
-    names = results.keys() | claims.keys()
-    costs = (max(_dollars(results.get(name)), _dollars(claims.get(name))) for name in names)
-    return sum(costs, ZERO)
+    """Add up what was spent on the jobs of a batch, those under way as far as it is written down."""
+    return _sum(results, claims, lambda document: document.dollars - document.unspent or ZERO)
 
 
-def _dollars(document: JobResult | Claim | None) -> Decimal:
-    return document.dollars if document else ZERO
+def rehearsed(results: Mapping[str, JobResult], claims: Mapping[str, Claim]) -> Decimal:
+    """Add up what rehearsals of the jobs of a batch on the understudy would have cost."""
+    return _sum(results, claims, lambda document: document.unspent)
+
+
+def _sum(
+    results: Mapping[str, JobResult], claims: Mapping[str, Claim], cost: Callable[[JobResult | Claim], Decimal]
+) -> Decimal:
+    both = ((results.get(name), claims.get(name)) for name in results.keys() | claims.keys())
+    return sum((max(cost(document) for document in found if document) for found in both), ZERO)
 
 
 def _document(job: str) -> str:

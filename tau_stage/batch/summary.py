@@ -12,8 +12,8 @@ from typing import Literal
 from tau_stage import runs
 from tau_stage.batch.batch_file import Batch, BatchLimits
 from tau_stage.batch.batch_tables import NO_TABLES, LanguageTables, languages_data, languages_told
-from tau_stage.batch.jobs import BatchJob
-from tau_stage.batch.ledger import ZERO, Claim, JobResult, Ledger, spent
+from tau_stage.batch.jobs import BatchJob, is_rehearsal
+from tau_stage.batch.ledger import ZERO, Claim, JobResult, Ledger, rehearsed, spent
 from tau_stage.cost import expected_cost, total_of
 from tau_stage.protocol import JsonObject
 from tau_stage.report import TextReport, TextTable, dollars, note
@@ -78,6 +78,23 @@ def plan_jobs(
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """What a batch has cost: what was spent, and what rehearsals on the understudy would have cost.
+
+    Each counts against the budget of its own kind of run: ``is_rehearsal`` tells which a run is.
+    """
+
+    spent: Decimal = ZERO
+    rehearsed: Decimal = ZERO
+    is_rehearsal: bool = False
+
+    @property
+    def counted(self) -> Decimal:
+        """What counts against the budget."""
+        return self.rehearsed if self.is_rehearsal else self.spent
+
+
+@dataclass(frozen=True, slots=True)
 class _Wanted:
     endpoint: str | None
     retry_failed: bool
@@ -113,7 +130,7 @@ def _planned(
 def tabulate_plan(
     batch: Batch,
     planned: Sequence[PlannedJob],
-    already: Decimal,
+    already: Account,
     *,
     every: bool = False,
     tables: Mapping[str, LanguageTables] = NO_TABLES,
@@ -148,7 +165,7 @@ def _plan_row(name: str, planned: Sequence[PlannedJob]) -> tuple[str, ...]:
     return (name, f"{len(planned):,}", *sums, dollars(total_of(each.dollars for each in planned)))
 
 
-def _limits(limits: BatchLimits, planned: Sequence[PlannedJob], already: Decimal) -> Iterable[str]:
+def _limits(limits: BatchLimits, planned: Sequence[PlannedJob], already: Account) -> Iterable[str]:
     """Say what a run takes within the limits of its batch."""
     likely = total_of(each.dollars for each in planned)
     sessions, tokens = sum(each.sessions for each in planned), sum(each.tokens for each in planned)
@@ -158,19 +175,21 @@ def _limits(limits: BatchLimits, planned: Sequence[PlannedJob], already: Decimal
     if limits.tokens and tokens:
         yield f"about {tokens:,} tokens would be used, which takes at least {tokens / limits.tokens:.1f} min"
     if limits.budget is not None:
-        yield f"{dollars(already)} of {dollars(limits.budget)} are spent"
-        if likely is not None and already + likely > limits.budget:
+        told = "rehearsals on the understudy would have cost {} of {}" if already.is_rehearsal else "{} of {} are spent"
+        yield told.format(dollars(already.counted), dollars(limits.budget))
+        if likely is not None and already.counted + likely > limits.budget:
             yield "warning: the budget is likely to end before the batch does"
     yield "The dollars are an estimate."
 
 
 def plan_data(
-    batch: Batch, planned: Sequence[PlannedJob], already: Decimal, tables: Mapping[str, LanguageTables] = NO_TABLES
+    batch: Batch, planned: Sequence[PlannedJob], already: Account, tables: Mapping[str, LanguageTables] = NO_TABLES
 ) -> dict[str, object]:
     """Make data of what ``tabulate_plan`` tells, for ``json.dumps``."""
     jobs = [_amounts(asdict(each)) for each in planned]
     total: dict[str, object] = {"jobs": len(planned), "performed": sum(each.performed for each in planned)}
-    total |= _amounts({"dollars": total_of(each.dollars for each in planned), "spent": already})
+    total |= _amounts({"dollars": total_of(each.dollars for each in planned), "spent": already.spent})
+    total |= _amounts({"rehearsed": already.rehearsed})
     facts = {"version": 1, "estimate": True, "currency": "USD", "batch": batch.path, "total": total, "jobs": jobs}
     by_language = {code: [each for each in planned if each.language == code] for code in batch.languages}
     counts = {code: _language_data(found) | languages_data(tables).get(code, {}) for code, found in by_language.items()}
@@ -211,7 +230,7 @@ class JobStatus:
         state: done, failed, stopped; running; abandoned: its worker is gone; waiting: nobody has performed it yet.
         lines: That are finished.
         seconds: How long its take is.
-        dollars: What it has cost in all.
+        dollars: What it has cost in all; ``unspent``: what of that rehearsals would have cost.
         problem: Why it has failed or was stopped.
         take: The folder of its take, in the store.
         owner: Who performs it, or did.
@@ -226,6 +245,7 @@ class JobStatus:
     problem: str = ""
     take: str = ""
     owner: str = ""
+    unspent: Decimal = ZERO
 
 
 def status_of(names: Iterable[str], ledger: Ledger) -> list[JobStatus]:
@@ -244,11 +264,12 @@ def _status(name: str, result: JobResult | None, claim: Claim | None, ledger: Le
     if claim and not is_given_up:
         state: Standing = "abandoned" if ledger.is_over(claim) else "running"
         cost = max(claim.dollars, result.dollars if result else ZERO)
-        return JobStatus(name, state, claim.lines, dollars=cost, owner=claim.owner)
+        unspent = max(claim.unspent, result.unspent if result else ZERO)
+        return JobStatus(name, state, claim.lines, dollars=cost, owner=claim.owner, unspent=unspent)
     if result is None:
         return JobStatus(name, "waiting")
     facts = (result.lines, result.seconds, result.dollars, result.outdated, result.problem, result.take, result.owner)
-    return JobStatus(name, result.state, *facts)
+    return JobStatus(name, result.state, *facts, unspent=result.unspent)
 
 
 def tabulate_status(
@@ -277,6 +298,8 @@ def tabulate_status(
             )
         )
     notes = [*languages_told(tables), *_gone_told(gone), "The dollars are an estimate, of all that was performed."]
+    if unspent := sum((each.unspent for each in found), ZERO):
+        notes.append(f"{dollars(unspent)} of them were not spent, as the understudy played: it would have cost that.")
     if groups["failed"]:
         notes.insert(0, f"failed: perform them again with tau-stage batch run {batch.path} --retry failed")
     option = ""
@@ -315,9 +338,10 @@ def status_data(
     return facts | ({"languages": languages} if languages else {})
 
 
-def spent_in(ledger: Ledger) -> Decimal:
-    """Add up what a batch has cost so far."""
-    return spent(ledger.results(), ledger.claims())
+def account_of(ledger: Ledger, jobs: Iterable[BatchJob], endpoint: str | None = None) -> Account:
+    """Add up what was spent on a batch, and what its rehearsals would have cost."""
+    results, claims = ledger.results(), ledger.claims()
+    return Account(spent(results, claims), rehearsed(results, claims), is_rehearsal=is_rehearsal(jobs, endpoint))
 
 
 def _amounts(facts: Mapping[str, object]) -> JsonObject:

@@ -20,7 +20,7 @@ import anyio
 import anyio.to_thread
 
 from tau_stage import runs
-from tau_stage.batch.jobs import BatchJob
+from tau_stage.batch.jobs import BatchJob, is_rehearsal
 from tau_stage.batch.ledger import ZERO, Claim, JobResult, Ledger, LedgerPart, State
 from tau_stage.cost import expected_cost
 from tau_stage.errors import StageError, TakeError, unwrapped
@@ -200,7 +200,8 @@ class _Performance(runs.RunObserver):
         self._store, self._out = worker.ledger.store, worker.ledger.store.home / job.folder
         self._lines = self._pushed = 0
         self._bills = Bills(())
-        self.before = ZERO
+        self.before = self._unspent = ZERO
+        self._is_rehearsal = is_rehearsal([job], worker.options.run.endpoint)
         self._news = Signal()
 
     async def run(self) -> JobResult | None:
@@ -214,7 +215,8 @@ class _Performance(runs.RunObserver):
         if left is None:
             assert folder is not None  # noqa: S101 - one of both is there
             return await self._write_down(await _in_thread(partial(runs.finish, folder, plan=plan)))
-        self.before = sum((await _in_thread(self._paid)).values(), ZERO)
+        former = await _in_thread(self._result_so_far)
+        self.before, self._unspent = former.dollars, former.unspent
         there = left.former.lines.keys() | (await _in_thread(partial(_spoken, left.folder)) if left.folder else set())
         lines = [line.id for line in plan.all_lines if line.id not in there]
         if lines and not await self._is_affordable(expected_cost(plan, lines).known):
@@ -284,8 +286,9 @@ class _Performance(runs.RunObserver):
     def _push(self) -> bool:
         self._pushed = self._lines
         self._store.push(self._job.takes)
-        dollars = self.before + self._bills.whole.known
-        return self._worker.ledger.renew(self._claim, lines=self._lines, dollars=dollars) is not None
+        now = self._bills.whole.known
+        cost = {"dollars": self.before + now, "unspent": self._unspent + (now if self._is_rehearsal else ZERO)}
+        return self._worker.ledger.renew(self._claim, lines=self._lines, **cost) is not None
 
     async def fail(self, problem: str) -> JobResult:
         """Write down that the job cannot be performed."""
@@ -296,9 +299,9 @@ class _Performance(runs.RunObserver):
 
     def leave(self) -> None:
         """Write down what was paid, where the job was stopped in the middle of a line."""
-        former, paid = self._worker.ledger.result(self._job.name), sum(self._paid().values(), ZERO)
-        if paid > (former.dollars if former else ZERO):
-            self._written(self._result(**AT_ONCE))
+        former, now = self._worker.ledger.result(self._job.name), self._result(**AT_ONCE)
+        if now.dollars > (former.dollars if former else ZERO):
+            self._written(now)
 
     async def _write_down(self, delivered: runs.DeliveredTake) -> JobResult:
         take = delivered.take
@@ -316,7 +319,8 @@ class _Performance(runs.RunObserver):
         return await _in_thread(lambda: self._written(result()))
 
     def _result(self, **facts: Any) -> JobResult:
-        about = {"job": self._job.name, "fingerprint": self._fingerprint, "paid": self._paid()}
+        paid, rehearsed = self._paid()
+        about = {"job": self._job.name, "fingerprint": self._fingerprint, "paid": paid, "rehearsed": rehearsed}
         return JobResult(**about, **facts, owner=self._worker.ledger.owner, finished=timestamp())
 
     def _written(self, result: JobResult) -> JobResult:
@@ -325,14 +329,21 @@ class _Performance(runs.RunObserver):
         self._worker.ledger.write(result)
         return result
 
-    def _paid(self) -> dict[str, Decimal]:
-        """Return what each take of the job has cost, as far as it is known."""
+    def _result_so_far(self) -> JobResult:
+        """Return what the job has cost before it is performed."""
+        return self._result(**AT_ONCE)
+
+    def _paid(self) -> tuple[dict[str, Decimal], tuple[str, ...]]:
+        """Return what each take of the job has cost, as far as it is known, and the takes that were rehearsals."""
         former = self._worker.ledger.result(self._job.name)
         found = dict(former.paid) if former else {}
+        rehearsed = set(former.rehearsed) if former else set()
         for journal in self._journals():
             with suppress(TakeError):  # it has no beginning
-                found[self._name(TakeFolder(journal.parent))] = fold(read_journal(journal)).cost.known
-        return found
+                name, take = self._name(TakeFolder(journal.parent)), fold(read_journal(journal))
+                found[name] = take.cost.known
+                rehearsed = rehearsed - {name} if take.spent else rehearsed | {name}
+        return found, tuple(sorted(rehearsed))
 
     def _name(self, folder: TakeFolder) -> str:
         """Return the folder of a take, in the store."""

@@ -78,7 +78,7 @@ def plan(
     found, tables, jobs, ledger, gone = _open(file, max_variants)
     jobs = batches.choose_jobs(jobs, only or ())
     planned = batches.plan_jobs(jobs, ledger, endpoint=endpoint, retry_failed=retry is not None, through=through)
-    already = batches.spent_in(ledger)
+    already = batches.account_of(ledger, jobs, endpoint)
     if as_json:
         data = batches.plan_data(found, planned, already, tables) | {"gone": gone}
         say_json(json.dumps(data, indent=2, ensure_ascii=False))
@@ -130,7 +130,7 @@ def run(
     )
     if part and part.of > 1 and not gate and batches.limits_of(found, limit) != gates.GateLimits():
         warn("warning: without --gate, each shard holds the limits of the batch, and its budget, alone")
-    this = BatchRun(batch=found, jobs=wanted, ledger=ledger, budget=limit, gate=gate)
+    this = BatchRun(batch=found, jobs=wanted, ledger=ledger, endpoint=endpoint, budget=limit, gate=gate)
     if cluster:
         code = this.spread(cluster, workers, options, quiet=quiet or as_json)
     elif workers:

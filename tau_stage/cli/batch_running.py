@@ -42,6 +42,7 @@ class BatchRun:
     batch: batches.Batch
     jobs: Sequence[batches.BatchJob]
     ledger: batches.Ledger
+    endpoint: str | None = None
     budget: Decimal | None = None
     gate: str | None = None
 
@@ -160,10 +161,13 @@ class BatchRun:
                 await self._compare_limits(there)
             yield self.gate, token
             return
-        spent, limits = batches.spent_in(self.ledger), batches.limits_of(self.batch, self.budget)
+        spent, limits = self._account().counted, batches.limits_of(self.batch, self.budget)
         opened = gates.open_gate_server(limits, token, host=host, allow_remote=True, spent=spent, return_s=0.0)
         async with opened as address:
             yield address, token
+
+    def _account(self) -> batches.Account:
+        return batches.account_of(self.ledger, self.jobs, self.endpoint)
 
     async def _compare_limits(self, gate: gates.Gate) -> None:
         """Warn of limits that the gate holds otherwise than the batch, and refuse to perform without its budget."""
@@ -181,7 +185,8 @@ class BatchRun:
     def _open_view(self, *, quiet: bool) -> Iterator[BatchProgress]:
         """Open the view that suits where the output goes: a line that is drawn anew, or a line for each job."""
         rate = self.batch.limits.start_rate
-        view = BatchProgress(self.jobs, 1 / rate if rate else 0.0, batches.spent_in(self.ledger))
+        account = self._account()
+        view = BatchProgress(self.jobs, 1 / rate if rate else 0.0, account.counted, is_rehearsal=account.is_rehearsal)
         if quiet:
             yield view
         elif is_plain(sys.stderr):
@@ -258,7 +263,7 @@ class BatchProgress(batches.BatchObserver):
 
     Attributes:
         gap_min: Minutes between two openings of sessions, where the batch has a rate.
-        spent: Dollars that were spent before.
+        spent: Dollars that were spent before; of a rehearsal, those that rehearsals would have cost.
         say: Is given a sentence about each job that has ended, and whether it is bad news.
         update: Is given a line about the whole, whenever it changes.
     """
@@ -273,6 +278,7 @@ class BatchProgress(batches.BatchObserver):
     done: int = 0
     unchanged: int = 0
     began: float = 0.0
+    is_rehearsal: bool = False
     _left: dict[str, int] = field(default_factory=dict)
     _fates: dict[str, str] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
@@ -330,7 +336,8 @@ class BatchProgress(batches.BatchObserver):
         """How far it has come, how fast it goes, what it has cost, and what time is left."""
         minutes = (self.now() - self.began) / 60
         rate = self.lines / minutes if minutes else 0.0
-        told = f"{self.ended}/{len(self.jobs)} jobs, {rate:.0f} lines/min, ${self.spent:.4f} so far"
+        cost = f"would have cost ${self.spent:.4f}" if self.is_rehearsal else f"${self.spent:.4f}"
+        told = f"{self.ended}/{len(self.jobs)} jobs, {rate:.0f} lines/min, {cost} so far"
         return f"{told}, about {self.left_min(minutes):.0f} min left" if self.done else told
 
     def left_min(self, minutes: float) -> float:
