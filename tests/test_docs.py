@@ -31,11 +31,12 @@ DOCS = Path(__file__).parent.parent / "docs"
 BLOCKS = re.findall(
     r"^```python\n(.*?)^```$", (DOCS / "session.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
 )
-NAMES = ["first", "translator", "chat", "tools", "microphone"]
+NAMES = ["first", "translator", "chat", "interrupt", "tools", "microphone"]
 EXPECTED = {
     "first": r".+\. \d\.\d+ 0\.\d+\n",
     "translator": r".+\n",
     "chat": r".+\n.+\n",
+    "interrupt": r"cancelled 1\.\d+ 1\.0\n",
     "tools": r"Lights: on\.\nThank you, that is much better\.\n",
     "microphone": r"speaking .+\n",
 }

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 
 import tau_stage
+from docs.building.extension import mend_docstring
 from docs.building.reference import MADE, MAKERS, complete, walk_commands
 from docs.building.schema_tables import heading
 from tau_stage.batch import batch_schema
@@ -121,6 +123,50 @@ def test_every_public_name_stands_there_once_with_its_docstring() -> None:
     assert sorted(name for _, name in written) == sorted(vars(tau_stage)["__all__"])
     for kind, name in written:
         assert kind == "data" or inspect.getdoc(getattr(tau_stage, name)), name
+
+
+PUBLIC = [thing for name in vars(tau_stage)["__all__"] if isinstance(thing := getattr(tau_stage, name), type)]
+
+
+@pytest.mark.parametrize("kind", PUBLIC)
+def test_what_stands_before_a_colon_is_not_taken_for_the_type_of_a_property(kind: type) -> None:
+    for name, thing in vars(kind).items():
+        if isinstance(thing, property) and not name.startswith("_"):
+            lines = inspect.getdoc(thing).splitlines()  # type: ignore[union-attr]
+            told = lines[0]
+            mend_docstring(None, "property", name, thing, None, lines)  # type: ignore[arg-type]
+            shown = str(GoogleDocstring(lines, what="property", name=name)).removeprefix("..").strip()
+            assert shown.startswith(told)
+            assert ":type:" not in shown
+
+
+def test_an_event_is_described_by_its_classes_and_their_fields() -> None:
+    lines = ["Represent a PEP 604 union type"]
+    mend_docstring(None, "data", "tau_stage.Event", tau_stage.Event, None, lines)  # type: ignore[arg-type]
+    told = {found[1]: found[2] for line in lines if (found := re.match(r"- ``(\w+)`` \((.+?)\): \S", line))}
+    assert {"``.player``", "``.said``"} <= set(told["LineSpoken"].split(", "))
+    assert "``.text``" in told["Warned"]
+    assert "``.dbfs``" in told["AudioProgress"]
+    assert told.keys().isdisjoint({"Record", "LineRecord"})
+
+
+def test_what_only_the_house_calls_is_marked_and_what_users_call_is_not() -> None:
+    methods = {name: thing for name, thing in vars(tau_stage.Session).items() if inspect.isfunction(thing)}
+    private = {name for name, thing in methods.items() if ":meta private:" in (thing.__doc__ or "")}
+    assert private >= {
+        "begin",
+        "assume",
+        "swap",
+        "take_in",
+        "take_end",
+        "take_sound",
+        "warn",
+        "over",
+        "fresh",
+        "new_wire",
+    }
+    page = (TOP / "docs" / "session.md").read_text(encoding="utf-8")
+    assert private.isdisjoint(re.findall(r"`(\w+)(?:\(.*?\))?`", page))
 
 
 # ---- variables

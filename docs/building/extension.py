@@ -8,13 +8,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from pydantic import BaseModel
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
-from docs.building.reference import complete
+from docs.building.reference import complete, members_of
 
 TOP = Path(__file__).parent.parent.parent
 REPOSITORY = "https://github.com/tau-stage/tau-stage/blob/main/"
@@ -34,6 +35,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("source-read", read_source)
     app.connect("html-page-context", mend_html, priority=900)  # after the theme
     app.connect("autodoc-process-signature", leave_out_fields)
+    app.connect("autodoc-process-docstring", mend_docstring, priority=100)  # before napoleon
     app.connect("build-finished", index_words)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -81,6 +83,18 @@ def leave_out_fields(
     del app, what, name, options
     is_read = isinstance(thing, type) and issubclass(thing, BaseModel)
     return ("", None) if is_read else (signature, returns)
+
+
+def mend_docstring(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Keep a property's first sentence whole, and say what a union is made of.
+
+    Napoleon takes what stands before a colon in the first line of a property for its type.
+    """
+    del app, name, options
+    if what in ("property", "attribute"):
+        lines[:0] = ["..", ""]  # an empty comment: a first line without a colon
+    elif isinstance(thing, UnionType):
+        lines[:] = members_of(thing)
 
 
 def mend_html(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: object) -> None:

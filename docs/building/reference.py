@@ -6,7 +6,9 @@ A page has a comment like ``<!-- made: commands -->``, and what is made stands i
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import fields, is_dataclass
+from types import UnionType
+from typing import Any, get_args
 
 import typer
 from genai_prices.data import providers
@@ -89,6 +91,28 @@ def names() -> str:
         blocks = "\n\n".join(f".. auto{kind}:: tau_stage.{name}" for name in found[heading])
         sections.append(f"## {heading}\n\n```{{eval-rst}}\n{blocks}\n```\n")
     return "\n".join(sections)
+
+
+def members_of(union: UnionType) -> list[str]:
+    """Describe a union for Sphinx: each class with its fields and what it is; subclasses stand for their base.
+
+    >>> members_of(int | str)[0]
+    'One of these, each with its fields:'
+    """
+    members = [member for listed in get_args(union) for member in _leaves(listed)]
+    return ["One of these, each with its fields:", "", *(f"- {_described(member)}" for member in members), ""]
+
+
+def _leaves(base: type) -> list[type]:
+    """Return a class, or the classes that are made of it where it has subclasses."""
+    kinds: list[type] = type.__subclasses__(base)
+    return [leaf for kind in kinds for leaf in _leaves(kind)] or [base]
+
+
+def _described(member: type) -> str:
+    known = [field.name for field in fields(member)] if is_dataclass(member) else getattr(member, "model_fields", ())
+    shown = ", ".join(f"``.{name}``" for name in known)
+    return f"``{member.__name__}`` ({shown or 'none'}): {(member.__doc__ or '').splitlines()[0]}"
 
 
 def _kind(thing: object) -> str:

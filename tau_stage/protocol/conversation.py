@@ -168,7 +168,7 @@ class Conversation:
 
     @property
     def items(self) -> dict[str, Entry]:
-        """Its items by id, in order."""
+        """Its items by id, in order: ``list(items.values())[-1]`` is the last."""
         return self.entries.by_id
 
     @property

@@ -501,6 +501,8 @@ class Session:
 
         Raises:
             Timeout: It was not opened again in time.
+
+        :meta private:
         """
         with anyio.move_on_after(self.deadlines.request_s):
             await self.opened.until(lambda: self.is_open or self.is_closing or not self.reopens)
@@ -508,13 +510,19 @@ class Session:
         raise Timeout(what="new connection", waited_s=self.deadlines.request_s, player=self.name)
 
     def fresh(self, kind: Literal["evt", "item"]) -> str:
-        """Make an id that this session has not used."""
+        """Make an id that this session has not used.
+
+        :meta private:
+        """
         return f"tau_{kind}_{next(self._numbers)}"
 
     # ---- its life
 
     def new_wire(self, transport: Transport) -> Wire:
-        """Make an end for a new socket; the session speaks through it once it is swapped in."""
+        """Make an end for a new socket; the session speaks through it once it is swapped in.
+
+        :meta private:
+        """
         return Wire(transport, self, name=self.name, deadlines=self.deadlines, dialect=self._dialect)
 
     async def begin(self, wanted: client_events.SessionConfig, wire: Wire) -> None:
@@ -523,6 +531,8 @@ class Session:
         Raises:
             ConnectFailed: The server refused in-band.
             SessionError: Anything else that can happen to a request.
+
+        :meta private:
         """
         update = client_events.SessionUpdate(session=wanted)
         answer = await wire.begin(update, self._opening, self.warn)
@@ -532,13 +542,19 @@ class Session:
                 self.warn(difference)
 
     def swap(self, wire: Wire) -> Wire | None:
-        """Speak through another socket from now on; gives back the former."""
+        """Speak through another socket from now on; gives back the former.
+
+        :meta private:
+        """
         former, self._wire = self._wire, wire
         self.opened.notify()
         return former
 
     def take_in(self, event: protocol.ServerEvent) -> protocol.ResponseChange | None:
-        """Take in one event of the server and say what changed for whoever listens to a response."""
+        """Take in one event of the server and say what changed for whoever listens to a response.
+
+        :meta private:
+        """
         now = anyio.current_time()
         match event:
             case server_events.SessionCreated() | server_events.SessionUpdated():
@@ -557,7 +573,10 @@ class Session:
         return change
 
     def take_sound(self, data: bytes, decoded: Callable[[], protocol.ServerEvent]) -> protocol.ResponseChange | None:
-        """Take in another delta of the sound that came last, without its event: ``decoded`` makes that."""
+        """Take in another delta of the sound that came last, without its event: ``decoded`` makes that.
+
+        :meta private:
+        """
         change = self.conversation.add_sound(data)
         self.state.apply_sound(change, decoded)
         if len(self.conversation.odd) > self._odd_told:
@@ -565,17 +584,26 @@ class Session:
         return change
 
     def take_end(self, change: protocol.ResponseEnded) -> None:
-        """Take in the end of a response that no event told."""
+        """Take in the end of a response that no event told.
+
+        :meta private:
+        """
         self.state.apply_change(change, anyio.current_time())
         self._note(change)
 
     def take_close(self, wire: Wire) -> None:
-        """Take in that nothing more comes through a socket: what it was bringing ends here."""
+        """Take in that nothing more comes through a socket: what it was bringing ends here.
+
+        :meta private:
+        """
         if wire is self._wire:
             self.conversation.lose_responses()
 
     def assume(self, event: protocol.ServerEvent, oddity: str) -> None:
-        """Take in an answer that the server owes, and tell that it does."""
+        """Take in an answer that the server owes, and tell that it does.
+
+        :meta private:
+        """
         self.conversation.odd[oddity] += 1
         self._note(self.conversation.apply(event))
 
@@ -586,7 +614,10 @@ class Session:
             self.warn(f"{self._model} was asked for, and the server says that {other} answers: its price counts")
 
     def warn(self, problem: str) -> None:
-        """Note once what whoever reads the take should know."""
+        """Note once what whoever reads the take should know.
+
+        :meta private:
+        """
         if problem not in self.warnings:
             self.warnings.append(problem)
             log_event("session", logging.WARNING, f"{self.name}: {problem}")
@@ -607,7 +638,10 @@ class Session:
         self._odd_told = len(odd)
 
     def over(self) -> None:
-        """Tell whoever watches that nothing more will come."""
+        """Tell whoever watches that nothing more will come.
+
+        :meta private:
+        """
         self.reopens = False
         self.opened.notify()
         self.state.end((self._wire and self._wire.closed) or SessionClosed(code=1000, player=self.name))

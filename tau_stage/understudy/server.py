@@ -114,7 +114,10 @@ class Understudy:
         self.faults = [parse_fault(fault) if isinstance(fault, str) else fault for fault in self.faults]
 
     async def admit(self, handshake: Handshake) -> Refusal | None:
-        """Refuse at the upgrade, or let in."""
+        """Refuse at the upgrade, or let in.
+
+        :meta private:
+        """
         if refusal := reject_origin(handshake, self.origins):
             return refusal
         if late := self.ordered_fault(SlowHandshake):
@@ -136,11 +139,17 @@ class Understudy:
         return Refusal(429, "Too many requests; slow down.\n", wait)
 
     def note(self, what: str, **facts: object) -> None:
-        """Write into the log what has happened."""
+        """Write into the log what has happened.
+
+        :meta private:
+        """
         self.log({"at": round(self.clock(), 6), "what": what, **facts})
 
     async def listen(self, transport: Transport, handshake: Handshake) -> None:
-        """Serve one connection until it ends."""
+        """Serve one connection until it ends.
+
+        :meta private:
+        """
         self._opened += 1
         visit = Visit(self._opened, handshake, anyio.current_time())
         if self.keeps_visits:
@@ -167,17 +176,26 @@ class Understudy:
             self.note("closed", session=visit.number, open=self._open)
 
     def ordered_fault(self, kind: type[F]) -> F | None:
-        """Return the fault of a kind that was ordered, if one was."""
+        """Return the fault of a kind that was ordered, if one was.
+
+        :meta private:
+        """
         return next((order for order in self.faults if isinstance(order, kind)), None)
 
     def next_strike(self, where: Where | None, visit: int) -> What | None:
-        """Use up and return what goes wrong here and now, if anything was ordered."""
+        """Use up and return what goes wrong here and now, if anything was ordered.
+
+        :meta private:
+        """
         strikes = (order for order in self.faults if isinstance(order, Strike))
         here = (order for order in strikes if order.where == where and order.visit in {None, visit})
         return next((order.what for order in here if self._use(order)), None)
 
     def use_fault(self, kind: type[P]) -> P | None:
-        """Use up and return the fault of a kind that the response falls under which begins now, if one is left."""
+        """Use up and return the fault of a kind that the response falls under which begins now, if one is left.
+
+        :meta private:
+        """
         order = self.ordered_fault(kind)
         return order if order and self._use(order) else None
 
