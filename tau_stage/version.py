@@ -1,3 +1,3 @@
 """The version, where every room can read it: the package itself imports them all."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
