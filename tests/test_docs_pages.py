@@ -67,13 +67,9 @@ def test_printed_lines_are_compared_but_for_their_figures() -> None:
     assert not is_printed("a\n", "a\nb\n")
 
 
-LEFT_TO_NAME = {"python.md"}
-"""Pages that still have names of files as texts of links."""
-
-
 def test_no_text_of_a_link_is_the_name_of_a_page_s_file() -> None:
     named = {page for page, text in PAGES.items() if re.search(r"\[[^\]]*\.md`?\]\(", text)}
-    assert named <= LEFT_TO_NAME
+    assert named == set()
 
 
 SOUNDS = re.compile(r"\]\(([\w./-]+\.(?:mp3|png|svg))\)")

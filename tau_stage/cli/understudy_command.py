@@ -31,7 +31,7 @@ def understudy(
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="Simulate a fault, like busy or drop@in_response#2. You can repeat this option."),
+        typer.Option(help="Simulate a fault, like busy or drop@in_response#2. Repeatable."),
     ] = None,
     expires: Annotated[float, typer.Option(min=1, help="Maximum length of a session, in seconds.")] = 3600,
     allow_origin: Annotated[
@@ -67,10 +67,6 @@ def understudy(
 
     The understudy speaks with real voices, answers as strictly as a provider, and costs nothing.
     """
-    from tau_stage.termination import run_until_signal
-
-    origins = {understudies.parse_origin(origin) for origin in allow_origin or ()}
-    allowed = understudies.ProviderLimits() if limits is None else understudies.ProviderLimits.parse(limits)
     server = understudies.Understudy(
         understudies.Ensemble(understudies.Voices.of_user()),
         profile=understudies.profile_named(as_) if as_ else None,
@@ -78,16 +74,22 @@ def understudy(
         faults=fault or (),
         expires_s=expires,
         refuses_beta=refuse_beta,
-        origins=origins,
+        origins={understudies.parse_origin(origin) for origin in allow_origin or ()},
         pace=None if pace is None else read_pace(pace),
-        limits=allowed,
+        limits=understudies.ProviderLimits.parse(limits) if limits else understudies.ProviderLimits(),
     )
+    _serve_until_signal(server, host, port, log, ready_file)
+
+
+def _serve_until_signal(
+    server: understudies.Understudy, host: str, port: int, log: Path | None, ready_file: Path | None
+) -> None:
+    from tau_stage.termination import run_until_signal
+
     _remove(ready_file)
     with nullcontext() if log is None else _opened(log) as file:
         server.log = server.log if file is None else partial(_write, file)
-        run_until_signal(
-            _serve, server, host, port, ready_file, clock={}
-        )  # a handler alone does not wake a loop that waits
+        run_until_signal(_serve, server, host, port, ready_file, clock={})  # a handler alone wakes no loop that waits
 
 
 def read_pace(text: str) -> float:
