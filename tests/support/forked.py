@@ -20,6 +20,8 @@ from subprocess import CompletedProcess
 from types import ModuleType
 from typing import Self
 
+from tau_stage.termination import TERMINATING
+
 Limit = tuple[int, int, int]
 """A resource, and how much of it a process may have: its soft and its hard limit."""
 
@@ -116,6 +118,9 @@ def _run(
     arguments: Sequence[str], cwd: Path, env: Mapping[str, str], ends: Sequence[Connection], limit: Limit | None
 ) -> None:
     os.setsid()
+    signal.pthread_sigmask(
+        signal.SIG_UNBLOCK, TERMINATING
+    )  # a program of ours may have started what forks, without them
     for number, end in enumerate(ends):
         os.dup2(end.fileno(), number)
         end.close()
