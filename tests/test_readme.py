@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.scene.load import parse_scene
+from tests.test_docs_takes import PERFORMING
 
 TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text(encoding="utf-8")
@@ -15,7 +16,7 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
-    assert [kind for kind, _ in BLOCKS] == ["sh", "yaml", "sh"]
+    assert [kind for kind, _ in BLOCKS] == ["sh", "yaml", "python", "sh"]
 
 
 def test_it_fits_two_screens() -> None:
@@ -42,6 +43,11 @@ def test_the_scene_is_a_scene() -> None:
     (scene,) = (block for kind, block in BLOCKS if kind == "yaml")
     assert parse_scene(scene).title == "Hello"
     assert scene == (TOP / "scenes" / "hello.yaml").read_text(encoding="utf-8")
+
+
+def test_the_program_is_that_of_the_page_where_it_is_run() -> None:
+    (program,) = (block for kind, block in BLOCKS if kind == "python")
+    assert program == PERFORMING
 
 
 def test_what_it_counts_is_so() -> None:

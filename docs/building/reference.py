@@ -96,7 +96,8 @@ def names() -> str:
 def members_of(union: UnionType) -> list[str]:
     """Describe a union for Sphinx: each class with its fields and what it is; subclasses stand for their base.
 
-    >>> members_of(int | str)[0]
+    >>> from tau_stage import LineSpoken, Warned
+    >>> members_of(LineSpoken | Warned)[0]
     'One of these, each with its fields:'
     """
     members = [member for listed in get_args(union) for member in _leaves(listed)]
