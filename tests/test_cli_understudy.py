@@ -54,6 +54,7 @@ def test_a_fault_that_is_nearly_one_has_a_hint(order: str, told: str, capsys: py
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (("--limits", ""), "--limits: '' cannot be read"),
         (("--limits", "many"), "--limits: 'many' cannot be read\n  hint: write openings and sessions"),
         (("--pace", "slow"), "--pace: 'slow' is no pace\n  hint: write realtime, or a number"),
         (("--pace", "0"), "--pace: '0' is no pace"),

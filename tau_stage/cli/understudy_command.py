@@ -76,7 +76,7 @@ def understudy(
         refuses_beta=refuse_beta,
         origins={understudies.parse_origin(origin) for origin in allow_origin or ()},
         pace=None if pace is None else read_pace(pace),
-        limits=understudies.ProviderLimits.parse(limits) if limits else understudies.ProviderLimits(),
+        limits=understudies.ProviderLimits() if limits is None else understudies.ProviderLimits.parse(limits),
     )
     _serve_until_signal(server, host, port, log, ready_file)
 
