@@ -39,7 +39,7 @@ class IntegratedLoudness:
     """
 
     def __init__(self, rate: int, channels: int) -> None:
-        self._cell = (rate + CELLS_IN_BLOCK) // 10
+        self._cell = round(CELL_S * rate)
         self._step = CELLS_AT_ONCE * self._cell
         self._past, self._size, self._spectrum = _k_weighting(rate, self._step)
         self._near: Samples = np.zeros((self._past, channels))

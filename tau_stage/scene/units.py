@@ -245,18 +245,15 @@ bit_rate = partial(
     fact=f"an MP3 has {', '.join(map(str, BIT_RATES))} kbps",
     example="it like 128 kbps",
 )
+_one_sample_rate = partial(_one_rate, what="sample rate", scales={"kHz": 1000, "Hz": 1})
 sample_rate = partial(
-    _one_rate,
-    what="sample rate",
-    scales={"kHz": 1000, "Hz": 1},
+    _one_sample_rate,
     rates=SAMPLE_RATES,
     fact="a take is delivered at 24 kHz or 48 kHz",
     example="24 kHz or 48 kHz",
 )
 file_rate = partial(
-    _one_rate,
-    what="sample rate",
-    scales={"kHz": 1000, "Hz": 1},
+    _one_sample_rate,
     rates=FILE_RATES,
     fact="a file has 24 kHz, 44.1 kHz or 48 kHz",
     example="24 kHz, 44.1 kHz or 48 kHz",
