@@ -7,7 +7,7 @@ import sys
 import anyio
 
 from tau_stage.clock import STEADY, VIRTUAL
-from tau_stage.session.background import run_in_thread
+from tau_stage.session.tools import run_in_thread
 
 
 def test_an_hour_passes_at_once_and_in_order() -> None:

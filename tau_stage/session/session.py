@@ -31,10 +31,9 @@ from tau_stage.session.arguments import (
     to_pcm,
     value_at,
 )
-from tau_stage.session.background import BackgroundTasks
 from tau_stage.session.retrying import RULES, Tally, trouble_with, wished_wait_s
 from tau_stage.session.state import PlaybackEstimate, SessionState
-from tau_stage.session.tools import MOST_ROUNDS, Tool, ToolLike, choice_after, run_calls
+from tau_stage.session.tools import MOST_ROUNDS, BackgroundTasks, Tool, ToolLike, choice_after, run_calls
 from tau_stage.session.waiting import Deadlines, ResponseStream, Subscription
 from tau_stage.session.wire import Wire
 from tau_stage.signals import Signal

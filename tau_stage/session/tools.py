@@ -1,4 +1,4 @@
-"""Tools: plain Python functions that a model may call; their schema is made from their signature."""
+"""Tools: plain Python functions that a model may call, in the background; their schema is made from their signature."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import inspect
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import Literal, cast
+from threading import Thread
+from typing import Literal, TypeVar, cast
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
+from anyio.abc import TaskGroup
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ArgsKwargs, PydanticSerializationError, from_json, to_json
 
-from tau_stage.errors import StageError, UsageError
+from tau_stage.errors import ModelRefused, SessionError, StageError, Timeout, UsageError
 from tau_stage.protocol import FunctionTool, JsonObject, ToolCall
-from tau_stage.session.background import run_in_thread
 from tau_stage.text import docstring, well_formed
 
 MOST_ROUNDS = 8  # rounds of calls after which the model must speak
@@ -161,3 +165,66 @@ async def run_calls(
 def choice_after(turns: int) -> Literal["auto", "none"]:
     """Choose what the response after so many rounds of calls may call: what it likes, at the end nothing."""
     return "auto" if turns < MOST_ROUNDS else "none"
+
+
+T = TypeVar("T")
+
+
+class BackgroundTasks:
+    """Work that nobody waits for: tools called in a detected turn, cuts after a barge-in.
+
+    It is done by a task of its own, one piece at a time, and never in the reader's way.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Callable[[], Awaitable[object]]] = []
+        self._start: Callable[[], object] | None = None
+
+    def open(self, group: TaskGroup, warn: Callable[[str], None]) -> None:
+        """Do from now on what is to be done; ``warn`` is told of what fails and ends nothing else."""
+        self._start = partial(group.start_soon, self._run, warn)
+        if self._waiting:
+            group.start_soon(self._run, warn)
+
+    def add(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Add something to be done."""
+        self._waiting.append(work)
+        if self._start and len(self._waiting) == 1:
+            self._start()
+
+    async def _run(self, warn: Callable[[str], None]) -> None:
+        while self._waiting:
+            try:
+                await self._waiting[0]()
+            except (ModelRefused, Timeout) as error:
+                warn(error.what_happened())
+            except SessionError:  # nothing more can be done
+                self._waiting.clear()
+                return
+            self._waiting.pop(0)
+
+
+async def run_in_thread(call: Callable[[], T]) -> T:
+    """Run a function in a thread of its own. Where it is cancelled, the thread is left alone and ends with the process.
+
+    anyio's own workers are waited for when the interpreter ends; one that sleeps would hold the process. What the
+    function raises is raised: as it is an ``Exception`` or ``SystemExit``, else as a ``RuntimeError`` that tells it.
+    """
+    done, token = anyio.Event(), anyio.lowlevel.current_token()
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:
+            failures.append(error)
+        with suppress(RuntimeError):  # nobody waits any more: the loop has ended
+            anyio.from_thread.run_sync(done.set, token=token)
+
+    Thread(target=work, name="tau-stage tool", daemon=True).start()
+    await done.wait()
+    if not failures:
+        return results[0]
+    failure = failures[0]
+    raise failure if isinstance(failure, Exception | SystemExit) else RuntimeError(repr(failure))

@@ -2,13 +2,18 @@
 
 The header is the first row in which all columns are found that a table needs: by the names that the user gives, or by
 those in ``headers.toml``. Rows before it are titles. Rows below it without an id and without words are no lines.
+
+What a program writes into texts that is its own syntax is taken off, so that only what is spoken is left. Places for
+values (``{0}``, ``[name]``, ``[select ...]``) stay as they stand: nobody knows here what they will be.
+
+Sources: docs.yarnspinner.dev, markup; renpy.org/doc/html/text.html, text tags; Ren'Py's ``translation.quote_unicode``.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -17,7 +22,6 @@ from typing import NamedTuple
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.scene import did_you_mean, listed, unfit_id
 from tau_stage.tables.line_table import FIELDS, Column, Place, Sheet, TableLine
-from tau_stage.tables.programs import own_syntax_off
 from tau_stage.text import composed, folded
 
 MOST_BEFORE = 20  # rows, of those that hold anything, among which the header is looked for
@@ -249,4 +253,76 @@ class RowReader:
 _EMPTY = {
     "id": ("the line has no id", "give it one that no other line has"),
     "words": ("the line has no words", "write them, or delete the row"),
+}
+
+
+_YARN_TAG = re.compile(r"(?<!\\)\[(?:/[\w.]*|(?!(?:select|plural|ordinal)\b)[^\W\d][^\[\]]*)\]")
+_YARN_SPEAKER = re.compile(r'(?<!\\)\[character name=(?:"(?P<quoted>[^"\]]*)"|(?P<bare>[^\]\s/]+))\s*/?\]')
+_YARN_HEAD = re.compile(r"(?P<name>(?:\\.|[^:\\])*):\s*", re.DOTALL)
+_YARN_ESCAPED = re.compile(r"\\([\\\[\]:{}<>/#])")
+
+_RENPY_UNSEEN = re.compile(r"(?<!\{)\{(rt|alt)\}[^{}]*\{/\1\}")
+_RENPY_TAG = re.compile(r"\{\{|(?P<paragraph>\{(?:p|fast|nw|w)(?:=[^{}]*)?\}\s*)|\{[^{}]*\}")
+_RENPY_DOUBLED = re.compile(r"\[\[|%%")
+_RENPY_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED_SIGNS = {"n": "\n", "t": "\t", "a": "", "b": "", "f": "", "r": "", "v": ""}
+
+
+def own_syntax_off(program: str, texts: Mapping[str, str]) -> dict[str, str]:
+    r"""Return the parts of a line that look otherwise without what is the program's own.
+
+    >>> own_syntax_off("yarn", {"id": "line:0a1", "words": "Ann: [wave]Hi[/wave] \\[sic\\]"})
+    {'id': '0a1', 'player': 'Ann', 'words': 'Hi [sic]'}
+    >>> own_syntax_off("renpy", {"id": "start_a1", "player": '"Eileen"', "words": r"{i}No{/i}, \"[[sic]\"."})
+    {'player': 'Eileen', 'words': 'No, "[sic]".'}
+    """
+    return _PROGRAMS[program](texts) if program in _PROGRAMS else {}
+
+
+# Yarn Spinner takes what stands before the first colon for the name of the character, unless the text is marked with a
+# name: ``[character name="Ann"/]``. A backslash takes from a sign what it means.
+
+
+def _yarn(texts: Mapping[str, str]) -> dict[str, str]:
+    words, player = texts["words"], texts.get("player", "")
+    if marked := _YARN_SPEAKER.search(words):
+        player = player or marked["quoted"] or marked["bare"] or ""
+    elif not player and (head := _YARN_HEAD.match(_YARN_TAG.sub("", words))):
+        player = _YARN_ESCAPED.sub(r"\1", head["name"]).strip()
+        words = _YARN_TAG.sub("", words)[head.end() :]
+    words = _YARN_ESCAPED.sub(r"\1", _YARN_TAG.sub("", words))
+    return {"id": texts.get("id", "").removeprefix("line:"), "player": player, "words": words.strip()}
+
+
+# Ren'Py quotes tabs and the like with backslashes. Text that is only seen (ruby) or only read out by a screen reader
+# (``alt``) is not what an actor says. Tags that wait part what is said.
+
+
+def _renpy(texts: Mapping[str, str]) -> dict[str, str]:
+    words = _RENPY_ESCAPED.sub(lambda sign: _ESCAPED_SIGNS.get(sign[1], sign[1]), texts["words"])
+    words = _RENPY_TAG.sub(_renpy_tag, _RENPY_UNSEEN.sub("", words))
+    words = _RENPY_DOUBLED.sub(lambda sign: sign[0][0], words)
+    return {"player": texts.get("player", "").strip("\"'"), "words": words.strip()}
+
+
+def _renpy_tag(tag: re.Match[str]) -> str:
+    if tag[0] == "{{":
+        return "{"
+    return " " if tag["paragraph"] else ""
+
+
+def _unreal(texts: Mapping[str, str]) -> dict[str, str]:
+    return {"id": re.sub(r"\.wav$", "", texts.get("id", ""), flags=re.IGNORECASE)}
+
+
+def _dink(texts: Mapping[str, str]) -> dict[str, str]:
+    """Name the scene after its block, too: a snippet's id is unique within that."""
+    return {"scene": " ".join(filter(None, (texts.get("block"), texts.get("scene"))))}
+
+
+_PROGRAMS: Mapping[str, Callable[[Mapping[str, str]], dict[str, str]]] = {
+    "yarn": _yarn,
+    "renpy": _renpy,
+    "unreal": _unreal,
+    "dink": _dink,
 }

@@ -81,7 +81,7 @@ def _read(
 
         return read_spreadsheet(path, wanted, errors)
     if way in ("po", "structure"):
-        from tau_stage.tables.structured_files import read_dink_structure, read_po
+        from tau_stage.tables.text_files import read_dink_structure, read_po
 
         return read_po(path, base, errors) if way == "po" else read_dink_structure(path, errors)
     if way in ("transcript", "srt", "vtt"):

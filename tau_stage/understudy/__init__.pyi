@@ -1,5 +1,6 @@
 from .actor import SpeechRequest as SpeechRequest
 from .actor import SpokenLine as SpokenLine
+from .admission import ProviderLimits as ProviderLimits
 from .admission import parse_origin as parse_origin
 from .delivery import SpeechPlan as SpeechPlan
 from .delivery import plan_speech as plan_speech
@@ -8,7 +9,6 @@ from .line_voices import LANGUAGES_HINT as LANGUAGES_HINT
 from .line_voices import LineSpeech as LineSpeech
 from .line_voices import speech_of as speech_of
 from .profiles import profile_named as profile_named
-from .provider_limits import ProviderLimits as ProviderLimits
 from .server import Understudy as Understudy
 from .server import open_understudy as open_understudy
 from .sound_store import SoundCache as SoundCache

@@ -18,7 +18,7 @@ from tau_stage.errors import SessionClosed, UsageError
 from tau_stage.protocol import JsonObject, ServerError, StatusDetails, ignore, server_events, with_part, without
 from tau_stage.transport import Handshake, Refusal, Transport, serve
 from tau_stage.understudy.actor import Actor, SpeechRequest, UnsupportedScript
-from tau_stage.understudy.admission import AZURE_PATHS, PATHS, asked_model, reject_origin, reject_reason
+from tau_stage.understudy.admission import AZURE_PATHS, PATHS, ProviderLimits, asked_model, reject_origin, reject_reason
 from tau_stage.understudy.client_dialects import ClientCodec, codec_for
 from tau_stage.understudy.delivery import requested_line, reworded, wants_silence
 from tau_stage.understudy.dialogue import Dialogue, Reply, error_event
@@ -41,7 +41,6 @@ from tau_stage.understudy.faults import (
 )
 from tau_stage.understudy.listening import asked_with, comment_request, request_for, take_named, wanted_calls
 from tau_stage.understudy.profiles import CURRENT, Profile, profile_of
-from tau_stage.understudy.provider_limits import ProviderLimits
 from tau_stage.understudy.response import MessageStream, call_tools, end_response, stay_silent
 from tau_stage.understudy.settings import ResponseRun, new_session
 from tau_stage.understudy.sound_store import KnownSpeech
