@@ -250,8 +250,8 @@ class BatchCampaign:
 
     def spent(self) -> Decimal:
         """What all takes have cost, as far as it is written down."""
-        journals = (self.home / "out" / "takes").rglob("2*/journal.jsonl")
-        return sum((fold(read_journal(journal)).cost.known for journal in journals), Decimal(0))
+        journals = map(read_journal, (self.home / "out" / "takes").rglob("2*/journal.jsonl"))
+        return sum((fold(journal).cost.known for journal in journals if journal), Decimal(0))  # one may not have begun
 
     def problems(self, asked: Counter[str]) -> Iterator[str]:
         """What is wrong with what was left, and with what the understudy was asked for."""

@@ -72,7 +72,7 @@ def perform(home: Path, workers: int, number: int) -> Run:
 def main() -> int:
     """Print each run, and how much sooner two workers end than one; 1 where that is less than wanted."""
     words = argparse.ArgumentParser(prog="python -m tests.batch_workers", description=__doc__.partition(":")[0])
-    words.add_argument("--scenes", type=int, default=64, help=f"of {LINES} lines each (64)")
+    words.add_argument("--scenes", type=int, default=192, help=f"of {LINES} lines each (192)")
     words.add_argument("--rounds", type=int, default=2, help="how often both take their turns (2)")
     given = words.parse_args()
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
