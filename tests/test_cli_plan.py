@@ -48,6 +48,18 @@ def test_variables_and_variants(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert json.loads(capsys.readouterr().out)["lines"][0]["words"] == "two sad"
 
 
+def test_the_prices_are_those_of_the_endpoint_that_is_chosen(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("plan", str(UMBRELLA), "--endpoint", "xai") == 0
+    assert "price unknown: gpt-realtime-2.1-mini at xai; the total is unknown" in capsys.readouterr().out
+    monkeypatch.setenv("TAU_STAGE_ENDPOINT", "vllm")
+    assert run("plan", str(UMBRELLA)) == 0
+    assert "gpt-realtime-2.1-mini at vllm;" in capsys.readouterr().out
+    assert run("plan", str(UMBRELLA), "--endpoint", "xia") == 2
+    assert "there is no endpoint 'xia'" in capsys.readouterr().err
+
+
 def test_a_wrong_scene_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.yaml").write_text("players: {ann: }\nlines: [bob: Hm]\n")
     assert run("plan", str(tmp_path / "a.yaml")) == 2

@@ -68,7 +68,7 @@ def test_an_unknown_price_is_never_zero() -> None:
     said = plain(told(OWN))
     assert "49 / unknown" in said
     assert "estimate  unknown" in said
-    assert "price unknown: a model is not in the price list" in said
+    assert "price unknown: own at openai; the total is unknown" in said
 
 
 def test_people_cost_nothing_and_are_in_no_table_of_dollars() -> None:

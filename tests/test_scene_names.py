@@ -17,6 +17,7 @@ from tau_stage.scene.names import (
     nearest,
     ranked,
     shortened,
+    voice_problem,
     voice_warning,
 )
 from tau_stage.scene.planner import make_plan
@@ -55,6 +56,19 @@ def test_a_misspelt_voice_is_an_error_that_says_what_was_meant(endpoint: str, vo
     with pytest.raises(SceneError, match=f"there is no voice '{voice}' at {endpoint}") as error:
         voice_at(endpoint, f"voice: {voice}")
     assert error.value.hint.startswith(f"did you mean '{misspelt(voice, endpoint)}'?")
+
+
+def test_without_an_endpoint_a_voice_of_any_known_one_is_possible() -> None:
+    def plan(voice: str) -> None:
+        make_plan(parse_scene(f"players: {{ann: {{voice: {voice}}}}}\nlines: [ann: Hello.]\n"))
+
+    plan("rex")
+    assert voice_warning("rex", None).startswith("'rex' is a voice of xai: write 'endpoint: xai'")
+    assert voice_problem("ash", "openai") == ("", "")
+    for voice in ("Marin", "robot"):
+        assert voice_problem(voice, "openai")[0] == f"there is no voice '{voice}' at openai"
+        with pytest.raises(SceneError, match=f"there is no voice '{voice}' at openai"):
+            plan(voice)
 
 
 @pytest.mark.parametrize(

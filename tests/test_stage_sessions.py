@@ -10,12 +10,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tau_stage.errors import ConnectFailed
+from tau_stage.errors import ConnectFailed, UsageError
 from tau_stage.gate import LocalGate
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.session.retrying import RULES, Rule
 from tau_stage.stage.performance import perform
-from tau_stage.stage.sessions import Stage
+from tau_stage.stage.sessions import Stage, provider_for
 from tau_stage.take.folder import TakeFolder
 from tests.support.in_memory_stage import plan_of
 from tests.support.scripted_providers import ScriptedProvider
@@ -98,6 +98,15 @@ async def test_who_failed_does_not_keep_the_others_out() -> None:
     with pytest.raises(ConnectFailed):
         await gate.open(Door(busy(status=403)), account="a", gap_s=0)
     assert await gate.open(Door(), account="a", gap_s=0) == "open"
+
+
+def test_a_voice_that_the_chosen_endpoint_does_not_have_is_refused_before_anything_opens() -> None:
+    [player] = plan_of("players: {ann: {voice: rex}}\nlines: [ann: Hello.]").players
+    assert provider_for(player, {"XAI_API_KEY": "k"}, wished="xai").endpoint.name == "xai"
+    assert provider_for(player, {}).endpoint.name == "understudy"
+    with pytest.raises(UsageError, match="player ann: there is no voice 'rex' at openai") as error:
+        provider_for(player, {"OPENAI_API_KEY": "k"})
+    assert error.value.hint == "write 'endpoint: xai' in the scene, or use --endpoint xai"
 
 
 @pytest.mark.parametrize(("place", "voices"), [("xai", ["ara", "ash"]), ("azure", ["marin", "ash"])])

@@ -34,7 +34,7 @@ from tau_stage.scene import (
     make_plan,
     slug,
 )
-from tau_stage.stage import endpoint_for, keys_at, plan_facts
+from tau_stage.stage import endpoint_for, keys_at, plan_at, plan_facts
 from tau_stage.tables import LineTable, scenes_of_table
 from tau_stage.take import Performed
 
@@ -70,6 +70,14 @@ class BatchJob:
             UsageError: The endpoint is unknown.
         """
         return keys_at(self.plan, partial(endpoint_for, environment=environment(), wished=endpoint))
+
+    def plan_at(self, endpoint: str | None = None) -> Plan:
+        """Return the plan, with the endpoint of each player where it is played at an endpoint.
+
+        Raises:
+            UsageError: The endpoint is unknown.
+        """
+        return plan_at(self.plan, partial(endpoint_for, environment=environment(), wished=endpoint))
 
     def fingerprint(self, endpoint: str | None = None) -> str:
         """Return the hash of all that a take of it depends on, where it is played at an endpoint.

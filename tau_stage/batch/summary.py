@@ -116,7 +116,7 @@ def _planned(
     ledger.store.forget(job.takes)
     if result and is_same and result.state == "failed" and not wanted.retry_failed:
         return PlannedJob(job.name, "failed", lines, outdated=len(changes.outdated), language=job.language)
-    cost = expected_cost(job.plan, changes.performed)
+    cost = expected_cost(job.plan_at(wanted.endpoint), changes.performed)
     is_stopped = found is not None and found.takes[0].take.ended in runs.STOPPED
     state: Left = "stopped" if is_stopped else "changed" if found else "new"
     sessions = sum(found is None or changes.reuse.needs(player.name) for player in job.plan.models)

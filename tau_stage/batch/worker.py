@@ -219,7 +219,9 @@ class _Performance(runs.RunObserver):
         self.before, self._unspent = former.dollars, former.unspent
         there = left.former.lines.keys() | (await _in_thread(partial(_spoken, left.folder)) if left.folder else set())
         lines = [line.id for line in plan.all_lines if line.id not in there]
-        if lines and not await self._is_affordable(expected_cost(plan, lines).known):
+        if lines and not await self._is_affordable(
+            expected_cost(self._job.plan_at(worker.options.run.endpoint), lines).known
+        ):
             return await _in_thread(lambda: self._written(self._result(**OUT_OF_MONEY)))
         delivered: list[runs.DeliveredTake] = []
         async with anyio.create_task_group() as group:

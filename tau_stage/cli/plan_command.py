@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from tau_stage import report as reports
 from tau_stage import scene as scenes
 from tau_stage.cli.options import Elsewhere, MaxVariants, OneScene, Only, Through, Var
 from tau_stage.cli.printing import say, say_json, show_report
+from tau_stage.environment import environment
 from tau_stage.errors import UsageError
 
 
@@ -36,12 +38,24 @@ def plan(
     if through and not changed:
         raise UsageError("--through is about lines that heard what has changed", "add --changed")
     for number, found in enumerate(load_plans([scene], variables=var, only=only, most=max_variants)):
-        data, report = _changes(found, out, endpoint, through=through) if changed else _forecast(found)
+        data, report = (
+            _changes(found, out, endpoint, through=through) if changed else _forecast(_placed(found, endpoint))
+        )
         if as_json:
             say_json(json.dumps(data, indent=2, ensure_ascii=False))
         else:
             say("\n" if number else "", end="")
             show_report(report)
+
+
+def _placed(plan: scenes.Plan, endpoint: str | None) -> scenes.Plan:
+    """Return the plan as it is played at an endpoint that is chosen outside the scene; else as it is."""
+    if not (endpoint or environment().get("TAU_STAGE_ENDPOINT")):
+        return plan
+
+    from tau_stage import stage as stages
+
+    return stages.plan_at(plan, partial(stages.endpoint_for, environment=environment(), wished=endpoint))
 
 
 def _forecast(plan: scenes.Plan) -> tuple[dict[str, object], reports.TextReport]:
@@ -59,8 +73,8 @@ def _changes(
 
     found = runs.scene_changes_since(out, plan, endpoint=endpoint, through=through)
     if found is None:
-        told = plan, takes.all_new(plan), cost.forecast(plan).cost.likely, ""
+        told = plan, takes.all_new(plan), cost.forecast(_placed(plan, endpoint)).cost.likely, ""
     else:
-        expected = cost.expected_cost(plan, found.changes.performed)
+        expected = cost.expected_cost(_placed(plan, endpoint), found.changes.performed)
         told = plan, found.changes, expected, str(found.takes[0].folder.path)
     return reports.changes_data(*told), reports.tabulate_changes(*told)

@@ -138,6 +138,7 @@ class Forecast:
         lines: What is likely to be spoken, in order.
         seconds: How long the take is.
         savings: What it would save if all players heard more cheaply.
+        unpriced: Models whose price is not known, with their endpoints.
         warnings: What to change before the scene is performed, a sentence each.
 
     >>> from tau_stage import load_scene, make_plan
@@ -153,6 +154,7 @@ class Forecast:
     seconds: Estimate[float]
     cost: Estimate[Cost]
     savings: Savings
+    unpriced: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -188,6 +190,7 @@ def forecast(plan: Plan, today: date | None = None) -> Forecast:
             hears_as_text=total_of(player.savings.hears_as_text for player in players),
             hears_nobody=total_of(player.savings.hears_nobody for player in players),
         ),
+        unpriced=tuple(dict.fromkeys(name for player in plan.models for name in outcomes.likely.unpriced(player))),
         warnings=(*(retirement_warnings(plan, today) if today else ()), *_warnings(plan, players, cost.likely)),
     )
 
@@ -368,15 +371,18 @@ class Simulation:
 
     def cost(self, player: PlayerPlan, way: int = 0) -> Cost:
         """Price what a player uses, as it hears or as it might hear."""
-        if player.human:
-            return Cost()
+        return Cost() if player.human else sum((cost for _, cost in self._costs(player, way)), Cost())
+
+    def unpriced(self, player: PlayerPlan) -> list[str]:
+        """Return the models of a player whose price is not known, with its endpoint."""
+        return [f"{model} at {_endpoint(player).name}" for model, cost in self._costs(player) if cost.total is None]
+
+    def _costs(self, player: PlayerPlan, way: int = 0) -> Iterator[tuple[str, Cost]]:
         provider = _endpoint(player).price_provider
-        written = (
-            price(usage, model, provider)
-            for (listener, model), usage in self.written_down.items()
-            if listener == player.name
-        )
-        return sum(written, price(self.conversations[player.name][way].usage, player.model, provider))
+        yield player.model, price(self.conversations[player.name][way].usage, player.model, provider)
+        for (listener, model), usage in self.written_down.items():
+            if listener == player.name:
+                yield model or "transcription", price(usage, model, provider)
 
     def context(self, player: PlayerPlan) -> int:
         """Count the most tokens a player's conversation holds."""

@@ -27,8 +27,8 @@ def tabulate_forecast(forecast: Forecast) -> TextReport:
     low, likely, high = forecast.seconds.low, forecast.seconds.likely, forecast.seconds.high
     heading = f"{forecast.title} ({forecast.path}): about {likely:.0f} s ({low:.0f}..{high:.0f}), an estimate"
     notes = [f"warning: {warning}" for warning in forecast.warnings]
-    if forecast.cost.likely.total is None:
-        notes.append("price unknown: a model is not in the price list, and what it costs is not in the total")
+    if forecast.unpriced:
+        notes.append(f"price unknown: {', '.join(forecast.unpriced)}; the total is unknown")
     if streaming := [player.name for player in forecast.players if player.hearing == "stream"]:
         notes.append(f"hears by stream, at the same cost: {', '.join(streaming)}")
     return TextReport((heading,), tuple(_tables(forecast)), tuple(map(note, (*notes, FIGURES))))

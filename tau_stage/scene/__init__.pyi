@@ -77,6 +77,7 @@ from .names import slug as slug
 from .names import sounds_in as sounds_in
 from .names import speak_language as speak_language
 from .names import voice_at as voice_at
+from .names import voice_problem as voice_problem
 from .names import voice_warning as voice_warning
 from .names import voices_of as voices_of
 from .plan import ChapterPlan as ChapterPlan

@@ -273,8 +273,10 @@ def _like(endpoint: str | None) -> KnownEndpoint:
 def is_known(voice: str, endpoint: str | None) -> bool:
     """Tell whether a voice is known at an endpoint, is a custom one, or nobody knows which there are."""
     known = voices_of(endpoint)
-    if known is None or voice.startswith(CUSTOM_PREFIX):
-        return True
+    return known is None or voice.startswith(CUSTOM_PREFIX) or _is_in(voice, known)
+
+
+def _is_in(voice: str, known: tuple[str, ...]) -> bool:
     return (voice if known == OPENAI_VOICES else voice.casefold()) in known
 
 
@@ -295,8 +297,38 @@ def is_wrong_voice(voice: str, endpoint: str | None) -> bool:
     return bool(misspelt(voice, endpoint)) or (voices_of(endpoint) == OPENAI_VOICES and not is_known(voice, endpoint))
 
 
+def endpoints_with(voice: str) -> list[str]:
+    """Return the endpoints that are known to have a voice.
+
+    >>> endpoints_with("rex"), endpoints_with("robot")
+    (['xai'], [])
+    """
+    return [name for name, voices in VOICES.items() if voices and _is_in(voice, voices)]
+
+
+def voice_problem(voice: str, endpoint: str) -> tuple[str, str]:
+    """Return what is wrong with a voice at an endpoint, and what to do about it; empty where nothing is.
+
+    >>> voice_problem("rex", "openai")
+    ("there is no voice 'rex' at openai", "write 'endpoint: xai' in the scene, or use --endpoint xai")
+    """
+    if not is_wrong_voice(voice, endpoint):
+        return "", ""
+    places, known = endpoints_with(voice), voices_of(endpoint) or ()
+    hint = endpoint_hint(places[0]) if places else did_you_mean(voice, known, f"voices: {', '.join(known)}")
+    return f"there is no voice '{voice}' at {endpoint}", hint
+
+
+def endpoint_hint(name: str) -> str:
+    """Return how to choose an endpoint."""
+    return f"write 'endpoint: {name}' in the scene, or use --endpoint {name}"
+
+
 def voice_warning(voice: str, endpoint: str | None) -> str:
     """Return what is worth saying of a voice that is not known at an endpoint; empty where nothing is.
+
+    >>> voice_warning("rex", None)
+    "'rex' is a voice of xai: write 'endpoint: xai' in the scene, or use --endpoint xai"
 
     >>> voice_warning("robot", "openai")
     "openai is not known to have a voice 'robot'; known: alloy, ash, ballad, cedar, coral, echo, marin, sage, \
@@ -304,6 +336,8 @@ shimmer, verse"
     """
     if is_known(voice, endpoint):
         return ""
+    if endpoint is None and (places := endpoints_with(voice)):
+        return f"'{voice}' is a voice of {places[0]}: {endpoint_hint(places[0])}"
     return (
         f"{endpoint or 'openai'} is not known to have a voice '{voice}'; known: {', '.join(voices_of(endpoint) or ())}"
     )

@@ -481,7 +481,10 @@ def _check_file(files: Mix | LineFiles, path: Path, rate: int, checks: SceneChec
 
 def _check_voice(name: str, player: model.Player, scene: model.Scene, errors: Diagnostics) -> None:
     path: Path = ("players", name, "voice") if player.voice else ("voice",)
-    voice, endpoint = scene.said(player, "voice"), scene.said(player, "endpoint", "openai")
+    voice, endpoint = scene.said(player, "voice"), scene.said(player, "endpoint")
+    if endpoint is None and voice and names.endpoints_with(voice):
+        return  # whoever performs the scene may choose that endpoint
+    endpoint = endpoint or "openai"
     if voice and not player.human and not errors.is_wrong(path) and names.is_wrong_voice(voice, endpoint):
         voices = names.voices_of(endpoint) or ()
         hint = f"{names.did_you_mean(voice, voices)} voices: {', '.join(voices)}, or your own: voice_..."

@@ -23,6 +23,7 @@ from .sessions import Stage as Stage
 from .sessions import endpoint_for as endpoint_for
 from .sessions import keys_at as keys_at
 from .sessions import open_stage as open_stage
+from .sessions import plan_at as plan_at
 from .sessions import raise_descriptor_limit as raise_descriptor_limit
 from .takes import ChooseTake as ChooseTake
 from .takes import TakeOption as TakeOption

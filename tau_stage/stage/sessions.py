@@ -104,6 +104,8 @@ def provider_for(
         if live:
             raise UsageError("--live needs a provider, and only the understudy is there", "set OPENAI_API_KEY")
         return Provider(place)
+    if (problem := scene.voice_problem(scene.voice_at(player.voice, player.endpoint, place.name), place.name))[0]:
+        raise UsageError(f"player {player.name}: {problem[0]}", problem[1])
     key = place.key_in(environment)
     resource = environment.get(place.resource_env, "")
     needed = place.key_env[0] if key is None and place.wants_key else ""
@@ -134,6 +136,12 @@ def endpoint_for(player: scene.PlayerPlan, environment: Mapping[str, str], wishe
 
 def keys_at(plan: scene.Plan, endpoint_of: Callable[[scene.PlayerPlan], Endpoint]) -> dict[str, scene.LineKey]:
     """Make the keys of a plan's lines, where each player is played at an endpoint."""
+    sounds = {file: sha256(file.read_bytes()).hexdigest() for file in scene.sounds_of(plan) if file.is_file()}
+    return scene.line_keys(plan_at(plan, endpoint_of), sounds)
+
+
+def plan_at(plan: scene.Plan, endpoint_of: Callable[[scene.PlayerPlan], Endpoint]) -> scene.Plan:
+    """Return a plan whose players have the endpoint and the voice that they are played with."""
 
     def played(player: scene.PlayerPlan) -> scene.PlayerPlan:
         if player.human is not None:
@@ -141,8 +149,7 @@ def keys_at(plan: scene.Plan, endpoint_of: Callable[[scene.PlayerPlan], Endpoint
         place = endpoint_of(player).name
         return replace(player, endpoint=place, voice=scene.voice_at(player.voice, player.endpoint, place))
 
-    sounds = {file: sha256(file.read_bytes()).hexdigest() for file in scene.sounds_of(plan) if file.is_file()}
-    return scene.line_keys(replace(plan, players=tuple(map(played, plan.players))), sounds)
+    return replace(plan, players=tuple(map(played, plan.players)))
 
 
 @asynccontextmanager
