@@ -13,11 +13,10 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from tau_stage.batch.batch_file import load_batch
-from tau_stage.batch.engine import run_batch
 from tau_stage.batch.jobs import load_jobs
 from tau_stage.batch.ledger import Ledger
 from tau_stage.batch.store import open_store
-from tau_stage.batch.worker import BatchObserver, Outcome, WorkerOptions
+from tau_stage.batch.worker import BatchObserver, Outcome, WorkerOptions, run_batch
 from tau_stage.gate.book import GateLimits
 from tau_stage.gate.gate_server import open_gate_server
 from tau_stage.runs.run_scenes import RunOptions

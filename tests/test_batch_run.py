@@ -16,13 +16,11 @@ import anyio
 import pytest
 
 from tau_stage.batch.batch_file import load_batch
-from tau_stage.batch.engine import exit_code, run_batch
-from tau_stage.batch.index import as_csv
 from tau_stage.batch.jobs import load_jobs
 from tau_stage.batch.ledger import JobResult, Ledger, spent
 from tau_stage.batch.store import open_store
-from tau_stage.batch.summary import JobStatus, tabulate_status
-from tau_stage.batch.worker import BatchObserver, Outcome, WorkerOptions, timestamp
+from tau_stage.batch.summary import JobStatus, as_csv, tabulate_status
+from tau_stage.batch.worker import BatchObserver, Outcome, WorkerOptions, exit_code, run_batch, timestamp
 from tau_stage.cli.batch_running import read_told
 from tau_stage.report import plain_text
 from tau_stage.runs.run_scenes import RunOptions

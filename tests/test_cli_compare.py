@@ -16,8 +16,7 @@ import pytest
 import soundfile
 from trio.testing import MockClock
 
-from tau_stage.report.compare import compare_takes
-from tau_stage.report.comparison_report import render_comparison
+from tau_stage.report.compare import compare_takes, render_comparison
 from tau_stage.report.delivering import rebuild
 from tau_stage.report.page_graphics import PageSound, Peaks
 from tau_stage.take.reading import audio_of, read_take

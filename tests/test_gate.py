@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tau_stage.errors import BudgetExceeded, ConnectFailed, UsageError
 from tau_stage.gate import LocalGate
 from tau_stage.gate.book import GateBook, GateLimits, Lease
-from tau_stage.gate.lease_queue import ClientLeases, LeaseQueue
+from tau_stage.gate.gate import ClientLeases, LeaseQueue
 from tau_stage.gate.messages import Ask, Enlarge, Learned, Release, Spent
 from tau_stage.protocol import RateLimit
 

@@ -14,9 +14,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tau_stage.errors import BudgetExceeded, ConnectFailed, UsageError, unwrapped
 from tau_stage.gate import Gate, GateLimits, open_gate, open_gate_server
-from tau_stage.gate.connection import MOST_WAITING, SILENT_S
 from tau_stage.gate.gate_server import MOST_LEASES, MOST_STRANGERS, RETURN_S
-from tau_stage.gate.messages import Ask, Hello, Message, Spent, StatusWanted, as_line
+from tau_stage.gate.messages import MOST_WAITING, SILENT_S, Ask, Hello, Message, Spent, StatusWanted, as_line
 from tau_stage.protocol import RateLimit
 from tests.support.memory_gate import TOKEN, GateWorld
 

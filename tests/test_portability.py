@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from tau_stage.audio.random_access import read_at, write_at
-from tau_stage.termination import receive_by_handlers
+from tau_stage.processes import receive_by_handlers
 
 TOP = Path(__file__).parent.parent
 WITHOUT_UNIX = """

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tau_stage.report.compare import Comparison, compare_takes, comparison_data
-from tau_stage.report.comparison_report import tabulate_comparison
+from tau_stage.report.compare import Comparison, compare_takes, comparison_data, tabulate_comparison
 from tau_stage.report.tables import plain_text
 from tau_stage.take.take_model import Take
 from tau_stage.text import diff_words

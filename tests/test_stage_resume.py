@@ -21,10 +21,9 @@ from tau_stage.stage.budget import Budget
 from tau_stage.stage.people import Typist
 from tau_stage.stage.replay import scene_changes
 from tau_stage.take import records as record
-from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folder import TakeFolder, is_locked, locked
 from tau_stage.take.folding import Bills, fold
 from tau_stage.take.journal import read_journal
-from tau_stage.take.lock import is_locked, locked
 from tau_stage.take.reuse import NO_REUSE, ReusedLines
 from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault

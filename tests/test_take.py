@@ -27,10 +27,9 @@ from tau_stage.protocol.usage import Usage
 from tau_stage.scene.names import slug
 from tau_stage.take import records as record
 from tau_stage.take.atomic import write_whole
-from tau_stage.take.folder import TakeFolder, followed, is_latest, leave_latest, make_latest
+from tau_stage.take.folder import TakeFolder, clear_unbegun, followed, is_latest, leave_latest, locked, make_latest
 from tau_stage.take.folding import cost_json, current_facts, fold
 from tau_stage.take.journal import Journal, read_journal
-from tau_stage.take.lock import clear_unbegun, locked
 from tau_stage.take.stems import Stems
 from tests.test_audio_wav import few_at_once
 

@@ -14,15 +14,14 @@ import pytest
 from tau_stage.errors import TakeError
 from tau_stage.stage.performance import perform
 from tau_stage.stage.sessions import Stage
-from tau_stage.take.folder import TakeFolder
-from tau_stage.take.lock import LOCK, locked
+from tau_stage.take.folder import LOCK, TakeFolder, locked
 from tests.support.in_memory_stage import Playhouse, plan_of
 from tests.test_cli_validate import run
 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from tau_stage.take.lock import locked
+from tau_stage.take.folder import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -12,7 +12,7 @@ import pytest
 
 from tau_stage.cli.stopping import interruptible, stoppable
 from tau_stage.clock import VIRTUAL
-from tau_stage.termination import run_until_signal
+from tau_stage.processes import run_until_signal
 
 CLOCKS: list[dict[str, Any]] = [{}, VIRTUAL]
 

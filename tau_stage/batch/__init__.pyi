@@ -9,11 +9,6 @@ from .cluster import LOCAL as LOCAL
 from .cluster import ClusterTask as ClusterTask
 from .cluster import DaskCluster as DaskCluster
 from .cluster import open_cluster as open_cluster
-from .engine import Shard as Shard
-from .engine import exit_code as exit_code
-from .engine import limits_of as limits_of
-from .engine import run_batch as run_batch
-from .index import write_index as write_index
 from .jobs import BatchJob as BatchJob
 from .jobs import choose_jobs as choose_jobs
 from .jobs import export_places as export_places
@@ -33,8 +28,13 @@ from .summary import status_data as status_data
 from .summary import status_of as status_of
 from .summary import tabulate_plan as tabulate_plan
 from .summary import tabulate_status as tabulate_status
+from .summary import write_index as write_index
 from .worker import BatchObserver as BatchObserver
 from .worker import Outcome as Outcome
+from .worker import Shard as Shard
 from .worker import WorkerOptions as WorkerOptions
+from .worker import exit_code as exit_code
+from .worker import limits_of as limits_of
+from .worker import run_batch as run_batch
 from .worker import timestamp as timestamp
 from .worker_processes import WorkerProcesses as WorkerProcesses

@@ -22,11 +22,10 @@ import anyio
 import anyio.to_thread
 
 from tau_stage.batch.batch_file import Batch
-from tau_stage.batch.engine import run_batch
 from tau_stage.batch.jobs import BatchJob
 from tau_stage.batch.ledger import Ledger
 from tau_stage.batch.store import open_store
-from tau_stage.batch.worker import BatchObserver, Outcome, WorkerOptions
+from tau_stage.batch.worker import BatchObserver, Outcome, WorkerOptions, run_batch
 from tau_stage.errors import StageError, UsageError, os_reason, unwrapped
 from tau_stage.gate import PATIENCE_S, open_gate
 

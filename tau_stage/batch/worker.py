@@ -1,4 +1,4 @@
-"""Performs jobs of a batch: looks, claims, and goes on with what is there, so that nothing is performed twice.
+"""Performs jobs of a batch: looks, claims, and continues what has begun, so that nothing is performed twice.
 
 A worker goes through all jobs. What another worker has claimed is looked at again in the end, as that worker may die.
 Every engine is made of such workers: one process has one, ``--workers`` has one in each of its processes.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,10 +20,15 @@ import anyio
 import anyio.to_thread
 
 from tau_stage import runs
+from tau_stage import stage as stages
+from tau_stage.batch.batch_file import Batch
 from tau_stage.batch.jobs import BatchJob, is_rehearsal
 from tau_stage.batch.ledger import ZERO, Claim, JobResult, Ledger, LedgerPart, State
+from tau_stage.batch.summary import account_of
 from tau_stage.cost import expected_cost
-from tau_stage.errors import StageError, TakeError, unwrapped
+from tau_stage.environment import environment
+from tau_stage.errors import StageError, TakeError, UsageError, unwrapped
+from tau_stage.gate import Gate, GateLimits, LocalGate
 from tau_stage.report import Note
 from tau_stage.scene import Plan
 from tau_stage.signals import Signal
@@ -359,3 +364,84 @@ def _spoken(folder: TakeFolder) -> set[str]:
 
 async def _in_thread(work: Callable[[], Value]) -> Value:
     return await anyio.to_thread.run_sync(work)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One part of a batch's jobs, of several that are performed apart: the third of forty is ``3/40``."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read a shard as the command line has it.
+
+        Raises:
+            UsageError: It is none.
+
+        >>> Shard.parse("3/40")
+        Shard(number=3, of=40)
+        """
+        number, slash, of = text.partition("/")
+        if slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of):
+            return cls(int(number), int(of))
+        hint = "write the number of the part and how many there are, from 1: --shard 3/40"
+        raise UsageError(f"--shard: '{text}' is no part of a whole", hint)
+
+    def of_jobs(self, jobs: Sequence[BatchJob]) -> list[BatchJob]:
+        """Return the jobs of this part: each belongs to one part, whatever else is in the batch."""
+        return [*jobs[self.number - 1 :: self.of]]
+
+
+async def run_batch(
+    batch: Batch,
+    jobs: Sequence[BatchJob],
+    ledger: Ledger,
+    options: WorkerOptions,
+    *,
+    budget: Decimal | None = None,
+    gate: Gate | None = None,
+    observer: BatchObserver,
+    stopping: AbstractAsyncContextManager[anyio.Event] | None = None,
+) -> Mapping[str, int]:
+    """Perform what is left of a batch's jobs, in this process; return the exit code of each that has ended, by name.
+
+    Args:
+        batch: The batch.
+        jobs: Of the batch, those that are wanted.
+        ledger: Where it is written down what came of them.
+        options: How they are performed.
+        budget: Dollars that the batch may cost in all; None: as the batch says.
+        gate: Holds the limits of the batch, for all its workers; None: one of this process.
+        observer: Is shown what happens.
+        stopping: Gives an event: once it is set, lines under way come to their ends, and nothing else begins.
+
+    Raises:
+        UsageError: A player has nobody to play it.
+        TakeError: The store cannot be read or written.
+    """
+    plans, run = [job.plan for job in jobs], options.run
+    stages.raise_descriptor_limit(plans, options.at_once)
+    if gate is None:
+        before = await anyio.to_thread.run_sync(partial(account_of, ledger, jobs, run.endpoint))
+        gate = LocalGate(limits_of(batch, budget), spent=before.counted)
+    opened = stages.open_stage(plans, environment(), wished=run.endpoint, live=run.live, gate=gate)
+    async with stopping or nullcontext(anyio.Event()) as stop, opened as stage:
+        return await Worker(ledger, stage, options, observer, stop).run(jobs)
+
+
+def limits_of(batch: Batch, budget: Decimal | None = None) -> GateLimits:
+    """Return what all workers of a batch together may do; ``budget`` is in place of the batch's own."""
+    limits = batch.limits
+    budget = limits.budget if budget is None else budget
+    return GateLimits(budget, limits.start_rate, limits.sessions, limits.tokens)
+
+
+def exit_code(codes: Mapping[str, int], jobs: Sequence[BatchJob], workers: Sequence[int] = ()) -> int:
+    """Return the exit code of a run: the worst of its jobs and workers; 130 where it was stopped before its end.
+
+    A worker that cannot work, and has said why, ends with 2.
+    """
+    is_stopped = len(codes) < len(jobs) and runs.TAKE_SPOILED not in workers
+    return max([*codes.values(), *workers, runs.EXIT_CODES["interrupted"] if is_stopped else 0], default=0)

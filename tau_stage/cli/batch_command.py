@@ -57,7 +57,7 @@ Budget = Annotated[
 ]
 
 WORKING = (
-    *("tau_stage.cli.batch_running", "tau_stage.batch.engine", "tau_stage.gate.remote_gate"),
+    *("tau_stage.cli.batch_running", "tau_stage.batch.worker", "tau_stage.gate.remote_gate"),
     *("tau_stage.protocol.decoding", "genai_prices", "jinja2", "opentimelineio"),
 )
 VOICE = "tau_stage.understudy.loaded_voice"

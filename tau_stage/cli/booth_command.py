@@ -56,7 +56,7 @@ def booth(
     run --booth.
     """
     require_server()
-    from tau_stage.termination import run_until_signal
+    from tau_stage.processes import run_until_signal
 
     run_until_signal(_serve, host, port, allow_remote, tuple(attach or ()), idle, browser, clock={})
 

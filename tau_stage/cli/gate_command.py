@@ -54,7 +54,7 @@ def gate(
 
         anyio.run(_show_status, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", as_json)
         return
-    from tau_stage.termination import run_until_signal
+    from tau_stage.processes import run_until_signal
 
     limits = gates.GateLimits(
         budget=shared.dollars(budget),

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from tau_stage.cli.printing import silence, warn
-from tau_stage.termination import HANGUP, TERMINATING, receive_signals
+from tau_stage.processes import HANGUP, TERMINATING, receive_signals
 
 if TYPE_CHECKING:
     import anyio

@@ -27,7 +27,7 @@ def talk(
 
     The page of the booth uses your microphone and your loudspeaker. Without a key, the understudy answers.
     """
-    from tau_stage.termination import run_until_signal
+    from tau_stage.processes import run_until_signal
 
     url = ensure_booth()
     wishes = {"instructions": instructions or None, "voice": voice, "model": model}

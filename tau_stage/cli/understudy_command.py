@@ -84,7 +84,7 @@ def understudy(
 def _serve_until_signal(
     server: understudies.Understudy, host: str, port: int, log: Path | None, ready_file: Path | None
 ) -> None:
-    from tau_stage.termination import run_until_signal
+    from tau_stage.processes import run_until_signal
 
     _remove(ready_file)
     with nullcontext() if log is None else _opened(log) as file:

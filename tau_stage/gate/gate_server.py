@@ -28,8 +28,8 @@ from tau_stage.environment import log_event
 from tau_stage.errors import UsageError
 from tau_stage.gate import messages
 from tau_stage.gate.book import BEFORE, GateBook, GateLimits
-from tau_stage.gate.connection import GateConnection, connection_over
-from tau_stage.gate.lease_queue import ClientLeases, LeaseQueue
+from tau_stage.gate.gate import ClientLeases, LeaseQueue
+from tau_stage.gate.messages import GateConnection, connection_over
 from tau_stage.protocol import is_loopback
 from tau_stage.take import write_whole
 

@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from tau_stage.environment import log_event
 from tau_stage.errors import ConnectFailed, SessionError, UsageError, unwrapped
 from tau_stage.gate import messages
-from tau_stage.gate.connection import LAST_MOMENT_S, GateConnection, connection_over, parse_address
 from tau_stage.gate.gate import Gate
+from tau_stage.gate.messages import LAST_MOMENT_S, GateConnection, connection_over, parse_address
 from tau_stage.session import RULES, Rule, Trouble
 from tau_stage.signals import Signal
 

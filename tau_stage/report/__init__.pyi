@@ -5,8 +5,8 @@ from .annotations import as_json as as_json
 from .compare import Comparison as Comparison
 from .compare import compare_takes as compare_takes
 from .compare import comparison_data as comparison_data
-from .comparison_report import render_comparison as render_comparison
-from .comparison_report import tabulate_comparison as tabulate_comparison
+from .compare import render_comparison as render_comparison
+from .compare import tabulate_comparison as tabulate_comparison
 from .delivering import Note as Note
 from .delivering import deliver as deliver
 from .delivering import rebuild as rebuild

@@ -30,12 +30,12 @@ from tau_stage.audio import RATE, Pcm
 from tau_stage.cassette import Replay
 from tau_stage.clock import VIRTUAL
 from tau_stage.environment import environment
+from tau_stage.processes import run_until_signal
 from tau_stage.report import deliver
 from tau_stage.scene import ImprovisePlan, ListenPlan, Plan, PlayerPlan, locate, plan_json
 from tau_stage.suite.discovery import CASSETTES, PLACE, Case, scene_error
 from tau_stage.suite.result import OVER_BUDGET, CaseError, Result, Source, rows, unreached
 from tau_stage.take import CHECKS, Take, TakeFolder, audio_of, leave_latest
-from tau_stage.termination import run_until_signal
 from tau_stage.transport import Handshake, MemoryTransport, Transport
 from tau_stage.understudy import SpeechPlan, SpeechRequest, SpokenLine, Understudy, Voices, plan_speech
 

@@ -18,8 +18,7 @@ from functools import partial
 from types import FrameType
 from typing import NoReturn, TypeVar
 
-from tau_stage.processes import process_context, take_over
-from tau_stage.termination import TERMINATING
+from tau_stage.processes import TERMINATING, process_context, take_over
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")

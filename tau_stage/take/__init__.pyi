@@ -23,9 +23,12 @@ from .folder import COSTS as COSTS
 from .folder import MANIFEST as MANIFEST
 from .folder import REPORT as REPORT
 from .folder import TakeFolder as TakeFolder
+from .folder import clear_unbegun as clear_unbegun
 from .folder import followed as followed
 from .folder import is_latest as is_latest
+from .folder import is_locked as is_locked
 from .folder import leave_latest as leave_latest
+from .folder import locked as locked
 from .folder import make_latest as make_latest
 from .folder import unlinked as unlinked
 from .folding import Bills as Bills
@@ -40,9 +43,6 @@ from .journal import JOURNAL as JOURNAL
 from .journal import Journal as Journal
 from .journal import read_beginning as read_beginning
 from .journal import read_journal as read_journal
-from .lock import clear_unbegun as clear_unbegun
-from .lock import is_locked as is_locked
-from .lock import locked as locked
 from .marks import write_marks as write_marks
 from .mixing import SilentTake as SilentTake
 from .mixing import mix as mix

@@ -20,7 +20,7 @@ from subprocess import CompletedProcess
 from types import ModuleType
 from typing import Self
 
-from tau_stage.termination import TERMINATING
+from tau_stage.processes import TERMINATING
 
 Limit = tuple[int, int, int]
 """A resource, and how much of it a process may have: its soft and its hard limit."""
