@@ -41,7 +41,7 @@ def test_the_policy_is_the_one_that_is_kept() -> None:
         assert costs.split(";")[0] == rule.costs
         if waits.startswith("0.5 s"):
             assert rule.first_wait_s == 0.5
-        elif waits == "not at all":
+        elif waits == "none":
             assert rule.first_wait_s == 0
 
 

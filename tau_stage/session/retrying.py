@@ -27,8 +27,8 @@ LossTrouble = Literal["dropped", "silent", "lost"]
 Trouble = OpeningTrouble | ErrorTrouble | AnswerTrouble | LossTrouble
 """What goes wrong: with an opening, by an error's code, with an answer, in a line or with a whole player (``lost``)."""
 
-Cost = Literal["nothing", "as told", "as foreseen"]
-"""What an attempt that failed has cost: nothing, what its usage says, or, where none was told, what was forecast."""
+Cost = Literal["nothing", "as reported", "as forecast"]
+"""What a failed attempt costs: nothing, the usage that it reports or, if none is reported, the forecast."""
 
 
 @dataclass(frozen=True, slots=True)
