@@ -35,6 +35,7 @@ lines:
   - cid: Who speaks?
   - ann: I do.
     expect: {says: do}
+  - pause: 1s
 deliver: {mix: {file: whole.flac}}
 """
 

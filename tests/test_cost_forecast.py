@@ -200,6 +200,14 @@ lines:
     assert found.lines[0].at_s == 2 + 0.5 + 2
 
 
+def test_a_pause_at_the_end_counts() -> None:
+    short, long = (
+        forecast(plan_of(f"players: {{ann: }}\nlines: [pause: 1s, ann: Seven.{end}]")).seconds.likely
+        for end in ("", ", pause: 2s")
+    )
+    assert long - short == pytest.approx(2.35)
+
+
 def test_what_is_together_is_heard_afterwards() -> None:
     plan = plan_of("players: {ann: , ben: }\nlines: [{together: [ann: Seven., ben: Three.]}, {pause: 1s}, ben: Three.]")
     both, *rest = plan.steps

@@ -88,6 +88,12 @@ async def test_a_pause_is_added_to_the_pause_of_the_line_before(house: Playhouse
     assert len(house.facts(record.StepSkipped)) == 1
 
 
+async def test_a_pause_at_the_end_is_silence_at_the_end_of_the_take(house: Playhouse) -> None:
+    take = await house.perform(HEAD + "lines: [bed: sounds/rain.wav, ann: One., pause: 1s, pause: 1s]")
+    assert take.samples == take.lines[0].samples + round(2.3 * RATE)
+    assert take.sounds[0].samples == take.samples == len(house.stem("ann")) == len(house.stem("bed-rain"))
+
+
 async def test_an_effect_stands_between_lines_on_a_stem_of_its_own_and_nobody_hears_it(house: Playhouse) -> None:
     take = await house.perform(HEAD + "lines: [ann: One., {sfx: sounds/mug.wav, gain: -6 dB, pause: 1s}, bob: Two.]")
     one, two = take.lines

@@ -341,7 +341,7 @@ class Simulation:
         conversations: Those of each model, all fed with the same: as it hears, and as it might hear.
 
     Attributes:
-        end_s: Where the last sound ends.
+        end_s: Where the last sound ends, or a pause after it.
         written_down: What writing down people's words uses, by the player who listens and the model that writes.
     """
 
@@ -352,6 +352,7 @@ class Simulation:
     end_s: float = 0.0
     written_down: dict[tuple[str, str], Usage] = field(default_factory=dict)
     _gap_s: float = 0.0
+    _has_paused: bool = False
     _cut_at_s: dict[str, float] = field(default_factory=dict)
     _suffix: str = ""
 
@@ -368,6 +369,8 @@ class Simulation:
             for time in range(1, times + 1):
                 self._suffix = f".{time}" if time > 1 else ""
                 self._steps(cue.steps)
+        if self._has_paused:
+            self.end_s = self._next_s
 
     def cost(self, player: PlayerPlan, way: int = 0) -> Cost:
         """Price what a player uses, as it hears or as it might hear."""
@@ -410,6 +413,7 @@ class Simulation:
                 pass
             case scene.PausePlan():
                 self._gap_s += step.seconds
+                self._has_paused = True
             case scene.SoundPlan():
                 self._add_heard(self._sound(step, self._next_s), step.hearers)
             case scene.TogetherPlan():
@@ -427,7 +431,7 @@ class Simulation:
 
     def _advance(self, at_s: float, seconds: float, pause_s: float) -> None:
         if at_s + seconds >= self.end_s:
-            self.end_s, self._gap_s = at_s + seconds, pause_s
+            self.end_s, self._gap_s, self._has_paused = at_s + seconds, pause_s, False
 
     # ---- the conversations
 

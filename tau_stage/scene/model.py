@@ -298,7 +298,7 @@ class Pause(Step):
 
     FORM = Form("the pause")
 
-    pause: Seconds = option("Silence before the next step, added to the pause of the line before.", 1.0)
+    pause: Seconds = option("Silence before the next step, or at the end, added to the pause of the line before.", 1.0)
 
 
 class Chapter(Step):

@@ -207,11 +207,12 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], production: Produc
     """Play, and leave the take however it ends."""
     folder, log = production.folder, production.log
     ended: record.Ending = "interrupted"
-    problem = "stopped from outside"
+    problem, silence = "stopped from outside", 0
     try:
         with errors.unwrapped():
             await playing()
         ended, problem = ending(production.plan, log.records)
+        silence = production.timeline.rest() if ended == "complete" else 0
     except tuple(_ENDINGS) as error:
         ended = next(name for kind, name in _ENDINGS.items() if isinstance(error, kind))
         problem = str(error)
@@ -233,7 +234,7 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], production: Produc
             ended, problem = "failed", str(error)
             raise
         finally:
-            log.append(record.TakeEnded(ended=ended, problem=problem))
+            log.append(record.TakeEnded(ended=ended, problem=problem, silence_samples=silence))
             take = _leave(folder, log)
     return take
 

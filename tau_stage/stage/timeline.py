@@ -30,6 +30,7 @@ class Timeline:
         self.end = 0
         self.now: Callable[[], int] = lambda: 0
         self._gap = 0
+        self._has_paused = False
         self._began: dict[str | None, tuple[int, int]] = {}
         players = [slug(player.name) for player in plan.players]
         self._place = folder.stems
@@ -48,6 +49,13 @@ class Timeline:
     def pause(self, seconds: float) -> None:
         """Silence before the next step, added to what there is."""
         self._gap += round(seconds * RATE)
+        self._has_paused = True
+
+    def rest(self) -> int:
+        """Let the stems end with the silence of a last pause, in samples; 0 where something is heard after it."""
+        silence = self._gap if self._has_paused else 0
+        self._stems.reach(self.end + silence)
+        return silence
 
     def start_of(self, line: LinePlan, at: int | None = None) -> int:
         """Tell where a line begins: there, where that is known; after what was, or over the line that it cuts into."""
@@ -74,7 +82,7 @@ class Timeline:
 
     def _go_on(self, end: int, pause_s: float) -> None:
         if end >= self.end:
-            self.end, self._gap = end, round(pause_s * RATE)
+            self.end, self._gap, self._has_paused = end, round(pause_s * RATE), False
         self._stems.reach(self.end)
 
     def begin_bed(self, name: str, audio: Pcm | Stereo) -> int:

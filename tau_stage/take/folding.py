@@ -35,10 +35,10 @@ def fold(journal: Sequence[Record]) -> Take:
     began = beginning(journal)
     last = last_of(journal, record.TakeEnded, record.TakeResumed)
     end = last if isinstance(last, record.TakeEnded) else NO_END
-    folding = _Folding(journal)
+    folding = _Folding(journal, end.silence_samples)
     lines = tuple(map(folding.line, folding.spoken))
     sounds = folding.sounds()
-    samples = _end(lines, sounds)
+    samples = max(_end(lines, sounds), folding.end)
     whole = folding.costs.whole
     return Take(
         tau_stage=began.tau_stage,
@@ -70,9 +70,12 @@ ATTEMPT = {"reason", "problem", "file", "usage"}  # what a failed attempt has of
 
 
 class _Folding:
-    """The records of a journal by their types, and by the lines and players that they are of."""
+    """The records of a journal by their types, and by the lines and players that they are of.
 
-    def __init__(self, journal: Sequence[Record]) -> None:
+    Its ``end`` is that of all lines and effects, and of the silence that the scene ends with.
+    """
+
+    def __init__(self, journal: Sequence[Record], silence: int = 0) -> None:
         self.journal = journal
         self.counting = standing(journal)
         self.spoken = sorted(of_type(self.counting, record.LineSpoken), key=lambda fact: fact.number)
@@ -88,6 +91,8 @@ class _Folding:
         self._broken = Counter(fact.line for fact in of_type(journal, record.LineAgain) if fact.interrupted)
         self._named = {fact.player: fact.model for fact in of_type(journal, record.ModelNamed)}
         self._lost = _lost(journal)
+        effects = (fact for fact in of_type(self.counting, record.SoundPlayed) if fact.kind == "sfx")
+        self.end = _end(self.spoken, effects) + silence
 
     def line(self, fact: record.LineSpoken) -> Performed:
         """Say all that came of a line."""
@@ -127,14 +132,15 @@ class _Folding:
         """Say what was laid; a bed that was not ended goes on to the end of all else."""
         played = of_type(self.counting, record.SoundPlayed)
         ends = {fact.sound: fact.at_samples for fact in of_type(self.counting, record.BedEnded)}
-        end = _end(self.spoken, (fact for fact in played if fact.kind == "sfx"))
         return tuple(
             model.PlayedSound(
                 **fact.model_dump(include={"kind", "source", "gain_db", "offset_samples", "sha256"}),
                 id=fact.sound,
                 stem=model.stem_name(fact.stem),
                 offset_s=fact.offset_samples / RATE,
-                samples=max(0, ends.get(fact.sound, end) - fact.offset_samples) if fact.kind == "bed" else fact.samples,
+                samples=max(0, ends.get(fact.sound, self.end) - fact.offset_samples)
+                if fact.kind == "bed"
+                else fact.samples,
                 hearers=self._hearings(fact.sound, fact.hearers),
             )
             for fact in played

@@ -508,11 +508,12 @@ class Warned(Record):
 
 
 class TakeEnded(Record):
-    """Curtain down."""
+    """Curtain down; a scene that ends with a pause has ``silence_samples`` after what is heard last."""
 
     type: Literal["take_ended"] = "take_ended"
     ended: Ending
     problem: str = ""
+    silence_samples: int = 0
 
 
 class TakeDelivered(Record):

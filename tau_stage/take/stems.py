@@ -178,7 +178,8 @@ def _lay_stems(folder: TakeFolder, journal: Sequence[Record], sounds: Mapping[st
     laid = [name for name in names if name.startswith(SOUND_STEMS)]
     channels = beginning(journal).deliver.channels
     stems = Stems(folder.drafts(folder.stems.name), (name for name in names if name not in laid), laid, channels)
-    lines = {line.id: line for line in fold(journal).lines}
+    take = fold(journal)
+    lines = {line.id: line for line in take.lines}
     is_kept = set(map(id, kept(journal)))
     beds = {fact.sound: fact.stem for fact in of_type(journal, SoundPlayed)}
     for fact in journal:
@@ -197,5 +198,6 @@ def _lay_stems(folder: TakeFolder, journal: Sequence[Record], sounds: Mapping[st
             case SoundPlayed():
                 stems.put(fact.stem, sounds[fact.sound].laid, fact.offset_samples)
                 stems.reach(fact.offset_samples + fact.samples)
+    stems.reach(take.samples)
     stems.move(folder.stems)
     stems.close()
