@@ -163,7 +163,7 @@ def test_twelve_players_do_with_64_descriptors_and_more_are_told_first(tmp_path:
     done = performed(twelve(12), "understudy", tmp_path / "takes", FEW)
     assert done.returncode == 0, done.stderr
     told = only_a_message(performed(twelve(16), "understudy", tmp_path / "more", FEW))
-    assert "16 players need 73 file descriptors, and this process may have 64 open" in told
+    assert "16 players need 73 file descriptors, but this process may open only 64" in told
     assert "ulimit -n 73" in told
     assert not (tmp_path / "more").exists()
 

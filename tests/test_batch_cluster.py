@@ -55,5 +55,5 @@ def test_what_a_worker_of_a_cluster_cannot_do_is_told_as_elsewhere(tmp_path: Pat
     campaign = BatchCampaign(tmp_path, "understudy", ("--cluster", "local", "--workers", "1", "--live"), 60.0, most=0)
     campaign.run()
     assert campaign.figures["exit code"] == 2
-    told = "--live needs a provider, and only the understudy is there\n  hint: set OPENAI_API_KEY"
+    told = "--live needs a provider, but only the understudy is available\n  hint: set OPENAI_API_KEY"
     assert told in (tmp_path / "log.txt").read_text()

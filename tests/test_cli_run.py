@@ -204,7 +204,7 @@ def test_nobody_there_is_exit_3(trio: str, capsys: pytest.CaptureFixture[str]) -
     ("arguments", "problem"),
     [
         (["--live"], "--live needs a provider"),
-        (["--endpoint", "opensesame"], "there is no endpoint 'opensesame'"),
+        (["--endpoint", "opensesame"], "unknown endpoint 'opensesame'"),
         (["--endpoint", "openai"], "OPENAI_API_KEY is not set"),
         (["--endpoint", "azure"], "AZURE_OPENAI_API_KEY is not set"),
         (["--budget", "0.5"], "did you mean '$0.50'?"),
@@ -230,9 +230,9 @@ def test_scenes_at_once_do_not_share_a_keyboard(trio: str, capsys: pytest.Captur
     Path("two.yaml").write_text(TYPED + "matrix: {mood: [calm, cross]}\n")
     assert run("run", trio, "one.yaml", "one.yaml", "--jobs", "2") == 2
     said = capsys.readouterr().err
-    assert "2 scenes at once would use the standard input: one.yaml, one.yaml\n  hint: leave --jobs away" in said
+    assert "2 scenes would share standard input: one.yaml, one.yaml\n  hint: remove --jobs" in said
     assert run("run", "two.yaml", "--jobs", "2") == 2
-    assert "would use the standard input: two.yaml (calm), two.yaml (cross)" in capsys.readouterr().err
+    assert "would share standard input: two.yaml (calm), two.yaml (cross)" in capsys.readouterr().err
     assert not Path("takes").exists()
 
 

@@ -105,7 +105,7 @@ def test_programs_run_with_permission_only(
     url = serve(Understudy(Tones()))
     assert run("run", "tools.yaml", "--endpoint", url) == 2
     refused = capsys.readouterr().err
-    assert "tools.yaml: the scene's tools run programs of its author (lamp)" in refused
+    assert "tools.yaml: the scene's tools run code from the scene's author (lamp)" in refused
     assert "--allow-tools" in refused
     assert not Path("takes").exists()
     assert run("run", "tools.yaml", "--endpoint", url, "--json", "--allow-tools") == 0
@@ -162,7 +162,7 @@ def test_a_microphone_that_is_not_there_is_told_before_anybody_opens(
     (tmp_path / "mic.yaml").write_text("players: {ann: , guest: {human: mic}}\nlines: [guest: Hello.]\n")
     assert run("run", "mic.yaml") == 2
     said = capsys.readouterr().err
-    assert said.startswith("player guest speaks into a microphone: ")
+    assert said.startswith("player guest needs a microphone: ")
     for way in ("stand_in", "human: file.wav", "human: tty"):
         assert way in said
 
@@ -173,7 +173,7 @@ def test_a_scene_that_cues_keep_going_ends_with_two(
     scene = "players: {ann: , bob: }\non: [{said: ping, do: [bob: ping]}]\nlines: [ann: ping]\nlimits: {cues: 2}\n"
     (tmp_path / "ping.yaml").write_text(scene)
     assert run("run", "ping.yaml", "--endpoint", serve(Understudy(Tones())), "--quiet") == 2
-    assert "ping.yaml:2: the cue would start once more, and limits.cues is 2" in capsys.readouterr().err
+    assert "ping.yaml:2: the cue would start again, and limits.cues is 2" in capsys.readouterr().err
 
 
 @pytest.mark.slow

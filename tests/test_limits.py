@@ -39,7 +39,7 @@ async def test_a_tool_answers_so_much(call: Callable[..., Any]) -> None:  # noqa
     output, _ = await call(returns="x" * LONGEST_OUTPUT)
     assert len(output) == LONGEST_OUTPUT
     output, _ = await call(returns="x" * (LONGEST_OUTPUT + 1))
-    assert output == '{"error":"the tool answered more than 64 KB"}'
+    assert output == '{"error":"the tool returned more than 64 KB"}'
 
 
 def test_a_sound_lasts_an_hour(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ async def test_a_scene_is_heard_by_stream_where_that_can_be(name: str, has_buffe
     assert take.lines[-2].said == "It is foggy, they say."
     assert [line.attempts for line in take.lines] == [1] * 5
     assert {hearing.heard_at_s is not None for line in take.lines for hearing in line.hearers} == {True}
-    told = [warning for warning in take.warnings if "cannot hear by stream" in warning]
+    told = [warning for warning in take.warnings if "cannot use 'hearing: stream'" in warning]
     ways = [hearing.by for line in take.lines for hearing in line.hearers]
     can = has_buffer and name != "localai"  # which would answer
     assert ways == ["stream" if can else "create_audio"] * 10

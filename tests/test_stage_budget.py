@@ -133,7 +133,7 @@ def test_a_budget_that_is_nearly_used_is_told_once() -> None:
 
 
 def test_a_price_that_nobody_knows_costs_nothing_and_is_told_where_there_is_a_budget() -> None:
-    assert list(budget(1).unpriced) == ["the price of model my-own is not known: the budget cannot hold own"]
+    assert list(budget(1).unpriced) == ["the price of model my-own is unknown, so the budget does not limit own"]
     assert list(budget(None).unpriced) == []
     assert cost(budget(1), again("x", "own", LINE)) == 0
     assert budget(1).most_tokens("x", "own", "audio") is None

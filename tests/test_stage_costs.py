@@ -96,7 +96,7 @@ async def test_what_is_heard_and_not_told_of_is_unknown_and_the_budget_goes_by_t
     take, folder = await performed(provider_that_tells(usage), tmp_path, SCENE + "limits: {budget: $5}\n")
     assert (take.ended, take.cost.total, take.usage.untold) == ("complete", None, 3)
     assert (costs(folder)["total"]["total"], costs(folder)["total"]["untold_responses"]) == (None, 3)
-    text = "what it costs is not known; the budget counts what the forecast says"
+    text = "its actual cost is unknown; the budget counts the forecast instead"
     assert [warning for warning in take.warnings if text in warning] == [f"player ann: {text}", f"player bob: {text}"]
     assert "cost unknown: ann, bob: " in plain_text(tabulate_take(take))
 

@@ -80,8 +80,8 @@ def line_of(take: Take, name: str) -> Performed:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("I don't know where the key is.", "it said “don't” for “do not”"),
-        ("I do not know where it is.", "it said “it” for “the key”"),
+        ("I don't know where the key is.", "it said “don't” instead of “do not”"),
+        ("I do not know where it is.", "it said “it” instead of “the key”"),
         ("I do not know the key is.", "it left out “where”"),
         ("Well, I do not know where the key is.", "it added “Well”"),
     ],
@@ -97,7 +97,7 @@ async def test_a_line_with_other_words_is_asked_for_again_with_what_was_wrong(
     assert [(other.said, other.exact) for other in line.alternatives] == [(said, False)]
     first, again = house.items("ann")[:2]
     assert first == f'user: Perform this line: "{ASKED}"'
-    assert again.startswith(f"user: The last take had other words than the line: {told}. Say each word")
+    assert again.startswith(f"user: The last take did not match the line: {told}. Say every word")
     assert again.endswith(f'\nPerform this line: "{ASKED}"')
     assert not [warning for warning in take.warnings if "other words" in warning]
 
@@ -213,7 +213,7 @@ async def test_the_budget_is_looked_at_before_each_take(tmp_path: Path) -> None:
     take = await house.perform(SCENE % "\n    takes: 9", budget=budget)
     asked = len(house.sent("ann", "response.create"))
     assert 1 < asked < 9
-    assert f"line ann-1: {asked} of 9 takes, as the budget has no room for more" in take.warnings
+    assert f"line ann-1: stopped after {asked} of 9 takes because the budget has no room for more" in take.warnings
     assert (take.cost.total or Decimal(0)) <= budget
 
 
@@ -359,5 +359,5 @@ async def test_a_model_is_asked_where_its_server_refuses_to_speak_a_text(tmp_pat
     take = await perform(plan_of(SPOKEN % ("ash", "sage") + "  - bob: No.\n"), stage, folder)
     assert [line.exact for line in take.lines] == [True, True, None, True]
     assert {line.attempts for line in take.lines} == {1}
-    told = "Unknown parameter: 'response.pre_generated_assistant_message'.); the model is asked for the line"
+    told = "Unknown parameter: 'response.pre_generated_assistant_message'.); the model is asked to say the line instead"
     assert [warning.partition(":")[0] for warning in take.warnings if told in warning] == ["player ann", "player bob"]

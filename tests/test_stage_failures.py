@@ -61,7 +61,7 @@ class Chatterbox(Tones):
         (fault.Strike("close", "in_response"), "player ann: the server reported an error (server_error): Sorry."),
         (
             fault.Strike("refuse", "hearing"),
-            "line ann-1, player bob: the model refused (server_error): No; the line was not heard",
+            "line ann-1, player bob: the model refused (server_error): No; the player did not hear the line",
         ),
         (
             fault.Strike("close", "opening"),
@@ -128,7 +128,7 @@ async def test_who_is_lost_around_a_response_is_opened_again_and_asked_once_more
         assert where == "after_response" or what in ("stall", "close")
     assert take.players[1].status == "played"
     is_noticed = (what, where) != ("stall", "after_response")  # nothing more was to come
-    assert any("player bob was opened again" in warning for warning in take.warnings) == is_noticed
+    assert any("player bob was reconnected" in warning for warning in take.warnings) == is_noticed
 
 
 @pytest.mark.parametrize("where", ["opening", "update", "item", "hearing", "response", "after_response"])
@@ -466,7 +466,7 @@ async def test_takes_end_where_there_is_no_money_for_another(tmp_path: Path) -> 
     house = Playhouse(tmp_path)
     take = await performed(house, limited(f"{cost * Decimal('0.86'):.6f}", scene))
     assert (take.ended, len(take.lines[0].alternatives)) == ("complete", 1)
-    assert "line ann-1: 2 of 3 takes, as the budget has no room for more" in take.warnings
+    assert "line ann-1: stopped after 2 of 3 takes because the budget has no room for more" in take.warnings
 
 
 async def test_free_play_ends_with_the_budget_between_two_turns(tmp_path: Path) -> None:
@@ -499,7 +499,7 @@ async def test_who_never_finishes_an_answer_is_not_waited_for_for_ever() -> None
     async with in_session(house, deadlines=QUICK) as session:
         await session.speak(instructions="Hello.")
         await session.wait_for("response.created")
-        with pytest.raises(Timeout, match="no end of the answer before within 4 s"):
+        with pytest.raises(Timeout, match="no end of the previous answer within 4 s"):
             await wait_until_idle(session)
 
 

@@ -145,7 +145,7 @@ players: {{ann: {{turn_detection: {{silence: 800ms}}}}, guest: {{human: sounds/g
 lines: [{{listen: ann}}, {{listen: ann}}, ann: So.]
 """)
     assert take.ended == "complete"
-    assert take.warnings == ("listen-2, player guest: there is nothing left of the recording to listen to",)
+    assert take.warnings == ("listen-2, player guest: the recording has no audio left to listen to",)
     (warned,) = house.facts(record.Warned)
     assert (warned.player, warned.line) == ("guest", "listen-2")
 
@@ -155,7 +155,7 @@ async def test_an_open_microphone_at_which_nobody_speaks_is_a_warning(house: Pla
     plan = plan_of("players: {ann: , guest: {human: tty}}\nlines: [{listen: ann}, ann: So.]")
     with (tmp_path / "typed").open() as typed:
         take = await house.perform(plan, people={"guest": Typist(plan.player("guest"), fd=typed.fileno())})
-    assert take.warnings == ("listen-1, player guest: nobody spoke at the open microphone",)
+    assert take.warnings == ("listen-1, player guest: nobody spoke into the open microphone",)
 
 
 async def test_a_stand_in_plays_the_take_of_a_line_with_its_words(tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ lines:
 
 async def test_a_part_in_the_booth_needs_a_booth() -> None:
     plan = plan_of("players: {ann: , guest: {human: booth}}\nlines: [guest: Hello., ann: Hello.]")
-    with pytest.raises(UsageError, match=r"player guest plays in the booth, and no booth shows this performance"):
+    with pytest.raises(UsageError, match=r"player guest speaks in the booth, but this performance has no booth"):
         people_of(plan)
     assert isinstance(people_of(plan, booth=True)["guest"], PageSpeaker)
 
@@ -410,7 +410,7 @@ def test_words_that_are_no_text_are_an_error(tmp_path: Path) -> None:
     with WavWriter(tmp_path / "guest.wav") as file:
         file.append(speech("Hm."))
     (tmp_path / "guest.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match=r"the words of guest\.wav cannot be read"):
+    with pytest.raises(UsageError, match=r"cannot read the words of guest\.wav"):
         people_of(plan_of(PEOPLE % str(tmp_path / "guest.wav")))
 
 

@@ -231,7 +231,7 @@ async def test_a_line_that_was_cut_is_performed_again_and_the_first_attempt_is_k
     resumed, again, *_ = take.warnings
     assert resumed.startswith("the take was stopped, and resumed at ")
     assert again == (
-        "line cid-1, player cid: the performance was stopped in the middle of it, and it was performed again; "
+        "line cid-1, player cid: the performance was stopped during this line, and it was performed again; "
         "the first attempt is kept in lines/003-cid-1.attempt-1.wav"
     )
     (fact,) = house.facts(record.TakeResumed)
@@ -295,7 +295,7 @@ async def memory(house: Playhouse, again: TakeFolder | None, *, loses: bool) -> 
         async with news:
             take = await house.perform(LOST, again=again, watch=news)
     assert take.ended == "complete"
-    assert any("bob was opened again" in warning for warning in take.warnings) == loses
+    assert any("bob was reconnected" in warning for warning in take.warnings) == loses
     told = []
     for event in house.sent("bob"):
         if event["type"] == "response.create":
@@ -334,8 +334,8 @@ async def test_a_line_whose_sound_is_gone_is_performed_again(house: Playhouse, t
     behind = [line.id for line in whole.lines[2:] if line.former or line.id in " ".join(take.warnings)]
     assert behind
     for name in behind:
-        assert f"{name} was dropped: bob-1 is performed again before it" in take.warnings
-    assert "the scene does not have it" not in " ".join(take.warnings)
+        assert f"{name} was dropped: line bob-1 before it is performed again" in take.warnings
+    assert "the scene no longer has it" not in " ".join(take.warnings)
 
 
 async def test_what_has_changed_in_a_scene_is_told_and_may_be_gone_on_with(house: Playhouse, tmp_path: Path) -> None:
@@ -407,7 +407,7 @@ async def test_what_a_budget_has_no_more_room_for_when_a_line_goes_on_is_left_ou
     take = await house.perform(plan, again=part, budget=spent)
     assert sum(len(visit.bill) for visit in house.understudy.visits) == 9
     assert (take.ended, len(take.lines), take.cost.known) == ("complete", 1, spent)
-    assert any("8 of 9 takes, as the budget has no room for more" in text for text in take.warnings)
+    assert any("stopped after 8 of 9 takes because the budget has no room for more" in text for text in take.warnings)
 
 
 async def test_a_take_whose_sound_is_gone_is_performed_again_with_all_others(house: Playhouse, tmp_path: Path) -> None:
@@ -418,7 +418,7 @@ async def test_a_take_whose_sound_is_gone_is_performed_again_with_all_others(hou
         path.unlink()
     take = await house.perform(plan, again=part)
     assert told(take) == told(whole)
-    assert any("the sound of take 1 is missing" in text for text in take.warnings)
+    assert any("the audio of take 1 is missing" in text for text in take.warnings)
     assert sum(len(visit.bill) for visit in house.understudy.visits) == 6
 
 

@@ -181,7 +181,7 @@ async def test_a_function_is_found_beside_the_scene_and_told_its_arguments(
     (made,) = make_tools(plan_with(tmp_path, run="shop_of_tests:order"), ("tool",), lambda *_: None).values()
     assert (made.description, (made.parameters or {})["required"]) == ("Look up an order.", ["number"])
     for name in ("shop_of_tests:absent", "absent_of_tests:order", "shop_of_tests:nothing"):
-        with pytest.raises(UsageError, match=r"cannot be found|is no function"):
+        with pytest.raises(UsageError, match=r"cannot find|is not a function"):
             make_tools(plan_with(tmp_path, run=name), ("tool",), lambda *_: None)
     assert str(tmp_path) not in sys.path
 
@@ -249,11 +249,11 @@ class TestPrograms:
     async def test_a_program_that_fails_or_is_not_there_is_told(self, call: Callable[..., Any]) -> None:
         script = "import sys; print('first', file=sys.stderr); sys.exit('no lamp there')"
         output, _ = await call(command=[PYTHON, "-c", script])
-        assert json.loads(output) == {"error": "ToolFailed: it ended with code 1: no lamp there"}
+        assert json.loads(output) == {"error": "ToolFailed: it exited with code 1: no lamp there"}
         output, _ = await call(command=["/bin/false"])
-        assert json.loads(output) == {"error": "ToolFailed: it ended with code 1"}
+        assert json.loads(output) == {"error": "ToolFailed: it exited with code 1"}
         output, _ = await call(command=["./absent"])
-        assert "./absent cannot be started: no such file" in output
+        assert "cannot start ./absent: no such file" in output
 
     @pytest.mark.slow
     async def test_a_program_that_prints_a_gigabyte_is_cut_off(self, tmp_path: Path, call: Callable[..., Any]) -> None:
@@ -264,7 +264,7 @@ class TestPrograms:
         with anyio.fail_after(50):
             output, _ = await call(command=[PYTHON, "-c", script])
         assert json.loads(output) == {
-            "error": f"ToolFailed: it printed more than {LONGEST_OUTPUT // 1024} KB, and was ended"
+            "error": f"ToolFailed: it printed more than {LONGEST_OUTPUT // 1024} KB and was stopped"
         }
         with pytest.raises(ProcessLookupError):
             os.kill(int((tmp_path / "pid").read_text()), 0)
@@ -301,7 +301,7 @@ async def test_a_slow_function_times_out(tmp_path: Path, call: Callable[..., Any
 
 async def test_an_answer_without_measure_is_refused(call: Callable[..., Any]) -> None:
     output, _ = await call(returns="x" * (LONGEST_OUTPUT + 1))
-    assert json.loads(output) == {"error": "the tool answered more than 64 KB"}
+    assert json.loads(output) == {"error": "the tool returned more than 64 KB"}
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -317,7 +317,7 @@ async def test_a_tool_that_fails_is_noted_and_cues_hear_of_it(house: Playhouse) 
 async def test_without_permission_nothing_runs(tmp_path: Path, house: Playhouse) -> None:
     script = f"open({str(tmp_path / 'ran')!r}, 'w')"
     scene = CALLER.replace("returns: {ok: true, lamps: 3}", f"command: [{PYTHON}, -c, {json.dumps(script)}]")
-    with pytest.raises(UsageError, match=r"the scene's tools run programs of its author \(lights_on\)"):
+    with pytest.raises(UsageError, match=r"the scene's tools run code from the scene's author \(lights_on\)"):
         await house.perform(scene)
     assert not (tmp_path / "ran").exists()
     assert house.sockets == {}

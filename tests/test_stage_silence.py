@@ -67,10 +67,14 @@ def playhouse(tmp_path: Path, sounds: Mapping[str, Pcm | None], times: int = 99,
 @pytest.mark.parametrize(
     ("sound", "reason", "problem"),
     [
-        (None, "in writing", 'the model answered in writing: "Two."'),
-        (ZEROS, "inaudible", "the model answered with 1 s of digital silence; it is kept in lines/002"),
-        (WHISPER, "inaudible", "its sound of 1 s cannot be heard: it peaks at -71 dBFS; it is kept in lines/002"),
-        (CLICK, "inaudible", "its sound of 0.00996 s cannot be heard"),
+        (None, "in writing", 'the model answered with text instead of audio: "Two."'),
+        (ZEROS, "inaudible", "the model answered with 1 s of digital silence; the response is saved in lines/002"),
+        (
+            WHISPER,
+            "inaudible",
+            "its audio of 1 s is inaudible: it peaks at -71 dBFS; the response is saved in lines/002",
+        ),
+        (CLICK, "inaudible", "its audio of 0.00996 s is inaudible"),
     ],
 )
 async def test_a_written_line_without_a_sound_has_failed_and_the_scene_goes_on(
@@ -103,7 +107,7 @@ async def test_what_is_inaudible_once_is_asked_for_again(tmp_path: Path) -> None
     ("order", "reason", "problem"),
     [
         (fault.EmptyResponses(9), "empty", "the response is empty"),
-        (fault.Strike("silence", "response", times=9), "timeout", "nothing came within its timeout"),
+        (fault.Strike("silence", "response", times=9), "timeout", "nothing arrived before the timeout"),
     ],
 )
 async def test_what_nobody_answers_has_failed_too(
@@ -148,7 +152,7 @@ async def test_a_take_without_a_sound_is_not_complete_unless_it_is_to_be_read(tm
     house = Playhouse(tmp_path)
     house.understudy = Understudy(Pen())
     take = await house.perform(PLAYERS + "lines: [{improvise: {turns: 2}}]\n")
-    assert (take.ended, take.problem, len(take.lines)) == ("incomplete", "no line has a sound", 2)
+    assert (take.ended, take.problem, len(take.lines)) == ("incomplete", "no line has any audio", 2)
     take = await house.perform(PLAYERS + "output: text\nlines: [{improvise: {turns: 2}}]\n")
     assert take.ended == "complete"
     take = await house.perform(PLAYERS + "lines: [{ann: , improvise: Hello., output: text}]\n")
@@ -205,14 +209,14 @@ async def test_a_take_that_goes_on_keeps_what_failed(tmp_path: Path) -> None:
 async def test_everything_made_of_a_take_says_which_line_failed_and_why(tmp_path: Path) -> None:
     house = playhouse(tmp_path, {"Two.": None})
     take = await house.perform(TRIO)
-    why = 'the model answered in writing: "Two."'
+    why = 'the model answered with text instead of audio: "Two."'
     assert f"incomplete: 1 of 3 lines failed: line bob-1, player bob: {why}" in plain_text(tabulate_take(take))
     html = render_page(take, house.folder)
     assert "This take is not whole: incomplete" in html
-    assert html.count("the model answered in writing") == 3
+    assert html.count("the model answered with text instead of audio") == 3
     assert "Nothing was heard. In writing:" in html
     assert f"BOB: [{why}]" in render_transcript(take)
-    assert "failed: the model answered in writing" in render_sheet(take)
+    assert "failed: the model answered with text instead of audio" in render_sheet(take)
 
 
 # ---- from the command line
@@ -228,7 +232,7 @@ def mute(serve: Serve) -> str:
 def test_a_run_with_a_failed_line_exits_with_3_and_retake_makes_it_whole(
     mute: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    why = 'line bob-1, player bob: the model answered in writing: "Two."'
+    why = 'line bob-1, player bob: the model answered with text instead of audio: "Two."'
     assert run("run", "trio.yaml", "--endpoint", mute, "--quiet", "--stream", "news.jsonl") == 3
     said = capsys.readouterr()
     folder = said.out.strip()
@@ -236,7 +240,7 @@ def test_a_run_with_a_failed_line_exits_with_3_and_retake_makes_it_whole(
     assert f"perform what failed again: tau-stage retake {folder}\n" in said.err
     news = [json.loads(line) for line in Path("news.jsonl").read_text().splitlines()]
     told = next(each for each in news if each["type"] == "line" and each["line"] == "bob-1")
-    assert (told["problem"], told["written"]) == ('the model answered in writing: "Two."', "Two.")
+    assert (told["problem"], told["written"]) == ('the model answered with text instead of audio: "Two."', "Two.")
     assert not Path("takes/trio/latest").exists()
 
     assert run("resume", folder) == 3

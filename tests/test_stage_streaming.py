@@ -161,7 +161,8 @@ async def test_a_server_that_refuses_gets_each_line_whole_and_it_is_told_once(
 ) -> None:
     house = Playhouse(tmp_path, [order])
     take = await house.perform(STREAM + LINES)
-    told = f"player bob cannot hear by stream: {said.removesuffix('.')}; it hears each line after it was spoken"
+    why = said.removesuffix(".")
+    told = f"player bob cannot use 'hearing: stream': {why}; it will hear each line when the line is complete"
     assert (take.ended, take.warnings) == ("complete", (told,))
     assert ways(house)["ann-1", "bob"] == ways(house)["cid-1", "bob"] == "create_audio"
     assert ways(house)["ann-1", "cid"] == "stream"
@@ -176,7 +177,9 @@ async def test_a_server_that_confirms_no_commit_is_streamed_to_no_more(tmp_path:
     take = await house.perform(STREAM + LINES + "  - ann: And now it is not.\n")
     unanswered, refused = take.warnings
     assert unanswered == "understudy: no input_audio_buffer.committed came; what was asked is taken as done"
-    assert refused.startswith("player bob cannot hear by stream: its server does not confirm what is committed; it ")
+    assert refused.startswith(
+        "player bob cannot use 'hearing: stream': its server does not confirm committed audio; it "
+    )
     assert held(house, 2) == lines_of(house, "cid-1", "ann-2")
 
 

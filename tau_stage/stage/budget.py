@@ -136,7 +136,7 @@ class Budget:
         for model, provider in dict.fromkeys(self._asked.values()):
             if not prices(model, provider).is_known:
                 blind = ", ".join(player for player, tariff in self._asked.items() if tariff == (model, provider))
-                yield f"the price of model {model} is not known: the budget cannot hold {blind}"
+                yield f"the price of model {model} is unknown, so the budget does not limit {blind}"
 
     @property
     def near_limit(self) -> bool:

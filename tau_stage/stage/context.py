@@ -95,7 +95,11 @@ def _read(file: Path | None) -> Pcm:
     try:
         return read_wav(file)
     except (OSError, ValueError) as error:
-        raise TakeError(str(file), f"a player must hear the line again: {error}", "perform the scene again") from None
+        raise TakeError(
+            str(file),
+            f"cannot read the audio of a line that a player must hear again: {error}",
+            "perform the scene again",
+        ) from None
 
 
 async def add_line(session: Session, line: LinePlan, said: str, calls: Calls = ()) -> None:

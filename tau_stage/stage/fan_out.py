@@ -147,8 +147,8 @@ class StreamRefused:
 
     def __str__(self) -> str:
         """Write the warning of it."""
-        problem = f"player {self.hearer} cannot hear by stream: {self.why}"
-        return with_clause(problem, "it hears each line after it was spoken")
+        problem = f"player {self.hearer} cannot use 'hearing: stream': {self.why}"
+        return with_clause(problem, "it will hear each line when the line is complete")
 
 
 HearingNews = Sent | Heard | NotHeard | StreamRefused
@@ -326,9 +326,9 @@ class Listener:
         if not self._streams or self._lost:
             return False
         if self._session.heard_as != PCM16:
-            self._refuse_stream(f"its server hears {self._session.heard_as.rate} samples a second")
+            self._refuse_stream(f"its server expects audio at {self._session.heard_as.rate} Hz")
         elif self._session.turn_detection is not None:
-            self._refuse_stream("its server detects turns in what it hears")
+            self._refuse_stream("turn detection is on for its session")
         return self._streams
 
     async def run(self) -> None:
@@ -467,7 +467,7 @@ class Listener:
         if delivery.attempt and delivery.by == "stream":
             refused = session.wire.pieces.pop(delivery.attempt.event_id, None) or refused
             if answers and answers[-1] is delivery.receipts[-1].request.assumed:  # nobody knows what is in the buffer
-                self._refuse_stream("its server does not confirm what is committed")
+                self._refuse_stream("its server does not confirm committed audio")
                 await self._forget_stream(session, delivery)
         if refused is None and not delivery.is_spoiled:
             return

@@ -58,18 +58,18 @@ def trouble_in_words(response: Response, reason: str, *, has_commentary: bool = 
     audio, words = response.audio, response.text or response.transcript
     if silence_of(response) == "in writing":
         more = words if len(words) <= MOST_QUOTED else f"{words[:MOST_QUOTED]}..."
-        return f'the model answered in writing: "{more}"'
+        return f'the model answered with text instead of audio: "{more}"'
     if audio and not is_audible(audio):
         peak = peak_dbfs(audio)
         if peak <= SILENCE_DBFS:
             return f"the model answered with {audio.duration_s:.3g} s of digital silence"
-        return f"its sound of {audio.duration_s:.3g} s cannot be heard: it peaks at {peak:.0f} dBFS"
+        return f"its audio of {audio.duration_s:.3g} s is inaudible: it peaks at {peak:.0f} dBFS"
     if reason == "timeout":
-        return "nothing came within its timeout"
+        return "nothing arrived before the timeout"
     if response.message:
         return f"the model refused ({reason}): {response.message}"
     if response.status != "completed":
-        return f"{ending_in_words(response, reason)}, and nothing came with it"
+        return f"{ending_in_words(response, reason)} and has no content"
     but = "words that nobody spoke" if words else "commentary" if has_commentary else ""
     return "the response is empty" + (f", but for {but}" if but else "")
 
@@ -103,9 +103,9 @@ as it is written, and no other.
         if kind == "gone" and not (after and after[0].kind == "new"):
             problems.append(f"it left out “{core}”")
         elif kind == "new" and before and before[0].kind == "gone":
-            problems.append(f"it said “{core}” for “{core_of(before[0].words)[1]}”")
+            problems.append(f"it said “{core}” instead of “{core_of(before[0].words)[1]}”")
         elif kind == "new":
             problems.append(f"it added “{core}”")
     told = "; ".join(problems[:MOST_CORRECTED])
-    wrong = f"The last take had other words than the line: {told}." if told else "The last take was not whole."
-    return f"{wrong} Say each word of the line as it is written, and no other.\n{line.prompt}"
+    wrong = f"The last take did not match the line: {told}." if told else "The last take was incomplete."
+    return f"{wrong} Say every word of the line exactly as written, and nothing else.\n{line.prompt}"

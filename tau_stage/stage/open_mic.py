@@ -216,9 +216,9 @@ class OpenMicrophone:
         if self._has_spoken:
             return
         where = f"{self._step.id}, player {self._person.name}"
-        text = f"{where}: nobody spoke at the open microphone"
+        text = f"{where}: nobody spoke into the open microphone"
         if self._person.is_used_up:
-            text = f"{where}: there is nothing left of the recording to listen to"
+            text = f"{where}: the recording has no audio left to listen to"
         self._production.log.append(record.Warned(player=self._person.name, line=self._step.id, text=text))
 
     async def _run(self) -> None:
@@ -452,8 +452,8 @@ class OpenMicrophone:
                 production.append(record.Transcribed(line=line, player=listener, model=self._writer, usage=usage))
         else:
             why = event.error.message or event.error.code or ""
-            hint = "name a model with transcription:, on Azure your deployment's"
-            text = f"line {line}: its words were not written down: {why}; {hint}"
+            hint = "set a model with transcription: (on Azure, the name of your deployment)"
+            text = f"line {line}: its words were not transcribed: {why}; {hint}"
             production.log.append(record.Warned(line=line, text=text))
         heard.is_written.set()
 

@@ -287,7 +287,7 @@ def written_words(sound: Path) -> list[str]:
     try:
         lines = file.read_text("utf-8").splitlines() if file.is_file() else []
     except (OSError, ValueError) as error:
-        raise UsageError(f"{file}: the words of {sound.name} cannot be read: {error}", "save it as UTF-8") from None
+        raise UsageError(f"{file}: cannot read the words of {sound.name}: {error}", "save the file as UTF-8") from None
     return [line.strip() for line in lines if line.strip()]
 
 
@@ -335,15 +335,15 @@ def _person(plan: scene.Plan, player: scene.PlayerPlan, *, stand_in: bool, booth
         return Typist(player)
     if player.human == "booth":
         if not booth:
-            problem = f"player {player.name} plays in the booth, and no booth shows this performance"
-            raise UsageError(problem, "add --booth, or let recordings play with 'stand_in:' and --stand-in")
+            problem = f"player {player.name} speaks in the booth, but this performance has no booth"
+            raise UsageError(problem, "add --booth, or use recordings with 'stand_in:' and --stand-in")
         return PageSpeaker(player)
     from tau_stage.devices import open_microphone, sound_cards
 
     try:
         sound_cards.find_device(sound_cards.portaudio(), None)
     except UsageError as error:
-        raise UsageError(f"player {player.name} speaks into a microphone: {error.problem}", error.hint) from None
+        raise UsageError(f"player {player.name} needs a microphone: {error.problem}", error.hint) from None
     return Speaker(player, open_microphone)
 
 
@@ -368,7 +368,7 @@ def _is_there(human: str) -> bool:
     return has_microphone()
 
 
-KEYBOARD = "the standard input"
+KEYBOARD = "standard input"
 MICROPHONE = "the microphone"
 PAGE = "the booth's page"
 DEVICES = {"tty": KEYBOARD, "mic": MICROPHONE, "booth": PAGE}
@@ -387,8 +387,8 @@ def check_shared_devices(plans: Sequence[scene.Plan], people: Sequence[Mapping[s
         using = [plan for plan, own in zip(plans, people, strict=True) if _users(plan, own, own, device)]
         if len(using) > 1:
             names = ", ".join(f"{plan.path} ({plan.variant})" if plan.variant else plan.path for plan in using)
-            remedy = "leave --jobs away, or let recordings play with 'stand_in:' and --stand-in"
-            raise UsageError(f"{len(using)} scenes at once would use {device}: {names}", remedy)
+            remedy = "remove --jobs, or use recordings with 'stand_in:' and --stand-in"
+            raise UsageError(f"{len(using)} scenes would share {device}: {names}", remedy)
 
 
 def check_together(plan: scene.Plan, people: Mapping[str, Person]) -> None:
@@ -398,8 +398,10 @@ def check_together(plan: scene.Plan, people: Mapping[str, Person]) -> None:
         for device in DEVICES.values():
             using = _users(plan, people, [line.player for line in scene.lines_of((step,))], device)
             if len(using) > 1:
-                problem = f"{plan.path}:{step.source_line}: {' and '.join(using)} would use {device} at once"
-                raise UsageError(problem, "give them lines of their own, or recordings with 'stand_in:' and --stand-in")
+                problem = f"{plan.path}:{step.source_line}: {' and '.join(using)} would share {device}"
+                raise UsageError(
+                    problem, "move their lines out of 'together:', or use recordings with 'stand_in:' and --stand-in"
+                )
 
 
 def check_listen_ends(plan: scene.Plan, people: Mapping[str, Person], *, is_terminal: bool) -> None:
@@ -408,8 +410,10 @@ def check_listen_ends(plan: scene.Plan, people: Mapping[str, Person], *, is_term
     for step in listens:
         closes = is_terminal or step.for_s or step.turns or step.until
         if not closes and _users(plan, people, [step.person], MICROPHONE):
-            problem = f"{plan.path}:{step.source_line}: only a key closes this microphone, and there is no terminal"
-            raise UsageError(problem, "give it for:, turns: or until: too")
+            problem = (
+                f"{plan.path}:{step.source_line}: only a key press closes this microphone, but there is no terminal"
+            )
+            raise UsageError(problem, "add for:, turns: or until:")
 
 
 def _users(plan: scene.Plan, people: Mapping[str, Person], names: Iterable[str], device: str) -> list[str]:

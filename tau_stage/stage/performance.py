@@ -207,7 +207,7 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], production: Produc
     """Play, and leave the take however it ends."""
     folder, log = production.folder, production.log
     ended: record.Ending = "interrupted"
-    problem, silence = "stopped from outside", 0
+    problem, silence = "the performance was cancelled", 0
     try:
         with errors.unwrapped():
             await playing()
@@ -295,7 +295,7 @@ def _leave(folder: TakeFolder, log: EventLog) -> Take:
 
 MOST_TOLD = 5  # lines that are told of one by one
 NOBODY = "no line was performed"
-NO_SOUND = "no line has a sound"
+NO_SOUND = "no line has any audio"
 
 
 def ending(plan: Plan, journal: Sequence[record.Record]) -> tuple[record.Ending, str]:

@@ -32,7 +32,7 @@ from tau_stage.take import PAID, Alternative, Performed, ReusedLines, TakeFolder
 from tau_stage.take import records as record
 from tau_stage.text import with_clause
 
-BY_FORECAST = "player {player}: what it costs is not known; the budget counts what the forecast says"
+BY_FORECAST = "player {player}: its actual cost is unknown; the budget counts the forecast instead"
 
 
 class Presence:
@@ -104,7 +104,7 @@ class Presence:
         if news.lost:
             self.lost[news.hearer] = news.why
             self._behind[news.hearer].clear()
-        clause = "the line was not heard" + (", and the player is lost" if news.lost else "")
+        clause = "the player did not hear the line" + (", and its connection is lost" if news.lost else "")
         problem = with_clause(str(news.why), clause)
         self._record_fact(record.LineMissed(line=clip.line, hearer=news.hearer, problem=problem, lost=news.lost))
 
@@ -197,7 +197,7 @@ class Production:
         budget.apply(fact)
         if isinstance(fact, PAID) and budget.near_limit:
             share = f"{budget.spent / budget.limit:.0%}" if budget.limit else ""
-            text = f"line {fact.line}: {share} {OF_THE_BUDGET} of ${budget.limit} is used"
+            text = f"line {fact.line}: {share} {OF_THE_BUDGET} of ${budget.limit} has been used"
             self.log.append(record.Warned(line=fact.line, text=text))
         if self.reservation:
             self.reservation.spend(budget.spent)

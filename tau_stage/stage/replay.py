@@ -85,7 +85,7 @@ class JournalReplay:
     def _drop_the_rest(self, journal: Sequence[record.Record], finished: ReusedLines, lost: str) -> None:
         effects = [fact.sound for fact in record.of_type(journal, record.SoundPlayed)]
         effects += [fact.chapter for fact in record.of_type(journal, record.ChapterBegan)]
-        problem = f"{lost} is performed again before it" if lost else "the scene does not have it here any more"
+        problem = f"line {lost} before it is performed again" if lost else "the scene no longer has it at this point"
         for name in dict.fromkeys((*finished.lines, *effects)):
             if name not in self._found:
                 self._production.log.append(record.LineDropped(line=name, problem=problem))
@@ -129,7 +129,7 @@ def _lost_line(records: Sequence[record.Record]) -> str:
     return dropped[-1].line if dropped else ""
 
 
-CUT = "the performance was stopped in the middle of it"
+CUT = "the performance was stopped during this line"
 MOST_CHANGES = 24  # lines of a difference that are shown
 
 _NOT_TOLD = {"sha256", "source_line", "path", "overlays", "endpoint"}
@@ -140,13 +140,13 @@ def scene_changes(journal: Sequence[record.Record], plan: scene.Plan) -> list[st
     """List what has changed in a scene since its take was performed, as lines of a difference; none: nothing has."""
     began = beginning(journal)
     if not began.resolved:
-        return [] if began.sha256 == plan.sha256 else ["the file is another"]
+        return [] if began.sha256 == plan.sha256 else ["the scene file has changed"]
     before, now = _told(json.loads(began.resolved)), plan_facts(plan)
     if before == now:
         return []
-    lines = list(difflib.unified_diff(_lines(before), _lines(now), "as performed", "as it is", n=2, lineterm=""))
+    lines = list(difflib.unified_diff(_lines(before), _lines(now), "as performed", "as it is now", n=2, lineterm=""))
     more = len(lines) - MOST_CHANGES
-    return lines if more <= 0 else [*lines[:MOST_CHANGES], f"... and {more} lines more"]
+    return lines if more <= 0 else [*lines[:MOST_CHANGES], f"... and {more} more lines"]
 
 
 def plan_facts(plan: scene.Plan) -> object:
@@ -236,7 +236,7 @@ def _ended(production: Production, journal: Sequence[record.Record], line: str) 
     ended = [found[take] for take in sorted(found)]
     for fact in ended:
         if fact.file and not _is_there(production.folder, fact, fact.file):
-            problem = f"the sound of take {fact.take} is missing, or is another: {fact.file}"
+            problem = f"the audio of take {fact.take} is missing or has changed: {fact.file}"
             production.log.append(record.LineDropped(line=line, problem=problem))
             return []
     return ended

@@ -328,7 +328,7 @@ class Runner:
         """Note a line that was answered without a sound: nobody hears it, what came is kept, and the scene goes on."""
         production, delivery = self._production, chosen.delivery
         if kept := chosen.recording.again():
-            problem = with_clause(delivery.problem, f"it is kept in {kept}")
+            problem = with_clause(delivery.problem, f"the response is saved in {kept}")
             chosen = replace(chosen, delivery=replace(delivery, problem=problem))
         start = production.timeline.start_of(line, at)
         production.commit_line(line, Pcm(), "", start, None, chosen)

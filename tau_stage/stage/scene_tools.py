@@ -81,8 +81,8 @@ def check_tool_permission(plan: Plan, *, allowed: bool) -> None:
     if plan.runs_code and not allowed:
         names = ", ".join(plan.runs_code)
         raise UsageError(
-            f"{plan.path}: the scene's tools run programs of its author ({names})",
-            "if you trust the scene, allow it with --allow-tools, or with allow_tools = true in your settings",
+            f"{plan.path}: the scene's tools run code from the scene's author ({names})",
+            "if you trust the scene, pass --allow-tools, or set allow_tools = true in your settings",
         )
 
 
@@ -132,7 +132,7 @@ async def _start(command: tuple[str, ...], folder: Path, named: tuple[str, ...])
             process = await anyio.open_process(command, cwd=folder, env=variables, start_new_session=True)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise ToolFailed(f"{command[0]} cannot be started: {reason}") from None
+        raise ToolFailed(f"cannot start {command[0]}: {reason}") from None
     return process
 
 
@@ -151,10 +151,10 @@ async def _talk(process: Process, given: bytes) -> str:
         else:
             code = await process.wait()
     if len(printed) > LONGEST_OUTPUT:
-        raise ToolFailed(f"it printed more than {LONGEST_OUTPUT // 1024} KB, and was ended")
+        raise ToolFailed(f"it printed more than {LONGEST_OUTPUT // 1024} KB and was stopped")
     if code:
         last = complaint.decode(errors="replace").strip().split("\n")[-1]
-        raise ToolFailed(f"it ended with code {code}" + (f": {last}" if last else ""))
+        raise ToolFailed(f"it exited with code {code}" + (f": {last}" if last else ""))
     return printed.decode(errors="replace").strip()
 
 
@@ -216,7 +216,7 @@ def _compact(arguments: str) -> str:
 def _short(output: str) -> str:
     if len(output.encode()) <= LONGEST_OUTPUT:
         return output
-    return to_json({"error": f"the tool answered more than {LONGEST_OUTPUT // 1024} KB"}).decode()
+    return to_json({"error": f"the tool returned more than {LONGEST_OUTPUT // 1024} KB"}).decode()
 
 
 def has_failed(output: str) -> bool:
@@ -272,17 +272,15 @@ def _found(name: str, folder: Path) -> Callable[..., object]:
     except ModuleNotFoundError as error:
         if not f"{module}.".startswith(f"{error.name}."):
             raise _broken(module, folder, error) from None
-        raise UsageError(
-            f"the tool's module {module} cannot be found: it is neither installed nor in {folder}"
-        ) from None
+        raise UsageError(f"cannot find the tool's module {module}: it is not installed and not in {folder}") from None
     except AttributeError as error:
         if module not in sys.modules:
             raise _broken(module, folder, error) from None
-        raise UsageError(f"the tool's function {name} cannot be found: {error}") from None
+        raise UsageError(f"cannot find the tool's function {name}: {error}") from None
     except (Exception, SystemExit) as error:
         raise _broken(module, folder, error) from None
     if not callable(found):
-        raise UsageError(f"{name} is no function", "write run: module:function")
+        raise UsageError(f"{name} is not a function", "write run: module:function")
     return found  # type: ignore[no-any-return]
 
 
@@ -294,4 +292,4 @@ def _broken(module: str, folder: Path, error: BaseException) -> UsageError:
     if isinstance(error, SyntaxError):
         own, problem = [f"{error.filename}:{error.lineno}"], error.msg
     where = own[-1] if own else module
-    return UsageError(f"the tool's module {module} cannot be loaded: {where}: {type(error).__name__}: {problem}")
+    return UsageError(f"cannot load the tool's module {module}: {where}: {type(error).__name__}: {problem}")

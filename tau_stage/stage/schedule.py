@@ -425,7 +425,7 @@ def _started(plan: scene.Plan, state: ScheduleState, fact: record.CueStarted) ->
     if waiting:
         pending.remove(waiting)
     if sum(state.started.values()) >= plan.most_cues:
-        what = f"{plan.path}:{cue.source_line}: the cue would start once more"
+        what = f"{plan.path}:{cue.source_line}: the cue would start again"
         raise LimitReached(what, f"limits.cues is {plan.most_cues}")
     times = state.started.get(cue.id, 0) + 1
     suffix = f".{times}" if times > 1 else ""

@@ -102,7 +102,7 @@ def provider_for(
     place = endpoint_for(player, environment, wished)
     if place.name == UNDERSTUDY:
         if live:
-            raise UsageError("--live needs a provider, and only the understudy is there", "set OPENAI_API_KEY")
+            raise UsageError("--live needs a provider, but only the understudy is available", "set OPENAI_API_KEY")
         return Provider(place)
     if (problem := scene.voice_problem(scene.voice_at(player.voice, player.endpoint, place.name), place.name))[0]:
         raise UsageError(f"player {player.name}: {problem[0]}", problem[1])
@@ -112,7 +112,7 @@ def provider_for(
     if not needed and "{resource}" in place.url and not (resource or place.resource):
         needed = place.resource_env
     if needed:
-        raise UsageError(f"player {player.name} plays at {place.name}, and {needed} is not set")
+        raise UsageError(f"player {player.name} plays at {place.name}, but {needed} is not set")
     proxy_for(place.address(player.model, resource), environment)
     return Provider(place, SecretStr(key) if key else None, resource)
 
@@ -125,12 +125,12 @@ def endpoint_for(player: scene.PlayerPlan, environment: Mapping[str, str], wishe
     """
     name = wished or player.endpoint or usual_endpoint(environment)
     if STRUCK in name:
-        problem = f"player {player.name} was played at {name}, and no take keeps a key"
-        raise UsageError(problem, "name the address again: --endpoint")
+        problem = f"player {player.name} was performed at {name}, but takes never store keys"
+        raise UsageError(problem, "pass the address again with --endpoint")
     try:
         return endpoint(name)
     except KeyError:
-        problem = f"there is no endpoint {redact_url(name)!r}"
+        problem = f"unknown endpoint {redact_url(name)!r}"
         raise UsageError(problem, f"use {', '.join(ENDPOINTS)}, or a ws:// URL") from None
 
 
@@ -204,7 +204,7 @@ async def open_stage(
         yield stage
         return
     is_named = wished or environment.get("TAU_STAGE_ENDPOINT") or any(player.endpoint for player in providers)
-    async with _understudy(plans, "" if is_named else ", or set a provider's key, like OPENAI_API_KEY") as url:
+    async with _understudy(plans, "" if is_named else ", or set a provider's key, such as OPENAI_API_KEY") as url:
         providers |= {player: Provider(providers[player].endpoint, resource=url) for player in local}
         yield stage
 
@@ -294,7 +294,7 @@ class Participants:
         """Return how a player hears."""
         place, streams = self.stage.provider_of(player), player.hearing == "stream"
         if streams and place.answers_commits:
-            refused = StreamRefused(player.name, f"{place.name} answers by itself what is committed")
+            refused = StreamRefused(player.name, f"{place.name} answers committed audio automatically")
             self.log.warn_once(str(refused), player.name)
         return ClipForm(player.hears_as == "text", player.label_speakers, streams and not place.answers_commits)
 
@@ -427,7 +427,7 @@ def raise_descriptor_limit(plans: Sequence[scene.Plan], jobs: int) -> None:
     if hard == resource.RLIM_INFINITY or hard >= wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         return
-    crowd = f"{jobs} scenes at once" if jobs > 1 else f"{plans[0].path}: {len(plans[0].players)} players"
-    problem = f"{crowd} need {wanted} file descriptors, and this process may have {hard} open"
-    fewer = "perform fewer at once (--jobs), or " if jobs > 1 else ""
-    raise UsageError(problem, f"{fewer}raise the limit: ulimit -n {wanted}, or ask who set it")
+    crowd = f"{jobs} concurrent scenes" if jobs > 1 else f"{plans[0].path}: {len(plans[0].players)} players"
+    problem = f"{crowd} need {wanted} file descriptors, but this process may open only {hard}"
+    fewer = "perform fewer scenes at the same time (--jobs), or " if jobs > 1 else ""
+    raise UsageError(problem, f"{fewer}raise the limit with: ulimit -n {wanted} (or ask your administrator to)")

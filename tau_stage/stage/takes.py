@@ -50,7 +50,7 @@ from tau_stage.take import read_sound
 from tau_stage.take import records as record
 from tau_stage.text import as_written, closeness, pronounce, same_words, with_clause
 
-SILENT_FAILURE = "the response failed without a word"
+SILENT_FAILURE = "the response failed without an error message"
 STOPPING_S = 2.0  # how long a response may take to end when it was cancelled
 
 
@@ -101,7 +101,9 @@ class LineRunner:
             return False
         if self._production.budget.affords(line.id, line.player, like=tries[-1].delivery.response.usage):
             return True
-        text = f"line {line.id}: {len(tries)} of {line.takes} takes, as the budget has no room for more"
+        text = (
+            f"line {line.id}: stopped after {len(tries)} of {line.takes} takes because the budget has no room for more"
+        )
         self._production.log.append(record.Warned(player=line.player, line=line.id, text=text))
         return False
 
@@ -380,8 +382,8 @@ class _LineRequest:
         if not self._spoken or trouble_with(response) != "refused":
             return response
         self._session.speaks_verbatim = False
-        problem = f"a text is not spoken as it stands ({response.message or response.reason})"
-        self._session.warn(with_clause(problem, "the model is asked for the line"))
+        problem = f"the server does not speak texts verbatim ({response.message or response.reason})"
+        self._session.warn(with_clause(problem, "the model is asked to say the line instead"))
         self._spoken, self._is_put = "", not self._line.prompt
         del self._options[protocol.VERBATIM]
         return await self._asked_once()
@@ -516,7 +518,7 @@ class _LineRequest:
             await stopping
         except Timeout as error:
             self._ignores_us = True
-            self._session.warn(with_clause(error.what_happened(), "it is opened again for its next line"))
+            self._session.warn(with_clause(error.what_happened(), "its session will be reopened for its next line"))
             await self._session.close()
 
     def _take(self, audio: Pcm) -> bool:
@@ -642,6 +644,6 @@ async def wait_until_idle(session: Session) -> None:
             while session.conversation.active and session.is_open:
                 await anext(watch, None)
     if patience.cancelled_caught:
-        raise Timeout(what="end of the answer before", waited_s=limit, player=session.name)
+        raise Timeout(what="end of the previous answer", waited_s=limit, player=session.name)
     if session.turn_detection:
         await anyio.sleep(session.state.playback.left_s(anyio.current_time()))
