@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
+from tau_stage.scene.load import parse_scene
 from tau_stage.scene.source import Position, Source
 from tau_stage.scene.yaml_text import read_yaml
 from tau_stage.scene.yaml_traps import ParserState, explain, in_brackets, quote_hint, quoted, yaml_scalar
@@ -30,6 +31,27 @@ def test_whatever_yaml_refuses_is_mended_by_its_own_hint(words: str) -> None:
         return
     if mended.startswith("- ann: "):
         assert isinstance(yaml.safe_load(mended)[0]["ann"], str)
+
+
+@pytest.mark.parametrize(
+    ("player", "hint"),
+    [
+        ("{persona: old, tired}", 'put text that contains a comma in quotes:\n    ann: {persona: "old, tired"}'),
+        ("{persona: a, b, c, voice: ash}", '    ann: {persona: "a, b, c", voice: ash}'),
+        ("{persona: a, b,\n    c}", '    ann: {persona: "a, b",'),
+        ("{voice: ash, perrsona}", "did you mean 'persona'?"),
+        ("{persona: 'old', tired}", ""),
+        ("{persona: , tired}", ""),
+        ("{persona: old\n    and, tired}", ""),
+        ("{tired, old}", ""),
+        ("{tired: old}", ""),
+    ],
+)
+def test_a_comma_that_ends_a_text_in_braces(player: str, hint: str) -> None:
+    with pytest.raises(SceneError) as error:
+        parse_scene(f"players:\n  ann: {player}\nlines: [ann: Hello.]\n")
+    assert hint in error.value.hint
+    assert hint or "comma" not in error.value.hint
 
 
 def test_a_trailing_comment_stays_outside_the_quotes() -> None:

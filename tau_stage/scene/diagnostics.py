@@ -6,6 +6,7 @@ What is wrong is left out and reading goes on, so that checks further on see the
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -16,7 +17,7 @@ from tau_stage.scene.fields import LocatedModel, SceneModel, entries_of
 from tau_stage.scene.names import BESIDE, ELSEWHERE, did_you_mean, key_meant, listed, ranked
 from tau_stage.scene.source import SCENE_FILE, SceneWarning
 from tau_stage.scene.yaml_text import Document, Node, Path
-from tau_stage.scene.yaml_traps import misread, quote_hint
+from tau_stage.scene.yaml_traps import comma_hint, misread, quote_hint
 
 MOST_RANKED = 100
 """Errors of a scene whose hints have the likeliest words first: comparing them takes a while, and nobody reads more."""
@@ -88,15 +89,37 @@ class Diagnostics:
         for key in (key for key in entries if key not in options):
             if self.misread((*path, key), key=True):
                 continue
-            hint = model.FORM.strays.get(key) or self._option_meant(key, options)
+            hint = model.FORM.strays.get(key) or self._option_meant((*path, key), key, options)
             self.add((*path, key), f"{_owner(model, path, owner)} has unknown key '{key}'", hint, key=True)
         return {key: entries[key] for key in entries if key in options}
 
-    def _option_meant(self, key: str, options: Sequence[str]) -> str:
+    def _comma_hint(self, path: Path) -> str:
+        """Return a hint for a key that is the rest of a text in braces, which YAML ends at a comma; else nothing."""
+        keys, values = self.document.keys, self.document.values
+        if not self._is_bare(path):
+            return ""
+        beside = [other for other in keys if len(other) == len(path) and other[:-1] == path[:-1]]
+        at = beside.index(path)
+        text = next((other for other in reversed(beside[:at]) if not self._is_bare(other)), path)
+        start, end = values[text], keys[path].end
+        line = self.document.source_of(path).line(end.line)
+        if start.style or start.start == start.end or start.start.line != end.line:
+            return ""
+        for other in takewhile(self._is_bare, beside[at:]):
+            end = keys[other].end if keys[other].end.line == end.line else end
+        return comma_hint(line, start.start.column, end.column)
+
+    def _is_bare(self, path: Path) -> bool:
+        """Tell whether a key has no colon after it."""
+        return path in self.document.keys and self.document.values[path].start == self.document.keys[path].end
+
+    def _option_meant(self, path: Path, key: str, options: Sequence[str]) -> str:
         """Return a hint for a key that is none of the options."""
         if meant := key_meant(key, options):
             self.meant.add(meant)
             return did_you_mean(key, (meant,), f"did you mean '{meant}'?")
+        if hint := self._comma_hint(path):
+            return hint
         known = ranked(key, options) if len(self.noted) < MOST_RANKED else options
         return ELSEWHERE.get(key.lower()) or f"it knows: {listed(known)}"
 

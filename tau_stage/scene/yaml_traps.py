@@ -179,6 +179,16 @@ def quote_hint(line: str, column: int) -> str:
     return _mended(fixed, "put the text in quotes")
 
 
+def comma_hint(line: str, column: int, end: int) -> str:
+    r"""Make a hint that shows a line with the text between two columns, which has a comma, in quotes.
+
+    >>> comma_hint("ann: {persona: old, tired}", 16, 26)
+    'put text that contains a comma in quotes:\n  ann: {persona: "old, tired"}'
+    """
+    fixed = f"{line[: column - 1]}{quoted(line[column - 1 : end - 1])}{line[end - 1 :]}"
+    return _mended(fixed, "put text that contains a comma in quotes")
+
+
 def close_quote(line: str, column: int) -> str | None:
     """Close the quote of a line that opens at a column; None where it is closed there, or cannot simply be."""
     sign, value = line[column - 1 : column], line[column:]
