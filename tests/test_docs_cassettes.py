@@ -85,5 +85,5 @@ def test_the_program_replays(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert names["replay"](str(scene), "cassettes", "takes") is None
     assert names["replay"](str(scene), "none", "takes") is None
     one, two = capsys.readouterr().out.splitlines()[::2]
-    assert one.startswith("the scene is no longer what was recorded: line tourist-2, player tourist: words differ")
+    assert one.startswith("the scene differs from its recording: line tourist-2, player tourist: words differ")
     assert two.startswith("the cassette is missing or damaged: none")
