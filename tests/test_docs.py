@@ -155,7 +155,7 @@ def test_a_new_project_does_what_its_readme_types(
 
 
 def test_the_page_of_the_understudy_has_every_fault() -> None:
-    page = (DOCS / "understudy.md").read_text(encoding="utf-8").partition("## Bad days")[2]
+    page = (DOCS / "understudy.md").read_text(encoding="utf-8").partition("## Faults")[2]
     tables = re.findall(r"^\| \w+ \| .*\n\|---\|---\|\n((?:\|.*\n)+)", page, re.MULTILINE)
     told = [re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE) for table in tables]
     assert told == [list(PLAIN), list(typing.get_args(What)), list(typing.get_args(Where))]
