@@ -148,7 +148,7 @@ def wrong_sounds(folder: TakeFolder, take: Take) -> Iterator[str]:
 
 def wrong_hearing(journal: Sequence[record.Record], take: Take, understudy: Understudy) -> Iterator[str]:
     """Lines that are told to be heard, and that no conversation of their hearer has, sample for sample, as an item."""
-    if any("taken as done" in warning for warning in take.warnings):  # the server says nothing
+    if any("assumed to have succeeded" in warning for warning in take.warnings):  # the server says nothing
         return
     players = {fact.session: fact.player for fact in record.of_type(journal, record.PlayerOpened)}
     held = {

@@ -201,7 +201,7 @@ def test_who_cannot_be_talked_to_is_told(
     with socket.create_server(("127.0.0.1", 0)) as there:
         monkeypatch.setenv("TAU_DEBUG_SERVER_URL", f"http://127.0.0.1:{there.getsockname()[1]}/token/")
         for words, code, told in (
-            (["--endpoint", "opensesame"], 2, "there is no endpoint or dialect 'opensesame'"),
+            (["--endpoint", "opensesame"], 2, "unknown endpoint or dialect 'opensesame'"),
             (["--endpoint", "ws://127.0.0.1:9"], 3, "127.0.0.1:9"),
         ):
             assert run("talk", "--no-browser", *words) == code

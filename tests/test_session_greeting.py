@@ -86,7 +86,7 @@ async def test_a_server_that_does_not_greet_is_asked_all_the_same_where_its_way_
 async def test_a_session_that_is_not_confirmed_goes_on_with_a_warning_where_the_way_is_not_known() -> None:
     warned = (
         "no session.updated within 3 s; the server sent session.created; "
-        "voice, instructions and turn detection may be others than asked for"
+        "voice, instructions and turn detection may differ from the request"
     )
     assert await opens(CREATED, answer=(), opening=UNKNOWN_OPENING) == ([warned], 3)
     error = await fails(CREATED, answer=())

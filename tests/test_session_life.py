@@ -55,7 +55,7 @@ async def test_after_a_drop_it_is_opened_again_and_told_what_was_said() -> None:
         response = await session.response()
         assert response.transcript == "Hello there."
         closed = "the session was closed (1006: the connection was lost)"
-        assert session.warnings[0] == f"{closed}; it was opened again and told what was said before"
+        assert session.warnings[0] == f"{closed}; the session was reconnected, and its conversation was restored"
         kept = [(entry.role, entry.text) for entry in session.conversation.items.values()][:3]
     assert kept == [("system", "Whisper."), ("user", "A question."), ("assistant", "An answer.")]
     assert list(house.visits[1].heard.values()) == [tone("sage", "Heard.")]
@@ -226,7 +226,7 @@ async def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         async with create_session(endpoint="azure", api_key="k"):
             pass
     for name, dialect in (("opensesame", None), ("ws://x", "klingon")):
-        with pytest.raises(UsageError, match="there is no endpoint or dialect"):
+        with pytest.raises(UsageError, match="unknown endpoint or dialect"):
             place_of(name, dialect)
 
 
@@ -246,7 +246,7 @@ async def test_a_key_that_does_not_come_is_not_waited_for_for_ever() -> None:
         await anyio.sleep_forever()
         return ""
 
-    with pytest.raises(Timeout, match="no key for openai within 3 s"):
+    with pytest.raises(Timeout, match="no API key for openai within 3 s"):
         async with create_session(api_key=key, deadlines=Deadlines(opening_s=3)):
             pass
 
@@ -264,10 +264,10 @@ async def test_a_response_that_does_not_end_keeps_a_session_where_it_is() -> Non
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_who_has_no_key_or_no_understudy_is_told_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    start = "start it with `tau-stage understudy`, or open one in the program with open_understudy()"
+    start = "start it with `tau-stage understudy`, or open one in your program with open_understudy()"
     with pytest.raises(UsageError, match="OPENAI_API_KEY is not set") as wanting:
         await create_session().__aenter__()
-    assert wanting.value.hint == f'set it, or give api_key; or endpoint="understudy" needs none: {start}'
+    assert wanting.value.hint == f'set it, or pass api_key; endpoint="understudy" needs no key: {start}'
     async with open_understudy(Understudy(Tones())) as url:
         place = url.removeprefix("ws://").partition("/")[0]
     for resource, endpoint, hint in ((place, "understudy", start), ("", url, "")):

@@ -139,7 +139,7 @@ async def test_a_cancellation_that_is_ignored_is_a_timeout_and_one_that_finds_a_
     async with scripted() as (session, script):
         await script.tell("response.created", response={"id": "resp_1", "status": "in_progress"})
         await anyio.wait_all_tasks_blocked()
-        with pytest.raises(Timeout, match="player clerk: no end of the cancelled response within 3 s"):
+        with pytest.raises(Timeout, match="player clerk: no response.done for the cancelled response within 3 s"):
             await session.cancel_response()
         async with anyio.create_task_group() as group:
             group.start_soon(script.server.aclose)
@@ -157,8 +157,8 @@ async def test_a_cut_that_is_not_answered_is_a_warning() -> None:
         for heard in (24_000, 0):
             await session.interrupt(heard)
     assert session.warnings == [
-        "what was not heard could not be cut: no conversation.item.truncated within 3 s",
-        "what was not heard could not be cut: no conversation.item.deleted within 3 s",
+        "could not cut the audio that was not heard: no conversation.item.truncated within 3 s",
+        "could not cut the audio that was not heard: no conversation.item.deleted within 3 s",
     ]
 
 
@@ -330,7 +330,7 @@ async def half_inside() -> dict[str, str]:
         (Tool("hang", run=hang, timeout_s=2), "", '{"error":"the tool took longer than 2 s"}'),
         (Tool.of(crash), "{}", '{"error":"RuntimeError: out of paper"}'),
         (Tool.of(fetch), "{}", '{"error":"key: Missing required argument"}'),
-        (Tool.of(fetch), "[]", '{"error":"TypeError: the arguments are no object"}'),
+        (Tool.of(fetch), "[]", '{"error":"TypeError: the arguments are not an object"}'),
         (Tool.of(fetch), "{", '{"error":"ValueError: EOF while parsing an object at line 1 column 1"}'),
     ],
 )
@@ -390,7 +390,7 @@ async def test_calls_run_side_by_side_and_one_response_follows_all_outputs() -> 
     assert [(item["call_id"], json.loads(item["output"])) for item in model.heard] == [
         ("c1", {"key": "a"}),
         ("c2", {"key": "b"}),
-        ("c3", {"error": "there is no tool 'gone', only fetch"}),
+        ("c3", {"error": "unknown tool 'gone'; the tools are: fetch"}),
     ]
 
 

@@ -148,16 +148,16 @@ async def test_one_can_wait_until_a_listener_has_heard_all() -> None:
     ("wish", "sentence"),
     [
         ({"temperature": 0.8}, "has no temperature"),
-        ({"modalities": ["text", "audio"]}, "write output_modalities"),
-        ({"max_response_output_tokens": 100}, "write max_output_tokens"),
-        ({"input_audio_transcription": {"model": "whisper-1"}}, "write transcription"),
+        ({"modalities": ["text", "audio"]}, "use output_modalities"),
+        ({"max_response_output_tokens": 100}, "use max_output_tokens"),
+        ({"input_audio_transcription": {"model": "whisper-1"}}, "use transcription"),
         ({"turn_detection": {"type": "none"}}, "write turn_detection=None"),
         ({"turn_detection": "none"}, "write turn_detection=None"),
         ({"colour": "red"}, "create_session has no option colour"),
         ({"speed": 9}, "audio.output.speed cannot be 9: input should be less"),
-        ({"tools": ["lights"]}, "'lights' is no tool"),
-        ({"tools": [{"type": "mcp"}]}, "is no tool"),
-        ({"tools": [{"type": "function", "name": "lights on"}]}, "cannot be a tool's name"),
+        ({"tools": ["lights"]}, "'lights' is not a tool"),
+        ({"tools": [{"type": "mcp"}]}, "is not a tool"),
+        ({"tools": [{"type": "function", "name": "lights on"}]}, "is not a valid tool name"),
         ({"commentary": "some"}, "commentary cannot be 'some'"),
     ],
 )
@@ -192,7 +192,7 @@ def test_a_dict_is_a_tool_that_is_answered_by_hand() -> None:
 
 async def test_a_path_is_no_sound() -> None:
     async with in_session() as session:
-        with pytest.raises(ValueError, match=r"'x\.wav' is no base64 .* given as a Path"):
+        with pytest.raises(ValueError, match=r"'x\.wav' is not base64-encoded .* pass a file as a Path"):
             await session.create_audio("x.wav")
 
 
@@ -200,7 +200,7 @@ async def test_a_session_is_entered_once_and_not_awaited() -> None:
     with pytest.raises(UsageError, match="write: async with create_session"):
         await create_session()
     opening = create_session(endpoint="nowhere")
-    for sentence in ("no endpoint", "entered twice"):
+    for sentence in ("unknown endpoint", "entered twice"):
         with pytest.raises(UsageError, match=sentence):
             async with opening as session:
                 assert isinstance(session, Session)

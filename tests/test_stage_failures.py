@@ -377,7 +377,7 @@ async def test_a_provider_that_asks_for_more_patience_than_there_is_is_told_of(t
     ("order", "limit", "what"),
     [
         (fault.SlowOpening(9), "opening: 1s", "session.created within 1 s; the server sent nothing"),
-        (fault.Strike("stall", "response", times=9), "silence: 7s", "sign of the response within 7 s"),
+        (fault.Strike("stall", "response", times=9), "silence: 7s", "response event within 7 s"),
         (fault.Strike("stall", "item", times=9), "hearing: 5s", "conversation.item.added within 5 s"),
     ],
 )
@@ -499,7 +499,7 @@ async def test_who_never_finishes_an_answer_is_not_waited_for_for_ever() -> None
     async with in_session(house, deadlines=QUICK) as session:
         await session.speak(instructions="Hello.")
         await session.wait_for("response.created")
-        with pytest.raises(Timeout, match="no end of the previous answer within 4 s"):
+        with pytest.raises(Timeout, match="no response.done for the previous response within 4 s"):
             await wait_until_idle(session)
 
 

@@ -176,7 +176,7 @@ async def test_a_server_that_confirms_no_commit_is_streamed_to_no_more(tmp_path:
     house = Playhouse(tmp_path, [fault.Strike("silence", "hearing", visit=2)])
     take = await house.perform(STREAM + LINES + "  - ann: And now it is not.\n")
     unanswered, refused = take.warnings
-    assert unanswered == "understudy: no input_audio_buffer.committed came; what was asked is taken as done"
+    assert unanswered == "understudy: no input_audio_buffer.committed arrived; the request is assumed to have succeeded"
     assert refused.startswith(
         "player bob cannot use 'hearing: stream': its server does not confirm committed audio; it "
     )

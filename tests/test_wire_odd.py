@@ -110,15 +110,15 @@ async def test_words_that_are_no_event_reach_whoever_they_are_about_at_once(kind
     ("frame", "words"), [(b"hold the line\x1b]52", "hold the line␛]52"), (b"[1]", "[1]"), (b'{"ok": 1}', '{"ok":1}')]
 )
 async def test_other_words_are_told_where_nothing_else_comes(frame: bytes, words: str) -> None:
-    told = f'the server sent what is no event: "{words}"'
+    told = f'the server sent a frame that is not an event: "{words}"'
     async with talking(Tampering(breaks_off("response.created", frame))) as session:
         with pytest.raises(Timeout) as missed:
             await session.response()
-    assert missed.value.what_happened() == f"no sign of the response within 20 s; {told}"
+    assert missed.value.what_happened() == f"no response event within 20 s; {told}"
     with pytest.raises(Timeout) as missed:
         async with talking(Tampering(breaks_off("session.created", frame))):
             pass
-    assert f'the server sent what is no event ("{words}")' in str(missed.value)
+    assert f'the server sent a frame that is not an event ("{words}")' in str(missed.value)
     async with scripted() as (session, script):
 
         async def answer() -> None:

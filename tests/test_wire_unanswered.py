@@ -15,7 +15,7 @@ from tests.test_session import scripted
 
 ACKNOWLEDGED = ("conversation.item.added", "conversation.item.done", "conversation.item.created")
 LINE = 'Perform this line: "Hello there."'
-OWED = "no {} came; what was asked is taken as done"
+OWED = "no {} arrived; the request is assumed to have succeeded"
 SOON_S = 3.0
 
 
@@ -123,7 +123,7 @@ async def test_an_answer_that_comes_late_names_the_item_and_a_late_refusal_is_a_
         await anyio.sleep(1)
         assert session.conversation.entries.id_of(one.id) == "theirs"
         assert session.id == "sess_1"
-        refused = "the server refused what was taken as done (bad_item): No such thing."
+        refused = "the server rejected a request that was assumed to have succeeded (bad_item): No such thing."
         assert refused in session.warnings
 
 

@@ -278,7 +278,7 @@ async def perform(trouble: Trouble | None) -> Outcome:
             outcome.problems.append(f"the take is {take.ended}: {take.problem}")
         if any(player.opening_attempts > 1 for player in take.players):
             outcome.problems.append(f"a session was opened again: {'; '.join(take.warnings)}")
-        if any("opened again" in warning for warning in take.warnings):
+        if any("reconnected" in warning for warning in take.warnings):
             outcome.problems.append("a player was lost")
         spoken = [(line.samples, line.usage.audio_out + line.usage.text_out) for line in take.lines]
         outcome.samples = sum(samples for samples, _ in spoken)

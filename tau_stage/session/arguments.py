@@ -29,7 +29,7 @@ RENAMED: Mapping[str, Mapping[str, str]] = tomllib.loads(Path(__file__).with_suf
 def text_content(text: str) -> InputText:
     """Make words a message's content; a ``ValueError`` says that there are none."""
     if not text.strip():
-        raise ValueError("there are no words to say")
+        raise ValueError("the text is empty")
     return InputText(text=well_formed(text))
 
 
@@ -46,7 +46,7 @@ def to_pcm(audio: Sound) -> Pcm:
     try:
         return Pcm(pybase64.b64decode(audio, validate=True))
     except ValueError:
-        raise ValueError(f"{audio[:60]!r} is no base64 of 16-bit sound; a file is given as a Path") from None
+        raise ValueError(f"{audio[:60]!r} is not base64-encoded 16-bit audio; pass a file as a Path") from None
 
 
 def split_audio(audio: Pcm, form: Format = PCM16, longest: int = LONGEST_APPEND) -> Iterator[Pcm]:
@@ -69,7 +69,7 @@ def asked_session(**wishes: object) -> SessionConfig:
     detection = wishes.get("turn_detection")
     kind = detection.get("type") if isinstance(detection, Mapping) else detection
     if kind == "none":
-        raise UsageError("turn detection has no type 'none' since GA", "write turn_detection=None")
+        raise UsageError("turn detection has no type 'none' in the GA API", "write turn_detection=None")
     _check_names(wishes)
     try:
         return session_config(**wishes)
@@ -81,7 +81,7 @@ def asked_response(**options: object) -> ResponseConfig:
     """Make a response as it is wished for; a ``UsageError`` says that a wish cannot be asked for."""
     _check_names(options)
     if "voice" in options:
-        raise UsageError("a response has no option voice since GA", "write audio={'output': {'voice': ...}}")
+        raise UsageError("a response has no option voice in the GA API", "write audio={'output': {'voice': ...}}")
     try:
         return ResponseConfig.model_validate(options)
     except ValidationError as error:
@@ -97,7 +97,7 @@ def _refused(verb: str, error: ValidationError) -> UsageError:
     first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        return UsageError(f"{verb} has no option {place}", "docs/session.md lists what there is")
+        return UsageError(f"{verb} has no option {place}", "docs/session.md lists the options")
     return UsageError(f"{place} cannot be {first['input']!r:.80}: {first['msg'][0].lower()}{first['msg'][1:]}")
 
 
@@ -109,7 +109,7 @@ def differences(asked: Mapping[str, object], made: Mapping[str, object], place: 
         if isinstance(wanted, dict) and isinstance(got, dict):
             found += differences(wanted, got, f"{place}.{key}")
         elif key in made and got != wanted and key != "tools":
-            found.append(f"the server made {place}.{key} {got!r}, asked was {wanted!r}")
+            found.append(f"the server set {place}.{key} to {got!r} instead of {wanted!r}")
     return found
 
 

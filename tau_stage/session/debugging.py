@@ -99,12 +99,14 @@ class SessionPublisher(Publisher):
         """Do what a page asks for.
 
         Raises:
-            UsageError: There is no such thing, or this session takes no sound from a page.
+            UsageError: There is no such thing, or this session does not accept audio from the booth.
             SessionError: The server refused, or the session is closed.
         """
         session, what = self._session, wish.get("do")
         if what in ("hear", "commit", "clear") and not self._about["listens"]:
-            raise UsageError("this session takes no sound from a page", "create_session(debug_voice_in=True)")
+            raise UsageError(
+                "this session does not accept audio from the booth", "pass debug_voice_in=True to create_session"
+            )
         match what:
             case "say":
                 await session.user(str(wish.get("text", "")))
@@ -123,7 +125,7 @@ class SessionPublisher(Publisher):
                 samples = wish.get("samples")
                 await session.interrupt(max(0, samples) if isinstance(samples, int) else None)
             case _:
-                raise UsageError(f"a session cannot {what!r}")
+                raise UsageError(f"unknown action {what!r}")
 
     async def _respond(self) -> None:
         """Let the model speak as in a detected turn: nobody follows the response, and its tools are called."""

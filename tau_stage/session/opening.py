@@ -57,7 +57,7 @@ P = ParamSpec("P")
 
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 
-START_UNDERSTUDY = "start it with `tau-stage understudy`, or open one in the program with open_understudy()"
+START_UNDERSTUDY = "start it with `tau-stage understudy`, or open one in your program with open_understudy()"
 
 Key = str | SecretStr | Callable[[], str | Awaitable[str]] | None
 
@@ -120,7 +120,7 @@ class SessionContext(AbstractAsyncContextManager[Session]):
 
     async def __aenter__(self) -> Session:
         if self._was_entered:
-            raise UsageError("a session was entered twice", "call create_session() again for another conversation")
+            raise UsageError("the session was entered twice", "call create_session() again for another conversation")
         self._was_entered = True
         return await self._opening.__aenter__()
 
@@ -130,7 +130,7 @@ class SessionContext(AbstractAsyncContextManager[Session]):
         return await self._opening.__aexit__(kind, failure, trace)
 
     def __await__(self) -> NoReturn:
-        raise UsageError("a session is not awaited", "write: async with create_session(...) as session:")
+        raise UsageError("a session cannot be awaited", "write: async with create_session(...) as session:")
 
 
 def _entered_once(opener: Callable[P, AbstractAsyncContextManager[Session]]) -> Callable[P, SessionContext]:
@@ -213,7 +213,7 @@ async def _dialled(place: endpoints.Endpoint, url: str, key: Key, waits: Deadlin
         with anyio.fail_after(limit_s):
             headers = await headers_for(place, key)
     except TimeoutError:
-        raise Timeout(what=f"key for {place.name}", waited_s=limit_s) from None
+        raise Timeout(what=f"API key for {place.name}", waited_s=limit_s) from None
     async with AsyncExitStack() as closing:
         try:
             dialled = dial(url, headers, open_timeout_s=limit_s, closing_s=waits.closing_s)
@@ -229,7 +229,7 @@ def _host_of(place: endpoints.Endpoint, resource: str) -> str:
     """Return the user's own host at an endpoint; empty where there is none, or the endpoint has a usual one."""
     host = resource or environment().get(place.resource_env, "")
     if not (host or place.resource) and "{resource}" in place.url:
-        raise UsageError(f"{place.name} wants your own host, and {place.resource_env} is not set")
+        raise UsageError(f"{place.name} needs the host of your own resource, but {place.resource_env} is not set")
     return host
 
 
@@ -245,7 +245,7 @@ def _wishes_at(
     name = voice if isinstance(voice, str) else ""
     if meant := name and misspelt(name, place.name):
         known = ", ".join(voices_of(place.name) or ())
-        raise UsageError(f"there is no voice '{name}' at {place.name}", f"did you mean '{meant}'? voices: {known}")
+        raise UsageError(f"unknown voice '{name}' at {place.name}", f"did you mean '{meant}'? voices: {known}")
     wanted = asked.get("transcription")
     if isinstance(wanted, Mapping) and "model" not in wanted and (model := default_transcription(place.name)):
         asked["transcription"] = {"model": model, **wanted}
@@ -265,20 +265,20 @@ def place_of(name: str, dialect: str | None = None) -> endpoints.Endpoint:
         return endpoints.endpoint(name, dialect)
     except KeyError as error:
         known = ", ".join(endpoints.ENDPOINTS)
-        raise UsageError(f"there is no endpoint or dialect {error.args[0]!r}", f"use {known}, or a ws:// URL") from None
+        raise UsageError(f"unknown endpoint or dialect {error.args[0]!r}", f"use {known}, or a ws:// URL") from None
 
 
 async def headers_for(place: endpoints.Endpoint, key: Key = None) -> dict[str, str]:
     """Return what the upgrade carries, with the key given or in the environment; a ``UsageError`` tells of none."""
     if callable(key):
         token = key()
-        bearer = protocol.check_key(_plain(await token if isawaitable(token) else token), "what api_key gives")
+        bearer = protocol.check_key(_plain(await token if isawaitable(token) else token), "the result of api_key")
         return place.extra_headers | {"Authorization": f"Bearer {bearer}"}
     secret = _plain(key)
     found = protocol.check_key(secret, "api_key") if secret else place.key_in(environment())
     if found is None and place.wants_key:
-        hint = f'set it, or give api_key; or endpoint="{protocol.UNDERSTUDY}" needs none: {START_UNDERSTUDY}'
-        raise UsageError(f"{place.name} wants a key, and {place.key_env[0]} is not set", hint)
+        hint = f'set it, or pass api_key; endpoint="{protocol.UNDERSTUDY}" needs no key: {START_UNDERSTUDY}'
+        raise UsageError(f"{place.name} needs a key, but {place.key_env[0]} is not set", hint)
     return place.headers(found)
 
 
@@ -288,7 +288,9 @@ def _plain(key: object) -> str:
         return key.get_secret_value()
     if key is None or isinstance(key, str):
         return key or ""
-    raise UsageError(f"a key is a text, not {type(key).__name__}", "give api_key a str, a SecretStr, or a function")
+    raise UsageError(
+        f"expected a key as a string, got {type(key).__name__}", "pass api_key as a str, a SecretStr, or a function"
+    )
 
 
 def format_of(wanted: client_events.SessionConfig, side: str) -> Format:
@@ -409,11 +411,13 @@ class Lifecycle:
             try:
                 over = await self._open()
             except SessionError as error:
-                failure = f"{session.name}: it did not open again: {error.what_happened()}"
+                failure = f"{session.name}: reconnecting failed: {error.what_happened()}"
                 log_event("session", logging.WARNING, failure)
                 wait_s = tally.wait_s("lost")
             else:
-                session.warn(with_clause(why.what_happened(), "it was opened again and told what was said before"))
+                session.warn(
+                    with_clause(why.what_happened(), "the session was reconnected, and its conversation was restored")
+                )
                 return over
         return None
 
@@ -426,7 +430,7 @@ class Lifecycle:
         except SessionError as error:
             self._session.warn(f"the session could not be renewed: {error.what_happened()}")
             return old
-        self._session.warn("the session was renewed before its time was up")
+        self._session.warn("the session was renewed before it expired")
         return over
 
 

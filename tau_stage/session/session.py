@@ -214,7 +214,7 @@ class Session:
         """
         sound = to_pcm(audio)
         if not sound:
-            raise ValueError("there is no audio to hear")
+            raise ValueError("the audio is empty")
         for part in split_audio(sound, self.heard_as):
             heard = items.InputAudio(audio=self._coded(part), **({"transcript": transcript} if transcript else {}))
             item = await self.create(items.UserMessage(id=self.fresh("item"), content=(heard,)))
@@ -241,7 +241,9 @@ class Session:
         if item.id is None:
             item = item.model_copy(update={"id": self.fresh("item")})
         elif len(item.id) > protocol.MAX_ID and not self.conversation.knows(item.id):
-            raise ValueError(f"the item id {item.id!r} has {len(item.id)} characters; the API takes {protocol.MAX_ID}")
+            raise ValueError(
+                f"the item id {item.id!r} has {len(item.id)} characters; the API accepts at most {protocol.MAX_ID}"
+            )
         where = {} if previous_item_id is None else {"previous_item_id": previous_item_id}
         answer = await self.request(client_events.ConversationItemCreate(item=item, **where))
         made = cast("server_events.PlacedItemEvent", answer).item
@@ -354,7 +356,7 @@ class Session:
             wait_s = _wait_s(response, tally, max_tries)
             yield protocol.ResponseEnded(response.id, response)
             if wait_s is not None:
-                log_event("session", logging.INFO, f"{self.name}: asked again in {wait_s:.1f} s: {response.message}")
+                log_event("session", logging.INFO, f"{self.name}: retrying in {wait_s:.1f} s: {response.message}")
                 await anyio.sleep(wait_s)
                 tally.attempts, before_s = tally.attempts + 1, compute_s
             elif rounds < MOST_ROUNDS and await self.serve(response):
@@ -413,7 +415,7 @@ class Session:
                     if isinstance(response, protocol.Response) and response.id == target:
                         return response
                 raise (self.wire.closed or SessionClosed(code=ABNORMAL)).about(player=self.name)
-        raise Timeout(what="end of the cancelled response", waited_s=limit, player=self.name)
+        raise Timeout(what="response.done for the cancelled response", waited_s=limit, player=self.name)
 
     async def interrupt(self, samples_heard: int | None = None) -> protocol.Response | None:
         """Cut the model short: cancel what it is saying, and let it know how much of it was heard.
@@ -444,7 +446,7 @@ class Session:
             else:
                 await self.delete_conversation_item(playing.item_id)
         except (ModelRefused, Timeout) as error:
-            self.warn(f"what was not heard could not be cut: {error.what_happened()}")
+            self.warn(f"could not cut the audio that was not heard: {error.what_happened()}")
 
     # ---- watching
 
@@ -610,7 +612,9 @@ class Session:
         """Note the model that the server says answers; its price counts from now on."""
         if other := named_otherwise(self._model, model):
             self.answered_by = other
-            self.warn(f"{self._model} was asked for, and the server says that {other} answers: its price counts")
+            self.warn(
+                f"requested {self._model}, but the server says that {other} answers; the price of {other} is used"
+            )
 
     def warn(self, problem: str) -> None:
         """Note once what whoever reads the take should know.

@@ -69,7 +69,8 @@ class Tool:
         made = cls._made(tool)
         if not TOOL_NAME.fullmatch(made.name):
             raise UsageError(
-                f"{made.name!r:.80} cannot be a tool's name", "write 1 to 64 letters without accents, digits, - and _"
+                f"{made.name!r:.80} is not a valid tool name",
+                "use 1 to 64 characters: letters without accents, digits, - and _",
             )
         return made
 
@@ -81,10 +82,12 @@ class Tool:
             told = tool.get("function", tool)
             if tool.get("type", "function") != "function" or not isinstance(told, Mapping) or "name" not in told:
                 hint = "write {'type': 'function', 'name': ..., 'parameters': ...}, a function, or a Tool"
-                raise UsageError(f"{tool!r:.80} is no tool", hint)
+                raise UsageError(f"{tool!r:.80} is not a tool", hint)
             return cls(str(told["name"]), str(told.get("description") or ""), told.get("parameters"))
         if not callable(tool):
-            raise UsageError(f"{tool!r:.80} is no tool", "give a function, a Tool, or a dict as the API has it")
+            raise UsageError(
+                f"{tool!r:.80} is not a tool", "pass a function, a Tool, or a dict in the format of the API"
+            )
         schema = _validated(tool).json_schema()
         return cls(getattr(tool, "__name__", type(tool).__name__), docstring(tool), schema, tool)
 
@@ -109,7 +112,7 @@ class Tool:
 
     async def _run(self, arguments: object) -> object:
         if not isinstance(arguments, dict):
-            raise TypeError("the arguments are no object")
+            raise TypeError("the arguments are not an object")
         assert self.run is not None  # noqa: S101 - a manual tool is never run
         call = partial(_validated(self.run).validate_python, ArgsKwargs((), arguments))
         if inspect.iscoroutinefunction(self.run):
@@ -143,7 +146,7 @@ async def run_calls(
     tools: dict[str, Tool], calls: tuple[ToolCall, ...], within_s: float = inf
 ) -> list[tuple[ToolCall, str]]:
     """Run the calls of a turn side by side, and return what they give, in order; the first ``StageError`` ends all."""
-    given = [_error(f"there is no tool {call.name!r}, only {', '.join(tools)}") for call in calls]
+    given = [_error(f"unknown tool {call.name!r}; the tools are: {', '.join(tools)}") for call in calls]
     ended: list[StageError] = []
 
     async def run(number: int, tool: Tool) -> None:

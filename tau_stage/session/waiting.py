@@ -146,7 +146,7 @@ class ResponseStream:
             if self._failure and not self._changes:
                 raise self._failure.about()
             return self._changes.popleft()
-        raise Timeout(what="sign of the response", waited_s=self._idle_s, instead=self.instead)
+        raise Timeout(what="response event", waited_s=self._idle_s, instead=self.instead)
 
     def with_waiting_sound(self, chunk: AudioChunk) -> Pcm:
         """Return a piece of sound with all of its kind that has come right behind it: one write instead of many."""

@@ -27,7 +27,7 @@ REFUSAL_S = 0.5  # seconds that are left to a server between an error and the cl
 
 UNCONFIRMED_S = 1.0  # seconds that a server has to refuse a session which it need not confirm
 
-REPEATED = "it came twice; counted once"  # what is told of an event that comes again
+REPEATED = "received twice; counted once"  # what is told of an event that comes again
 
 SHOWN_TYPES = 5  # how many types of events a message names
 
@@ -159,7 +159,7 @@ class Wire:
             if (sent := self._sink.state.sent).has_subscribers:
                 sent.publish(protocol.CLIENT_EVENTS.validate_json(frame))
             return
-        raise Timeout(what="reading by the server", waited_s=limit, player=self._name)
+        raise Timeout(what="data accepted by the server", waited_s=limit, player=self._name)
 
     async def answer(self, receipt: Receipt) -> protocol.ServerEvent:
         """Wait for a request's answer, until the deadline of requests.
@@ -211,7 +211,9 @@ class Wire:
                 del self._receipts[request.event_id]
                 self._requests.take_as_done(request)
                 self._sink.answers.setdefault(request.answer, False)
-                self._sink.assume(request.assumed, f"no {request.answer} came; what was asked is taken as done")
+                self._sink.assume(
+                    request.assumed, f"no {request.answer} arrived; the request is assumed to have succeeded"
+                )
                 receipt.settle(request.assumed)
 
     def _forget(self, receipt: Receipt) -> None:
@@ -245,7 +247,7 @@ class Wire:
             if opening.is_known or not self._greeting.has_come or self._greeting.has_failed:
                 raise missed from None
             self._forget(receipt)
-            warn(f"{missed.what_happened()}; voice, instructions and turn detection may be others than asked for")
+            warn(f"{missed.what_happened()}; voice, instructions and turn detection may differ from the request")
         except ModelRefused as refused:
             raise refused.about(player=self._name) from None
         except (Refused, SessionClosed) as refused:
@@ -312,7 +314,7 @@ class Wire:
     def _read_frame(self, frame: bytes) -> None:
         parts = protocol.split_frame(frame)
         if len(parts) > 1:
-            self._note("several events came in one frame; taken one by one")
+            self._note("several events arrived in one frame; processed one by one")
         for part in parts:
             noted = self._noted
             event = protocol.decode(part, self._dialect, self._note)
@@ -358,7 +360,9 @@ class Wire:
         elif isinstance(event, protocol.ErrorEvent) and not self._refuses_piece(event.error):
             self._suspect(event)
         if isinstance(event, protocol.UnusableEvent):
-            self._remark = f'the server sent what is no event: "{event.words}"' if event.words else self._remark
+            self._remark = (
+                f'the server sent a frame that is not an event: "{event.words}"' if event.words else self._remark
+            )
             for stream in self._streams.values():  # whoever waits in vain is told what came instead
                 stream.instead = self._remark
         if change:
@@ -406,7 +410,7 @@ class Wire:
             if stream := self._streams.pop(request.event_id, None):
                 stream.fail(refusal(event.error).about(player=self._name))
             elif receipt is None:
-                self._sink.warn(f"the server refused what was taken as done {told(event.error)}")
+                self._sink.warn(f"the server rejected a request that was assumed to have succeeded {told(event.error)}")
             return
         self._sink.answers[request.answer] = True
         if isinstance(change, protocol.ResponseBegan):
@@ -481,7 +485,7 @@ class Wire:
         if self._is_closing:
             return
         self._is_closing = True
-        self.end(SessionClosed(code=1000, reason="closed by us", player=self._name))
+        self.end(SessionClosed(code=1000, reason="closed by tau-stage", player=self._name))
         with anyio.CancelScope(shield=True), anyio.move_on_after(self._deadlines.closing_s):
             await self.transport.aclose()
 
@@ -502,7 +506,7 @@ class Greeting:
     def notice(self, event: protocol.ServerEvent) -> None:
         """Take in an event."""
         said = f' ("{event.words}")' if isinstance(event, protocol.UnusableEvent) and event.words else ""
-        shown = event.type[:SHOWN_CHARACTERS] or f"what is no event{said}"
+        shown = event.type[:SHOWN_CHARACTERS] or f"a frame that is not an event{said}"
         if isinstance(event, protocol.ErrorEvent):
             self.error = event.error
             shown += f' ("{event.error.message}")' if event.error.message else ""

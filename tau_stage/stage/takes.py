@@ -644,6 +644,6 @@ async def wait_until_idle(session: Session) -> None:
             while session.conversation.active and session.is_open:
                 await anext(watch, None)
     if patience.cancelled_caught:
-        raise Timeout(what="end of the previous answer", waited_s=limit, player=session.name)
+        raise Timeout(what="response.done for the previous response", waited_s=limit, player=session.name)
     if session.turn_detection:
         await anyio.sleep(session.state.playback.left_s(anyio.current_time()))
