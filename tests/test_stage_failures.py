@@ -499,7 +499,7 @@ async def test_who_never_finishes_an_answer_is_not_waited_for_for_ever() -> None
     async with in_session(house, deadlines=QUICK) as session:
         await session.speak(instructions="Hello.")
         await session.wait_for("response.created")
-        with pytest.raises(Timeout, match="no response.done for the previous response within 4 s"):
+        with pytest.raises(Timeout, match=r"no response\.done for the previous response within 4 s"):
             await wait_until_idle(session)
 
 

@@ -71,13 +71,13 @@ async def open_session(
     Args:
         transport: Not closed here but for the session's own closing.
         wanted: The session to ask for.
-        name: For messages.
+        name: A name for messages.
         **options: As ``Session`` takes them: ``deadlines``, ``dialect``, ``opening``, ``tools``, ``prices`` and so on;
             ``debug``, whether a booth shows it, and what else is ``shown`` of it.
 
     Raises:
         ConnectFailed: The server refused in-band.
-        SessionError: The server did not answer as it must.
+        SessionError: The server did not answer correctly.
     """
     async with _living(lambda: nullcontext(transport), wanted, ReconnectPolicy(), name=name, **options) as session:
         yield session
@@ -160,30 +160,30 @@ async def create_session(
     debug_voice_in: bool = True,
     **wishes: object,
 ) -> AsyncIterator[Session]:
-    """Open a conversation with a realtime model, and close it in the end.
+    """Open a conversation with a realtime model, and close it at the end of the block.
 
     Args:
-        endpoint: Its name, or a ``ws://`` or ``wss://`` URL.
-        model: The model's name; on Azure, the deployment's.
-        dialect: How a URL's server spells events: ``ga``, ``beta``, or as an endpoint that has its own way (``xai``).
-        api_key: The key, or a function that gives one for each opening (as Entra ID wants it: then it travels as a
-            bearer token); else the endpoint's environment variable is read.
-        resource: The user's own host there; else its environment variable is read.
-        name: For messages.
-        deadlines: How long to wait for what.
-        tools: Functions the model may call; a dict, as the API has it, is a tool that is answered by hand.
-        commentary: Whether what the model says about its work is part of its answers: ``drop`` or ``keep``.
-        recover: Come back after a drop: open again, and tell the model what was said before.
-        renew_after_s: The age at which it moves to a new socket; with ``recover``, a minute before the endpoint's cap.
-        debug: Whether a booth shows it; None: as ``TAU_DEBUG`` says.
-        debug_voice_in: Whether the booth's microphone reaches it.
-        **wishes: What the session is to be: ``voice`` (by default ``marin``, at xAI ``ara``), ``instructions``,
+        endpoint: The name of an endpoint, or a ``ws://`` or ``wss://`` URL.
+        model: The name of the model; on Azure, of the deployment.
+        dialect: The event format of a server given by URL: ``ga``, ``beta``, or an endpoint with its own (``xai``).
+        api_key: The key, or a function that returns one for each connection (for Entra ID; it is then sent as a
+            bearer token); by default, the environment variable of the endpoint is read.
+        resource: The host of your own resource; by default, its environment variable is read.
+        name: A name for messages.
+        deadlines: How long to wait for each kind of answer.
+        tools: Functions that the model may call; a dict in the format of the API is a tool that you answer manually.
+        commentary: Whether comments by the model on its own work are part of its answers: ``drop`` or ``keep``.
+        recover: Whether to reconnect after a drop and restore the conversation.
+        renew_after_s: The age at which it moves to a new socket; with ``recover``, a minute before the limit.
+        debug: Whether the booth shows the session; None follows ``TAU_DEBUG``.
+        debug_voice_in: Whether the session accepts audio from the booth's microphone.
+        **wishes: Settings of the session: ``voice`` (by default ``marin``, at xAI ``ara``), ``instructions``,
             ``turn_detection``, ``transcription`` (a model, its fields, or ``off``), ``input_format``, and so on.
 
     Raises:
-        UsageError: There is no such endpoint, voice or option, or it wants a key or a resource that is not there.
-        ConnectFailed: The server cannot be reached, or refused.
-        SessionError: The server did not answer as it must.
+        UsageError: An endpoint, a voice or an option is unknown, or a required key or resource is missing.
+        ConnectFailed: The server cannot be reached, or refused the connection.
+        SessionError: The server did not answer correctly.
 
     >>> import anyio
     >>> from tau_stage import Response, create_session, open_understudy

@@ -54,36 +54,36 @@ def keeps_commentary(wish: object) -> bool:
 
 
 class Session:
-    """One conversation. Made by ``create_session`` or ``open_session``; read by one task.
+    """One conversation, created by ``create_session`` or ``open_session`` and read by one task.
 
     Args:
         name: For messages; in a scene, the player's name.
-        deadlines: How long to wait for what.
+        deadlines: How long to wait for each kind of answer.
         dialect: How the server spells events.
         opening: What the server sends when a session opens.
-        heard_as: How sound travels to the server.
-        spoken_as: How sound travels from it.
-        tools: What the model may call, by name.
-        model: The model that is asked for.
-        prices: Whose price list counts.
-        keeps_audio: Whether the conversation keeps its sound.
-        commentary: Whether what the model says about its work is part of its answers: ``drop`` or ``keep``.
-        speaks_verbatim: Whether the server can speak a text as it stands.
-        on_warning: Told of each warning, once, when it arises.
-        on_oddity: Told of each kind of thing that the server sends otherwise than the protocol has it, once.
-        on_limits: Told what is left of the provider's limits, when it says so.
+        heard_as: The format of the audio that is sent to the server.
+        spoken_as: The format of the audio that the server sends.
+        tools: The tools that the model may call, by name.
+        model: The requested model.
+        prices: The provider whose price list is used.
+        keeps_audio: Whether the conversation keeps its audio.
+        commentary: Whether comments by the model on its own work are part of its answers: ``drop`` or ``keep``.
+        speaks_verbatim: Whether the server can speak a given text verbatim.
+        on_warning: Called once for each new warning.
+        on_oddity: Called once for each kind of deviation of the server from the protocol.
+        on_limits: Called with the remaining rate limits when the provider reports them.
 
     Attributes:
-        conversation: What the server has told so far.
-        session: The server's effective session.
-        warnings: What the server understood otherwise than asked.
-        state: Who speaks, who listens, and who watches.
-        background: What it does unasked.
-        opened: Told when it is opened: the first time, after a drop, or on a new socket; and when it is over.
-        is_closing: Whether its end was asked for.
-        reopens: Whether another socket is opened when its own is lost.
-        answered_by: The model that the server names, where it is another than was asked for; else empty.
-        answers: Whether the server answers a kind of request, by the type of the answer, where that is known.
+        conversation: The conversation so far, as reported by the server.
+        session: The session settings that are in effect on the server.
+        warnings: The warnings so far, such as settings that the server did not accept.
+        state: Who is speaking, who is listening, and who is subscribed to events.
+        background: Tasks that run in the background, such as tool calls in turns that the server detected.
+        opened: Signals that the session has opened (at first, after a drop, or on a new socket) or has ended.
+        is_closing: Whether ``close`` was called.
+        reopens: Whether the session reconnects when its socket is lost.
+        answered_by: The model that the server reports, if it is not the requested one; otherwise empty.
+        answers: Whether the server answers a kind of request, as far as known, by the type of the answer.
 
     >>> import anyio
     >>> from tau_stage import create_session, open_understudy
@@ -145,15 +145,15 @@ class Session:
 
     @property
     def id(self) -> str:
-        """The server's id of this session; empty where it gave none."""
+        """The server's id of this session; empty if the server gave none."""
         return str(self.session.get("id", ""))
 
     @property
     def wire(self) -> Wire:
-        """Its end of the socket: for events without a method of their own, and answers awaited later.
+        """The client's end of the socket: for events that have no method, and for answers that are awaited later.
 
         Raises:
-            SessionClosed: It was never opened.
+            SessionClosed: The session was never opened.
         """
         if self._wire is None:
             raise SessionClosed(code=1000, reason="never opened", player=self.name)
@@ -161,12 +161,12 @@ class Session:
 
     @property
     def is_open(self) -> bool:
-        """Whether requests can still be made."""
+        """Whether the session still accepts requests."""
         return self._wire is not None and self._wire.closed is None
 
     @property
     def usage(self) -> Cost:
-        """Tokens and dollars so far: each response once, and the transcription of the input."""
+        """Tokens and dollars so far: each response once, plus the transcription of the input."""
         model = self.answered_by or self._model or str(self.session.get("model") or "")
         spent = price(self.conversation.usage, model, self._prices)
         written = self.conversation.transcription
@@ -177,40 +177,40 @@ class Session:
 
     @property
     def status(self) -> SessionStatus:
-        """What the model is doing: ``speaking`` from its first sound until a listener has heard it all."""
+        """What the model is doing; it is ``speaking`` from its first audio until a listener has heard all of it."""
         if not self.is_open:
             return "closed"
         return self.state.status(anyio.current_time()) or ("thinking" if self.conversation.active else "idle")
 
     @property
     def raw(self) -> Transport:
-        """The socket's own ``send`` and ``receive``; what is received there, the session does not see."""
+        """The ``send`` and ``receive`` of the socket itself; the session does not see what you receive there."""
         return self.wire.transport
 
     # ---- the conversation
 
     async def system(self, text: str) -> protocol.Item:
-        """Make a whisper to the model: a system message.
+        """Whisper to the model: add a system message.
 
         Raises:
             ValueError: The text is empty.
-            SessionError: Refused, closed or not answered in time.
+            SessionError: The request was refused, closed or not answered in time.
         """
         return await self.create(items.SystemMessage(id=self.fresh("item"), content=(text_content(text),)))
 
     async def user(self, text: str) -> protocol.Item:
-        """Say something to the model: a user message of words."""
+        """Say something to the model: add a user message with text."""
         return await self.create(items.UserMessage(id=self.fresh("item"), content=(text_content(text),)))
 
     async def assistant(self, text: str) -> protocol.Item:
-        """Make the model believe that it said something."""
+        """Add an assistant message, as if the model had said it."""
         said = items.OutputText(text=text_content(text).text)
         return await self.create(items.AssistantMessage(id=self.fresh("item"), content=(said,)))
 
     async def create_audio(self, audio: Sound, transcript: str | None = None) -> protocol.Item:
-        """Let the model hear something of any length: a user message of sound; several, where one event cannot hold it.
+        """Let the model hear audio of any length: add a user message, or several if one event cannot hold it.
 
-        The transcript is kept with each; the model does not read it. Returns the last item.
+        The transcript is stored with each item; the model does not read it. Returns the last item.
         """
         sound = to_pcm(audio)
         if not sound:
@@ -225,18 +225,18 @@ class Session:
         return pybase64.b64encode(self.heard_as.encode(sound)).decode("ascii")
 
     async def create(self, item: protocol.ClientItem, previous_item_id: str | None = None) -> protocol.Item:
-        """Put any item into the conversation.
+        """Add any item to the conversation.
 
         Args:
-            item: Gets an id of ours where it has none.
-            previous_item_id: The item it comes after; ``root`` puts it first, None puts it last.
+            item: The item; it gets a new id if it has none.
+            previous_item_id: The item to insert it after; ``root`` inserts it first, None appends it.
 
         Returns:
-            The item as the server has it, which may be under an id of the server's own.
+            The item as the server stores it; the server may have given it another id.
 
         Raises:
-            ValueError: Its id is longer than the API takes.
-            SessionError: Refused, closed or not answered in time.
+            ValueError: Its id is longer than the API accepts.
+            SessionError: The request was refused, closed or not answered in time.
         """
         if item.id is None:
             item = item.model_copy(update={"id": self.fresh("item")})
@@ -250,25 +250,25 @@ class Session:
         return made if made.id else made.model_copy(update={"id": item.id})
 
     async def retrieve(self, item_id: str) -> protocol.Entry:
-        """Fetch an item as the server has it, with its sound."""
+        """Fetch an item as the server stores it, with its audio."""
         answer = await self.request(client_events.ConversationItemRetrieve(item_id=item_id))
         item = cast("server_events.ConversationItemRetrieved", answer).item
         return protocol.Entry.with_sound(item, self.conversation.form if item.role == "assistant" else self.heard_as)
 
     async def delete_conversation_item(self, item_id: str) -> None:
-        """Take an item out of the conversation."""
+        """Delete an item from the conversation."""
         await self.request(client_events.ConversationItemDelete(item_id=item_id))
 
     async def truncate(self, item_id: str, audio_end_ms: int, content_index: int = 0) -> None:
-        """Cut what the model said where the listener stopped listening: after so many milliseconds of a part."""
+        """Truncate what the model said at the point where the listener stopped listening, in milliseconds of a part."""
         place = {"content_index": content_index, "audio_end_ms": audio_end_ms}
         await self.request(client_events.ConversationItemTruncate(item_id=item_id, **place))
 
     async def update(self, **wishes: object) -> protocol.JsonObject:
-        """Change the session; takes what ``create_session`` takes. Only what is named changes.
+        """Change the session; accepts the options of ``create_session``. Options that you omit keep their values.
 
         Returns:
-            The session as it is now.
+            The updated session.
         """
         if "tools" in wishes:
             made = [*map(Tool.of, cast("Sequence[ToolLike]", wishes.pop("tools")))]
@@ -281,7 +281,7 @@ class Session:
     # ---- live input
 
     async def append_input_audio_buffer(self, audio: Sound) -> None:
-        """Send sound while it is being made. Nothing is answered; turn detection may start a turn."""
+        """Send audio while it is being produced. The server does not answer; turn detection may start a turn."""
         for part in split_audio(to_pcm(audio), self.heard_as):
             event = client_events.InputAudioBufferAppend(event_id=self.fresh("evt"), audio=self._coded(part))
             await (await self.open_wire()).write(event.encode())
@@ -290,21 +290,21 @@ class Session:
                 self.conversation.input.forget_silence()
 
     async def commit_input_audio_buffer(self) -> str:
-        """Make a user message of what was sent, and return its id; push to talk ends with this.
+        """Turn the audio that was sent into a user message, and return its id; push-to-talk ends with this call.
 
         Raises:
-            ModelRefused: There is less than 100 ms.
+            ModelRefused: The buffer contains less than 100 ms.
         """
         answer = await self.request(client_events.InputAudioBufferCommit())
         return answer.item_id if isinstance(answer, server_events.InputAudioBufferCommitted) else ""
 
     async def clear_input_audio_buffer(self) -> None:
-        """Forget what was sent."""
+        """Discard the audio that was sent."""
         await self.request(client_events.InputAudioBufferClear())
 
     @property
     def turn_detection(self) -> str | None:
-        """How the server finds turns: ``server_vad``, ``semantic_vad``, or None where the caller does."""
+        """How the server detects turns: ``server_vad``, ``semantic_vad``, or None if the caller decides."""
         kind = value_at(self.session, "audio", "input", "turn_detection", "type")
         return kind if isinstance(kind, str) else None
 
@@ -313,19 +313,19 @@ class Session:
     async def response(
         self, *, commentary: Comments | None = None, max_tries: int = 1, **options: object
     ) -> protocol.Response:
-        """Let the model speak and wait until it has; tools it calls are run, and it speaks on with their outputs.
+        """Let the model respond, and wait for it; its tool calls are run, and it continues with their outputs.
 
         Args:
-            commentary: Whether what the model says about its work is part of the answer: ``drop`` or ``keep``; by
+            commentary: Whether comments by the model on its own work are part of the answer: ``drop`` or ``keep``; by
                 default the session's.
-            max_tries: How often it is asked for where it fails for what may pass.
+            max_tries: The number of attempts if the response fails with a transient error.
             **options: Fields of ``ResponseConfig`` (OpenAI API reference, ``response.create``): ``conversation``,
                 ``input`` (items and references), ``instructions``, ``output_modalities``, ``tools``, ``tool_choice``,
                 ``metadata``, ``max_output_tokens``.
 
         Raises:
-            UsageError: There is no such option or value.
-            SessionError: Refused, closed, or silent for too long.
+            UsageError: An option or a value is invalid.
+            SessionError: The request was refused, the session closed, or the server sent nothing for too long.
         """
         answer = None
         async with aclosing(self.stream_response(commentary=commentary, max_tries=max_tries, **options)) as changes:
@@ -337,9 +337,9 @@ class Session:
     async def stream_response(
         self, *, commentary: Comments | None = None, max_tries: int = 1, **options: object
     ) -> AsyncGenerator[protocol.AudioChunk | protocol.TextChunk | protocol.ResponseEnded, None]:
-        """Let the model speak, as ``response`` does: its sound and words while they come, and the end of each response.
+        """Let the model respond, as ``response`` does; yield audio and words as they arrive, and each response's end.
 
-        There is one ``ResponseEnded`` for each response: those that call tools, those that failed and are asked for
+        There is one ``ResponseEnded`` for each response: those that call tools, those that failed and are requested
         again, and the answer, which is the last.
         """
         keeps = self.keeps_commentary if commentary is None else keeps_commentary(commentary)
@@ -366,7 +366,7 @@ class Session:
                 return
 
     async def speak(self, **options: object) -> ResponseStream:
-        """Let the model speak and follow it while it does; options as for ``response``. Tools are the caller's."""
+        """Let the model respond, and follow the response; options as for ``response``. The caller runs the tools."""
         event_id = self.fresh("evt")
         given = options.pop("metadata", None) or {}
         metadata = {**given, protocol.EVENT_KEY: event_id} if isinstance(given, Mapping) else given
@@ -374,14 +374,14 @@ class Session:
         return await (await self.open_wire()).speak(client_events.ResponseCreate(event_id=event_id, response=wanted))
 
     async def tool_output(self, call_id: str, output: str) -> protocol.Item:
-        """Answer a tool call by hand; let the model speak when all calls of its turn are answered."""
+        """Answer a tool call manually; request a response when all calls of the turn are answered."""
         return await self.create(items.FunctionCallOutput(id=self.fresh("item"), call_id=call_id, output=output))
 
     async def serve(self, response: protocol.Response, within_s: float = inf) -> bool:
-        """Run the tools that a response calls, in ``within_s`` at most, and tell the model what came of them.
+        """Run the tools that a response calls, within ``within_s`` seconds, and send the model their outputs.
 
         Returns:
-            Whether the model is to speak on; not, where a call is for a tool that the caller answers by hand.
+            Whether the model should continue; False if the caller has to answer a call manually.
         """
         by_hand = {name for name, tool in self._tools.items() if tool.run is None}
         if not self._tools or not response.calls or by_hand & {call.name for call in response.calls}:
@@ -398,11 +398,11 @@ class Session:
             response = await (await self.speak(tool_choice=choice_after(rounds))).finished()
 
     async def cancel_response(self, response_id: str | None = None) -> protocol.Response | None:
-        """Stop the model. The response, as far as it came; None if it was not speaking.
+        """Stop the model. Returns the response as far as it arrived; None if the model was not responding.
 
         Raises:
-            Timeout: The response does not end.
-            SessionClosed: The session closed first.
+            Timeout: The response did not end in time.
+            SessionClosed: The session was closed first.
         """
         target = response_id or next(iter(self.conversation.active), None)
         if target not in self.conversation.active:
@@ -418,14 +418,14 @@ class Session:
         raise Timeout(what="response.done for the cancelled response", waited_s=limit, player=self.name)
 
     async def interrupt(self, samples_heard: int | None = None) -> protocol.Response | None:
-        """Cut the model short: cancel what it is saying, and let it know how much of it was heard.
+        """Interrupt the model: cancel the current response, and tell the model how much was heard.
 
         Args:
-            samples_heard: Samples a listener has heard of its last message, at 24 kHz; by default what would have been
-                played since its first sound came.
+            samples_heard: Samples of the last message that a listener has heard, at 24 kHz; by default, those that
+                would have been played since its first audio arrived.
 
         Returns:
-            The cancelled response; None if it was not speaking any more.
+            The cancelled response; None if the model was no longer responding.
         """
         playing = self.state.playback
         heard = playing.heard_samples(anyio.current_time()) if samples_heard is None else samples_heard
@@ -451,15 +451,15 @@ class Session:
     # ---- watching
 
     def events(self) -> AbstractAsyncContextManager[Subscription[protocol.ServerEvent]]:
-        """Watch every server event from now on: ``async with session.events() as events``."""
+        """Subscribe to all server events from now on: ``async with session.events() as events``."""
         return self.state.events.subscribe()
 
     def sent_events(self) -> AbstractAsyncContextManager[Subscription[protocol.ClientEvent]]:
-        """Watch every event that is sent from now on, as ``events`` shows those that come; no key is in any."""
+        """Subscribe to all events that the session sends from now on; they never contain a key."""
         return self.state.sent.subscribe()
 
     async def playback_finished(self) -> None:
-        """Wait until a listener has heard all that the model says, or it was cut short, or the session is closed."""
+        """Wait until a listener has heard all that the model said, the model was interrupted, or the session closed."""
         async with self.responses() as ended:
             while self.is_open:
                 if left_s := self.state.playback.left_s(anyio.current_time()):
@@ -470,15 +470,15 @@ class Session:
                     return
 
     def responses(self) -> AbstractAsyncContextManager[Subscription[protocol.Response]]:
-        """Watch every finished response from now on, turn-detected ones included."""
+        """Subscribe to all finished responses from now on, including those to detected turns."""
         return self.state.responses.subscribe()
 
     async def wait_for(self, kind: str, timeout_s: float | None = None) -> protocol.ServerEvent:
-        """Wait for the next event of a type, also if it came just before this was called.
+        """Wait for the next event of a type; it may have arrived just before this call.
 
         Raises:
-            Timeout: It did not come in time.
-            SessionClosed: The session closed first.
+            Timeout: It did not arrive in time.
+            SessionClosed: The session was closed first.
         """
         limit = self.deadlines.request_s if timeout_s is None else timeout_s
         try:
@@ -492,7 +492,7 @@ class Session:
         """Send an event and wait for its answer.
 
         Raises:
-            SessionError: Refused, closed or not answered in time.
+            SessionError: The request was refused, closed or not answered in time.
         """
         wire = await self.open_wire()
         return await wire.answer(await wire.send(event))
@@ -650,7 +650,7 @@ class Session:
         self.state.end((self._wire and self._wire.closed) or SessionClosed(code=1000, player=self.name))
 
     async def close(self) -> None:
-        """Close in order; closing twice is harmless."""
+        """Close the session in order; closing it twice is harmless."""
         self.is_closing = True
         if self._wire:
             await self._wire.close()

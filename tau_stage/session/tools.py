@@ -36,11 +36,11 @@ class Tool:
     """A tool a model may call.
 
     Attributes:
-        name: As the model calls it.
-        description: When to call it.
-        parameters: JSON Schema of its arguments.
-        run: The function; None leaves the answer to the caller of the session (manual mode).
-        timeout_s: Seconds it may take.
+        name: The name by which the model calls it.
+        description: When the model should call it.
+        parameters: The JSON Schema of its arguments.
+        run: The function; if None, you answer its calls yourself (manual mode).
+        timeout_s: The maximum run time in seconds.
 
     >>> Tool("lights", "Turn the lights on or off.").timeout_s
     30.0
@@ -54,12 +54,12 @@ class Tool:
 
     @classmethod
     def of(cls, tool: ToolLike) -> Tool:
-        """Make a function a tool: its name, its docstring, the schema of its signature.
+        """Create a tool from a function: from its name, its docstring and its signature.
 
-        A dict, as the API has it, is a tool that is answered by hand.
+        A dict in the format of the API becomes a tool whose calls you answer manually.
 
         Raises:
-            UsageError: It is no tool, or its name is none.
+            UsageError: It is not a tool, or its name is invalid.
 
         >>> def lights(on: bool, room: str = "hall") -> str:
         ...     "The listener wants the lights on or off."
@@ -93,11 +93,11 @@ class Tool:
 
     @property
     def definition(self) -> FunctionTool:
-        """As the session is told of it; a tool without parameters has an empty object of them."""
+        """The definition that is sent to the session; a tool without parameters has an empty object schema."""
         return FunctionTool(name=self.name, description=self.description, parameters=self.parameters or EMPTY)
 
     async def call(self, arguments: str, within_s: float = inf) -> str:
-        """Run it on JSON, within its seconds and its caller's; the model is told of errors: ``{"error": ...}``."""
+        """Run the tool with JSON arguments, within both timeouts; return errors as ``{"error": ...}``."""
         limit_s = min(self.timeout_s, within_s)
         try:
             with anyio.fail_after(limit_s):

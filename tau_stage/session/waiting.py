@@ -36,12 +36,12 @@ WAITING = 256  # things that may wait for one watcher
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long a session waits, in seconds; nothing waits for ever.
+    """How long a session waits, in seconds; no wait is unlimited.
 
     Attributes:
-        opening_s: For the connection, ``session.created`` and ``session.updated``, each.
+        opening_s: For each of the connection, ``session.created`` and ``session.updated``.
         request_s: For the answer to a request.
-        response_s: For the next sign of a response that is under way.
+        response_s: For the next event of a response in progress.
         closing_s: For the close handshake.
 
     >>> Deadlines(response_s=120).request_s
@@ -163,7 +163,7 @@ class ResponseStream:
 
         Raises:
             ModelRefused: The server refused to begin.
-            SessionClosed: The session closed first.
+            SessionClosed: The session was closed first.
             Timeout: The server fell silent.
         """
         while self._response is None:
