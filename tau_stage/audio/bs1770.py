@@ -8,6 +8,7 @@ taps under a Hann window, as libebur128 does.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -29,6 +30,35 @@ REACH = TAPS // OVERSAMPLING
 """Samples before one that the values next to it are made of."""
 
 
+class Cells:
+    """Cuts sound that comes in blocks of any length into cells of a tenth of a second, ten of them at once.
+
+    Attributes:
+        samples: Of a cell.
+    """
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self.samples = round(CELL_S * rate)
+        self._waiting: list[Samples] = [np.zeros((0, channels))]
+        self._waits = 0
+
+    def cut(self, block: Samples) -> Iterator[Samples]:
+        """Take what comes next, samples by channels, and yield whatever makes ten cells."""
+        self._waiting.append(block)
+        self._waits += len(block)
+        step = CELLS_AT_ONCE * self.samples
+        if self._waits < step:
+            return
+        sound = np.concatenate(self._waiting)
+        whole = len(sound) - len(sound) % step
+        self._waiting, self._waits = [sound[whole:].copy()], len(sound) - whole
+        yield from (sound[start : start + step] for start in range(0, whole, step))
+
+    def rest(self) -> Samples:
+        """Return what makes no ten cells."""
+        return np.concatenate(self._waiting)
+
+
 class IntegratedLoudness:
     """Measures the gated loudness of a sound. It keeps eight bytes for each tenth of a second: gating looks at all.
 
@@ -39,42 +69,29 @@ class IntegratedLoudness:
     """
 
     def __init__(self, rate: int, channels: int) -> None:
-        self._cell = round(CELL_S * rate)
-        self._step = CELLS_AT_ONCE * self._cell
-        self._past, self._size, self._spectrum = _k_weighting(rate, self._step)
+        self._cells = Cells(rate, channels)
+        self._past, self._size, self._spectrum = _k_weighting(rate, CELLS_AT_ONCE * self._cells.samples)
         self._near: Samples = np.zeros((self._past, channels))
-        self._waiting: list[Samples] = []
-        self._waits = 0
         self._powers: list[Samples] = []
 
     def feed(self, block: Samples) -> None:
         """Take what comes next: samples by channels, full scale is 1."""
-        self._waiting.append(block)
-        self._waits += len(block)
-        if self._waits < self._step:
-            return
-        sound = np.concatenate(self._waiting)
-        whole = len(sound) - len(sound) % self._step
-        for start in range(0, whole, self._step):
-            self._powers.append(self._weighted(sound[start : start + self._step]))
-        self._waiting, self._waits = [sound[whole:].copy()], len(sound) - whole
+        self._powers += map(self._weighted, self._cells.cut(block))
 
     def _weighted(self, sound: Samples) -> Samples:
         """Return the power of each cell of some sound, K-weighted, in the sum of its channels."""
         near = np.concatenate([self._near, sound])
         self._near = near[len(sound) :]
         weighted = np.fft.irfft(np.fft.rfft(near.T, self._size) * self._spectrum, self._size)[:, self._past : len(near)]
-        powers: Samples = np.square(weighted).sum(axis=0).reshape(-1, self._cell).mean(axis=1)
+        powers: Samples = np.square(weighted).sum(axis=0).reshape(-1, self._cells.samples).mean(axis=1)
         return powers
 
     def result(self) -> float:
         """Return the loudness in LUFS; minus infinity where all is below the gate. Nothing can be fed any more."""
-        rest = np.concatenate(self._waiting) if self._waiting else self._near[:0]
-        if cells := len(rest) // self._cell:
-            padded = np.zeros((self._step, rest.shape[1]))
-            padded[: len(rest)] = rest
-            self._powers.append(self._weighted(padded)[:cells])
-        powers = np.concatenate(self._powers) if self._powers else np.zeros(0)
+        rest = self._cells.rest()
+        padded = np.zeros((CELLS_AT_ONCE * self._cells.samples, rest.shape[1]))
+        padded[: len(rest)] = rest
+        powers = np.concatenate([*self._powers, self._weighted(padded)[: len(rest) // self._cells.samples]])
         if len(powers) < CELLS_IN_BLOCK:
             return -math.inf
         blocks = np.lib.stride_tricks.sliding_window_view(powers, CELLS_IN_BLOCK).mean(axis=1)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tau_stage.audio.bs1770 import REACH as BEFORE_PEAK
-from tau_stage.audio.bs1770 import IntegratedLoudness, true_peak
+from tau_stage.audio.bs1770 import Cells, IntegratedLoudness, Samples, true_peak
 from tau_stage.audio.pcm import Pcm, SoundT
 
 GATING_BLOCK_S = 0.4  # what BS.1770 measures at once; a shorter sound is measured with silence after it
@@ -34,7 +34,7 @@ class Loudness:
     There is no loudness where all is below the gate of -70 LUFS, and neither a peak nor a level in digital silence.
 
     Attributes:
-        rms_dbfs: The root mean square of all samples of all channels, relative to full scale.
+        rms_dbfs: The root mean square of all samples of all channels, relative to full scale, if levels are measured.
         floor_dbfs: That of the quietest half second; of all, where there is less.
     """
 
@@ -50,7 +50,7 @@ class Meter:
 
     The power of both channels counts, as the recommendation has it: the same sound on both is 3 LU louder than on one.
     It measures as if the sound were ``gain_db`` louder, and tells without it: so sound below the gate is heard. Without
-    ``true_peak``, the highest sample is told in its place.
+    ``true_peak``, the highest sample is told in its place. Levels are measured where ``levels`` are wanted.
 
     It keeps some 30 bytes for each tenth of a second, a megabyte for an hour: gating looks at all of them.
 
@@ -62,7 +62,9 @@ class Meter:
     (-3.0, 0.0, 48000)
     """
 
-    def __init__(self, rate: int, gain_db: float = 0.0, channels: int = 1, *, true_peak: bool = True) -> None:
+    def __init__(
+        self, rate: int, gain_db: float = 0.0, channels: int = 1, *, true_peak: bool = True, levels: bool = False
+    ) -> None:
         self._channels = channels
         self._is_true = true_peak
         self._power = IntegratedLoudness(rate, channels)
@@ -71,7 +73,7 @@ class Meter:
         self._block = math.ceil(GATING_BLOCK_S * rate)
         self._samples = 0
         self._peak = 0.0
-        self._levels = _Levels(rate)
+        self._levels = _Levels(rate, channels) if levels else None
         self._last: Samples = np.zeros((BEFORE, channels))
 
     def feed(self, block: NDArray[np.floating]) -> None:
@@ -84,7 +86,8 @@ class Meter:
         self._samples += len(block)
         louder = np.ascontiguousarray(block.reshape(len(block), self._channels), np.float64) * self._factor
         self._power.feed(louder)
-        self._levels.feed(np.einsum("ij,ij->i", louder, louder) / self._channels)
+        if self._levels:
+            self._levels.feed(louder)
         if not self._is_true:
             self._peak = max(self._peak, float(np.abs(louder).max()))
             return
@@ -113,41 +116,39 @@ class Meter:
             lufs - self._gain_db if math.isfinite(lufs) else None,
             20 * math.log10(self._peak) - self._gain_db if self._peak > 0 else None,
             self._samples,
-            *(level if level is None else level - self._gain_db for level in self._levels.result(self._samples)),
+            *(self._levels.result(self._gain_db) if self._levels else ()),
         )
 
 
-FLOOR_CELL_S = 0.1
 FLOOR_CELLS = 5
 
 
 class _Levels:
     """Adds up the power of a sound, and finds the quietest half second of it, a tenth of a second at a time."""
 
-    def __init__(self, rate: int) -> None:
-        self._cell = max(1, round(FLOOR_CELL_S * rate))
-        self._power = 0.0
-        self._quietest = math.inf
-        self._rest: Samples = np.zeros(0)
-        self._cells: Samples = np.zeros(0)
+    def __init__(self, rate: int, channels: int) -> None:
+        self._cells = Cells(rate, channels)
+        self._powers: list[Samples] = []  # of all samples of a cell, in the mean of its channels
 
-    def feed(self, powers: Samples) -> None:
-        self._power += float(powers.sum())
-        rest = np.concatenate([self._rest, powers])
-        whole = len(rest) // self._cell * self._cell
-        self._rest = rest[whole:]
-        cells = np.concatenate([self._cells, rest[:whole].reshape(-1, self._cell).sum(axis=1)])
-        if len(cells) >= FLOOR_CELLS:
-            windows = np.lib.stride_tricks.sliding_window_view(cells, FLOOR_CELLS).sum(axis=1)
-            self._quietest = min(self._quietest, float(windows.min()))
-        self._cells = cells[-FLOOR_CELLS + 1 :]
+    def feed(self, block: Samples) -> None:
+        self._powers += map(self._summed, self._cells.cut(block))
 
-    def result(self, samples: int) -> tuple[float | None, float | None]:
-        """Return the level of all, and that of the quietest part, in dB."""
-        whole = self._power / max(1, samples)
-        floor = self._quietest / (self._cell * FLOOR_CELLS)
-        levels = (whole, floor if math.isfinite(floor) else whole)
-        rms, quietest = (10 * math.log10(level) if level > 0 else None for level in levels)
+    def _summed(self, sound: Samples) -> Samples:
+        powers: Samples = np.square(sound).mean(axis=1).reshape(-1, self._cells.samples).sum(axis=1)
+        return powers
+
+    def result(self, gain_db: float) -> tuple[float | None, float | None]:
+        """Return the level of all, and that of the quietest part, in dB; nothing can be fed any more."""
+        rest, cell = self._cells.rest(), self._cells.samples
+        whole = len(rest) // cell * cell
+        powers = np.concatenate([*self._powers, self._summed(rest[:whole])])
+        samples = len(powers) * cell + len(rest) - whole
+        mean = float(powers.sum() + np.square(rest[whole:]).mean(axis=1).sum()) / max(1, samples)
+        floor = mean
+        if len(powers) >= FLOOR_CELLS:
+            windows = np.lib.stride_tricks.sliding_window_view(powers, FLOOR_CELLS).sum(axis=1)
+            floor = float(windows.min()) / (cell * FLOOR_CELLS)
+        rms, quietest = (10 * math.log10(level) - gain_db if level > 0 else None for level in (mean, floor))
         return rms, quietest
 
 
@@ -206,8 +207,6 @@ def faded(audio: SoundT, start: float, end: float) -> SoundT:
     samples = np.round(audio.array.T * ramp).T
     return type(audio)(samples.astype("<i2").tobytes(), audio.rate)
 
-
-Samples = NDArray[np.float64]
 
 LOOK_AHEAD_S = 0.005
 RELEASE_S = 0.05

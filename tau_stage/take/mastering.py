@@ -218,7 +218,7 @@ def _gained(source: Source, setting: _Setting, master: Master) -> Iterator[Sampl
 
 
 def _metered(blocks: Iterator[Samples], master: Master, gain_db: float = 0.0, *, true_peak: bool = True) -> Loudness:
-    meter = audio.Meter(master.rate, gain_db, master.channels, true_peak=true_peak)
+    meter = audio.Meter(master.rate, gain_db, master.channels, true_peak=true_peak, levels=True)
     for block in blocks:
         meter.feed(block)
     return meter.result()
