@@ -15,7 +15,7 @@ def test_files_lie_beside_the_scene_whatever_file_names_them(tmp_path: Path) -> 
     (tmp_path / "cast" / "guest.yaml").write_text("players: {guest: {human: guest.wav}}")
     scene = tmp_path / "scene.yaml"
     scene.write_text("include: cast/guest.yaml\nlines: [guest: Hello.]")
-    with pytest.raises(SceneError, match=re.escape(f"it is looked for at {tmp_path}/guest.wav")):
+    with pytest.raises(SceneError, match=re.escape(f"tau-stage looks for {tmp_path}/guest.wav")):
         load_scene(scene)
     write_tone(tmp_path / "guest.wav")
     assert load_scene(scene).players["guest"].human == "guest.wav"

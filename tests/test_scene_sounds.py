@@ -65,8 +65,9 @@ def test_a_sound_that_cannot_be_read_is_an_error_where_it_is_named(tmp_path: Pat
 def test_a_sound_that_is_not_there_is_looked_for_among_its_neighbours(tmp_path: Path) -> None:
     planned(tmp_path)
     (tmp_path / "told.wav").unlink()
-    with pytest.raises(SceneError, match=r"there is no file 'told.wav'"):
+    with pytest.raises(SceneError, match=r"there is no file 'told.wav'") as error:
         load_scene(tmp_path / "scene.yaml")
+    assert error.value.hint == f"did you mean 'door.wav'? tau-stage looks in {tmp_path.as_posix()}"
 
 
 def test_an_address_is_no_sound(tmp_path: Path) -> None:

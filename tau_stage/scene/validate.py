@@ -144,7 +144,9 @@ class SceneChecks:
         elif is_lost:
             self.add(path, f"'{name}' is a link to a {what} that does not exist", "mend the link, or delete it")
         else:
-            hint = names.did_you_mean(file.name, neighbours, f"it is looked for at {file.as_posix()}")
+            near, folder_name = names.did_you_mean(file.name, neighbours), file.parent.as_posix()
+            place = "the current folder" if folder_name == "." else folder_name
+            hint = f"{near} tau-stage looks in {place}" if near else f"tau-stage looks for {file.as_posix()}"
             if _ADDRESS.match(name):
                 hint = f"a scene takes no address: download it, and name the {what}"
             self.add(path, f"there is no {what} '{name}'", hint)
