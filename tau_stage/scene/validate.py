@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, cached_property, singledispatchmethod
+from itertools import chain
 from os import SEEK_END
 from pathlib import Path as FilePath
 
@@ -17,7 +18,7 @@ from tau_stage.scene.expect import Expect
 from tau_stage.scene.fields import LIVE, line_id
 from tau_stage.scene.units import facts_of
 from tau_stage.scene.yaml_text import Path
-from tau_stage.text import folded, hidden, visible
+from tau_stage.text import folded, hidden, never_pronounced, visible
 
 CHOICES = ("auto", "none", "required")
 MADE = re.compile(r"(improvise|listen)-\d+(-.*)?|cue-\d+(-.*\.\d+)?")
@@ -431,6 +432,24 @@ def check_scene(scene: model.Scene, errors: Diagnostics) -> None:
     for cue in scene.on:
         checks.condition(cue.event, cue.path)
     checks.ids()
+    if not scene.variant:  # the word may be in another variant
+        _remark_unused_words(scene, errors)
+
+
+def _remark_unused_words(scene: model.Scene, errors: Diagnostics) -> None:
+    """Note words of ``pronounce`` that are in no line; those of a file that is included may be in other scenes."""
+    if not (scene.pronounce or any(player.pronounce for player in scene.players.values())):
+        return
+    lines = [part for part in model.parts_of(chain(*scene.step_lists)) if isinstance(part, model.Line)]
+    for name in ("", *scene.players):
+        sounds, path = (scene.players[name].pronounce, ("players", name)) if name else (scene.pronounce, ())
+        text = "\n".join(line.text for line in lines if name in ("", line.speaker))
+        for word in never_pronounced(text, tuple(sounds.items())):
+            place: Path = (*path, "pronounce", word)
+            if errors.document.source_of(place) is errors.document.source:
+                problem = f"'{word}' of 'pronounce' is in no line" + (f" of {name}" if name else "")
+                hint = "check its spelling, or remove it. A word in lowercase matches any case"
+                errors.remark(place, problem, hint)
 
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)

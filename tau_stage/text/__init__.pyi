@@ -23,6 +23,7 @@ from .languages import script_of as script_of
 from .languages import told_language as told_language
 from .pronouncing import Sounds as Sounds
 from .pronouncing import as_written as as_written
+from .pronouncing import never_pronounced as never_pronounced
 from .pronouncing import pronounce as pronounce
 from .searching import LONGEST_PATTERN as LONGEST_PATTERN
 from .searching import is_found as is_found

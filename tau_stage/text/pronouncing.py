@@ -31,6 +31,18 @@ def pronounce(text: str, sounds: Sounds) -> str:
     return _replaced(composed(text), list(_found(composed(text), sounds)), 0) if sounds else text
 
 
+def never_pronounced(text: str, sounds: Sounds) -> list[str]:
+    """Return the words that a text does not have, as they are written in ``sounds``.
+
+    >>> never_pronounced("The CIA called.", (("CIA", "C. I. A."), ("Fbi", "F. B. I."), ("called", "cold")))
+    ['Fbi']
+    """
+    text = composed(text)
+    folded = text.casefold()
+    likely = [word for word, _ in sounds if all(composed(part).casefold() in folded for part in word.split())]
+    return [word for word, sound in sounds if word not in likely or not any(_found(text, ((word, sound),)))]
+
+
 def as_written(asked: str, said: str, sounds: Sounds) -> str:
     """Spell what was said as it was asked for, where a word is transcribed as it was sent.
 
