@@ -1,6 +1,7 @@
 """``tau-stage show`` and ``tau-stage schema``."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ players:
   ben: {endpoint: openai, output: text}
 lines:
   - prompt: {ann: It is night.}
+  - chapter: The night
   - ann: (low) Hello
     max_output_tokens: 9
   - ben: Hm
@@ -64,14 +66,16 @@ line 7: prompt
   player: ann
   words: It is night.
 
-line 8: ann-1
+chapter at line 8: The night
+
+line 9: ann-1
   player: ann
   direction: low
   words: Hello
   heard by: ben
   then: 0.35s, 9 tokens
 
-line 10: ben-1
+line 11: ben-1
   player: ben
   words: Hm
   heard by: nobody
@@ -83,7 +87,7 @@ line 10: ben-1
 def test_json_holds_the_whole_plan(scene: str, capsys: pytest.CaptureFixture[str]) -> None:
     plan = json.loads(shown(capsys, "show", "--json", scene))
     assert plan["budget"] == "1"
-    assert plan["steps"][1]["prompt"] == 'Perform this line, low: "Hello"'
+    assert plan["steps"][2]["prompt"] == 'Perform this line, low: "Hello"'
 
 
 def test_on_a_terminal_it_is_tables(
@@ -95,6 +99,7 @@ def test_on_a_terminal_it_is_tables(
     assert "told before the first line" in said
     assert "Speak in Welsh." in said
     assert "─" in said
+    assert re.search(r"8 +chapter .* The night ", said)
 
 
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,7 +89,7 @@ def _step(step: scenes.Step) -> Iterator[Row]:
         case scenes.plan.PausePlan():
             yield (at, "pause", "-", "-", "-", "-", f"{step.seconds:g}s")
         case scenes.plan.ChapterPlan():
-            yield (at, step.id, "-", "-", step.title, "-", "-")
+            yield (at, "chapter", "-", "-", step.title, "-", "-")
         case scenes.plan.SoundPlan():
             yield _sound(step)
         case scenes.plan.TogetherPlan():
@@ -199,6 +199,9 @@ def _plain(plan: scenes.Plan) -> Iterator[str]:
         if about:
             yield f"\n{about}"
         for step in steps:
+            if isinstance(step, scenes.ChapterPlan):
+                yield f"\nchapter at line {step.source_line}: {step.title}"
+                continue
             for at, name, *rest in _step(step):
                 yield f"\nline {at}: {name}"
                 yield from _facts(STEP_COLUMNS[2:], tuple(rest))
