@@ -106,12 +106,18 @@ def test_keys_and_hosts_are_told_by_where_they_come_from(tmp_path: Path) -> None
     [
         ({"TAU_STAGE_ENDPOINT": "xai"}, "goes to xai (TAU_STAGE_ENDPOINT says so), where XAI_API_KEY is not set"),
         ({"TAU_STAGE_ENDPOINT": "moon"}, "TAU_STAGE_ENDPOINT names no endpoint: moon"),
-        ({"TAU_STAGE_ENDPOINT": "ws://h:x"}, "TAU_STAGE_ENDPOINT: ws://h:x cannot be dialled: its port is no number"),
+        (
+            {"TAU_STAGE_ENDPOINT": "ws://h:x"},
+            "TAU_STAGE_ENDPOINT: cannot connect to ws://h:x: its port is not a number",
+        ),
         (
             {"TAU_STAGE_ENDPOINT": "vllm", "VLLM_HOST": "https://[::1"},
-            "goes to vllm (TAU_STAGE_ENDPOINT says so), where VLLM_HOST: ws://[::1/v1/realtime cannot ",
+            "goes to vllm (TAU_STAGE_ENDPOINT says so), where VLLM_HOST: cannot connect to ws://[::1/v1/realtime",
         ),
-        ({"OPENAI_API_KEY": f"{KEY} {KEY}"}, "goes to openai (its key is set), where OPENAI_API_KEY is no key: it "),
+        (
+            {"OPENAI_API_KEY": f"{KEY} {KEY}"},
+            "goes to openai (its key is set), where OPENAI_API_KEY is not a valid key: it ",
+        ),
     ],
 )
 def test_who_cannot_play_is_in_the_way(
@@ -136,7 +142,7 @@ def test_a_url_is_an_endpoint(tmp_path: Path, prefix: str, dialect: str) -> None
 def test_the_proxy_of_a_performance_is_told_without_its_password(tmp_path: Path) -> None:
     proxies = {"https_proxy": f"http://me:{KEY}@proxy.example:3128", "no_proxy": "api.x.ai"}
     told = found({"OPENAI_API_KEY": KEY, "XAI_API_KEY": KEY, "VLLM_HOST": "192.168.77.5:8000", **proxies}, tmp_path)
-    way = "through the proxy http://proxy.example:3128 of https_proxy"
+    way = "through the proxy http://proxy.example:3128 from https_proxy"
     assert told["openai"].told == f"{way}; OPENAI_API_KEY is set"
     assert told["vllm"].told.startswith(f"at 192.168.77.5:8000, from VLLM_HOST; {way}; ")
     assert told["xai"].told == "XAI_API_KEY is set"
@@ -149,7 +155,7 @@ def test_a_proxy_that_cannot_be_used_is_in_the_way(tmp_path: Path) -> None:
     told = found({"OPENAI_API_KEY": KEY, "HTTPS_PROXY": f"me:{KEY}@proxy.example:3128"}, tmp_path)
     ambient = told["a scene that names none"]
     assert (ambient.state, ambient.remedy) == ("wrong", "write http://proxy.example:3128")
-    assert "HTTPS_PROXY names no proxy that can be used: it has no scheme" in ambient.told
+    assert "HTTPS_PROXY is not a valid proxy: it has no scheme" in ambient.told
     assert KEY not in str(told)
 
 

@@ -14,22 +14,22 @@ from tau_stage.protocol.endpoints import ENDPOINTS, endpoint
 from tau_stage.session import create_session
 
 WRONG = {
-    "ws://host:99999": "its port is no number from 1 to 65535",
-    "ws://host:abc/v1": "its port is no number from 1 to 65535",
-    "ws://host:0": "its port is no number from 1 to 65535",
-    "ws://[::1": "its host is no host name",
-    "ws://a..b": "its host is no host name",
-    "ws://" + "x" * 70: "its host is no host name",
-    "ws://host/\udc80": "its host is no host name",
+    "ws://host:99999": "its port is not a number from 1 to 65535",
+    "ws://host:abc/v1": "its port is not a number from 1 to 65535",
+    "ws://host:0": "its port is not a number from 1 to 65535",
+    "ws://[::1": "its host is not a valid host name",
+    "ws://a..b": "its host is not a valid host name",
+    "ws://" + "x" * 70: "its host is not a valid host name",
+    "ws://host/\udc80": "its host is not a valid host name",
     "ws://": "it has no host",
     "ws://:8000/v1": "it has no host",
-    "ws://host /": "it holds a blank or a special character",
-    "ws://host/\r\nX: y": "it holds a blank or a special character",
-    "ws://user@host": "it has a user and no password",
-    "ws://host/#part": r"it has a fragment \(#\)",
-    "http://host/v1": "it is no WebSocket.*\n  hint: did you mean ws://host/v1?",
-    "https://host/v1": "it is no WebSocket.*\n  hint: did you mean wss://host/v1?",
-    "ftp://host": "it is no WebSocket",
+    "ws://host /": "it contains a space or a control character",
+    "ws://host/\r\nX: y": "it contains a space or a control character",
+    "ws://user@host": "it has a user name but no password",
+    "ws://host/#part": r"it contains a fragment \(#\)",
+    "http://host/v1": "it does not start with ws:// or wss://.*\n  hint: did you mean ws://host/v1?",
+    "https://host/v1": "it does not start with ws:// or wss://.*\n  hint: did you mean wss://host/v1?",
+    "ftp://host": "it does not start with ws:// or wss://",
 }
 
 
@@ -99,5 +99,5 @@ def test_ones_own_host_is_given_with_or_without_scheme_and_path(resource: str, h
 
 
 def test_ones_own_host_that_is_none_is_told_with_its_variable() -> None:
-    with pytest.raises(UsageError, match=r"AZURE_OPENAI_ENDPOINT: wss://me\.example:x/.* its port"):
+    with pytest.raises(UsageError, match=r"AZURE_OPENAI_ENDPOINT: cannot connect to wss://me\.example:x/.* its port"):
         ENDPOINTS["azure"].address("m", "https://me.example:x")

@@ -630,13 +630,13 @@ def test_what_is_unusable_is_noted_and_only_lost_sound_breaks_a_response() -> No
     response = end(conversation, done(status_details={"error": {"message": "busy"}}))
     assert (response.status, response.message) == (
         "failed",
-        "the server sent what cannot be used: response.output_audio.delta: delta is null (busy)",
+        "the server sent unusable data: response.output_audio.delta: delta is null (busy)",
     )
     assert list(conversation.odd) == [
-        "response.output_audio.delta: delta is null; left out",
-        "a frame of 3 bytes is not JSON; left out",
-        "response.output_audio.delta: delta is null; its response is not whole",
-        "a frame of 9 bytes is not JSON; its response is not whole",
+        "response.output_audio.delta: delta is null; ignored",
+        "a frame of 3 bytes is not JSON; ignored",
+        "response.output_audio.delta: delta is null; its response is incomplete",
+        "a frame of 9 bytes is not JSON; its response is incomplete",
     ]
 
 

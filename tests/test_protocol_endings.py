@@ -105,7 +105,7 @@ def test_a_response_that_is_no_object_is_told_and_ends_the_youngest() -> None:
     noted: list[str] = []
     event = decode('{"type": "response.done", "response": "over"}', note=noted.append)
     assert isinstance(event, ResponseDone)
-    assert noted == ["response.done: response is a text; taken as absent"]
+    assert noted == ["response.done: response is a string; treated as absent"]
     assert ended(response="over").status == "completed"
 
 
@@ -181,11 +181,11 @@ def test_many_frames_that_are_no_events_are_few_warnings() -> None:
         conversation.apply(decode(f"tick {number}"))
         conversation.apply(decode(bytes([number, 0xFF])))
     assert dict(conversation.odd) == {
-        'a frame is not JSON ("tick 0"); left out': 1,
-        'a frame is not JSON ("tick 1"); left out': 1,
-        'a frame is not JSON ("tick 2"); left out': 1,
-        "a frame is not JSON; left out": 6,
-        "a frame of bytes that are no text; left out": 9,
+        'a frame is not JSON ("tick 0"); ignored': 1,
+        'a frame is not JSON ("tick 1"); ignored': 1,
+        'a frame is not JSON ("tick 2"); ignored': 1,
+        "a frame is not JSON; ignored": 6,
+        "a binary frame is not text; ignored": 9,
     }
 
 
@@ -217,7 +217,7 @@ def test_a_response_of_which_all_has_come_may_be_presumed_to_have_ended() -> Non
     assert change is not None
     response = change.response
     assert (response.status, len(response.audio), len(response.calls), response.usage.untold) == ("completed", 2, 1, 1)
-    assert "no response.done came; the response is taken as ended" in conversation.odd
+    assert "no response.done arrived; the response is assumed to have ended" in conversation.odd
     for _ in range(2):
         assert heard(conversation, {"type": "response.done", "response": {"id": "r", "usage": USAGE}}) == [None]
         assert (conversation.usage.audio_out, conversation.usage.untold) == (20, 1)

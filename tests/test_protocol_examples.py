@@ -30,7 +30,7 @@ def test_ended() -> None:
 def test_odd_value() -> None:
     assert odd_value({"response": {"usage": "none"}}, ("response", "usage"), is_missing=False) == (
         ("response", "usage"),
-        "response.usage is a text",
+        "response.usage is a string",
     )
     assert odd_value({"response": {"output": [{}]}}, ("response", "output", 0, "id"), is_missing=True) == (
         ("response", "output", 0),

@@ -79,23 +79,23 @@ def test_hosts_of_no_proxy_are_reached_without(url: str, listed: str, exempt: bo
         (f"me:{PASSWORD}@proxy.example:3128", "it has no scheme\n  hint: write http://proxy.example:3128"),
         (f"me:{PASSWORD}://x@proxy", "it has no scheme\n  hint: write http://proxy"),
         (f"{PASSWORD}#?", "it has no scheme\n  hint: write http://host:3128"),
-        (f"ftp://me:{PASSWORD}@127.0.0.1:1", "ftp:// is no kind of proxy\n  hint: use http://"),
-        ("socks://127.0.0.1:1", "socks:// is no kind of proxy"),
-        ("http://[::1", "it cannot be read as an address"),
-        ("http://", "it cannot be read as an address"),
-        (f"http://me:{PASSWORD}/#@host:3128", "it cannot be read as an address"),
-        (f"http://me:#{PASSWORD}@host:3128", "it cannot be read as an address"),
-        (f"http://me:%ff{PASSWORD}@host:3128", "it cannot be read as an address"),
-        ("http://host:99999", "it cannot be read as an address"),
-        ("http://ho st:1", "it cannot be read as an address"),
-        ("http://host/path", "it cannot be read as an address"),
-        ("http://me@host", "it has a user and no password"),
+        (f"ftp://me:{PASSWORD}@127.0.0.1:1", "ftp:// proxies are not supported\n  hint: use http://"),
+        ("socks://127.0.0.1:1", "socks:// proxies are not supported"),
+        ("http://[::1", "it is not a valid address"),
+        ("http://", "it is not a valid address"),
+        (f"http://me:{PASSWORD}/#@host:3128", "it is not a valid address"),
+        (f"http://me:#{PASSWORD}@host:3128", "it is not a valid address"),
+        (f"http://me:%ff{PASSWORD}@host:3128", "it is not a valid address"),
+        ("http://host:99999", "it is not a valid address"),
+        ("http://ho st:1", "it is not a valid address"),
+        ("http://host/path", "it is not a valid address"),
+        ("http://me@host", "it has a user name but no password"),
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_told_by_its_variable(value: str, problem: str) -> None:
     with pytest.raises(UsageError) as caught:
         proxy_for(OUTSIDE, {"HTTPS_PROXY": value})
-    assert f"HTTPS_PROXY names no proxy that can be used: {problem}" in str(caught.value)
+    assert f"HTTPS_PROXY is not a valid proxy: {problem}" in str(caught.value)
     assert PASSWORD not in str(caught.value)
 
 
@@ -103,7 +103,7 @@ def test_a_proxy_that_cannot_be_used_is_told_by_its_variable(value: str, problem
 @pytest.mark.parametrize("name", ["https_proxy", "socks_proxy"])
 def test_a_socks_proxy_wants_its_package(name: str) -> None:
     value = "socks5h://127.0.0.1:1" if name == "https_proxy" else "http://127.0.0.1:1"
-    with pytest.raises(UsageError, match=f"{name} names .* python-socks, which is not installed"):
+    with pytest.raises(UsageError, match=f"{name} is not .* python-socks, but it is not installed"):
         proxy_for(OUTSIDE, {name: value})
 
 
@@ -118,7 +118,7 @@ def test_any_value_is_a_proxy_or_is_refused(text: str, before: str) -> None:
 def test_a_password_is_shown_nowhere_and_sent_as_it_is() -> None:
     proxy = Proxy("https_proxy", f"http://me:{PASSWORD}%40%2F@proxy.example:3128/")
     assert PASSWORD not in f"{proxy} {proxy!r} {proxy.address}"
-    assert str(proxy) == "the proxy http://proxy.example:3128 of https_proxy"
+    assert str(proxy) == "the proxy http://proxy.example:3128 from https_proxy"
     assert proxy.plain_url == f"http://me:{PASSWORD}@%2F@proxy.example:3128/"
 
 

@@ -178,12 +178,14 @@ def test_an_endpoint_is_named_without_its_key_and_dialled_with_it() -> None:
 def test_what_cannot_travel_is_no_key_and_is_not_told(key: str) -> None:
     with pytest.raises(UsageError) as raised:
         ENDPOINTS["openai"].key_in({"OPENAI_API_KEY": key})
-    assert str(raised.value).startswith("OPENAI_API_KEY is no key: it holds a blank or a special character")
+    assert str(raised.value).startswith(
+        "OPENAI_API_KEY is not a valid key: it contains a space or an invalid character"
+    )
     assert key not in str(raised.value)
 
 
 def test_blanks_around_a_key_are_no_part_of_it() -> None:
     assert check_key(f" {KEY}\n", "api_key") == KEY
-    with pytest.raises(UsageError, match="api_key is no key: it is empty"):
+    with pytest.raises(UsageError, match="api_key is not a valid key: it is empty"):
         check_key(" \n", "api_key")
     assert ENDPOINTS["openai"].key_in({}) is None

@@ -35,7 +35,7 @@ types = st.sampled_from(
     ("frame", "problem", "breaks_response"),
     [
         (b"ping", "a frame is not JSON", False),
-        (b'\xff\xfe"', "a frame of bytes that are no text", False),
+        (b'\xff\xfe"', "a binary frame is not text", False),
         (b' {"type": "resp', "a frame is not JSON", True),
         (b"[]", "a frame is not an event with a type", False),
         (b'{"type": 7}', "a frame is not an event with a type", False),
@@ -85,12 +85,12 @@ def test_what_is_not_as_it_should_be_is_taken_as_absent_and_noted() -> None:
     assert event.response.metadata == {"a": "1"}
     assert event.response.output == (Item(id="i", content=(ContentPart(type="audio", transcript="7"),)),)
     assert dict.fromkeys(notes) == dict.fromkeys(
-        f"response.done: response.{odd}; taken as absent"
+        f"response.done: response.{odd}; treated as absent"
         for odd in (
-            "status_details is a text",
+            "status_details is a string",
             "output.content is null",
             "output.content is a list",
-            "output is a text",
+            "output is a string",
             "max_output_tokens is a list",
             "metadata.b is a list",
         )

@@ -71,14 +71,14 @@ def test_a_wav_header_is_taken_off_with_one_warning(deltas: list[bytes]) -> None
     ended, odd = told_of(*deltas)
     assert ended.response.audio == SOUND
     assert ended.response.status == "completed"
-    assert odd == ["response.output_audio.delta: a WAV header; taken off"]
+    assert odd == ["response.output_audio.delta: a WAV header; removed"]
 
 
 def test_a_wav_file_of_another_rate_is_read_at_its_rate() -> None:
     slow = Format("audio/pcm", 8_000).encode(SOUND)
     ended, odd = told_of(wav(slow, rate=8_000))
     assert abs(len(ended.response.audio) - len(SOUND)) < 10
-    assert odd == ["response.output_audio.delta: a WAV file of 8000 Hz; read as such"]
+    assert odd == ["response.output_audio.delta: a WAV file at 8000 Hz; read at that rate"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_delta_of_null_or_none_is_no_sound_and_costs_none() -> None:
     assert isinstance(change, ResponseEnded)
     assert (change.response.status, change.response.audio) == ("completed", Pcm.join([SOUND, SOUND]))
     kind = "response.output_audio.delta: delta"
-    assert noted == [f"{kind} is null; taken as no sound", f"{kind} is missing; taken as no sound"]
+    assert noted == [f"{kind} is null; treated as empty", f"{kind} is missing; treated as empty"]
 
 
 def test_a_delta_may_be_a_data_url() -> None:

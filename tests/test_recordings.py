@@ -22,8 +22,8 @@ RECORDINGS = recordings()
 pytestmark = pytest.mark.skipif(not RECORDINGS, reason=f"there are no recordings in {FOLDER}")
 
 ODD = {
-    "response.created: response.status_details is a text; taken as absent",
-    "response.done: response.status_details is a text; taken as absent",
+    "response.created: response.status_details is a string; treated as absent",
+    "response.done: response.status_details is a string; treated as absent",
 }
 """What is not as the protocol has it, in all of them."""
 

@@ -249,7 +249,7 @@ async def test_words_that_a_provider_times_are_journalled_in_samples_and_deliver
     assert fact.word_times[-1].end == fact.samples  # not past its end
     assert fact.visemes == (VisemeTime(21, 1200),)
     assert take.lines[0].word_times == fact.word_times
-    assert len([warning for warning in take.warnings if warning.endswith("left out")]) == 3
+    assert len([warning for warning in take.warnings if warning.endswith("ignored")]) == 3
     told = deliver(house.folder, take, plan_of(SCENE).deliver).told
     assert "lines/*.words.json 2 lines: 1 estimated, 1 provider" in told[-2]
     assert told[-1].startswith("lines/*.mouths.tsv 2 lines")

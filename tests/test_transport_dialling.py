@@ -240,7 +240,7 @@ async def test_a_socks_proxy_is_gone_through(is_right: bool, monkeypatch: pytest
             assert b"\x03\x0bserver.test" in heard[-1]
         else:
             error = str(await failed(there))
-            assert f"authentication failure, through the proxy socks5h://127.0.0.1:{port} of ALL_PROXY" in error
+            assert f"authentication failure, through the proxy socks5h://127.0.0.1:{port} from ALL_PROXY" in error
             assert PASSWORD not in error
         group.cancel_scope.cancel()
     assert f"{PASSWORD}@".encode() in heard[1]
@@ -250,7 +250,7 @@ async def test_a_proxy_that_refuses_is_named_without_its_password(monkeypatch: p
     async with listening(answering("HTTP/1.1 403 Forbidden")) as port:
         monkeypatch.setenv("https_proxy", f"http://me:{PASSWORD}@127.0.0.1:{port}")
         error = str(await failed("ws://192.168.77.5:8000/v1/realtime"))
-    assert f"the proxy http://127.0.0.1:{port} of https_proxy refused: HTTP 403" in error
+    assert f"the proxy http://127.0.0.1:{port} from https_proxy refused: HTTP 403" in error
     assert "name the host in no_proxy, if it is reached without" in error
     assert PASSWORD not in error
 
@@ -264,7 +264,7 @@ async def test_whatever_a_proxy_does_it_is_named(answer: bytes, monkeypatch: pyt
     async with listening(say) as port:
         monkeypatch.setenv("ALL_PROXY", f"http://me:{PASSWORD}@127.0.0.1:{port}")
         error = str(await failed("ws://192.168.77.5:8000/v1/realtime"))
-    assert f"the proxy http://127.0.0.1:{port} of ALL_PROXY" in error
+    assert f"the proxy http://127.0.0.1:{port} from ALL_PROXY" in error
     assert PASSWORD not in error
 
 
@@ -274,7 +274,7 @@ async def test_a_proxy_that_says_nothing_is_named_by_the_timeout(monkeypatch: py
 
     async with listening(wait) as port:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
-        with pytest.raises(Timeout, match=r"upgrade through the proxy http://127\.0\.0\.1:.* of https_proxy within"):
+        with pytest.raises(Timeout, match=r"upgrade through the proxy http://127\.0\.0\.1:.* from https_proxy within"):
             async with dial("wss://api.example/v1", open_timeout_s=0.05):
                 pass
 
@@ -283,7 +283,7 @@ async def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatc
     async with listening(upgrade) as port:
         pass
     monkeypatch.setenv("wss_proxy", f"http://127.0.0.1:{port}")
-    assert f"through the proxy http://127.0.0.1:{port} of wss_proxy" in str(await failed("wss://api.example/v1"))
+    assert f"through the proxy http://127.0.0.1:{port} from wss_proxy" in str(await failed("wss://api.example/v1"))
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ async def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatc
 )
 async def test_a_session_tells_what_is_wrong_with_a_proxy(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", value)
-    with pytest.raises(UsageError, match="HTTPS_PROXY names no proxy that can be used") as caught:
+    with pytest.raises(UsageError, match="HTTPS_PROXY is not a valid proxy") as caught:
         async with create_session(endpoint="openai", api_key=KEY):
             pass
     assert PASSWORD not in str(caught.value)

@@ -39,11 +39,11 @@ def check_address(url: str, source: str = "") -> str:
     One that cannot is a ``UsageError``, which tells nothing of a key.
     """
     if problem := _problem(url):
-        hint = "write it like wss://host/v1/realtime"
+        hint = "use an address like wss://host/v1/realtime"
         if url.lower().startswith(("http://", "https://")):
             hint = f"did you mean {redact_url('ws' + url[4:])}?"
         address = UNPRINTABLE.sub("?", redact_url(url).encode(errors="replace").decode())
-        raise UsageError(f"{f'{source}: ' if source else ''}{address} cannot be dialled: {problem}", hint)
+        raise UsageError(f"{f'{source}: ' if source else ''}cannot connect to {address}: {problem}", hint)
     return url
 
 
@@ -59,17 +59,17 @@ def origin(parts: SplitResult) -> tuple[str, str, int]:
 def _problem(url: str) -> str:
     """Say what is wrong with an address; empty where nothing is."""
     if UNPRINTABLE.search(url):
-        return "it holds a blank or a special character"
+        return "it contains a space or a control character"
     try:
         parts = _split(url)
     except ValueError:
-        return "its host is no host name"
+        return "its host is not a valid host name"
     checks = (
-        (parts.scheme not in SCHEMES, "it is no WebSocket, whose address begins with ws:// or wss://"),
+        (parts.scheme not in SCHEMES, "it does not start with ws:// or wss://"),
         (not parts.hostname, "it has no host"),
-        (not _has_sound_port(parts), "its port is no number from 1 to 65535"),
-        (parts.username and parts.password is None, "it has a user and no password"),
-        (parts.fragment, "it has a fragment (#)"),
+        (not _has_sound_port(parts), "its port is not a number from 1 to 65535"),
+        (parts.username and parts.password is None, "it has a user name but no password"),
+        (parts.fragment, "it contains a fragment (#)"),
     )
     return next((problem for is_so, problem in checks if is_so), "")
 
@@ -110,7 +110,7 @@ class Proxy:
         )
 
     def __str__(self) -> str:
-        return f"the proxy {self.address} of {self.variable}"
+        return f"the proxy {self.address} from {self.variable}"
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
@@ -132,7 +132,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
             if name == "socks_proxy":
                 address = re.sub(r"^http://", "socks5h://", address)
             if problem := _proxy_problem(address):
-                raise UsageError(f"{variable} names no proxy that can be used: {problem[0]}", problem[1])
+                raise UsageError(f"{variable} is not a valid proxy: {problem[0]}", problem[1])
             return Proxy(variable, address)
     return None
 
@@ -190,18 +190,18 @@ def _in_network(host: str, network: str) -> bool:
 
 def _proxy_problem(url: str) -> tuple[str, str] | None:
     """Say what is wrong with a proxy's address, and what to do; nothing of its password is told."""
-    usual = "write it like http://user:password@host:3128, with special characters of the password as %40"
+    usual = "use an address like http://user:password@host:3128, and write special characters of the password like %40"
     scheme, mark, rest = url.partition("://")
     scheme, host = scheme.lower(), url.rpartition("@")[2]
     kinds, known = ", ".join(f"{one}://" for one in PROXY_SCHEMES), host if _PLAIN_HOST.fullmatch(host) else "host:3128"
     needs_package = scheme.startswith("socks") and find_spec("python_socks") is None
-    package, install = "the package python-socks, which is not installed", "pip install 'python-socks[asyncio]'"
+    package, install = "the package python-socks, but it is not installed", "pip install 'python-socks[asyncio]'"
     checks = (
         (not (mark and _SCHEME.fullmatch(scheme)), "it has no scheme", f"write http://{known}"),
-        (scheme not in PROXY_SCHEMES, f"{scheme}:// is no kind of proxy", f"use {kinds}"),
-        (not _is_address(f"{scheme}://{rest}"), "it cannot be read as an address", usual),
-        ("@" in rest and ":" not in rest.rpartition("@")[0], "it has a user and no password", usual),
-        (needs_package, f"SOCKS wants {package}", install),
+        (scheme not in PROXY_SCHEMES, f"{scheme}:// proxies are not supported", f"use {kinds}"),
+        (not _is_address(f"{scheme}://{rest}"), "it is not a valid address", usual),
+        ("@" in rest and ":" not in rest.rpartition("@")[0], "it has a user name but no password", usual),
+        (needs_package, f"SOCKS proxies require {package}", install),
     )
     return next(((problem, hint) for is_so, problem, hint in checks if is_so), None)
 

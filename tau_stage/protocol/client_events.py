@@ -204,7 +204,7 @@ class SessionConfig(Strict):
 
 def _few_and_short(metadata: dict[str, str]) -> dict[str, str]:
     if len(metadata) > 16 or any(len(key) > 64 or len(value) > 512 for key, value in metadata.items()):
-        raise ValueError("metadata takes at most 16 pairs of at most 64 and 512 characters")
+        raise ValueError("metadata may have at most 16 pairs, with keys of up to 64 and values of up to 512 characters")
     return metadata
 
 

@@ -229,7 +229,7 @@ class Conversation:
     def presume_end(self) -> None:
         """Let the responses end whose end is owed: call ``settle`` then."""
         for response_id in self._incoming:
-            self.odd["no response.done came; the response is taken as ended"] += 1
+            self.odd["no response.done arrived; the response is assumed to have ended"] += 1
             response = WireResponse(id=response_id, status="completed")
             self._ending.setdefault(response_id, _Ending(ResponseDone(response=response), is_told=False))
 
@@ -284,7 +284,7 @@ class Conversation:
         """Take in an event about one item of a response that is not over."""
         owner = self._owner(event.response_id, event.item_id)
         if owner in self._finished:
-            self.odd[f"{event.type}: it came after the end of its response; left out"] += 1
+            self.odd[f"{event.type}: arrived after the end of its response; ignored"] += 1
             return None
         item_id, item = self._item(self._growing(owner), event.item_id)
         item.is_over = isinstance(event, PieceEnd) or (item.is_over and isinstance(event, MayFollowEnd))
@@ -376,7 +376,7 @@ class Conversation:
         response_id = response_id or self._make_name()
         if response_id in self._never_begun:
             self._never_begun.discard(response_id)
-            self.odd["response.created: it came after the end of its response; left out"] += 1
+            self.odd["response.created: arrived after the end of its response; ignored"] += 1
             return None
         self._finished.discard(response_id)  # some servers use one id for all their responses
         nameless = [key for key in self._incoming if key in self._nameless]
@@ -388,7 +388,7 @@ class Conversation:
 
     def _mark_broken(self, response_id: str, problem: str) -> None:
         """Note that a response cannot be whole any more."""
-        self.odd[f"{problem}; its response is not whole"] += 1
+        self.odd[f"{problem}; its response is incomplete"] += 1
         incoming = self._incoming[response_id]
         incoming.problem = incoming.problem or problem
 
@@ -403,7 +403,7 @@ class Conversation:
         if event.breaks_response and owner in self._incoming:
             self._mark_broken(owner, problem)
         else:
-            self.odd[f"{problem}; left out"] += 1
+            self.odd[f"{problem}; ignored"] += 1
 
     # ---- the end of a response
 
@@ -540,7 +540,7 @@ def _outcome(response: WireResponse, problem: str) -> tuple[Status, str | None, 
     reason = (error.code or error.type) if error else details.reason if details else None
     message = error.message if error else ""
     if problem:
-        message = f"the server sent what cannot be used: {problem}" + (f" ({message})" if message else "")
+        message = f"the server sent unusable data: {problem}" + (f" ({message})" if message else "")
         return "failed", UNUSABLE, message
     return response.outcome, reason, message
 

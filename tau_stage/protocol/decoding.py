@@ -73,7 +73,7 @@ JSON_TYPES = {
     bool: "a boolean",
     int: "a number",
     float: "a number",
-    str: "a text",
+    str: "a string",
     list: "a list",
     dict: "an object",
 }
@@ -164,7 +164,7 @@ def _as_event(value: object, note: Note) -> JsonObject | None:
             return event
     error = _reported_error(value)
     if error is not None:
-        note(f"an error came as {JSON_TYPES[type(value)]} without a type; taken as one")
+        note(f"an error arrived as {JSON_TYPES[type(value)]} without a type; treated as an error")
     return error
 
 
@@ -178,9 +178,9 @@ def _not_json(frame: bytes | str, note: Note) -> ServerEvent:
     if frame.lstrip()[:1] in (b"{", "{"):
         return UnusableEvent(type="", problem="a frame is not JSON", words=excerpt(words), breaks_response=True)
     if error := _reported_error(words):
-        note("an error came as a text; taken as one")
+        note("an error arrived as plain text; treated as an error")
         return ErrorEvent.model_validate(error)
-    problem = "a frame is not JSON" if words else "a frame of bytes that are no text"
+    problem = "a frame is not JSON" if words else "a binary frame is not text"
     return UnusableEvent(type="", problem=problem, words=excerpt(words))
 
 
@@ -222,7 +222,7 @@ def _named(event: JsonObject, note: Note) -> JsonObject:
 def _with_delta(event: JsonObject, note: Note) -> JsonObject:
     """Return a piece of sound whose sound stands elsewhere, or nowhere."""
     name = next((name for name in ("audio", "data") if isinstance(event.get(name), str)), "")
-    taken = f"{name} is taken as it" if name else "taken as no sound"
+    taken = f"{name} is used instead" if name else "treated as empty"
     note(f"{event['type']}: delta {'is null' if 'delta' in event else 'is missing'}; {taken}")
     return event | {"delta": event.get(name, "")}
 
@@ -239,7 +239,7 @@ def _validated(kind: type[ServerEvent], event: JsonObject, note: Note) -> Server
         if not all(path for path, _ in odd):
             return _unusable(event, problem)
         for _, oddity in odd:
-            note(f"{event['type']}: {oddity}; taken as absent")
+            note(f"{event['type']}: {oddity}; treated as absent")
         remove(event, (path for path, _ in odd))
 
 

@@ -109,22 +109,22 @@ class Response:
 
     Attributes:
         id: The server's id.
-        status: How it ended.
-        reason: Why, where it did not complete: a reason (``max_output_tokens``, ``client_cancelled``) or an error code.
-        message: The server's own words on a failure.
-        transcript: The words spoken.
-        text: The words written.
-        audio: The sound, whole.
-        calls: Tools the model wants run.
-        item_ids: The items it added to the conversation.
-        usage: Tokens; all zero where the server told none.
-        metadata: As given with the request.
-        first_audio_s: Seconds from the request to the first sound; None where there was none or nobody asked.
-        commentary: What the model said about its work, in order; billed with the answer and no part of it.
-        first_text_s: Seconds from the request to the first words; None where there were none or nobody asked.
-        compute_s: Seconds from the request to the end, of all attempts; None where nobody asked.
-        attempts: How often it was asked for.
-        timings: When its words are heard, where the server told.
+        status: How the response ended.
+        reason: Why it did not complete: a reason (``max_output_tokens``, ``client_cancelled``) or an error code.
+        message: The server's message on a failure.
+        transcript: The spoken words.
+        text: The written words.
+        audio: The complete audio.
+        calls: The tool calls that the model requests.
+        item_ids: The items that it added to the conversation.
+        usage: The tokens; all zero if the server reported none.
+        metadata: The metadata of the request.
+        first_audio_s: Seconds from the request to the first audio; None without audio or without a request.
+        commentary: Comments by the model on its own work, in order; billed with the answer but not part of it.
+        first_text_s: Seconds from the request to the first words; None without words or without a request.
+        compute_s: Seconds from the request to the end, summed over all attempts; None without a request.
+        attempts: How often it was requested.
+        timings: When its words are heard, if the server reported it.
 
     >>> Response("resp_1", "incomplete", reason="max_output_tokens").reason
     'max_output_tokens'
@@ -149,7 +149,7 @@ class Response:
     timings: Timings = Timings()
 
     def with_commentary(self) -> Response:
-        """Take the commentary as the beginning of the answer.
+        """Return a copy in which the commentary is the beginning of the answer.
 
         >>> said = Response("r", "completed", text="It is foggy.", commentary=(Commentary(text="I look. "),))
         >>> said.with_commentary().text
@@ -175,7 +175,7 @@ class ResponseBegan:
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """A response grew by some sound: whole samples only; ``commentary`` is no part of the answer.
+    """More audio of a response, in whole samples; ``commentary`` is not part of the answer.
 
     >>> AudioChunk("resp_1", "item_1", Pcm(bytes(4800))).audio.duration_s
     0.1
@@ -189,7 +189,7 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True)
 class TextChunk:
-    """A response grew by some words, spoken or written; ``commentary`` is no part of the answer.
+    """More words of a response, spoken or written; ``commentary`` is not part of the answer.
 
     >>> TextChunk("resp_1", "item_1", "Good evening", spoken=True).words
     'Good evening'
@@ -204,7 +204,7 @@ class TextChunk:
 
 @dataclass(frozen=True, slots=True)
 class ResponseEnded:
-    """A response ended.
+    """A response has ended.
 
     >>> ResponseEnded("resp_1", Response("resp_1", "completed", transcript="Hello.")).response.transcript
     'Hello.'
@@ -315,9 +315,9 @@ class PartialItem:
             return b"", ""
         rate, samples = found
         if rate == form.rate:
-            return samples, "a WAV header; taken off"
+            return samples, "a WAV header; removed"
         self.decoder = replace(form, rate=rate).decoder()
-        return samples, f"a WAV file of {rate} Hz; read as such"
+        return samples, f"a WAV file at {rate} Hz; read at that rate"
 
     def words(self, content_index: int, *, spoken: bool) -> PartialText:
         """Return the words of one part, to add to."""
@@ -394,7 +394,7 @@ def samples_of(data: bytes, form: Format) -> tuple[int, bytes] | None:
     Another kind of file, or of samples than mono, 16 bit, is a ``ProtocolError``.
     """
     if data[:4] != b"RIFF":
-        raise ProtocolError("theirs", f"an audio delta is a file ({SOUND_FILES[data[:4]]}) where samples should be")
+        raise ProtocolError("theirs", f"an audio delta is a file ({SOUND_FILES[data[:4]]}) instead of samples")
     at, rate = 12, form.rate
     while at + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, at)
@@ -405,8 +405,8 @@ def samples_of(data: bytes, form: Format) -> tuple[int, bytes] | None:
             code, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, at)
             if form.kind != "audio/pcm" or code not in (PCM, EXTENSIBLE) or (channels, bits) != (1, 16) or not rate:
                 told = f"WAV, format {code}, {channels} channels, {bits} bit, {rate} Hz"
-                raise ProtocolError("theirs", f"an audio delta is a file ({told}) where samples should be")
+                raise ProtocolError("theirs", f"an audio delta is a file ({told}) instead of samples")
         at += size + size % 2
     if len(data) > LONGEST_HEADER:
-        raise ProtocolError("theirs", "an audio delta is a file (WAV) without samples where samples should be")
+        raise ProtocolError("theirs", "an audio delta is a file (WAV) without samples")
     return None

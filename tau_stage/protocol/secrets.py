@@ -199,7 +199,9 @@ def check_key(key: str, name: str) -> str:
     """
     key = key.strip()
     if not key:
-        raise UsageError(f"{name} is no key: it is empty", "copy the key once more")
+        raise UsageError(f"{name} is not a valid key: it is empty", "copy the key again")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise UsageError(f"{name} is no key: it holds a blank or a special character", "copy the key once more")
+        raise UsageError(
+            f"{name} is not a valid key: it contains a space or an invalid character", "copy the key again"
+        )
     return key
