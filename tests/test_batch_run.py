@@ -258,6 +258,14 @@ def test_another_worker_resumes_what_one_that_died_has_left(
     assert len(takes) == 1
 
 
+def documented_columns() -> list[str]:
+    """The columns of the results, in the order in which the documentation lists them."""
+    page = (Path(__file__).parent.parent / "docs" / "batch.md").read_text(encoding="utf-8")
+    table = page.partition("### Columns of the results")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
+    return re.findall(r"`([^`]+)`", " ".join(cells))
+
+
 @pytest.mark.slow
 def test_a_run_leaves_a_page_of_all_jobs_and_a_row_for_each_line(batch: BatchRuns, home: Home) -> None:
     """Slow: a run, and an export."""
@@ -278,6 +286,7 @@ def test_a_run_leaves_a_page_of_all_jobs_and_a_row_for_each_line(batch: BatchRun
     table = [*csv.DictReader(StringIO(files["results.csv"][1].decode(), newline=""))]
     assert [row["said"] for row in table] == [row["said"] for row in rows]
     assert {row["matrix.mood"] for row in table} == {"'=calm"}  # no formula for a spreadsheet
+    assert [*table[0]] == [*rows[0]] == [name.replace("NAME", "mood") for name in documented_columns()]
     page = files["batch.html"][1].decode()
     assert "2 done" in page
     assert all(f"{row['folder']}/report.html" in page for row in rows)
