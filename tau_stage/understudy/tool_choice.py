@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import filterfalse
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from typing import NamedTuple, TypeGuard
 from urllib.parse import unquote
 
 from tau_stage.errors import LimitReached
@@ -59,7 +59,7 @@ class ToolMatch(NamedTuple):
     told: frozenset[str] = frozenset()
 
 
-def choose_calls(tools: Sequence[Tool], choice: Any, words: str) -> list[tuple[str, str]]:
+def choose_calls(tools: Sequence[Tool], choice: object, words: str) -> list[tuple[str, str]]:
     """Choose the tools that a user's words ask for, each with its arguments as JSON.
 
     Two tools are called only if different words ask for them. The ``choice`` is ``auto``, ``none``, ``required``, or
@@ -190,7 +190,7 @@ class ValuePlace:
     The ``root`` is the whole schema. Where it is ``bare``, only what is required is made: a reference came back.
     """
 
-    root: Any
+    root: object
     said: SpokenValues
     name: str = ""
     depth: int = 0
@@ -202,13 +202,13 @@ class ValuePlace:
         return replace(self, name=name, depth=self.depth + 1)
 
 
-def make_arguments(schema: Any, words: str) -> JsonObject:
+def make_arguments(schema: object, words: str) -> JsonObject:
     """Make the arguments of a call of words, by the tool's ``parameters``."""
     made = _made(_table(schema) | {"type": "object"}, ValuePlace(schema, SpokenValues(words)))
     return made if isinstance(made, dict) else {}
 
 
-def wanted_properties(schema: Any) -> list[tuple[str, JsonObject]]:
+def wanted_properties(schema: object) -> list[tuple[str, JsonObject]]:
     """List the properties that a call needs, by name, each with its schema: the required ones, else all."""
     place = ValuePlace(schema, SpokenValues(""))
     told, _ = _resolved(_table(schema), place)
@@ -221,7 +221,7 @@ def allowed_types(schema: JsonObject) -> list[str]:
     return [kind for kind in named if kind != "null"] or named
 
 
-def _made(schema: Any, place: ValuePlace) -> Any:
+def _made(schema: object, place: ValuePlace) -> object:
     place.said.made += 1
     if place.depth > DEEPEST or place.said.made > MOST_VALUES or schema is False:
         return None
@@ -234,7 +234,7 @@ def _made(schema: Any, place: ValuePlace) -> Any:
     return MAKERS.get(kind, _text)(told, place)
 
 
-def _resolved(schema: Any, place: ValuePlace) -> tuple[JsonObject, ValuePlace]:
+def _resolved(schema: object, place: ValuePlace) -> tuple[JsonObject, ValuePlace]:
     """Resolve references and alternatives of a schema: the first alternative that is not null stands for all."""
     told = _table(schema)
     for _ in range(DEEPEST):
@@ -253,7 +253,7 @@ def _resolved(schema: Any, place: ValuePlace) -> tuple[JsonObject, ValuePlace]:
     return told, place
 
 
-def _branch(options: list[Any], place: ValuePlace) -> JsonObject:
+def _branch(options: list[object], place: ValuePlace) -> JsonObject:
     """Choose the alternative to take: one that the words name, else the first; null only where a schema comes back."""
     possible = [_table(option) for option in options if option is not False]
     if place.bare and (null := next(filter(_is_null, possible), None)):
@@ -280,15 +280,15 @@ def _merged(one: JsonObject, other: JsonObject) -> JsonObject:
     return both
 
 
-def _in_both(one: Any, other: Any) -> list[Any]:
+def _in_both(one: object, other: object) -> list[object]:
     return [value for value in _list(one) if value in _list(other)]
 
 
-def _tighter(choose: Callable[[list[Any]], Any]) -> Callable[[Any, Any], Any]:
-    return lambda *limits: choose([*filter(_is_number, limits)] or [None])
+def _tighter(choose: Callable[[list[float]], float]) -> Callable[[object, object], object]:
+    return lambda *limits: choose(numbers) if (numbers := [*filter(_is_number, limits)]) else None
 
 
-MERGERS: dict[str, Callable[[Any, Any], Any]] = {
+MERGERS: dict[str, Callable[[object, object], object]] = {
     "properties": lambda one, other: _table(other) | _table(one),
     "patternProperties": lambda one, other: _table(other) | _table(one),
     "required": lambda one, other: [*_list(one), *_list(other)],
@@ -307,21 +307,24 @@ def _types(schema: JsonObject) -> list[str]:
     return [told] if isinstance(told, str) else _texts(told)
 
 
-def _found(root: Any, ref: str) -> Any:
+def _found(root: object, ref: str) -> object:
     """Find what a reference within the schema points to; anything, where it points elsewhere."""
     if not ref.startswith("#"):
         return True
     at = root
     for step in filter(None, unquote(ref[1:]).split("/")):
         key = step.replace("~1", "/").replace("~0", "~")
-        try:
-            at = at[int(key)] if isinstance(at, list) else at[key]
-        except (LookupError, TypeError, ValueError):
-            return True
+        match at:
+            case dict() if key in at:
+                at = at[key]
+            case list() if key.isdecimal() and int(key) < len(at):
+                at = at[int(key)]
+            case _:
+                return True
     return at
 
 
-def _needed(told: JsonObject, *, bare: bool) -> list[tuple[str, Any]]:
+def _needed(told: JsonObject, *, bare: bool) -> list[tuple[str, object]]:
     known = _table(told.get("properties"))
     required = _texts(told.get("required"))
     is_told = "required" in told or bare
@@ -332,7 +335,7 @@ def _needed(told: JsonObject, *, bare: bool) -> list[tuple[str, Any]]:
     return [(name, known[name]) for name in names] + [(name, _schema_of(told, name)) for name in others]
 
 
-def _schema_of(told: JsonObject, name: str) -> Any:
+def _schema_of(told: JsonObject, name: str) -> object:
     """Find the schema of a property, whether it has one of its own, one by its name, or one for the rest."""
     patterns = _table(told.get("patternProperties")).items()
     fitting = (schema for pattern, schema in patterns if _matches(pattern, name))
@@ -360,7 +363,7 @@ def _fresh(told: JsonObject) -> Iterator[str]:
             yield re.sub(r"[^\w-]", "", pattern) + (str(number) if number > 1 else "")
 
 
-def _array(told: JsonObject, place: ValuePlace) -> list[Any]:
+def _array(told: JsonObject, place: ValuePlace) -> list[object]:
     first = _list(told.get("prefixItems"))
     every = told.get("items", True)
     if isinstance(every, list):
@@ -382,7 +385,7 @@ def _array(told: JsonObject, place: ValuePlace) -> list[Any]:
     return made
 
 
-def _others(part: JsonObject, value: Any) -> Iterator[Any]:
+def _others(part: JsonObject, value: object) -> Iterator[object]:
     """Make values beside one."""
     yield from _list(part.get("enum"))
     match value:
@@ -396,10 +399,10 @@ def _others(part: JsonObject, value: Any) -> Iterator[Any]:
             yield from (f"{value[: longest - 2]}{number}" for number in range(MOST_ITEMS))
 
 
-def _option(options: Sequence[Any], said: SpokenValues) -> Any:
+def _option(options: Sequence[object], said: SpokenValues) -> object:
     """Choose the option that was named, by the longest name; else the first that is something."""
     words = said.words.lower()
-    named: list[Any] = [one for one in options if isinstance(one, str) and one and one.lower() in words]
+    named: list[object] = [one for one in options if isinstance(one, str) and one and one.lower() in words]
     named += [one for one in options if str(one) in said.numbers]
     return max(named, key=lambda one: len(str(one)), default=next((one for one in options if one is not None), None))
 
@@ -441,7 +444,7 @@ def _text(told: JsonObject, place: ValuePlace) -> str:
     return _stretched(told, said.words)
 
 
-MAKERS: dict[str, Callable[[JsonObject, ValuePlace], Any]] = {
+MAKERS: dict[str, Callable[[JsonObject, ValuePlace], object]] = {
     "object": _object,
     "array": _array,
     "integer": partial(_number, is_whole=True),
@@ -470,21 +473,21 @@ def _matches(pattern: str, text: str) -> bool:
         return False
 
 
-def _count(told: Any, otherwise: int = 0) -> int:
+def _count(told: object, otherwise: int = 0) -> int:
     return int(told) if _is_number(told) and 0 <= told < 1e9 else otherwise
 
 
-def _is_number(told: Any) -> TypeGuard[int | float]:
+def _is_number(told: object) -> TypeGuard[int | float]:
     return isinstance(told, int | float) and not isinstance(told, bool) and math.isfinite(told)
 
 
-def _table(told: Any) -> JsonObject:
+def _table(told: object) -> JsonObject:
     return told if isinstance(told, dict) else {}
 
 
-def _list(told: Any) -> list[Any]:
+def _list(told: object) -> list[object]:
     return told if isinstance(told, list) else []
 
 
-def _texts(told: Any) -> list[str]:
+def _texts(told: object) -> list[str]:
     return [one for one in _list(told) if isinstance(one, str)]
