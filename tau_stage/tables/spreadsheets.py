@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, time
 from io import BytesIO
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from xml.etree.ElementTree import iterparse
 from zipfile import BadZipFile, ZipFile
 
@@ -25,6 +25,7 @@ from tau_stage.tables.text_files import read_bytes
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
+    from openpyxl.cell.read_only import EmptyCell, ReadOnlyCell
 
 MOST_UNPACKED = 512 * 1024**2  # bytes that all parts of a workbook have: of 16,000 lines they are a hundredth of it
 MOST_ROWS = 1_048_576  # that a sheet may have
@@ -85,27 +86,38 @@ def read_spreadsheet(path: str, wanted: Wanted, errors: list[SceneError]) -> Lin
 
 def _checked(path: str, data: bytes) -> bytes:
     """Return the bytes of a workbook, if they are one that is not larger than it may be."""
-    problem, hint = "", _SAVE
-    if data.startswith(_COMPOUND):
-        problem = "the workbook is in the old format of Excel (.xls)"
-        if _ENCRYPTED in data:
-            problem, hint = "the workbook is protected by a password", "save a copy without one"
-    elif not data.startswith(b"PK"):
-        problem = "this is no workbook of a spreadsheet"
-    else:
+    wrong = _wrong_kind(data)
+    if wrong is None:
         with _told_as_damaged(path), ZipFile(BytesIO(data)) as archive:
-            parts = {part.filename: part.file_size for part in archive.infolist()}
-            unpacked = sum(parts.values())
-            if unpacked > MOST_UNPACKED:
-                unpacks = f"{unpacked / 1e6:,.0f} MB, and {MOST_UNPACKED / 1e6:,.0f} MB is the limit"
-                problem, hint = f"the workbook unpacks to {unpacks}", "part it into several, or save it as CSV"
-            elif "[Content_Types].xml" not in parts or "xl/workbook.bin" in parts:
-                problem = "the workbook is of another format than .xlsx"
-            elif any(b"<!DOCTYPE" in archive.open(name).read(_PROLOG) for name in parts):
-                problem = "the workbook has a DTD, as no spreadsheet writes one"
-    if problem:
-        raise SceneError(path, 1, 1, problem, hint)
+            wrong = _wrong_parts(archive)
+    if wrong:
+        raise SceneError(path, 1, 1, *wrong)
     return data
+
+
+def _wrong_kind(data: bytes) -> tuple[str, str] | None:
+    """Tell what a file is that is no archive, and what to do."""
+    if data.startswith(b"PK"):
+        return None
+    if not data.startswith(_COMPOUND):
+        return "this is no workbook of a spreadsheet", _SAVE
+    if _ENCRYPTED in data:
+        return "the workbook is protected by a password", "save a copy without one"
+    return "the workbook is in the old format of Excel (.xls)", _SAVE
+
+
+def _wrong_parts(archive: ZipFile) -> tuple[str, str] | None:
+    """Tell what is wrong with the parts of a workbook, before any is read, and what to do."""
+    parts = {part.filename: part.file_size for part in archive.infolist()}
+    unpacked = sum(parts.values())
+    if unpacked > MOST_UNPACKED:
+        unpacks = f"{unpacked / 1e6:,.0f} MB, and {MOST_UNPACKED / 1e6:,.0f} MB is the limit"
+        return f"the workbook unpacks to {unpacks}", "part it into several, or save it as CSV"
+    if "[Content_Types].xml" not in parts or "xl/workbook.bin" in parts:
+        return "the workbook is of another format than .xlsx", _SAVE
+    if any(b"<!DOCTYPE" in archive.open(name).read(_PROLOG) for name in parts):
+        return "the workbook has a DTD, as no spreadsheet writes one", _SAVE
+    return None
 
 
 @contextmanager
@@ -155,18 +167,22 @@ class _Rows:
             if not cells and not spread:
                 continue
             texts = [self.text(number, column, cell) for column, cell in enumerate(cells, 1)]
-            for column in range(1, len(texts) + 1):
-                if last := self.merged.get((number, column)):
-                    spread[column] = (last, texts[column - 1])
-            for column, (last, text) in [*spread.items()]:
-                texts += [""] * (column - len(texts))
-                texts[column - 1] = text
-                if number >= last:
-                    del spread[column]
+            self._spread(number, texts, spread)
             if any(texts):
                 yield CellRow(number, number, texts)
 
-    def text(self, number: int, column: int, cell: Any) -> str | BadCell:
+    def _spread(self, number: int, texts: list[str | BadCell], spread: dict[int, tuple[int, str | BadCell]]) -> None:
+        """Let merged cells hold in a row what they hold in their first one."""
+        for column, text in enumerate(texts, 1):
+            if last := self.merged.get((number, column)):
+                spread[column] = (last, text)
+        for column, (last, text) in [*spread.items()]:
+            texts += [""] * (column - len(texts))
+            texts[column - 1] = text
+            if number >= last:
+                del spread[column]
+
+    def text(self, number: int, column: int, cell: ReadOnlyCell | EmptyCell) -> str | BadCell:
         """Return what a cell shows."""
         if (number, column) in self.uncomputed:
             hint = "open it in a spreadsheet, and save it; or write the text itself"
@@ -178,7 +194,7 @@ class _Rows:
         return "" if value is None else shown(value, cell.number_format)
 
 
-def _survey(part: Any) -> tuple[dict[tuple[int, int], int], set[tuple[int, int]]]:
+def _survey(part: IO[bytes]) -> tuple[dict[tuple[int, int], int], set[tuple[int, int]]]:
     """Find in a sheet the first cells of those that are merged, with their last rows, and formulas without a result."""
     merged: dict[tuple[int, int], int] = {}
     uncomputed: set[tuple[int, int]] = set()
@@ -236,10 +252,7 @@ def shown(value: object, form: str) -> str | BadCell:
 
 def _number(value: float, form: str) -> str | BadCell:
     if form in ("General", "@"):
-        text = str(int(value)) if float(value).is_integer() else f"{value:.10g}"
-        if len(text.strip("-")) > _MOST_DIGITS or "e" in text or "n" in text:
-            return BadCell(f"the number {value:g} has more digits than a spreadsheet keeps", _AS_TEXT)
-        return text
+        return _general_number(value)
     found = _NUMBER.fullmatch(form)
     if not found or value < 0:
         return BadCell(f"it is not known how the cell shows the number {value:g} ('{form}')", _AS_TEXT)
@@ -248,6 +261,13 @@ def _number(value: float, form: str) -> str | BadCell:
     number = value * 100 if found["percent"] else value
     text = f"{number:{',' if found['group'] else f'0{whole}'}.{digits}f}"
     return f"{_plain(found['head'])}{text}{found['percent'] or ''}{_plain(found['tail'])}"
+
+
+def _general_number(value: float) -> str | BadCell:
+    text = str(int(value)) if float(value).is_integer() else f"{value:.10g}"
+    if len(text.strip("-")) > _MOST_DIGITS or "e" in text or "n" in text:
+        return BadCell(f"the number {value:g} has more digits than a spreadsheet keeps", _AS_TEXT)
+    return text
 
 
 def _plain(literal: str) -> str:

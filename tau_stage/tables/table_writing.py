@@ -12,13 +12,16 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
 from tau_stage.errors import UsageError
 from tau_stage.tables.line_table import LineTable
 from tau_stage.tables.spreadsheets import require_openpyxl
-from tau_stage.tables.text_files import read_bytes, read_text
+from tau_stage.tables.text_files import NoQuotes, read_bytes, read_text
+
+if TYPE_CHECKING:
+    from openpyxl.worksheet.worksheet import Worksheet
 
 Fact = str | float
 Facts = Mapping[str, Fact]  # by the header of the column
@@ -111,8 +114,7 @@ class _RowWriter:
     def rows(self, text: str) -> Iterator[tuple[int, str]]:
         """Yield each row with its end, and the line that it begins at, from 1."""
         lines = _LINE.findall(text)
-        quotes: dict[str, Any] = {} if self.has_quotes else {"quoting": csv.QUOTE_NONE}
-        reader = csv.reader(iter(lines), delimiter=self.delimiter, **quotes)
+        reader = csv.reader(iter(lines), csv.excel if self.has_quotes else NoQuotes, delimiter=self.delimiter)
         before = 0
         for _ in reader:
             yield before + 1, "".join(lines[before : reader.line_num])
@@ -177,7 +179,7 @@ def _workbook(
     return out.getvalue()
 
 
-def _put(worksheet: Any, row: int, place: int, fact: Fact, kept: Container[str] = ()) -> None:
+def _put(worksheet: Worksheet, row: int, place: int, fact: Fact, kept: Container[str] = ()) -> None:
     cell = worksheet.cell(row, place + 1)
     if cell.value in kept:
         return

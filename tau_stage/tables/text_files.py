@@ -15,12 +15,15 @@ from itertools import count
 from pathlib import Path, PurePath
 from shlex import quote
 from stat import S_ISDIR, S_ISREG
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, SceneError, UsageError, is_lfs_pointer, os_reason
 from tau_stage.scene import did_you_mean, unfit_id
 from tau_stage.tables.cells import CellRow, Header, RowReader, Wanted, find_header, header_errors
 from tau_stage.tables.line_table import Column, LineTable, Place, Sheet, TableLine, TextForm, lock_of
+
+if TYPE_CHECKING:
+    import polib
 
 LARGEST_BYTES = 64 * 1024**2  # of a table: 16,000 lines have two or three million
 
@@ -104,11 +107,11 @@ def read_csv(path: str, wanted: Wanted, errors: list[SceneError]) -> LineTable:
         delimiters, skipped = _DELIMITERS.get(PurePath(path).suffix.lower(), ",;\t"), 0
     delimiter = _delimiter(text, delimiters, skipped, wanted)
     form = replace(form, delimiter=delimiter)
-    header = find_header(_rows(path, text, delimiter, skipped, _LOOSE), wanted)
+    header = find_header(_rows(path, text, delimiter, skipped), wanted)
     if header is None or header.problems:
         errors += header_errors(header, Sheet(path))
         return LineTable(path, form=form)
-    quotes = _BARE if header.program == "renpy" else _STRICT
+    quotes = NoQuotes if header.program == "renpy" else StrictQuotes
     below = _below(header, _rows(path, text, delimiter, skipped, quotes), errors)
     reader = RowReader(path, "", header, errors)
     lines = tuple(reader.lines(below, PurePath(path).stem))
@@ -127,21 +130,28 @@ def _delimiter(text: str, delimiters: str, skipped: int, wanted: Wanted) -> str:
     """Choose the delimiter with which there is a header; else the one with which a row is likeliest to be one."""
     found: dict[str, tuple[int, int]] = {}
     for delimiter in delimiters:
-        header = find_header(_rows("", text, delimiter, skipped, _LOOSE), wanted)
+        header = find_header(_rows("", text, delimiter, skipped), wanted)
         if header is None or not header.problems:
             return delimiter
         found[delimiter] = header.likelihood
     return max(found, key=lambda delimiter: found[delimiter])
 
 
-_STRICT: Mapping[str, Any] = {"strict": True}
-_LOOSE: Mapping[str, Any] = {}  # for headers: what no quotes can explain is taken as it comes
-_BARE: Mapping[str, Any] = {"quoting": csv.QUOTE_NONE}  # for programs that write no quotes
+class StrictQuotes(csv.excel):
+    """Refuses what no quotes can explain."""
+
+    strict = True
 
 
-def _rows(path: str, text: str, delimiter: str, skipped: int, quotes: Mapping[str, Any]) -> Iterator[CellRow]:
+class NoQuotes(csv.excel):
+    """Takes a quote for a sign like any other: for programs that write none."""
+
+    quoting = csv.QUOTE_NONE
+
+
+def _rows(path: str, text: str, delimiter: str, skipped: int, quotes: type[csv.excel] = csv.excel) -> Iterator[CellRow]:
     """Yield rows of cells; the first ones are skipped, and not counted."""
-    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, **quotes)
+    reader = csv.reader(StringIO(text, newline=""), quotes, delimiter=delimiter)
     for number in count(1 - skipped):
         line = reader.line_num + 1
         try:
@@ -183,26 +193,13 @@ def read_po(path: str, base: LineTable | None, errors: list[SceneError]) -> Line
     The context of a message (``msgctxt``) is the line's id. What is not translated, obsolete, or only guessed
     (``fuzzy``) is left out, as gettext leaves it out; so are messages without a context, and plurals.
     """
-    try:
-        import polib
-    except ImportError:
-        raise UsageError(
-            "PO files are read by polib, which is not installed", "pip install 'tau-stage[tables]'"
-        ) from None
     text, form = read_text(path)
-    sheet = Sheet(path)
-    try:
-        entries = polib.pofile(text + "\n")
-    except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
-        found = _SYNTAX.search(str(error))
-        line, problem = (int(found[1]), found[2]) if found else (1, "")
-        raise SceneError(path, line, 1, f"this is no PO file: {problem or 'a syntax error'}", "mend it") from None
+    entries, sheet = _parsed_po(path, text), Sheet(path)
     wanted = {line.id for line in base.lines} if base else None
     lines = []
     for entry in entries:
         name = (entry.msgctxt or "").removeprefix("line:")
-        left_out = entry.obsolete or entry.fuzzy or entry.msgid_plural or not entry.msgstr.strip()
-        if not name or left_out or (wanted is not None and name not in wanted):
+        if not name or not _is_translated(entry) or (wanted is not None and name not in wanted):
             continue
         place = Place(sheet, entry.linenum or 1, entry.linenum or 1)
         if wrong := unfit_id(name):
@@ -215,6 +212,25 @@ def read_po(path: str, base: LineTable | None, errors: list[SceneError]) -> Line
         problem = "no message has a context (msgctxt), which is the id of a line"
         errors.append(SceneError(path, 1, 1, problem, "write the translations with contexts, or name a table"))
     return LineTable(path, str(entries.metadata.get("Language", "")), "po", tuple(lines), (sheet,), form)
+
+
+def _parsed_po(path: str, text: str) -> polib.POFile:
+    try:
+        import polib
+    except ImportError:
+        raise UsageError(
+            "PO files are read by polib, which is not installed", "pip install 'tau-stage[tables]'"
+        ) from None
+    try:
+        return polib.pofile(text + "\n")
+    except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+        found = _SYNTAX.search(str(error))
+        line, problem = (int(found[1]), found[2]) if found else (1, "")
+        raise SceneError(path, line, 1, f"this is no PO file: {problem or 'a syntax error'}", "mend it") from None
+
+
+def _is_translated(entry: polib.POEntry) -> bool:
+    return not (entry.obsolete or entry.fuzzy or entry.msgid_plural) and bool(entry.msgstr.strip())
 
 
 def read_dink_structure(path: str, errors: list[SceneError]) -> LineTable:
@@ -238,7 +254,9 @@ def read_dink_structure(path: str, errors: list[SceneError]) -> LineTable:
 _GROUPS = ("SceneID", "BlockID", "SnippetID")
 
 
-def _beats(node: Any, group: str, sheet: Sheet, places: Iterator[int], errors: list[SceneError]) -> Iterator[TableLine]:
+def _beats(
+    node: object, group: str, sheet: Sheet, places: Iterator[int], errors: list[SceneError]
+) -> Iterator[TableLine]:
     """Yield the lines of a part of the structure, in order; ``group`` is what it is a part of."""
     if isinstance(node, list):
         for each in node:
@@ -255,7 +273,7 @@ def _beats(node: Any, group: str, sheet: Sheet, places: Iterator[int], errors: l
         yield from _beats(each, group, sheet, places, errors)
 
 
-def _beat(beat: dict[str, Any], group: str, place: Place, errors: list[SceneError]) -> Iterator[TableLine]:
+def _beat(beat: Mapping[str, object], group: str, place: Place, errors: list[SceneError]) -> Iterator[TableLine]:
     facts = {key: beat.get(key) or "" for key in ("LineID", "CharacterID", "Text", "Direction")}
     odd = [key for key, fact in facts.items() if not isinstance(fact, str)]
     name, player, words, direction = (str(fact).strip() for fact in facts.values())
