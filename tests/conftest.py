@@ -8,20 +8,16 @@ import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from _pytest.doctest import DoctestModule
-from hypothesis import HealthCheck, settings
-from trio.testing import MockClock
 
 from tau_stage.__main__ import YOUNG_OBJECTS
 
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""A busy machine is slow, and that is no failure."""
+if TYPE_CHECKING:
+    from trio.testing import MockClock
 
-settings.register_profile("same", PATIENT, derandomize=True, max_examples=60)
-settings.register_profile("search", PATIENT, print_blob=True, max_examples=400)
-settings.load_profile("same")
 os.environ.pop("CI", None)  # tests are strict where they say so
 
 if sys.dont_write_bytecode:
@@ -55,12 +51,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    set_up_properties()
     if config.getoption("--branches"):
         from tests.support.branches import count_branches  # here: no other run loads coverage
 
         count_branches(config)
     if "PYTEST_XDIST_WORKER" not in os.environ:
         config.add_cleanup(lambda: shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True))
+
+
+def set_up_properties() -> None:
+    """Let tests of properties use the same examples each time, or, as the command line may say, search for others."""
+    from hypothesis import HealthCheck, settings  # here: where compiled modules are kept has been said
+
+    patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+    settings.register_profile("same", patient, derandomize=True, max_examples=60)
+    settings.register_profile("search", patient, print_blob=True, max_examples=400)
+    settings.load_profile("same")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while tests are collected, nor later in what was: it stays until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -86,6 +104,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
 
 @pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, MockClock]]:
+def anyio_backend() -> tuple[str, dict[str, "MockClock"]]:
     """Trio on a clock of its own that jumps whenever everybody waits: an hour of stage time in milliseconds."""
+    from trio.testing import MockClock
+
     return ("trio", {"clock": MockClock(autojump_threshold=0)})

@@ -78,7 +78,6 @@ async def session() -> AsyncIterator[Session]:
         async with open_session(ours, conducted(voice="ash", instructions=""), keeps_audio=False) as opened:
             yield opened
         group.cancel_scope.cancel()
-    gc.unfreeze()
 
 
 async def test_a_session_keeps_no_sound_but_the_last_piece(session: Session) -> None:
