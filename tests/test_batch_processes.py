@@ -20,6 +20,7 @@ class Heard:
 
     def __init__(self, wanted: int = 99) -> None:
         self.lines: list[bytes] = []
+        self.warnings: list[str] = []
         self._wanted = wanted
 
     def hear(self, line: bytes) -> bool:
@@ -35,7 +36,12 @@ def work(what: Callable[[], int], heard: Heard, number: int = 1, stop: anyio.Eve
 
     async def run() -> list[int]:
         processes = WorkerProcesses(
-            what, ["tests.support.preloaded"], {**os.environ, "HELLO": "there"}, heard.hear, heard.is_done
+            what,
+            ["tests.support.preloaded"],
+            {**os.environ, "HELLO": "there"},
+            heard.hear,
+            heard.is_done,
+            heard.warnings.append,
         )
         await processes.run(number, stop or anyio.Event())
         return processes.codes
@@ -54,6 +60,7 @@ def test_a_worker_that_is_killed_is_forked_again(tmp_path: Path) -> None:
     heard = Heard()
     assert work(partial(busy_workers.die_once, tmp_path / "marker"), heard) == [0]
     assert heard.lines == [b"done"]
+    assert heard.warnings == ["a worker process was killed by signal 9; its jobs are continued (killed so far: 1)"]
 
 
 @pytest.mark.slow

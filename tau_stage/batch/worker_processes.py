@@ -41,6 +41,7 @@ class WorkerProcesses:
         environment: Of each of them.
         hear: Is given each line that one writes; it tells whether a line was finished, or a job.
         is_done: Tells whether there is nothing left to do: all end then, and none that is killed is started again.
+        warn: Is given a sentence for each that was killed.
 
     Attributes:
         codes: What they have ended with before all was done, those that were killed left out.
@@ -53,15 +54,18 @@ class WorkerProcesses:
         environment: Mapping[str, str],
         hear: Callable[[bytes], bool],
         is_done: Callable[[], bool],
+        warn: Callable[[str], None],
     ) -> None:
         self._work = work
         self._modules = modules
         self._environment = environment
         self._hear = hear
         self._is_done = is_done
+        self._warn = warn
         self._forking = anyio.CapacityLimiter(1)
         self._done = anyio.Event()
         self._deaths = 0
+        self._killed = 0
         self.codes: list[int] = []
 
     async def run(self, number: int, stop: anyio.Event) -> None:
@@ -82,11 +86,18 @@ class WorkerProcesses:
             if 0 <= code < FORKER_GONE:
                 self.codes.append(code)
                 return
-            self._deaths += 1
-            if self._deaths > most_deaths:
-                how = "" if code == FORKER_GONE else f", the last by signal {-code}"
-                problem = f"{self._deaths} workers were killed one after another{how}"
-                raise UsageError(problem, "look for what kills them: memory, most often; use fewer --workers")
+            self._count_death(code, most_deaths)
+
+    def _count_death(self, code: int, most: int) -> None:
+        """Warn of a process that was killed, or give up."""
+        self._deaths += 1
+        if self._deaths > most:
+            how = "" if code == FORKER_GONE else f", the last by signal {-code}"
+            problem = f"{self._deaths} workers were killed one after another{how}"
+            raise UsageError(problem, "look for what kills them: memory, most often; use fewer --workers")
+        self._killed += 1
+        by = "" if code == FORKER_GONE else f" by signal {-code}"
+        self._warn(f"a worker process was killed{by}; its jobs are continued (killed so far: {self._killed})")
 
     async def _run_one(self, stop: anyio.Event) -> int:
         """Run one process to its end; what it was ended with, below zero for a signal."""

@@ -95,7 +95,7 @@ class BatchRun:
                 return "warning" not in told
 
             with unwrapped():
-                of_workers = anyio.run(self._run_processes, options, workers, modules, hear, codes)
+                of_workers = anyio.run(self._run_processes, options, workers, modules, hear, codes, view.warn)
         return batches.exit_code(codes, self.jobs, of_workers)
 
     async def _run_processes(
@@ -105,12 +105,13 @@ class BatchRun:
         modules: Sequence[str],
         hear: Callable[[bytes], bool],
         codes: Mapping[str, int],
+        warn_of: Callable[[str], None],
     ) -> Sequence[int]:
         """Run workers at one gate, which is opened for them if there is none yet; return their exit codes."""
         async with stoppable() as stop, self._open_gate() as (address, token):
             own = {**os.environ, gates.TOKEN: token}
             work = partial(work_apart, self.batch, self.jobs, address, options)
-            processes = batches.WorkerProcesses(work, modules, own, hear, lambda: len(codes) == len(self.jobs))
+            processes = batches.WorkerProcesses(work, modules, own, hear, lambda: len(codes) == len(self.jobs), warn_of)
             await processes.run(workers, stop)
         return processes.codes
 
