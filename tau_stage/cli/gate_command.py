@@ -13,6 +13,7 @@ from tau_stage import report as reports
 from tau_stage.cli import options as shared
 from tau_stage.cli.printing import say, say_json, show_report
 from tau_stage.environment import environment
+from tau_stage.errors import UsageError
 
 PORT = 8770
 STATUS_S = 5.0
@@ -43,7 +44,7 @@ def gate(
     status: Annotated[
         bool, typer.Option("--status", help="Show the limits and usage of the gate at --host and --port.")
     ] = False,
-    as_json: shared.AsJson = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --status: print the status as JSON.")] = False,
 ) -> None:
     """Let the scenes of many processes and machines share limits.
 
@@ -54,6 +55,8 @@ def gate(
 
         anyio.run(_show_status, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", as_json)
         return
+    if as_json:
+        raise UsageError("--json prints the status of a gate", "add --status")
     from tau_stage.processes import run_until_signal
 
     limits = gates.GateLimits(
@@ -82,6 +85,7 @@ async def _serve(limits: gates.GateLimits, host: str, port: int, allow_remote: b
 async def _show_status(address: str, as_json: bool) -> None:
     async with gates.open_gate(address, environment().get(gates.TOKEN, ""), patience_s=STATUS_S) as there:
         held = await there.status()
+    held = held.model_copy(update={"clients": held.clients - 1})  # without this command
     if as_json:
         say_json(held.model_dump_json())
     else:
@@ -107,7 +111,7 @@ def tabulate_status(held: gates.Status) -> reports.TextReport:
     tables = [reports.TextTable(("limit", "is", "held", "waiting"), rows, left=frozenset({0, 1, 2, 3}))]
     if accounts:
         tables.append(reports.TextTable(("endpoint, key, model", "tokens left", "requests left", "waits"), accounts))
-    return reports.TextReport((f"{held.clients - 1} clients",), tuple(tables), ())
+    return reports.TextReport((f"{held.clients} clients",), tuple(tables), ())
 
 
 def _left(level: float | None) -> str:
