@@ -311,4 +311,4 @@ def test_a_scene_that_the_understudy_has_no_voice_for_says_so_and_fails(
     told = capsys.readouterr().err
     assert "the understudy has no voice for Thai, Lao: ann-1, ann-2 will fail" in told
     assert "2 of 3 lines failed" in told
-    assert "the model refused (unsupported_script): the understudy has no voice for this script: สวัสดีครับ" in told
+    assert "the model refused (unsupported_script): the understudy has no voice for this text: สวัสดีครับ" in told

@@ -180,6 +180,6 @@ def test_a_bad_day(understudy_with):
     assert answer(url, "Hello.") == "completed"
 
 def test_no_such_day(understudy_with):
-    with pytest.raises(pytest.fail.Exception, match="there is no fault 'nonsense'"):
+    with pytest.raises(pytest.fail.Exception, match="unknown fault 'nonsense'"):
         understudy_with("nonsense")
 """

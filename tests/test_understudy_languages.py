@@ -115,7 +115,7 @@ def test_one_process_speaks_all_lines_and_another_follows_one_that_was_killed(sp
     first = speaker.speak("Ja.", "de")
     process = speaker._process
     assert process is not None
-    with pytest.raises(SpeechFailed, match="it has no voice nowhere"):
+    with pytest.raises(SpeechFailed, match="voice nowhere not found"):
         speaker.speak("Ja.", "nowhere")
     assert np.array_equal(speaker.speak("Ja.", "de").sound, first.sound)
     assert speaker._process is process
@@ -196,7 +196,7 @@ def test_without_the_extra_it_is_said_what_fails_and_what_is_read_as_english(tmp
     done = python("-c", hidden + MAIN, "run", "mixed.yaml", cwd=tmp_path)
     assert done.returncode == 3, done.stderr
     told = done.stdout + done.stderr
-    hint = "; pip install 'tau-stage[languages]' speaks it"
+    hint = "; to add more languages: pip install 'tau-stage[languages]'"
     assert f"no voice for Japanese: bob-2 will fail; a provider can say them{hint}" in told
     assert f"the understudy reads German, Russian as if it were English: ann-1, bob-3{hint}" in told
     assert "unsupported_script" in told

@@ -192,7 +192,7 @@ def test_a_model_that_nobody_has_recorded_is_refused_with_those_that_are_known(
 ) -> None:
     assert run("understudy", "--as", "gpt-9") == 2
     said = capsys.readouterr().err
-    assert "the understudy does not know how 'gpt-9' behaves" in said
+    assert "unknown understudy profile 'gpt-9'" in said
     assert all(name in said for name in PROFILES)
     with pytest.raises(UsageError):
         profile_named("gpt-9")

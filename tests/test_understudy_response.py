@@ -160,7 +160,7 @@ async def test_a_line_without_a_voice_fails_and_says_why_and_the_session_goes_on
             done = (await client.until("response.done"))[-1]["response"]
             assert (done["status"], done["output"]) == ("failed", [])
             assert done["status_details"]["error"]["message"] == (
-                "the understudy has no voice for this script: こんにちは (Japanese)"
+                "the understudy has no voice for this text: こんにちは (Japanese)"
             )
 
 
@@ -207,4 +207,4 @@ async def test_a_full_disk_fails_the_response_and_not_the_session() -> None:
         for _ in range(2):
             await client.send("response.create")
             done = (await client.until("response.done"))[-1]["response"]
-            assert done["status_details"]["error"]["message"].endswith("cannot keep a sound: no space left on device")
+            assert done["status_details"]["error"]["message"].endswith("cannot store audio: no space left on device")

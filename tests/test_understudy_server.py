@@ -505,7 +505,7 @@ async def test_a_drop_in_a_response_can_be_ordered() -> None:
 
 
 async def test_only_loopback_is_served() -> None:
-    with pytest.raises(UsageError, match="loopback only"):
+    with pytest.raises(UsageError, match="loopback address"):
         async with open_understudy(Understudy(Tones()), host="0.0.0.0"):  # noqa: S104 - it is refused
             pass
 

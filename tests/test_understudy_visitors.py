@@ -164,7 +164,9 @@ async def test_a_foreign_origin_is_refused_at_the_upgrade_and_told_how_to_come_i
 
 def test_an_origin_that_is_none_is_a_clear_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("understudy", "--allow-origin", "example.com") == 2
-    assert "'example.com' is no origin hint: write scheme, name and port" in " ".join(capsys.readouterr().err.split())
+    assert "'example.com' is not a valid origin hint: write scheme, host and port" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<p>A page</p>"

@@ -306,7 +306,7 @@ def test_a_line_takes_as_many_turns_as_it_has_pieces(voices: Voices, words: str,
     ],
 )
 def test_a_script_without_a_voice_is_told_and_not_silence(voices: Voices, words: str, script: str) -> None:
-    with pytest.raises(UnsupportedScript, match=rf"no voice for this script: .* \({script}\)"):
+    with pytest.raises(UnsupportedScript, match=rf"no voice for this text: .* \({script}\)"):
         voices.speak(line(words), "ash")
 
 

@@ -65,7 +65,7 @@ class UnsupportedScript(Exception):
 
     def __init__(self, words: str, script: str) -> None:
         told = words if len(words) <= SHOWN else f"{words[:SHOWN]}..."
-        super().__init__(f"the understudy has no voice for this script: {told} ({script})")
+        super().__init__(f"the understudy has no voice for this text: {told} ({script})")
 
 
 class Actor(Protocol):

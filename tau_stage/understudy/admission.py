@@ -58,11 +58,16 @@ def reject_origin(handshake: Handshake, origins: Collection[str] = ()) -> Refusa
     host, origin = handshake.headers.get("host"), handshake.headers.get("origin")
     if host is not None and not is_loopback(host):
         said = _shown(host)
-        return Refusal(403, f"The understudy is called by a name of this machine, like 127.0.0.1, not {said}.\n")
+        return Refusal(
+            403, f"The understudy only accepts requests to a local host name such as 127.0.0.1, not {said}.\n"
+        )
     if origin is None or ANY_ORIGIN in origins or origin.lower() in origins or is_loopback(origin):
         return None
     said = _shown(origin)
-    return Refusal(403, f"The understudy takes no page of {said}; start it with --allow-origin {said} to let it in.\n")
+    return Refusal(
+        403,
+        f"The understudy does not accept web pages from {said}; to allow them, start it with --allow-origin {said}.\n",
+    )
 
 
 def parse_origin(origin: str) -> str:
@@ -74,7 +79,7 @@ def parse_origin(origin: str) -> str:
     told = origin.lower().removesuffix("/")
     if told in {ANY_ORIGIN, "null"} or ORIGIN.fullmatch(told):
         return told
-    raise UsageError(f"{origin!r} is no origin", "write scheme, name and port as in https://example.com:8443")
+    raise UsageError(f"{origin!r} is not a valid origin", "write scheme, host and port, as in https://example.com:8443")
 
 
 def _shown(text: str) -> str:
@@ -126,8 +131,8 @@ class ProviderLimits:
         """
         found = _LIMITS.fullmatch(text.replace(" ", ""))
         if found is None or not any(found.groups()):
-            hint = "write openings and sessions, and perhaps tokens, like 30/min,40 or 30/min,40,200000/min"
-            raise UsageError(f"--limits: '{text}' cannot be read", hint)
+            hint = "write openings, sessions and optionally tokens, such as 30/min,40 or 30/min,40,200000/min"
+            raise UsageError(f"--limits: '{text}' is not valid", hint)
         openings, per_opening, sessions, tokens, per_token = found.groups()
         return cls(
             float(openings) * PER_MINUTE[per_opening] if openings else None,
@@ -138,14 +143,14 @@ class ProviderLimits:
     def refuse_opening(self, sessions: int, now: float) -> Refusal | None:
         """Refuse an opening at the upgrade, where ``sessions`` are open; None lets it in, and counts it."""
         if self.sessions is not None and sessions >= self.sessions:
-            return Refusal(429, f"Too many requests: {self.sessions} sessions are open, which is the limit.\n")
+            return Refusal(429, f"Too many requests: the limit of {self.sessions} open sessions is reached.\n")
         if self.openings is None:
             return None
         bucket = self._opening_bucket = self._opening_bucket or TokenBucket.per_minute(self.openings, now)
         if wait_s := bucket.wait_s(1, now):
             seconds = math.ceil(wait_s)
             problem = (
-                f"Too many requests: the limit is {self.openings:g} a minute. Please retry after {seconds} seconds."
+                f"Too many requests: the limit is {self.openings:g} per minute. Please retry after {seconds} seconds."
             )
             return Refusal(429, f"{problem}\n", {"Retry-After": str(seconds)})
         bucket.take(1, now)

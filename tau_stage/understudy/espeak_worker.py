@@ -54,14 +54,14 @@ def speak(library: Any, rate: int, request: dict[str, Any]) -> tuple[dict[str, A
     callback = CALLBACK(take)
     library.espeak_SetSynthCallback(callback)
     if library.espeak_SetVoiceByName(request["voice"].encode()):
-        return {"problem": f"it has no voice {request['voice']}"}, b""
+        return {"problem": f"voice {request['voice']} not found"}, b""
     if request["voice"].startswith("ja"):
         request["text"] = in_kana(request["text"])
     library.espeak_SetParameter(RATE, request["rate"], 0)
     library.espeak_SetParameter(PITCH, request["pitch"], 0)
     text = request["text"].replace("\0", " ").encode() + b"\0"
     if library.espeak_Synth(text, len(text), 0, 1, 0, UTF_8, None, None):
-        return {"problem": "it could not speak"}, b""
+        return {"problem": "speech synthesis failed"}, b""
     library.espeak_Synchronize()
     return {"rate": rate, "bytes": len(sound), "words": words}, bytes(sound)
 

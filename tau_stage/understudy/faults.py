@@ -150,8 +150,11 @@ def parse_fault(order: str) -> Fault:
     if what not in get_args(What) or where not in get_args(Where):
         known = f"{', '.join(PLAIN)}, or one of {', '.join(get_args(What))} @ one of {', '.join(get_args(Where))}"
         strikes = (f"{each}@{place}" for each in get_args(What) for place in get_args(Where))
-        hint = did_you_mean(order, [*PLAIN, *strikes], f"write {known}, like drop@in_response or stall@hearing#2")
-        raise UsageError(f"there is no fault {order!r}", hint)
+        hint = did_you_mean(order, [*PLAIN, *strikes], f"use {known}, such as drop@in_response or stall@hearing#2")
+        raise UsageError(f"unknown fault {order!r}", hint)
     if visit and not (visit.isdecimal() and visit.isascii() and int(visit)):
-        raise UsageError(f"--fault {order}: there is no connection {visit!r}", f"count them from 1: {what}@{where}#1")
+        raise UsageError(
+            f"--fault {order}: {visit!r} is not a valid connection number",
+            f"connections are numbered from 1: {what}@{where}#1",
+        )
     return Strike(cast("What", what), cast("Where", where), int(visit) if visit else None)

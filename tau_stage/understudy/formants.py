@@ -120,9 +120,9 @@ class FormantSpeaker:
                 facts = from_json(told)
                 data = _pipe(process.stdout).read(facts.get("bytes", 0))
         except OSError as error:
-            facts = {"problem": f"its process does not answer ({error})"}
+            facts = {"problem": f"its process does not respond ({error})"}
         if not facts or len(data) < facts.get("bytes", 0):
-            facts = {"problem": "its process has ended"}
+            facts = {"problem": "its process has exited"}
         if problem := facts.get("problem"):
             raise SpeechFailed(f"espeak-ng: {problem}")
         return facts, data

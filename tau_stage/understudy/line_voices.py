@@ -18,7 +18,7 @@ from tau_stage.text import language_name, language_of, script_of, told_language
 WORDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 VOICED = ("LATIN", "GREEK", "CYRILLIC", "FULLWIDTH LATIN")  # how Unicode's names begin of letters that can be said
 ENGINE = "espeak-ng, a formant voice"
-LANGUAGES_HINT = "pip install 'tau-stage[languages]' speaks it"
+LANGUAGES_HINT = "to add more languages: pip install 'tau-stage[languages]'"
 
 
 def unsupported_script(words: str) -> str | None:

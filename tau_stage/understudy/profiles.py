@@ -64,7 +64,7 @@ def profile_named(name: str) -> Profile:
     'alloy'
     """
     if name not in PROFILES:
-        raise UsageError(f"the understudy does not know how {name!r} behaves", f"it knows {', '.join(PROFILES)}")
+        raise UsageError(f"unknown understudy profile {name!r}", f"the profiles are: {', '.join(PROFILES)}")
     return PROFILES[name]
 
 

@@ -61,29 +61,29 @@ def _neural_voices() -> Actor:
 
 @dataclass(slots=True)
 class Understudy:
-    """A server that stands in for a realtime model.
+    """A local server that stands in for a realtime model.
 
     Attributes:
-        actor: Speaks; the real voices, if it is not given.
-        key: The key clients must bring; None takes any, or none.
-        faults: What goes wrong, on order: as ``--fault`` of ``tau-stage understudy`` has it, like ``drop@in_response``.
-        keeps_visits: Whether it remembers what it was sent; for tests, as it grows.
-        clock: Unix time, for the sessions' expiry.
-        expires_s: Seconds a session lasts.
-        refuses_beta: Whether clients of the beta are refused, as OpenAI does.
-        pace: How many seconds of sound it sends in a second; None is as fast as it can.
-        limits: What all its clients together may do.
-        log: Told what is asked, and what came of it.
-        origins: Web pages of other machines that may talk to it.
-        profile: The model it behaves as, whichever a client asks for; None behaves as the model that is asked for, but
-            says nothing before it calls tools.
-        known_speech: What was said lately, for transcripts.
-        items: Keeps what its sessions hold.
-        visits: What it was sent, by connection.
-        refused: Openings refused at the upgrade, by time.
+        actor: Generates the speech; by default, the built-in voices.
+        key: The key that clients must send; None accepts any key or none.
+        faults: Faults to inject, as for ``tau-stage understudy --fault``, such as ``drop@in_response``.
+        keeps_visits: Whether it stores all events that it receives; for tests, because the memory use grows.
+        clock: The Unix time, for the expiry of sessions.
+        expires_s: The lifetime of a session in seconds.
+        refuses_beta: Whether it refuses clients of the beta API, as OpenAI does.
+        pace: Seconds of audio that it sends per second; None sends as fast as possible.
+        limits: The rate limits for all clients together.
+        log: Called with each request and its outcome.
+        origins: Origins of web pages from other machines that may connect.
+        profile: The model that it imitates, whatever the client requests; None imitates the requested model, but
+            adds no commentary before tool calls.
+        known_speech: Recent speech, for transcripts.
+        items: The store of the items of all sessions.
+        visits: The events that it received, by connection.
+        refused: The times of connections that were refused at the upgrade.
 
     Raises:
-        UsageError: There is no such fault.
+        UsageError: A fault is unknown.
 
     >>> Understudy(pace=1.0, key="open sesame", faults=["drop@in_response"]).profile is None
     True
@@ -122,7 +122,7 @@ class Understudy:
         if late := self.ordered_fault(SlowHandshake):
             await anyio.sleep(late.seconds)
         if handshake.path not in PATHS:
-            return Refusal(404, f"There is nothing at {handshake.path}; the realtime API is at /v1/realtime.\n")
+            return Refusal(404, f"Not found: {handshake.path}. The Realtime API is at /v1/realtime.\n")
         refusal = self._busy() or self.limits.refuse_opening(self._open, anyio.current_time())
         if refusal:
             self.note("refused", status=refusal.status, **refusal.headers)
@@ -207,15 +207,15 @@ class Understudy:
 async def open_understudy(
     understudy: Understudy | None = None, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[str]:
-    """Serve an understudy while the block runs.
+    """Run an understudy server while the block runs.
 
     Args:
-        understudy: The server; one with the real voices, if it is not given.
+        understudy: The server; by default, one with the built-in voices.
         host: A loopback address.
-        port: 0 takes a free one.
+        port: The port; 0 selects a free one.
 
     Yields:
-        Its URL, ``ws://host:port``.
+        The URL of the server, ``ws://host:port``.
 
     Raises:
         UsageError: The host is not loopback, or the port is taken.
@@ -230,7 +230,7 @@ async def open_understudy(
     'completed'
     """
     if host not in LOOPBACK:
-        raise UsageError(f"the understudy listens on loopback only, not on {host}", "use 127.0.0.1")
+        raise UsageError(f"the understudy only listens on a loopback address, not on {host}", "use 127.0.0.1")
     understudy = understudy or Understudy()
     async with AsyncExitStack() as served:
         served.callback(getattr(understudy.actor, "close", lambda: None))
@@ -398,7 +398,7 @@ class Connection:
             await self._fail(run, ServerError(code="unsupported_script", message=str(problem)))
             return
         except OSError as problem:
-            message = f"the understudy cannot keep a sound: {(problem.strerror or str(problem)).lower()}"
+            message = f"the understudy cannot store audio: {(problem.strerror or str(problem)).lower()}"
             await self._fail(run, ServerError(code="no_space_left", message=message))
             return
         await self._send(delivery.ending())
