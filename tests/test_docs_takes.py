@@ -93,7 +93,7 @@ def test_the_program_performs(tmp_path: Path) -> None:
     (tmp_path / "scenes" / "hello.yaml").write_text("players:", "utf-8")
     broken = python("-c", PERFORMING, cwd=tmp_path)
     assert broken.returncode == 2
-    assert broken.stderr.startswith("the scene cannot be performed: scenes/hello.yaml:1:")
+    assert broken.stderr.startswith("cannot perform the scene: scenes/hello.yaml:1:")
 
 
 def test_the_program_has_thirty_lines() -> None:
