@@ -57,7 +57,7 @@ def test_the_options_are_those_of_the_command(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         main(["booth", "--help"])
     helped = capsys.readouterr().out
-    assert all(option in helped for option in re.findall(r"`(--[\w-]+)", PAGE.partition("Three things")[0]))
+    assert all(option in helped for option in re.findall(r"`(--[\w-]+)", PAGE.partition("The booth shows three")[0]))
 
 
 def test_the_picture_is_there_and_is_no_larger_than_it_must_be() -> None:

@@ -72,7 +72,7 @@ def test_recording_and_accepting_work_as_printed() -> None:
 def test_live_wants_a_provider(capsys: pytest.CaptureFixture[str]) -> None:
     ((_, *words),) = commands(LIVE)
     assert run(*words) == 2
-    assert "only the understudy is there" in capsys.readouterr().out
+    assert "only the understudy is available" in capsys.readouterr().out
 
 
 def test_room_is_given_as_printed() -> None:

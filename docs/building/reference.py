@@ -66,7 +66,7 @@ def _command(path: str, command: Any, context: Any) -> str:
     parts += map(as_text, re.split(r"\n\s*\n", command.help or ""))
     rows = [_parameter(parameter.get_help_record(context)) for parameter in command.get_params(context)]
     if rows := [row for row in rows if row]:
-        parts.append("\n".join(["| argument or option | means |", "|---|---|", *rows]))
+        parts.append("\n".join(["| argument or option | meaning |", "|---|---|", *rows]))
     return "\n\n".join([*parts, ""])
 
 

@@ -24,7 +24,7 @@ def key_tables(schema: Schema, top: str) -> str:
     <BLANKLINE>
     A lamp.
     <BLANKLINE>
-    | key | means | holds | default |
+    | key | meaning | contents | default |
     |---|---|---|---|
     | `on` |  | `true`, `false` |  |
     <BLANKLINE>
@@ -68,7 +68,7 @@ def anchor(name: str) -> str:
 
 def _section(part: Schema, name: str) -> str:
     lines = [f"## {heading(name)}", "", as_text(part.get("description", "")), ""]
-    lines += ["| key | means | holds | default |", "|---|---|---|---|"]
+    lines += ["| key | meaning | contents | default |", "|---|---|---|---|"]
     lines += [_row(key, value) for key, value in part.get("properties", {}).items()]
     extra = part.get("additionalProperties")
     if isinstance(extra, Mapping) and extra.get("description"):
