@@ -162,14 +162,14 @@ CHANGES = {
     "swapped lines": (
         "ann: (angrily) Draw!\n  - bob: After you.",
         "bob: After you.\n  - ann: (angrily) Draw!",
-        "player ann: conversation differs: recorded that it opens, now nothing",
+        "player ann: conversation differs: recorded the opening of a session, now nothing",
     ),
     "a hearer": (
         "After you.",
         "After you.\n    to: []",
         "line bob-1, player ann: conversation differs: recorded bob-1 to",
     ),
-    "a player": ("bob", "guy", "player guy: player differs: recorded nobody of that name, now 'guy'"),
+    "a player": ("bob", "guy", "player guy: player differs: recorded no player of that name, now 'guy'"),
 }
 
 
@@ -193,17 +193,17 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut short": (
         lambda path: _rewrite(path / "ann.jsonl", lambda text: text[: len(text) // 2]),
-        "ann.jsonl: is cut short",
+        "ann.jsonl: is truncated",
     ),
     "edited": (lambda path: _rewrite(path / "ann.jsonl", lambda text: text.replace("Never", "Always")), "was changed"),
     "newer": (
         lambda path: _rewrite(path / "cassette.json", lambda text: text.replace('"cassette": 1', '"cassette": 2')),
         "version 2, and this tau-stage knows version 1",
     ),
-    "no manifest": (lambda path: (path / "cassette.json").unlink(), "there is no cassette of this scene"),
+    "no manifest": (lambda path: (path / "cassette.json").unlink(), "no cassette found for this scene"),
     "no JSON": (lambda path: (path / "cassette.json").write_text("{"), "is broken JSON"),
     "another JSON": (lambda path: (path / "cassette.json").write_text("[]"), "is no cassette"),
-    "no events": (lambda path: (path / "bob.jsonl").unlink(), "the events of bob cannot be read"),
+    "no events": (lambda path: (path / "bob.jsonl").unlink(), "cannot read the events of bob"),
     "a clip lost": (lambda path: shutil.rmtree(path / "audio"), "the clip is missing"),
     "a clip damaged": (
         lambda path: [file.write_bytes(b"fLaC") for file in path.glob("audio/*")],
@@ -215,10 +215,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "events not fetched": (lambda path: (path / "ann.jsonl").write_text(POINTER), "ann.jsonl: is a Git LFS pointer"),
     "no manifest fetched": (lambda path: (path / "cassette.json").write_text(POINTER), "json: is a Git LFS pointer"),
-    "a clip swapped": (lambda path: _swap(*sorted(path.glob("audio/*"))[:2]), "its samples are not those of its name"),
+    "a clip swapped": (lambda path: _swap(*sorted(path.glob("audio/*"))[:2]), "its samples do not match its name"),
     "a path outside": (
         lambda path: _rewrite(path / "cassette.json", lambda text: text.replace('"ann.jsonl"', '"../../ann.jsonl"')),
-        "is no name of a file of events",
+        "is not a valid name of an event file",
     ),
 }
 

@@ -119,10 +119,10 @@ def test_a_run_that_fails_leaves_the_former_cassette(
         (("--record", "t", "--replay", "t"), "--record and --replay cannot be together"),
         (("--replay", "t", "--live"), "--replay needs no provider"),
         (("--replay", "t", "--aloud"), "--replay takes no time"),
-        (("--replay", "nowhere"), "there is no cassette of this scene"),
+        (("--replay", "nowhere"), "no cassette found for this scene"),
         (
             ("--replay", "trio.yaml"),
-            "trio.yaml: is a file, and a folder of cassettes belongs here\n  hint: name a folder",
+            "trio.yaml: is a file, not a directory of cassettes\n  hint: pass a directory",
         ),
         (("--record", "trio.yaml"), "cannot be written"),
     ],
@@ -173,12 +173,12 @@ def test_a_folder_that_holds_no_cassette_names_the_one_that_does(
     shutil.copytree("tapes", "play/cassettes")
     capsys.readouterr()
     for named, hint in (
-        (recorded / "cassette.json", f"name its folder: {recorded}"),
-        (Path("play"), "name the folder of the cassettes: play/cassettes"),
-        (Path("nowhere"), "record one: tau-stage run SCENE --record DIR"),
+        (recorded / "cassette.json", f"pass its directory instead: {recorded}"),
+        (Path("play"), "pass the directory of the cassettes instead: play/cassettes"),
+        (Path("nowhere"), "record one with: tau-stage run SCENE --record DIR"),
     ):
         assert run("cassette", "show", str(named)) == 2
-        assert capsys.readouterr().err == f"{named}: there is no cassette\n  hint: {hint}\n"
+        assert capsys.readouterr().err == f"{named}: no cassette found\n  hint: {hint}\n"
 
 
 def two_cassettes(recorded: Path, serve: Serve, trio: str) -> tuple[Path, Path]:
@@ -234,8 +234,8 @@ def test_a_new_cassette_that_cannot_take_its_place_is_kept_beside_it(
     before = (recorded / "cassette.json").read_bytes()
     assert run("run", trio, "--endpoint", serve(Understudy(Tones())), "--record", "tapes") == 2
     said = capsys.readouterr().err
-    assert "tapes/trio: the new cassette cannot take this place: file exists" in said
-    kept = re.search(r"it is whole: move (\S+) to tapes/trio", said)
+    assert "tapes/trio: the new cassette could not be moved here: file exists" in said
+    kept = re.search(r"it is complete: move (\S+) to tapes/trio", said)
     assert kept
     verify_cassette(Path(kept[1]))
     assert (recorded / "cassette.json").read_bytes() == before
@@ -291,7 +291,7 @@ def test_a_cassette_writes_and_reads_nothing_outside(
     manifest["players"]["ann"]["sha256"] = sha256(evil.encode()).hexdigest()
     (recorded / "cassette.json").write_text(json.dumps(manifest))
     assert run("run", trio, "--replay", "tapes") == 2
-    assert "is no name of a clip" in capsys.readouterr().err
+    assert "is not a valid clip name" in capsys.readouterr().err
     for verb in ("verify", "show"):
         assert run("cassette", verb, "tapes") == 2
     audio = recorded / "audio"
@@ -306,7 +306,7 @@ def test_nothing_is_recorded_over_what_is_no_cassette(trio: str, capsys: pytest.
     Path("tapes/trio").mkdir(parents=True)
     Path("tapes/trio/poem.txt").write_text("mine")
     assert run("run", trio, "--record", "tapes") == 2
-    assert "something else lies where the cassette would go" in capsys.readouterr().err
+    assert "the path of the cassette already exists, but is not a cassette" in capsys.readouterr().err
     assert Path("tapes/trio/poem.txt").read_text() == "mine"
 
 
@@ -380,5 +380,8 @@ def test_a_cassette_that_was_cut_replaces_no_newer_one(
     newer = (recorded / "cassette.json").read_text()
     capsys.readouterr()
     assert run("resume", str(take)) == 0
-    assert f"was recorded anew since\n  hint: the one of the take is whole: {scratch}" in capsys.readouterr().err
+    assert (
+        f"was recorded again in the meantime\n  hint: the cassette of this take is complete: {scratch}"
+        in capsys.readouterr().err
+    )
     assert (recorded / "cassette.json").read_text() == newer

@@ -202,12 +202,12 @@ def damage_missing_manifest() -> None:
     ("damage", "told"),
     [
         (damage_newer, "is of version 2, and this tau-stage knows version 1"),
-        (damage_truncated, "is cut short"),
+        (damage_truncated, "is truncated"),
         (damage_edited, "was changed after it was recorded"),
         (damage_clip, "the clip is damaged"),
         (damage_missing_clip, "clip"),
         (damage_manifest, "is broken JSON"),
-        (damage_missing_manifest, "there is no cassette"),
+        (damage_missing_manifest, "no cassette found"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -228,7 +228,7 @@ def test_a_bad_cassette_is_one_message_and_an_error(damage: object, told: str, c
 @pytest.mark.usefixtures("project")
 def test_a_cassette_that_must_be_there_is_missed(capsys: Printed) -> None:
     assert run("test", "--replay", "elsewhere") == 3
-    assert "there is no cassette of this scene" in capsys.readouterr().out
+    assert "no cassette found for this scene" in capsys.readouterr().out
     assert run("test", "--replay", "scenes/cassettes") == 0
     assert run("test", "--live", "--replay", "elsewhere") == 2
     assert run("test", "--live") == 2

@@ -163,7 +163,11 @@ class Clips:
         data = self._whole(name)
         start, end = ref.get("from", 0), ref.get("to", len(data))
         if not (isinstance(start, int) and isinstance(end, int) and 0 <= start <= end <= len(data)):
-            raise CassetteError(str(self.file(name)), f"has {len(data)} bytes, not {start} to {end}", RECORD_AGAIN)
+            raise CassetteError(
+                str(self.file(name)),
+                f"has {len(data)} bytes, but an event refers to bytes {start} to {end}",
+                RECORD_AGAIN,
+            )
         return data[start:end]
 
     def is_same(self, ref: Event, data: bytes) -> bool:
@@ -186,7 +190,7 @@ class Clips:
         except (OSError, RuntimeError, ValueError, MemoryError) as error:  # a header may tell of any length
             raise _damaged(file, error) from None
         if sha256(data).hexdigest() != name:
-            raise CassetteError(str(file), "the clip is damaged: its samples are not those of its name", RECORD_AGAIN)
+            raise CassetteError(str(file), "the clip is damaged: its samples do not match its name", RECORD_AGAIN)
         return data
 
     def measure(self, name: str) -> tuple[float, int]:
@@ -201,7 +205,7 @@ class Clips:
 
     def _checked(self, name: str) -> Path:
         if not NAME.fullmatch(name):
-            raise CassetteError(str(self._folder), f"{name!r} is no name of a clip", RECORD_AGAIN)
+            raise CassetteError(str(self._folder), f"{name!r} is not a valid clip name", RECORD_AGAIN)
         file = self.file(name)
         if not file.is_file():
             raise CassetteError(str(file), "the clip is missing", RECORD_AGAIN)
@@ -225,4 +229,4 @@ def _damaged(file: Path, error: Exception) -> CassetteError:
     return CassetteError(str(file), f"the clip is damaged ({reason})", RECORD_AGAIN)
 
 
-RECORD_AGAIN = "take it from version control again, or record the scene again with --record"
+RECORD_AGAIN = "restore it from version control, or record the scene again with --record"

@@ -37,7 +37,7 @@ class SentAudio:
     data: bytes
 
     def __repr__(self) -> str:
-        return f"{len(self.data)} bytes of sound"
+        return f"{len(self.data)} bytes of audio"
 
 
 @dataclass(frozen=True, slots=True)

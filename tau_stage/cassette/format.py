@@ -23,7 +23,7 @@ FORMAT = 1  # the version of the format that this tau-stage writes and reads
 MANIFEST = "cassette.json"
 REFUSAL = ("reason", "status", "code", "close_code", "retry_after_s")  # what is kept of a ``ConnectFailed``
 
-RECORD_IT = "record one: tau-stage run SCENE --record DIR"
+RECORD_IT = "record one with: tau-stage run SCENE --record DIR"
 FILE = re.compile(r"[a-z0-9][a-z0-9-]*\.jsonl")
 
 Kind = Literal["dial", "opened", "refused", "told", "raw", "ask", "closed"]
@@ -64,7 +64,7 @@ class CassetteEvent:
             return cls(number, at_ms, player, socket, "told", body)
         kind = next(filter(line.__contains__, KINDS), None)
         if kind is None or not isinstance(line[kind], dict):
-            raise ValueError("it says nothing")
+            raise ValueError("it has no content")
         if kind == "told":
             codec.learn(socket, line[kind])
         return cls(number, at_ms, player, socket, kind, line[kind])
@@ -122,16 +122,16 @@ def cassettes_in(folder: Path) -> list[Path]:
         return [folder]
     found = sorted(file.parent for file in folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else []
     if not found:
-        raise CassetteError(str(folder), "there is no cassette", _named(folder))
+        raise CassetteError(str(folder), "no cassette found", _named(folder))
     return found
 
 
 def _named(folder: Path) -> str:
     """Say which folder was probably meant, where a file of a cassette or a folder of scenes was named."""
     if (folder.parent / MANIFEST).is_file():
-        return f"name its folder: {folder.parent}"
+        return f"pass its directory instead: {folder.parent}"
     if folder.is_dir() and any(folder.glob(f"cassettes/*/{MANIFEST}")):
-        return f"name the folder of the cassettes: {folder / 'cassettes'}"
+        return f"pass the directory of the cassettes instead: {folder / 'cassettes'}"
     return RECORD_IT
 
 
@@ -147,7 +147,9 @@ def load_cassette(path: Path) -> Cassette:
         entries += _entries(path, player, track)
     entries.sort(key=lambda entry: entry.number)
     if [entry.number for entry in entries] != list(range(1, len(entries) + 1)):
-        raise CassetteError(str(path), "events are missing, or there twice: their numbers have gaps", RECORD_AGAIN)
+        raise CassetteError(
+            str(path), "events are missing or duplicated: their numbers are not consecutive", RECORD_AGAIN
+        )
     return Cassette(path, manifest, entries, Clips(path))
 
 
@@ -155,7 +157,7 @@ def _manifest(file: Path) -> Manifest:
     try:
         data = file.read_bytes()
     except FileNotFoundError:
-        raise CassetteError(str(file.parent), "there is no cassette", RECORD_IT) from None
+        raise CassetteError(str(file.parent), "no cassette found", RECORD_IT) from None
     except OSError as error:
         raise CassetteError(str(file), f"cannot be read: {error}", RECORD_AGAIN) from None
     refuse_lfs_pointer(file, data)
@@ -164,17 +166,17 @@ def _manifest(file: Path) -> Manifest:
 
 def _entries(path: Path, player: str, track: PlayerTrack) -> Iterator[CassetteEvent]:
     if not FILE.fullmatch(track.file):
-        raise CassetteError(str(path / MANIFEST), f"{track.file!r} is no name of a file of events", RECORD_AGAIN)
+        raise CassetteError(str(path / MANIFEST), f"{track.file!r} is not a valid name of an event file", RECORD_AGAIN)
     file = path / track.file
     try:
         data = file.read_bytes().replace(b"\r\n", b"\n")
     except OSError as error:
         reason = os_reason(error)
-        raise CassetteError(str(file), f"the events of {player} cannot be read: {reason}", RECORD_AGAIN) from None
+        raise CassetteError(str(file), f"cannot read the events of {player}: {reason}", RECORD_AGAIN) from None
     refuse_lfs_pointer(file, data)
     lines = data.splitlines()
     if len(lines) < track.events or (data and not data.endswith(b"\n")):
-        raise CassetteError(str(file), f"is cut short: {len(lines)} of {track.events} events are there", RECORD_AGAIN)
+        raise CassetteError(str(file), f"is truncated: it has {len(lines)} of {track.events} events", RECORD_AGAIN)
     if sha256(data).hexdigest() != track.sha256:
         raise CassetteError(str(file), "was changed after it was recorded", RECORD_AGAIN)
     codec = DeltaCodec()
@@ -182,7 +184,7 @@ def _entries(path: Path, player: str, track: PlayerTrack) -> Iterator[CassetteEv
         try:
             yield CassetteEvent.decode(player, from_json(line), codec)
         except (ValueError, KeyError, TypeError) as error:
-            raise CassetteError(f"{file}:{number}", f"is no event of a cassette: {error}", RECORD_AGAIN) from None
+            raise CassetteError(f"{file}:{number}", f"is not a valid cassette event: {error}", RECORD_AGAIN) from None
 
 
 def write_events(folder: Path, file: str, entries: Iterable[CassetteEvent]) -> tuple[int, str]:
@@ -222,7 +224,9 @@ def spare_files(cassette: Cassette) -> list[Path]:
 def refuse_linked_cassette(path: Path) -> None:
     """Refuse to delete through a link that leads elsewhere, with a ``CassetteError``."""
     if path.is_symlink() or (path / FOLDER).is_symlink():
-        raise CassetteError(str(path), "is a link, or its sounds lie behind one", "prune the folder it leads to")
+        raise CassetteError(
+            str(path), "is a symbolic link or contains one", "prune the directory that the link points to"
+        )
 
 
 @dataclass(slots=True)

@@ -60,7 +60,7 @@ class Recorder:
         try:
             self._write(take)
         except OSError as error:
-            problem = f"the cassette cannot be written: {os_reason(error)}; the take itself is left"
+            problem = f"cannot write the cassette: {os_reason(error)}; the take itself is saved"
             raise CassetteError(str(self._final), problem, "record it again") from None
         self.is_whole = True
         put_in_place(self._folder, self._final)
@@ -219,7 +219,7 @@ def record_cassette(plan: Plan, stage: Stage, folder: Path, secrets: Collection[
             scratch = folder / f".{plan.slug}{UNFINISHED}{lock.stem.removeprefix(PREFIX)}"
             scratch.mkdir()
         except OSError as error:
-            hint = "choose another folder with --record"
+            hint = "choose another directory with --record"
             raise CassetteError(str(folder), f"cannot be written: {os_reason(error)}", hint) from None
         tape = Recorder(plan, stage, final, scratch, secrets)
         try:
@@ -239,7 +239,9 @@ def finish_recording(folder: Path) -> bool:
     if is_whole(folder):
         _refuse_other(final)
         if not _is_of(final, folder) and _written_at(final) > _written_at(folder):
-            raise CassetteError(str(final), "was recorded anew since", f"the one of the take is whole: {folder}")
+            raise CassetteError(
+                str(final), "was recorded again in the meantime", f"the cassette of this take is complete: {folder}"
+            )
         put_in_place(folder, final)
         return True
     if not _is_of(final, folder):
@@ -267,7 +269,11 @@ def _written_at(cassette: Path) -> int:
 
 def _refuse_other(final: Path) -> None:
     if final.is_symlink() or (final.exists() and not (final / layout.MANIFEST).is_file()):
-        raise CassetteError(str(final), "something else lies where the cassette would go", "choose another --record")
+        raise CassetteError(
+            str(final),
+            "the path of the cassette already exists, but is not a cassette",
+            "choose another directory with --record",
+        )
 
 
 def unfinished_in(folder: Path) -> list[Path]:
@@ -300,8 +306,8 @@ def put_in_place(new: Path, final: Path) -> None:
         _bring(new, final)
     except (OSError, TakeError) as error:
         reason = error.problem if isinstance(error, TakeError) else os_reason(error)
-        problem = f"the new cassette cannot take this place: {reason}"
-        raise CassetteError(str(final), problem, f"it is whole: move {new} to {final}") from None
+        problem = f"the new cassette could not be moved here: {reason}"
+        raise CassetteError(str(final), problem, f"it is complete: move {new} to {final}") from None
     with suppress(OSError):  # the new one stands; what is left over does no harm
         for file in (*layout.spare_files(layout.load_cassette(final)), *final.glob(f"{PREFIX}*")):
             file.unlink()

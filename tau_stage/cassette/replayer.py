@@ -73,11 +73,11 @@ class Replay:
         """
         path = folder / plan.slug
         if folder.is_file():
-            hint = "name a folder of cassettes; run --record DIR makes one"
-            raise CassetteError(str(folder), "is a file, and a folder of cassettes belongs here", hint)
+            hint = "pass a directory of cassettes; tau-stage run SCENE --record DIR creates one"
+            raise CassetteError(str(folder), "is a file, not a directory of cassettes", hint)
         if not (path / MANIFEST).is_file():
-            hint = f"record it: tau-stage run {quote(plan.path)} --record {quote(str(folder))}"
-            raise CassetteError(str(path), "there is no cassette of this scene", hint)
+            hint = f"record it with: tau-stage run {quote(plan.path)} --record {quote(str(folder))}"
+            raise CassetteError(str(path), "no cassette found for this scene", hint)
         return cls(load_cassette(path))
 
     def finish(self, take: Take) -> None:
@@ -92,11 +92,11 @@ class Replay:
     def _provider_of(self, player: PlayerPlan) -> Endpoint:
         track = self.cassette.manifest.players.get(player.name)
         if track is None:
-            raise self._difference(player.name, "", "player", "nobody of that name", repr(player.name))
+            raise self._difference(player.name, "", "player", "no player of that name", repr(player.name))
         try:
             place = endpoint(track.endpoint, track.dialect)
         except KeyError:
-            problem = f"there is no endpoint {track.endpoint!r}"
+            problem = f"unknown endpoint {track.endpoint!r}"
             raise CassetteError(str(self.cassette.path), problem, RECORD_AGAIN) from None
         if player.endpoint and "://" not in player.endpoint and player.endpoint != track.endpoint:
             raise self._difference(player.name, "", "endpoint", repr(track.endpoint), repr(player.endpoint))
@@ -162,7 +162,7 @@ class Replay:
 
     def _missing(self, entry: CassetteEvent) -> CassetteDiffers:
         lines = self.cassette.manifest.lines
-        told = "that it opens" if entry.kind == "dial" else event_diff.describe_event(entry.body, lines)
+        told = "the opening of a session" if entry.kind == "dial" else event_diff.describe_event(entry.body, lines)
         return self._difference(entry.player, event_diff.line_of(entry.body, lines), "conversation", told, "nothing")
 
     def _difference(self, player: str, line: str, field: str, recorded: str, now: str) -> CassetteDiffers:
@@ -184,7 +184,9 @@ class Replay:
         await self.wait_turn(dialled)
         self.happened(dialled)
         if not rest or rest[0].kind not in ("opened", "refused"):
-            raise CassetteError(str(self.cassette.path), f"the opening of {player.name} has no end", RECORD_AGAIN)
+            raise CassetteError(
+                str(self.cassette.path), f"the recorded opening of {player.name} is incomplete", RECORD_AGAIN
+            )
         outcome, *rest = rest
         await self.wait_turn(outcome)
         await anyio.sleep_until(self.due(outcome))
