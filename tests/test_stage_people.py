@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.scene.plan import LinePlan, PlayerPlan
 from tau_stage.stage.events import Event, PersonPrompted
-from tau_stage.stage.people import PageSpeaker, Recorded, Speaker, StandIn, Typist, known_words, people_of
+from tau_stage.stage.people import PageSpeaker, Recorded, Speaker, StandIn, Typist, known_words, people_of, unread_input
 from tau_stage.take import records as record
 from tests.support.in_memory_stage import SCENES, Playhouse, plan_of
 from tests.support.tone_voice import tone
@@ -419,6 +420,21 @@ def test_recordings_stand_in_where_nobody_is_there_or_where_it_is_wished() -> No
     assert isinstance(people_of(plan_of(scene), stand_in=True)["guest"], StandIn)
     assert isinstance(people_of(plan_of(PEOPLE % "tty"), stand_in=True)["guest"], Typist)
     assert isinstance(people_of(plan_of(scene))["guest"], StandIn)  # under pytest nobody sits at a terminal
+
+
+def test_text_that_is_piped_in_while_recordings_play_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_recordings = plan_of((PEOPLE % "tty").replace("human: tty", "human: tty, stand_in: sounds/traveller"))
+    read, write = os.pipe()
+    with os.fdopen(write, "w"), os.fdopen(read) as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        [told] = unread_input(with_recordings)
+        assert told.startswith("player guest: the recordings in sounds/traveller play, as standard input is not a")
+        assert not [*unread_input(plan_of(PEOPLE % "tty"))]
+    with Path(os.devnull).open() as empty:
+        monkeypatch.setattr(sys, "stdin", empty)
+        assert not [*unread_input(with_recordings)]
+    monkeypatch.setattr(sys, "stdin", None)
+    assert not [*unread_input(with_recordings)]
 
 
 def test_a_sound_of_the_scene_that_is_none_is_told_before_anybody_opens(tmp_path: Path, house: Playhouse) -> None:

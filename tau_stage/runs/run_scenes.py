@@ -535,7 +535,8 @@ def _warnings(jobs: Sequence[Job], options: RunOptions, stage: Stage | None) -> 
         yield f"The understudy speaks {', '.join(others)} through {next(iter(others.values()))}."
     today = datetime.now(UTC).date()
     for plan, spoken in zip(plans, speech, strict=True):
-        found = (*_unspoken(spoken), *retirement_warnings(plan, today, stage.provider_of))
+        unread = () if options.stand_in else stages.unread_input(plan)
+        found = (*_unspoken(spoken), *unread, *retirement_warnings(plan, today, stage.provider_of))
         yield from (f"warning: {plan.path}: {text}" for text in found)
 
 

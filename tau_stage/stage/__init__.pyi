@@ -13,6 +13,7 @@ from .people import Speaker as Speaker
 from .people import check_shared_devices as check_shared_devices
 from .people import known_words as known_words
 from .people import people_of as people_of
+from .people import unread_input as unread_input
 from .performance import PerformanceOptions as PerformanceOptions
 from .performance import perform as perform
 from .replay import plan_facts as plan_facts

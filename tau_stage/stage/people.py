@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -366,6 +368,16 @@ def _is_there(human: str) -> bool:
     from tau_stage.devices import has_microphone
 
     return has_microphone()
+
+
+def unread_input(plan: scene.Plan) -> Iterator[str]:
+    """Say for whom recordings play although text may be piped in, which nobody reads then."""
+    with suppress(AttributeError, OSError, ValueError):  # there is no standard input
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+        for player in plan.people if stat.S_ISFIFO(mode) or stat.S_ISREG(mode) else ():
+            if player.human == "tty" and player.stand_in is not None:
+                reason = f"the recordings in {player.stand_in} play, as standard input is not a terminal"
+                yield f"player {player.name}: {reason}; to read lines from standard input, remove 'stand_in'"
 
 
 KEYBOARD = "standard input"
