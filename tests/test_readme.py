@@ -53,7 +53,7 @@ def test_the_program_is_that_of_the_page_where_it_is_run() -> None:
 def test_what_it_counts_is_so() -> None:
     others = {place.key_env[0] for name, place in ENDPOINTS.items() if name != "openai" and place.key_env}
     assert len(others) == 10, "README: 'ten other endpoints'"
-    assert len(list((TOP / "scenes").glob("*.yaml"))) == 12, "README: 'lists twelve to begin with'"
+    assert len(list((TOP / "scenes").glob("*.yaml"))) == 12, "README: 'twelve example scenes'"
 
 
 def test_the_commands_that_show_its_figures_are_there() -> None:
