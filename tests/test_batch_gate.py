@@ -43,8 +43,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
 @pytest.mark.parametrize(
     ("budget", "given", "told"),
     [
-        (None, (), "holds no budget, and the batch has one of $1"),
-        ("5", ("--budget", "$2"), "holds a budget of $5, and the batch has one of $2"),
+        (None, (), "has no budget, but the budget of the batch is $1"),
+        ("5", ("--budget", "$2"), "has a budget of $5, but the budget of the batch is $2"),
     ],
 )
 def test_a_batch_with_a_budget_is_not_performed_at_a_gate_that_does_not_hold_it(
@@ -69,13 +69,16 @@ def test_limits_that_nobody_holds_are_told(started: Started, capsys: pytest.Capt
     write_batch("scenes: [scenes/*.yaml]\nlimits: {start_rate: 30/min, sessions: 4}\n", "hat")
     address = started(GateLimits(sessions=1))
     assert run("batch", "run", "batch.yaml", "--gate", address) == 2  # the scene needs two
-    assert f"the gate at {address} holds no limit of start_rate: start it with --start-rate" in capsys.readouterr().err
+    assert f"the gate at {address} has no limit for start_rate: restart it with --start-rate" in capsys.readouterr().err
 
 
 def test_shards_without_a_gate_are_told_that_they_share_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     write_batch("scenes: [scenes/*.yaml]\nlimits: {start_rate: 30/min}\n", "hat")
     assert run("batch", "run", "batch.yaml", "--shard", "2/2") == 0
-    assert "without --gate, each shard holds the limits of the batch, and its budget, alone" in capsys.readouterr().err
+    assert (
+        "without --gate, each shard applies the limits and the budget of the batch separately"
+        in capsys.readouterr().err
+    )
     write_batch("scenes: [scenes/*.yaml]\n", "hat")
     assert run("batch", "run", "batch.yaml", "--shard", "2/2") == 0
     assert "without --gate" not in capsys.readouterr().err

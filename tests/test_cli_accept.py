@@ -127,7 +127,7 @@ async def test_what_cannot_be_accepted_is_told(capsys: pytest.CaptureFixture[str
     refused("journal.jsonl: is missing")
     folder.journal.write_bytes(journal)
     remove("scenes/lamp.yaml")
-    refused("is of the scene scenes/lamp.yaml, which is not there")
+    refused("was performed from scenes/lamp.yaml, which does not exist here")
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_the_booth_says_where_it_is_until_a_signal_ends_it(home: dict[str, str],
             assert b"<title>The booth</title>" in answer.read()
         code, said = end(booth, number)
     assert code == 130
-    assert said.startswith(f"open this page: {url}\n")
+    assert said.startswith(f"open this page in a browser: {url}\n")
     assert "Traceback" not in said
     assert last_booth(home) == BoothAddress(url, 0)
     with process(home, "booth", "--no-browser") as (booth, again):
@@ -147,7 +147,7 @@ def test_what_a_booth_cannot_be_is_told(
 
 def test_a_replay_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("run", "scenes/umbrella.yaml", "--booth", "--replay", "scenes/cassettes") == 2
-    assert "--replay takes no time, so the booth could not show it" in capsys.readouterr().err
+    assert "the booth cannot show --replay, because it does not run in real time" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -160,7 +160,7 @@ def test_a_run_opens_the_booth_and_is_shown_there(home: dict[str, str], tmp_path
     assert done.returncode == 0, done.stderr
     booth = last_booth(home)
     assert booth
-    assert done.stderr == f"open this page: {booth.url}\n"
+    assert done.stderr == f"open this page in a browser: {booth.url}\n"
     with page_of(booth.url) as page:
         sources = page.until("welcome")["sources"]
         assert sorted((source["kind"], source["name"]) for source in sources) == [
@@ -188,8 +188,8 @@ def test_a_conversation_is_had_in_the_page_until_it_is_interrupted(home: dict[st
         assert page.until("source")["source"]["gone"] == "it is over"
     assert code == 130
     assert said.splitlines() == [
-        "OPENAI_API_KEY is not set: the understudy answers, and nothing is spent.",
-        f"open this page: {url}#talk={talk.pid}",
+        "OPENAI_API_KEY is not set: the understudy answers, at no cost.",
+        f"open this page in a browser: {url}#talk={talk.pid}",
         "interrupted",
     ]
 
@@ -209,7 +209,7 @@ def test_who_cannot_be_talked_to_is_told(
             assert told in said
             assert "Traceback" not in said
     assert run("talk", "--no-browser") == 2
-    assert "the booth that TAU_DEBUG_SERVER_URL names does not answer" in capsys.readouterr().err
+    assert "the booth at TAU_DEBUG_SERVER_URL does not respond" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -149,7 +149,7 @@ def test_show_verify_and_prune(recorded: Path, capsys: pytest.CaptureFixture[str
     assert run("cassette", "show", "tapes") == 0
     assert "tapes/trio: trio (3 lines)" in capsys.readouterr().out
     assert run("cassette", "verify", "tapes") == 0
-    assert "tapes/trio: whole" in capsys.readouterr().out
+    assert "tapes/trio: complete" in capsys.readouterr().out
     kept = sorted((recorded / "audio").iterdir())
     spare = recorded / "audio" / f"{'0' * 64}.flac"
     spare.write_bytes(kept[0].read_bytes())
@@ -160,7 +160,7 @@ def test_show_verify_and_prune(recorded: Path, capsys: pytest.CaptureFixture[str
     assert not left.exists()
     capsys.readouterr()
     assert run("cassette", "prune", "tapes") == 0
-    assert capsys.readouterr().out == "there is nothing to delete\n"
+    assert capsys.readouterr().out == "nothing to delete\n"
     kept[0].write_bytes(b"")
     assert run("cassette", "verify", "tapes") == 2
     assert "the clip is damaged" in capsys.readouterr().err
@@ -242,7 +242,7 @@ def test_a_new_cassette_that_cannot_take_its_place_is_kept_beside_it(
     assert (Path("takes/trio/latest") / "report.html").is_file()  # what was performed is delivered all the same
     shutil.rmtree(recorded)
     assert run("cassette", "prune", "tapes") == 0
-    assert f"kept {kept[1]}: a whole recording" in capsys.readouterr().out
+    assert f"kept {kept[1]}: a complete recording" in capsys.readouterr().out
     verify_cassette(Path(kept[1]))
     assert run("run", trio, "--endpoint", serve(Understudy(Tones())), "--record", "tapes", "--quiet") == 0
     verify_cassette(Path(kept[1]))

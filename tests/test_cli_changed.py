@@ -238,7 +238,7 @@ def test_variants_variables_and_several_scenes(serve: Serve, capsys: pytest.Capt
         (("--changed", "--resume"), "--changed makes new takes, and --resume goes on with old ones"),
         (("--changed", "--record", "c"), "--changed cannot be together with --record or --replay"),
         (("--changed", "--replay", "c"), "--changed cannot be together with --record or --replay"),
-        (("--through",), "--through is about lines that heard what has changed\n  hint: add --changed"),
+        (("--through",), "--through requires --changed\n  hint: add --changed"),
     ],
 )
 def test_what_cannot_be_together_is_refused(

@@ -110,7 +110,7 @@ def test_of_several_takes_the_newest_two_are_compared_and_one_is_held_beside_the
     assert capsys.readouterr().err == f"A is {first}, B is {latest}\n"
     assert run("compare", first) == 2
     assert capsys.readouterr().err == (
-        f"{first}: there is no take before it to compare it with\n  hint: name two takes\n"
+        f"{first}: there is no earlier take to compare it with\n  hint: specify two takes\n"
     )
     assert run("compare", first, first, latest, latest) == 0
     assert run("compare", first, first, first) == 0
@@ -189,7 +189,7 @@ def test_what_cannot_be_is_one_message(takes: tuple[str, str], capsys: pytest.Ca
     assert run("compare", *takes, "--html", "no/folder/page.html") == 2
     assert "choose another file with --html" in capsys.readouterr().err
     assert run("play", takes[0], "whom") == 2
-    assert capsys.readouterr().err == f"{takes[0]}: there is no line 'whom'\n  hint: its lines are who, nobody\n"
+    assert capsys.readouterr().err == f"{takes[0]}: no line 'whom'\n  hint: its lines: who, nobody\n"
 
 
 def test_a_take_without_a_sound_cannot_be_played(takes: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,7 +197,7 @@ def test_a_take_without_a_sound_cannot_be_played(takes: tuple[str, str], capsys:
     journal = Path(takes[0], "journal.jsonl")
     journal.write_bytes(journal.read_bytes().splitlines(keepends=True)[0])
     assert run("play", takes[0]) == 2
-    assert "no line of this take sounds\n  hint: it ended as interrupted" in capsys.readouterr().err
+    assert "no line of this take has audio\n  hint: the take is interrupted" in capsys.readouterr().err
     Path(takes[1], "mix.wav").write_bytes(b"RIFF")
     assert run("play", takes[1]) == 2
     assert "mix.wav: " in capsys.readouterr().err
@@ -243,7 +243,7 @@ def test_without_sounddevice_the_remedy_is_told(takes: tuple[str, str]) -> None:
     done = played(takes[0], "nobody", alsa="", before="sys.modules['sounddevice'] = None")
     assert done.returncode == 2
     assert done.stderr.startswith("loudspeakers need sounddevice, which is not installed\n  hint: pip install")
-    assert "-nobody.wav elsewhere" in done.stderr
+    assert "-nobody.wav on another machine" in done.stderr
 
 
 @needs_portaudio

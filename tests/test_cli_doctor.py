@@ -36,22 +36,22 @@ def test_a_folder_that_was_removed_under_its_feet_is_told_of(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     finding = found({}, Path("takes"))["takes"]
-    assert (finding.told, finding.state) == ("this folder is gone", "wrong")
-    assert finding.remedy == "go to a folder that is there"
+    assert (finding.told, finding.state) == ("the current folder no longer exists", "wrong")
+    assert finding.remedy == "change to a folder that exists"
 
 
 def test_without_a_key_the_understudy_plays(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("doctor") == 0
     said = capsys.readouterr()
     assert said.err == ""
-    assert said.out.endswith("\nA scene can be performed.\n")
+    assert said.out.endswith("\nYou can perform a scene.\n")
     for told in (
         "  absent  openai: OPENAI_API_KEY is not set\n",
-        "  ok      understudy: plays in this process, without a key\n",
-        "  ok      a scene that names none: is played by understudy: no key is set\n",
-        "  ok      takes in takes: will be made\n",
+        "  ok      understudy: runs in this process, needs no key\n",
+        "  ok      default endpoint: understudy (no key is set)\n",
+        "  ok      takes in takes: will be created\n",
         "  ok      [timeline]: opentimelineio ",
-        "  ok      vllm: at 127.0.0.1:8000, by default; VLLM_API_KEY is not set, and need not be\n",
+        "  ok      vllm: at 127.0.0.1:8000, by default; VLLM_API_KEY is not set, which is fine\n",
     ):
         assert told in said.out
     assert not Path("takes").exists()
@@ -62,8 +62,8 @@ def test_models_that_end_are_told_of(tmp_path: Path) -> None:
         return [finding for finding in examine(environment, tmp_path) if finding.section == "models"]
 
     default, words, *coming = told({})
-    assert default.told == "gpt-realtime-2.1-mini, whose end is not announced"
-    assert words.told == "gpt-transcribe, whose end is not announced"
+    assert default.told == "gpt-realtime-2.1-mini, no retirement date announced"
+    assert words.told == "gpt-transcribe, no retirement date announced"
     assert {finding.state for finding in (default, words, *coming)} == {"ok"}
     azure = told({"AZURE_OPENAI_ENDPOINT": "mine.openai.azure.com"})[2 + len(coming) :]
     assert {finding.name for finding in azure} == {"at azure"}
@@ -72,7 +72,7 @@ def test_models_that_end_are_told_of(tmp_path: Path) -> None:
 def test_json_holds_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("doctor", "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["can_perform"], told["verdict"]) == (True, "A scene can be performed.")
+    assert (told["can_perform"], told["verdict"]) == (True, "You can perform a scene.")
     sections = list(dict.fromkeys(finding["section"] for finding in told["found"]))
     assert sections == ["versions", "endpoints", "models", "devices", "extras", "limits", "settings"]
     extras = [finding["name"] for finding in told["found"] if finding["section"] == "extras"]
@@ -97,26 +97,26 @@ def test_keys_and_hosts_are_told_by_where_they_come_from(tmp_path: Path) -> None
     )
     assert told["openai"].told == "OPENAI_API_KEY is set"
     assert told["azure"].told == "at https://me.example, from AZURE_OPENAI_ENDPOINT; AZURE_OPENAI_API_KEY is set"
-    assert told["a scene that names none"].told == "is played by openai: its key is set"
+    assert told["default endpoint"].told == "openai (its key is set)"
     assert KEY not in str(told)
 
 
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({"TAU_STAGE_ENDPOINT": "xai"}, "goes to xai (TAU_STAGE_ENDPOINT says so), where XAI_API_KEY is not set"),
-        ({"TAU_STAGE_ENDPOINT": "moon"}, "TAU_STAGE_ENDPOINT names no endpoint: moon"),
+        ({"TAU_STAGE_ENDPOINT": "xai"}, "xai (set in TAU_STAGE_ENDPOINT); XAI_API_KEY is not set"),
+        ({"TAU_STAGE_ENDPOINT": "moon"}, "unknown endpoint in TAU_STAGE_ENDPOINT: moon"),
         (
             {"TAU_STAGE_ENDPOINT": "ws://h:x"},
             "TAU_STAGE_ENDPOINT: cannot connect to ws://h:x: its port is not a number",
         ),
         (
             {"TAU_STAGE_ENDPOINT": "vllm", "VLLM_HOST": "https://[::1"},
-            "goes to vllm (TAU_STAGE_ENDPOINT says so), where VLLM_HOST: cannot connect to ws://[::1/v1/realtime",
+            "vllm (set in TAU_STAGE_ENDPOINT); VLLM_HOST: cannot connect to ws://[::1/v1/realtime",
         ),
         (
             {"OPENAI_API_KEY": f"{KEY} {KEY}"},
-            "goes to openai (its key is set), where OPENAI_API_KEY is not a valid key: it ",
+            "openai (its key is set); OPENAI_API_KEY is not a valid key: it ",
         ),
     ],
 )
@@ -127,16 +127,16 @@ def test_who_cannot_play_is_in_the_way(
         monkeypatch.setenv(name, value)
     assert run("doctor") == 2
     out = capsys.readouterr().out
-    assert f"  wrong   a scene that names none: {said}" in out
-    assert "No scene can be performed. What to do: a scene that names none: " in out
+    assert f"  wrong   default endpoint: {said}" in out
+    assert "You cannot perform a scene yet. To fix: default endpoint: " in out
     assert KEY not in out
 
 
 @pytest.mark.parametrize(("prefix", "dialect"), [("", "ga"), ("xai+", "xai"), ("azure-preview+", "beta")])
 def test_a_url_is_an_endpoint(tmp_path: Path, prefix: str, dialect: str) -> None:
-    told = found({"TAU_STAGE_ENDPOINT": f"{prefix}ws://127.0.0.1:9?token={KEY}"}, tmp_path)["a scene that names none"]
-    place = f"{prefix}ws://127.0.0.1:9?token=[key], asked in the dialect {dialect}"
-    assert (told.state, told.told) == ("ok", f"is played by {place}: TAU_STAGE_ENDPOINT says so")
+    told = found({"TAU_STAGE_ENDPOINT": f"{prefix}ws://127.0.0.1:9?token={KEY}"}, tmp_path)["default endpoint"]
+    place = f"{prefix}ws://127.0.0.1:9?token=[key], with the protocol of {dialect}"
+    assert (told.state, told.told) == ("ok", f"{place} (set in TAU_STAGE_ENDPOINT)")
 
 
 def test_the_proxy_of_a_performance_is_told_without_its_password(tmp_path: Path) -> None:
@@ -147,13 +147,13 @@ def test_the_proxy_of_a_performance_is_told_without_its_password(tmp_path: Path)
     assert told["vllm"].told.startswith(f"at 192.168.77.5:8000, from VLLM_HOST; {way}; ")
     assert told["xai"].told == "XAI_API_KEY is set"
     assert told["localai"].told.startswith("at 127.0.0.1:8080, by default; LOCALAI_API_KEY")
-    assert told["a scene that names none"].told == f"is played by openai, {way}: its key is set"
+    assert told["default endpoint"].told == f"openai, {way} (its key is set)"
     assert KEY not in str(told)
 
 
 def test_a_proxy_that_cannot_be_used_is_in_the_way(tmp_path: Path) -> None:
     told = found({"OPENAI_API_KEY": KEY, "HTTPS_PROXY": f"me:{KEY}@proxy.example:3128"}, tmp_path)
-    ambient = told["a scene that names none"]
+    ambient = told["default endpoint"]
     assert (ambient.state, ambient.remedy) == ("wrong", "write http://proxy.example:3128")
     assert "HTTPS_PROXY is not a valid proxy: it has no scheme" in ambient.told
     assert KEY not in str(told)
@@ -162,10 +162,10 @@ def test_a_proxy_that_cannot_be_used_is_in_the_way(tmp_path: Path) -> None:
 def test_takes_must_have_a_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert run("doctor", "--out", "file/takes") == 2
-    told = f"  wrong   takes in file/takes: {tmp_path / 'file'}: is no folder\n"
+    told = f"  wrong   takes in file/takes: {tmp_path / 'file'}: not a directory\n"
     assert told in capsys.readouterr().out
     (tmp_path / "there").mkdir()
-    assert found({}, tmp_path / "there")[f"takes in {tmp_path / 'there'}"].told == "can be written"
+    assert found({}, tmp_path / "there")[f"takes in {tmp_path / 'there'}"].told == "writable"
 
 
 def test_settings_are_read(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_terminal_shows_marks(tmp_path: Path) -> None:
     Console(file=file, width=100, force_terminal=True, color_system="standard").print(sheet)
     shown = file.getvalue()
     assert all(mark in shown for mark in "✓–✗")
-    assert "No scene can be performed." in shown
+    assert "You cannot perform a scene yet." in shown
 
 
 @pytest.mark.slow
@@ -193,5 +193,6 @@ def test_too_few_descriptors_are_in_the_way(tmp_path: Path) -> None:
     done = python("-m", "tau_stage", "doctor", cwd=tmp_path, limit=(resource.RLIMIT_NOFILE, 40, 40))
     assert done.returncode == 2, done.stderr
     assert (
-        "  wrong   file descriptors: 40 of at most 40\n          hint: raise the limit: ulimit -n 1024" in done.stdout
+        "  wrong   file descriptors: 40 of a maximum of 40\n          hint: raise the limit: ulimit -n 1024"
+        in done.stdout
     )

@@ -23,7 +23,7 @@ sys.meta_path[sys.meta_path.index(finder)] = Missing
 MAIN = "from tau_stage.cli.main import main; main()"
 SCENE = "players: {ann: }\nlines:\n- ann: Hello.\n"
 VOICE = "the understudy has no voice: hibari-tts is not installed\n  hint: pip install 'tau-stage[understudy]'"
-BOOTH = "the booth needs starlette and uvicorn, which are not installed\n  hint: pip install 'tau-stage[booth]'"
+BOOTH = "the booth requires starlette and uvicorn, which are not installed\n  hint: pip install 'tau-stage[booth]'"
 KEY = ", or set a provider's key, such as OPENAI_API_KEY"
 SPEAKING = """
 import anyio

@@ -36,14 +36,14 @@ def test_a_scene_goes_to_a_script_and_back(scene: Path, capsys: pytest.CaptureFi
     assert run("fmt", str(scene), "--as", "lines") == 0
     assert scene.read_bytes() == LINES
     assert run("fmt", str(scene), "--as", "lines") == 0
-    assert capsys.readouterr().out == (f"changed {scene}: to script\nchanged {scene}: to lines\nunchanged {scene}\n")
+    assert capsys.readouterr().out == (f"changed {scene} to script\nchanged {scene} to lines\nunchanged {scene}\n")
     assert [file.name for file in scene.parent.iterdir()] == ["scene.yaml"]
 
 
 def test_check_tells_and_writes_nothing(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("fmt", str(scene), "--as", "script", "--check") == 1
     assert run("fmt", str(scene), "--as", "lines", "--check") == 0
-    assert capsys.readouterr().out == f"would change {scene}: to script\nunchanged {scene}\n"
+    assert capsys.readouterr().out == f"would change {scene} to script\nunchanged {scene}\n"
     assert scene.read_bytes() == SCENE
 
 
@@ -110,7 +110,7 @@ def test_a_broken_script_is_told_in_its_place(
 def test_a_script_is_not_tagged(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scene.write_bytes(SCRIPT)
     assert run("tag", str(scene)) == 2
-    assert f"{scene}:3:1: the speeches of a script have no ids" in capsys.readouterr().err
+    assert f"{scene}:3:1: the lines of a script have no ids" in capsys.readouterr().err
     assert scene.read_bytes() == SCRIPT
 
 
@@ -119,7 +119,7 @@ def test_a_screenplay_goes_into_the_scene(scene: Path, capsys: pytest.CaptureFix
     scene.with_name("play.fountain").write_text("ANN\nYes?\n\nBEN ^\n(low)\nNo.\n")
     scene.write_bytes(written)
     assert run("tag", str(scene)) == 2
-    assert "the speeches of a script have no ids" in capsys.readouterr().err
+    assert "the lines of a script have no ids" in capsys.readouterr().err
     assert run("fmt", str(scene), "--as", "script") == 0
     spoken = b"  - together:\n      - ann: Yes?\n      - ben: (low) No.\n"
     assert scene.read_bytes() == b"players: {ann: , ben: }\nscript: |\n" + spoken

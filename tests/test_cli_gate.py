@@ -77,7 +77,7 @@ def test_scenes_of_several_processes_share_a_gate(tmp_path: Path) -> None:
     state = tmp_path / "gate.json"
     serving = (*command, "gate", "--port", "0", "--sessions", "2", "--budget", "$5", "--state", str(state))
     with ForkedPython(*serving, env=variables) as server:
-        address = server.stdout.readline().partition("listens at ")[2].split()[0]
+        address = server.stdout.readline().partition("listening at ")[2].split()[0]
         try:
             performing = (*command, "run", "two.yaml", "--quiet", "--gate", address)
             with ThreadPoolExecutor() as pool:

@@ -41,7 +41,7 @@ def test_a_cast_has_everybody_who_speaks_with_a_voice(here: Path, capsys: pytest
     assert run("cast", "dialogue.csv") == 0
     assert (here / "cast.yaml").read_text(encoding="utf-8") == CAST
     said = capsys.readouterr().out.splitlines()
-    assert said == ["wrote cast.yaml: 3 players", "unchanged cast.yaml: everybody who speaks is in it"]
+    assert said == ["wrote cast.yaml: 3 players", "unchanged cast.yaml: it already contains every speaker"]
 
 
 def test_a_cast_that_is_there_gets_who_is_missing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +95,7 @@ def test_no_file_is_overwritten_unasked(here: Path, capsys: pytest.CaptureFixtur
     assert run("import", "dialogue.csv", "--cast", "cast.yaml") == 2
     assert [file.name for file in (here / "scenes").iterdir()] == ["quay.yaml"]
     assert (
-        "scenes/quay.yaml would be overwritten\n  hint: choose another --out, or write --force"
+        "scenes/quay.yaml would be overwritten\n  hint: choose another folder with --out, or add --force"
         in capsys.readouterr().err
     )
     assert run("import", "dialogue.csv", "--cast", "cast.yaml", "--force") == 0
@@ -132,7 +132,7 @@ def test_columns_and_the_kind_of_a_table_may_be_given(here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["cast", "dialogue.csv", "--column", "Text"], "--column wants a name and a value, not 'Text'"),
+        (["cast", "dialogue.csv", "--column", "Text"], "--column expects a name and a value, not 'Text'"),
         (["cast", "none.csv"], "none.csv:1:1: the table does not exist"),
         (["cast", "bad.csv"], "bad.csv:2:2: B2 (Character): 'A/B' cannot be a player's name, as names name files"),
         (["import", "dialogue.csv", "--cast", "none.yaml"], "none.yaml:1:1: the cast file does not exist"),

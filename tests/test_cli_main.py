@@ -75,7 +75,7 @@ def test_a_bug_on_a_full_disk_is_still_a_sentence(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     assert told(ValueError("x")) == 70
-    assert "its log could not be written: No such file or directory" in capsys.readouterr().err
+    assert "could not write a log: No such file or directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["frob"], ["validate"], ["validate", "--frob", "x"], ["show", "a", "b"]])

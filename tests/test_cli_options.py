@@ -59,10 +59,10 @@ def test_what_the_file_says_holds(home: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("allow_tols = true", "there is no setting 'allow_tols'\n  hint: did you mean 'allow_tools'?"),
-        ("allow_tools = 'yes'", "allow_tools is true or false"),
-        ("allow_tools =", "the settings cannot be read"),
-        (b"\xff", "the settings cannot be read"),
+        ("allow_tols = true", "unknown setting 'allow_tols'\n  hint: did you mean 'allow_tools'?"),
+        ("allow_tools = 'yes'", "allow_tools must be true or false"),
+        ("allow_tools =", "cannot read the settings"),
+        (b"\xff", "cannot read the settings"),
     ],
 )
 def test_what_is_wrong_with_the_file_is_told(home: dict[str, str], text: str | bytes, problem: str) -> None:

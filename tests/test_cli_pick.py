@@ -140,9 +140,9 @@ def test_what_cannot_be_picked_is_told_and_changes_nothing(
     before = folder.journal.read_bytes()
     capsys.readouterr()
     for arguments, told in (
-        (("nobody", "2"), "there is no line 'nobody'\n  hint: lines with several takes: ann-1"),
-        (("ann-1", "4"), "line ann-1 has no take 4 that can be heard\n  hint: its takes are 1, 2, 3"),
-        (("bob-1", "2"), "line bob-1 has no take 2 that can be heard\n  hint: retake it: tau-stage retake "),
+        (("nobody", "2"), "no line 'nobody'\n  hint: lines with several takes: ann-1"),
+        (("ann-1", "4"), "line ann-1 has no take 4 with audio\n  hint: its takes: 1, 2, 3"),
+        (("bob-1", "2"), "line bob-1 has no take 2 with audio\n  hint: record more takes: tau-stage retake "),
     ):
         assert run("pick", str(folder.path), *arguments) == 2
         assert told in capsys.readouterr().err

@@ -108,9 +108,9 @@ def test_in_a_pipe_each_thing_worth_it_is_a_line(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err.splitlines() == [
         "opened ann in 0.50 s",
         "bob: slow down; waiting 1.0 s",
-        "line ann-1: it failed; asking again in 1.0 s",
+        "line ann-1: it failed; retrying in 1.0 s",
         "1/2 ann: words (1.0 s)",
-        "1/2 ann: words (taken over)",
+        "1/2 ann: words (reused)",
         "bob is deaf",
         "player ann: no sign; the player is lost",
         "odd",
@@ -196,4 +196,4 @@ def test_lines_that_nobody_can_count_are_not_counted(capsys: pytest.CaptureFixtu
 def test_a_wait_that_is_too_short_to_be_shown_is_not(capsys: pytest.CaptureFixture[str]) -> None:
     again = record.LineAgain(line="ann-1", player="ann", problem="it failed", wait_s=0.01, usage=Usage())
     ProgressLines([PLAN]).show(PLAN, again)
-    assert capsys.readouterr().err == "line ann-1: it failed; asking again\n"
+    assert capsys.readouterr().err == "line ann-1: it failed; retrying\n"

@@ -55,7 +55,7 @@ def test_it_shows_the_line_the_level_the_progress_and_the_dollars() -> None:
     loud = AudioProgress("bob", "bob-1", -12.0, 0.1)
     begun = record.LineBegan(line="bob-1", player="bob")
     above, view = drawn(PLAN, *SPEAKING, SOUNDING, free, said("ann-1", "ann"), begun, loud)
-    assert "1/2  $0.0640 estimate (nothing is spent)" in view
+    assert "1/2  $0.0640 estimate (nothing spent)" in view
     assert "bob: [Two]." in view
     assert "############...." in view
     assert "  ann  idle      1.0 s" in view
@@ -75,7 +75,7 @@ def test_what_is_worth_a_line_scrolls_away_too_and_what_the_view_shows_does_not(
     above, _ = drawn(PLAN, *facts)
     assert above.splitlines() == [
         "bob: slow down; waiting 1.0 s",
-        "line ann-1: it failed; asking again in 1.0 s",
+        "line ann-1: it failed; retrying in 1.0 s",
         "odd",
         "line ann-1, player ann, failed: no sound",
     ]
@@ -101,7 +101,7 @@ def test_of_what_nobody_can_count_it_says_how_much_is_likely() -> None:
 
 def test_a_take_that_goes_on_begins_where_it_was() -> None:
     above, view = drawn(PLAN, ResumeSummary((("ann-1", "ann", 1.0),), 0), BEGAN)  # type: ignore[arg-type]
-    assert above == "goes on after 1 line\n"
+    assert above == "resuming after 1 line\n"
     assert "1/2" in view
 
 

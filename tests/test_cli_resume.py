@@ -41,7 +41,7 @@ def stopped(serve: Serve, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]
     assert run("run", "talk.yaml", "--endpoint", url, "--quiet") == 3
     said = capsys.readouterr()
     folder = said.out.strip()
-    assert said.err.endswith(f"go on with: tau-stage resume {folder}\n")
+    assert said.err.endswith(f"to resume: tau-stage resume {folder}\n")
     return folder, url
 
 
@@ -51,7 +51,7 @@ def test_a_take_goes_on_in_its_own_folder_where_it_was_played(
     folder, url = stopped
     assert run("resume", folder) == 0
     said = capsys.readouterr()
-    assert "goes on after 1 line\n" in said.err
+    assert "resuming after 1 line\n" in said.err
     assert "2/3 bob: Here." in said.err
     assert "1/3" not in said.err
     assert said.out.endswith(f"\n{folder}\n")
@@ -216,7 +216,7 @@ def test_a_signal_ends_a_performance_in_order_and_a_second_at_once(
         out, err = process.communicate()
     told += err
     assert process.returncode == 130, told
-    assert "stopping after the line under way; once more stops at once\n" in told
+    assert "stopping after the current line; press Ctrl-C again to stop immediately\n" in told
     folders = [tmp_path / line for line in out.splitlines() if line.startswith("takes/")]
     assert len(folders) == 2
     for folder in folders:
@@ -225,4 +225,4 @@ def test_a_signal_ends_a_performance_in_order_and_a_second_at_once(
         assert 1 <= len(take.lines) < 60
         assert (folder / "cost.json").is_file()
         assert isinstance(read_journal(folder / "journal.jsonl")[-1], record.TakeDelivered)
-        assert f"go on with: tau-stage resume {folder.relative_to(tmp_path)}" in told
+        assert f"to resume: tau-stage resume {folder.relative_to(tmp_path)}" in told

@@ -77,7 +77,7 @@ def test_one_variant_and_another_variable(serve: Serve, moods: str, capsys: pyte
     ("options", "problem"),
     [
         (("--only", "crass"), "there is no variant 'crass'\n"),
-        (("--var", "hat"), "--var wants a name and a value, not 'hat'"),
+        (("--var", "hat"), "--var expects a name and a value, not 'hat'"),
         (("--var", "waht=x"), "the scene has no variable 'waht', which was given"),
         (("--var", "mood=x"), "'mood' is varied here, and was given too"),
     ],
@@ -226,7 +226,7 @@ def test_a_stream_that_breaks_is_told_once(number: int, capsys: pytest.CaptureFi
                 WordsProgress("ann", "ann-1", words, spoken=True),
             )
         assert (stream.ended, stream.lost) == (True, number == errno.ENOSPC)
-    told = f"--stream words: {os.strerror(number).lower()}; the performance goes on without it\n"
+    told = f"--stream words: {os.strerror(number).lower()}; the performance continues without it\n"
     assert capsys.readouterr().err == told
 
 
@@ -257,7 +257,7 @@ def test_a_full_device_or_a_closed_pipe_does_not_stop_the_performance(
         said = process.stderr.read()
         assert process.wait() == code, said
     assert said.count("--stream") == 1
-    assert f"{told}; the performance goes on without it" in said
+    assert f"{told}; the performance continues without it" in said
     (folder,) = (tmp_path / "takes" / "talk").glob("2*")
     assert '"ended": "complete"' in (folder / "take.json").read_text()
     assert (folder / "report.html").exists()

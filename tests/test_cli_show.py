@@ -45,8 +45,8 @@ def test_piped_it_is_plain_text(scene: str, capsys: pytest.CaptureFixture[str]) 
     assert (
         shown(capsys, "show", scene)
         == """\
-Duet (duet.yaml): budget $1, sessions open one after another
-delivers mix.wav at -16 LUFS, -1 dBTP at most; 24 kHz, mono
+Duet (duet.yaml): budget $1, sessions open one at a time
+delivers mix.wav at -16 LUFS, at most -1 dBTP; 24 kHz, mono
 
 player ann
   voice: marin
@@ -54,7 +54,7 @@ player ann
   endpoint: any
   speed: 0.9
   output: audio, 100 tokens
-  told before the first line: Speak in Welsh.
+  instructions and setup: Speak in Welsh.
 
 player ben
   voice: marin
@@ -96,7 +96,7 @@ def test_on_a_terminal_it_is_tables(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "160")
     said = shown(capsys, "show", scene)
-    assert "told before the first line" in said
+    assert "instructions and setup" in said
     assert "Speak in Welsh." in said
     assert "─" in said
     assert re.search(r"8 +chapter .* The night ", said)

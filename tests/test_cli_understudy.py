@@ -65,8 +65,8 @@ def test_a_fault_that_is_nearly_one_has_a_hint(order: str, told: str, capsys: py
     [
         (("--limits", ""), "--limits: '' is not valid"),
         (("--limits", "many"), "--limits: 'many' is not valid\n  hint: write openings, sessions and optionally tokens"),
-        (("--pace", "slow"), "--pace: 'slow' is no pace\n  hint: write realtime, or a number"),
-        (("--pace", "0"), "--pace: '0' is no pace"),
+        (("--pace", "slow"), "--pace: invalid value 'slow'\n  hint: use realtime, or a number"),
+        (("--pace", "0"), "--pace: invalid value '0'"),
         (("--log", "/nowhere/at/all.jsonl"), "/nowhere/at/all.jsonl: no such file or directory"),
     ],
 )
@@ -86,9 +86,9 @@ def test_voices_are_listed_by_endpoint(capsys: pytest.CaptureFixture[str]) -> No
     assert run("voices") == 0
     assert "cedar" in capsys.readouterr().out.splitlines()
     assert run("voices", "--endpoint", "localai") == 0
-    assert "are not known here" in capsys.readouterr().out
+    assert "are unknown" in capsys.readouterr().out
     assert run("voices", "--endpoint", "opensesame") == 2
-    assert "there is no endpoint 'opensesame'" in capsys.readouterr().err
+    assert "unknown endpoint 'opensesame'" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -124,7 +124,8 @@ async def test_the_ready_file_holds_the_address_while_it_listens(tmp_path: Path)
 def test_a_ready_file_that_cannot_be_written_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("understudy", "--port", "0", "--ready-file", "/nowhere/at/all") == 2
     assert (
-        "/nowhere/at/all: no such file or directory\n  hint: name another file: --ready-file" in capsys.readouterr().err
+        "/nowhere/at/all: no such file or directory\n  hint: choose another file with --ready-file"
+        in capsys.readouterr().err
     )
 
 

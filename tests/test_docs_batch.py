@@ -49,7 +49,7 @@ def serve_as_typed(words: list[str], folder: Path) -> None:
     """A gate as it is typed, but at a port that is free, and for this machine alone."""
     log = folder / "gate.txt"
     with log.open("wb") as out, begun(*words, "--port", "0", "--host", "127.0.0.1", cwd=folder, stdout=out.fileno()):
-        until(lambda: "The gate listens at" in log.read_text())
+        until(lambda: "The gate is listening at" in log.read_text())
 
 
 @pytest.mark.slow

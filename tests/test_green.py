@@ -209,9 +209,9 @@ def test_what_is_left_out_is_told_once_with_the_reason(capsys: Printed) -> None:
     write(Path("scenes/act/third.yaml"), WELCOME.read_bytes() + b"include: ../shared.yaml\n")
     run("test")
     said = capsys.readouterr().out
-    assert said.count("left out: scenes/cast.yaml: second.yaml includes it\n") == 1
-    assert said.count("left out: scenes/shared.yaml: act/third.yaml includes it\n") == 1
-    assert said.count("left out: scenes/data/config.yaml: it has no players: and no lines:\n") == 1
+    assert said.count("skipped scenes/cast.yaml: second.yaml includes it\n") == 1
+    assert said.count("skipped scenes/shared.yaml: act/third.yaml includes it\n") == 1
+    assert said.count("skipped scenes/data/config.yaml: it has no players: and no lines:\n") == 1
 
 
 @pytest.mark.usefixtures("project")
@@ -228,14 +228,14 @@ def test_junit_json_and_the_page_tell_what_was_left_out(capsys: Printed) -> None
     assert run("test", "--junit", "junit.xml", "--summary", "page.md") == 0
     said = capsys.readouterr().out
     for path, reason in reasons.items():
-        assert said.count(f"left out: {path}: {reason}\n") == 1
+        assert said.count(f"skipped {path}: {reason}\n") == 1
     assert ".cache" not in said
     skipped = [case for suite in JUnitXml.fromfile("junit.xml") for case in suite if case.is_skipped]
     assert {case.classname: case.result[0].message for case in skipped} == {
-        path: f"left out: {reason}" for path, reason in reasons.items()
+        path: f"skipped: {reason}" for path, reason in reasons.items()
     }
     page = Path("page.md").read_text()
-    assert all(f"- left out: {path}: {reason}\n" in page for path, reason in reasons.items())
+    assert all(f"- skipped {path}: {reason}\n" in page for path, reason in reasons.items())
     assert run("test", "--json") == 0
     assert json.loads(capsys.readouterr().out)["left_out"] == reasons
 
@@ -339,8 +339,8 @@ def test_live_performances_have_a_ceiling(capsys: Printed) -> None:
     assert run("test", "--live", "--repeat", "5") == 2
     assert "--budget '$2'" in capsys.readouterr().err
     assert run("test", "--budget", "$1") == 2
-    assert "--budget is for what is played live" in capsys.readouterr().err
+    assert "--budget requires --live" in capsys.readouterr().err
     assert run("test", "--only", "calm") == 2
-    assert "no scene here has a variant 'calm'" in capsys.readouterr().err
+    assert "no scene has a variant 'calm'" in capsys.readouterr().err
     assert run("test", "--var", "city=Oslo") == 2
     assert "the scene has no variable 'city'" in capsys.readouterr().out

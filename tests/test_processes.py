@@ -96,7 +96,7 @@ def test_an_output_that_is_full_is_told_of_after_the_performance(serve: Serve, t
     with Path("/dev/full").open("w") as full, begun(*arguments, cwd=tmp_path, stdout=full.fileno()) as process:
         _, told = process.communicate()
         assert process.returncode == 2
-    assert "the output cannot be written: no space left on device" in told
+    assert "cannot write the output: no space left on device" in told
     assert take_in(tmp_path).ended == "complete"
 
 

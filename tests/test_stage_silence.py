@@ -237,7 +237,7 @@ def test_a_run_with_a_failed_line_exits_with_3_and_retake_makes_it_whole(
     said = capsys.readouterr()
     folder = said.out.strip()
     assert f"trio.yaml: 1 of 3 lines failed: {why}\n" in said.err
-    assert f"perform what failed again: tau-stage retake {folder}\n" in said.err
+    assert f"to perform the failed lines again: tau-stage retake {folder}\n" in said.err
     news = [json.loads(line) for line in Path("news.jsonl").read_text().splitlines()]
     told = next(each for each in news if each["type"] == "line" and each["line"] == "bob-1")
     assert (told["problem"], told["written"]) == ('the model answered with text instead of audio: "Two."', "Two.")
@@ -265,7 +265,7 @@ def test_run_resume_pays_no_incomplete_scene_twice_and_says_how_to_have_what_fai
     assert run("run", "trio.yaml", "--endpoint", mute, "--quiet", "--resume") == 3
     told = capsys.readouterr()
     assert told.out.strip() == first
-    assert f"perform what failed again: tau-stage retake {first}" in told.err
+    assert f"to perform the failed lines again: tau-stage retake {first}" in told.err
 
 
 # ---- commentary

@@ -32,8 +32,8 @@ def accept(
     folder, performed = takes.read_take(take)
     scene = performed.scene
     if not Path(scene.path).is_file():
-        problem = f"is of the scene {scene.path}, which is not there"
-        raise TakeError(str(folder.path), problem, "go to the folder that it was performed from")
+        problem = f"was performed from {scene.path}, which does not exist here"
+        raise TakeError(str(folder.path), problem, "run the command in the folder that the take was performed from")
     path = checks.snapshot_path(scene.path, scene.variant)
     old = checks.read_snapshot(path)
     new = checks.accept_snapshot(checks.snapshot_of(folder, performed), old, tuple(lines or ()))

@@ -28,9 +28,9 @@ Only = Annotated[
     typer.Option(metavar="PATTERN", help="Select jobs by name, like 'de/*'. You can repeat this option."),
 ]
 MaxVariants = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Maximum number of variants of a matrix.", show_default="any number")
+    int, typer.Option(min=1, metavar="N", help="Maximum number of variants of a matrix.", show_default="no limit")
 ]
-Every = Annotated[bool, typer.Option("--all", help="List every job, not only the worst.")]
+Every = Annotated[bool, typer.Option("--all", help="List all jobs, not only the most important ones.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RetryWhat = Annotated[
     Literal["failed"] | None,
@@ -129,7 +129,7 @@ def run(
         through=through,
     )
     if part and part.of > 1 and not gate and batches.limits_of(found, limit) != gates.GateLimits():
-        warn("warning: without --gate, each shard holds the limits of the batch, and its budget, alone")
+        warn("warning: without --gate, each shard applies the limits and the budget of the batch separately")
     this = BatchRun(batch=found, jobs=wanted, ledger=ledger, endpoint=endpoint, budget=limit, gate=gate)
     if cluster:
         code = this.spread(cluster, workers, options, quiet=quiet or as_json)
@@ -163,7 +163,7 @@ def status(
 def export(
     file: File,
     to: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Write here instead of the folder that the batch file names.")
+        str | None, typer.Option(metavar="DIR", help="Write to this folder instead of the one in the batch file.")
     ] = None,
     only: Only = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove the files of lines that no longer exist.")] = False,

@@ -175,12 +175,12 @@ class BatchRun:
         held, wanted = await gate.status(), batches.limits_of(self.batch, self.budget)
         if wanted.budget is not None and (held.budget is None or (self.budget and held.budget > self.budget)):
             there = "no budget" if held.budget is None else f"a budget of ${held.budget:f}"
-            problem = f"the gate at {self.gate} holds {there}, and the batch has one of ${wanted.budget:f}"
+            problem = f"the gate at {self.gate} has {there}, but the budget of the batch is ${wanted.budget:f}"
             raise UsageError(problem, f"start the gate with --budget '${wanted.budget:f}'")
         for name in ("start_rate", "sessions", "tokens"):
             if getattr(wanted, name) is not None and getattr(held, name) is None:
                 option = f"--{name.replace('_', '-')}"
-                warn(f"warning: the gate at {self.gate} holds no limit of {name}: start it with {option}")
+                warn(f"warning: the gate at {self.gate} has no limit for {name}: restart it with {option}")
 
     @contextmanager
     def _open_view(self, *, quiet: bool) -> Iterator[BatchProgress]:

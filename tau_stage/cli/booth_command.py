@@ -85,7 +85,7 @@ async def _serve(
         open_booth(hub, host=host, port=port, prefer=former_port, token=token, allow_remote=allow_remote) as url,
         announced(url, environment()),
     ):
-        say(f"The booth is open at {url}  (Ctrl-C ends it)")
+        say(f"The booth is running at {url} (press Ctrl-C to stop)")
         if browser:
             show_page(url)
         if idle_s is None:
@@ -98,7 +98,7 @@ def show_page(url: str) -> None:
     """Open a page in a browser, where there is one that has windows."""
     has_windows = sys.platform in ("darwin", "win32") or any(map(environment().get, ("DISPLAY", "WAYLAND_DISPLAY")))
     if not (has_windows and webbrowser.open(url)):
-        warn(f"open this page: {url}")
+        warn(f"open this page in a browser: {url}")
 
 
 def require_server() -> None:
@@ -106,7 +106,7 @@ def require_server() -> None:
     missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
     if missing:
         verb = "are" if len(missing) > 1 else "is"
-        raise UsageError(f"the booth needs {' and '.join(missing)}, which {verb} not installed", INSTALL)
+        raise UsageError(f"the booth requires {' and '.join(missing)}, which {verb} not installed", INSTALL)
 
 
 def ensure_booth() -> str:
@@ -129,7 +129,7 @@ def ensure_booth() -> str:
             if child.poll() is not None:
                 told.seek(0)
                 said = told.read().decode(errors="replace").strip()
-                raise UsageError(f"the booth does not start: {said}", "start it first: tau-stage booth")
+                raise UsageError(f"the booth could not be started: {said}", "start it first: tau-stage booth")
             time.sleep(TICK_S)
     child.kill()
     raise UsageError(f"the booth did not start within {OPENING_S:g} s", "start it first: tau-stage booth")
@@ -149,5 +149,5 @@ def _answering_booth() -> str | None:
         return there.url
     if not there.pid:
         hint = "start it, or unset TAU_DEBUG_SERVER_URL"
-        raise UsageError("the booth that TAU_DEBUG_SERVER_URL names does not answer", hint)
+        raise UsageError("the booth at TAU_DEBUG_SERVER_URL does not respond", hint)
     return None

@@ -17,7 +17,9 @@ from tau_stage.errors import CassetteError
 
 cassette = typer.Typer(name="cassette", help="Show, verify and prune cassettes.", no_args_is_help=True, **PLAIN)
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A cassette, or a folder of them.", show_default=False)]
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A cassette, or a folder of cassettes.", show_default=False)
+]
 
 
 def show(folder: Folder) -> None:
@@ -39,14 +41,14 @@ def verify(folder: Folder) -> None:
             warn(error)
             broken += 1
         else:
-            say(f"{path}: whole, {len(tape.entries)} events, {len(tape.wanted_clips)} clips")
+            say(f"{path}: complete, {len(tape.entries)} events, {len(tape.wanted_clips)} clips")
     raise typer.Exit(2 if broken else 0)
 
 
 def prune(folder: Folder) -> None:
     """Delete clips and events that no cassette uses.
 
-    This also deletes the remains of killed recordings. It never deletes a complete recording.
+    This also deletes what killed recordings left behind. It never deletes a complete recording.
     """
     unfinished, deleted = cassettes.unfinished_in(folder), 0
     for path in cassettes.cassettes_in(folder):
@@ -61,13 +63,13 @@ def prune(folder: Folder) -> None:
             takes.clear_drafts(place)
     for path in unfinished:
         if cassettes.is_whole(path):
-            say(f"kept {path}: a whole recording that did not get its name; move it where it belongs, or delete it")
+            say(f"kept {path}: a complete recording with a temporary name; rename it, or delete it")
         else:
             shutil.rmtree(path)
             say(f"deleted {path}")
     takes.clear_drafts(folder)
     if not (deleted or unfinished):
-        say("there is nothing to delete")
+        say("nothing to delete")
 
 
 for verb in (show, verify, prune):
@@ -81,4 +83,4 @@ def _tell(tape: cassettes.Cassette) -> None:
     for player, reel in tape.manifest.players.items():
         kinds = Counter(entry.kind for entry in tape.entries if entry.player == player)
         say(f"  {player} at {reel.endpoint}: {kinds['ask']} events sent, {kinds['told']} received")
-    say(f"  {len(names)} clips, {seconds:.1f} s of sound in {stored / 1024:.0f} KB")
+    say(f"  {len(names)} clips, {seconds:.1f} s of audio in {stored / 1024:.0f} KB")

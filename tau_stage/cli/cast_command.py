@@ -30,7 +30,7 @@ def cast(
     if not out.exists():
         table = tables.read_table(source, columns, table_format)
         text = tables.cast_text(table)
-        with guarded(out, "choose a folder that can be written to"):
+        with guarded(out, "choose a folder that you can write to"):
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(text, encoding="utf-8")
         say(f"wrote {out}: {counted(len(tables.speakers_in(table)), 'player')}")
@@ -41,4 +41,6 @@ def cast(
     text, added = tables.complete_cast(document, known, table)
     if added:
         rewrite(str(out), text)
-    say(f"added {counted(added, 'player')} to {out}" if added else f"unchanged {out}: everybody who speaks is in it")
+    say(
+        f"added {counted(added, 'player')} to {out}" if added else f"unchanged {out}: it already contains every speaker"
+    )

@@ -32,7 +32,7 @@ def compare(
     paths: Takes,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write an HTML page with the words and the sounds.")
+        Path | None, typer.Option(metavar="FILE", help="Write an HTML page with the words and the audio.")
     ] = None,
 ) -> None:
     """Compare the words, length, loudness and cost of two takes, with the largest differences first."""
@@ -85,7 +85,7 @@ def _before(path: Path) -> Path:
     beside = (found.parent for found in here.parent.glob(f"*/{takes.MANIFEST}"))
     older = [place.name for place in beside if place.name < here.name and not place.is_symlink()]
     if not older:
-        raise UsageError(f"{path}: there is no take before it to compare it with", "name two takes")
+        raise UsageError(f"{path}: there is no earlier take to compare it with", "specify two takes")
     return (folder.path.parent if folder.path.name == here.name else path.parent) / max(older)
 
 

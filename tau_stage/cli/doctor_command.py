@@ -89,7 +89,7 @@ def _can_perform(found: Sequence[Finding]) -> bool:
 def verdict(found: Sequence[Finding]) -> str:
     """Write one sentence over all."""
     wrong = [f"{finding.name}: {finding.remedy}" for finding in found if finding.state == "wrong"]
-    return f"No scene can be performed. What to do: {'; '.join(wrong)}" if wrong else "A scene can be performed."
+    return f"You cannot perform a scene yet. To fix: {'; '.join(wrong)}" if wrong else "You can perform a scene."
 
 
 def _plain(found: Sequence[Finding]) -> Iterator[str]:
@@ -151,9 +151,13 @@ def _place(place: protocol.Endpoint, environment: Mapping[str, str]) -> Finding:
     """Examine one endpoint: whether its key and its address are there, and where from."""
     if place.name == protocol.UNDERSTUDY:
         if _version(VOICE):
-            return Finding("endpoints", protocol.UNDERSTUDY, "plays in this process, without a key")
+            return Finding("endpoints", protocol.UNDERSTUDY, "runs in this process, needs no key")
         return Finding(
-            "endpoints", protocol.UNDERSTUDY, "has no voice", "absent", f"pip install '{DISTRIBUTION}[understudy]'"
+            "endpoints",
+            protocol.UNDERSTUDY,
+            "no voices installed",
+            "absent",
+            f"pip install '{DISTRIBUTION}[understudy]'",
         )
     told, missing = _address_of(place, environment)
     try:
@@ -167,7 +171,7 @@ def _place(place: protocol.Endpoint, environment: Mapping[str, str]) -> Finding:
     elif place.wants_key:
         missing.append(place.key_env[0])
     else:
-        told.append(f"{place.key_env[0]} is not set, and need not be")
+        told.append(f"{place.key_env[0]} is not set, which is fine")
     if missing:
         told.append(" and ".join(missing) + (" are not set" if len(missing) > 1 else " is not set"))
     return Finding("endpoints", place.name, "; ".join(told), "absent" if missing else "ok")
@@ -191,27 +195,27 @@ def _way_to(place: protocol.Endpoint, environment: Mapping[str, str]) -> list[st
 def _wished(environment: Mapping[str, str]) -> tuple[str, str]:
     """Tell which endpoint plays where none is named, and why."""
     if name := environment.get("TAU_STAGE_ENDPOINT"):
-        return name, "TAU_STAGE_ENDPOINT says so"
+        return name, "set in TAU_STAGE_ENDPOINT"
     return ("openai", "its key is set") if environment.get("OPENAI_API_KEY") else (protocol.UNDERSTUDY, "no key is set")
 
 
 def _ambient(environment: Mapping[str, str]) -> Finding:
     """Examine who plays a scene that names no endpoint."""
-    title, (name, why) = "a scene that names none", _wished(environment)
+    title, (name, why) = "default endpoint", _wished(environment)
     try:
         place = protocol.endpoint(name)
     except UsageError as error:
         return Finding("endpoints", title, f"TAU_STAGE_ENDPOINT: {error.problem}", "wrong", error.hint)
     except KeyError:
-        problem = f"TAU_STAGE_ENDPOINT names no endpoint: {redact_url(name)}"
+        problem = f"unknown endpoint in TAU_STAGE_ENDPOINT: {redact_url(name)}"
         return Finding("endpoints", title, problem, "wrong", f"use {', '.join(protocol.ENDPOINTS)}, or a URL")
     found = _place(place, environment)
     if found.state == "ok":
-        asked = [] if place.name in protocol.ENDPOINTS else [f"asked in the dialect {place.dialect.name}"]
+        asked = [] if place.name in protocol.ENDPOINTS else [f"with the protocol of {place.dialect.name}"]
         way = [] if place.name == protocol.UNDERSTUDY else [*asked, *_way_to(place, environment)]
-        return Finding("endpoints", title, f"is played by {', '.join([place.name, *way])}: {why}")
-    remedy = found.remedy or f"set what it wants, or TAU_STAGE_ENDPOINT={protocol.UNDERSTUDY}"
-    return Finding("endpoints", title, f"goes to {place.name} ({why}), where {found.told}", "wrong", remedy)
+        return Finding("endpoints", title, f"{', '.join([place.name, *way])} ({why})")
+    remedy = found.remedy or f"set the missing variables, or set TAU_STAGE_ENDPOINT={protocol.UNDERSTUDY}"
+    return Finding("endpoints", title, f"{place.name} ({why}); {found.told}", "wrong", remedy)
 
 
 # ---- which models
@@ -220,14 +224,14 @@ def _ambient(environment: Mapping[str, str]) -> Finding:
 def _models(environment: Mapping[str, str], today: date) -> Iterator[Finding]:
     """Examine whether the models that play without being named last, and which others end."""
     for name, model in (
-        ("a scene that names no model", scene.DEFAULT_MODEL),
-        ("a person's words", scene.DEFAULT_TRANSCRIPTION),
+        ("default model", scene.DEFAULT_MODEL),
+        ("default transcription", scene.DEFAULT_TRANSCRIPTION),
     ):
         if end := cost.retirement_of(model):
-            told, remedy = f"{model} {end.describe(today)}", f"name another: {end.successor}"
+            told, remedy = f"{model} {end.describe(today)}", f"use another model: {end.successor}"
             yield Finding("models", name, told, "absent", remedy)
         else:
-            yield Finding("models", name, f"{model}, whose end is not announced")
+            yield Finding("models", name, f"{model}, no retirement date announced")
     providers = ["openai", *(["azure"] if environment.get("AZURE_OPENAI_ENDPOINT") else [])]
     for provider in providers:
         for models, told in cost.coming_retirements(today, provider):
@@ -274,22 +278,26 @@ def _limits(out: Path) -> Iterator[Finding]:
     try:
         there = out.absolute()
     except FileNotFoundError:
-        yield Finding("limits", "takes", "this folder is gone", "wrong", "go to a folder that is there")
+        yield Finding(
+            "limits", "takes", "the current folder no longer exists", "wrong", "change to a folder that exists"
+        )
         return
     near = next(path for path in (there, *there.parents) if path.exists())
     yield _writable(out, near)
     free = shutil.disk_usage(near).free
-    lacks: tuple[State, str] = ("wrong", "make room, or choose another disk with --out")
-    yield Finding("limits", "room on the disk", f"{free / 1e9:,.1f} GB free", *(lacks if free < LEAST_BYTES else ()))
+    lacks: tuple[State, str] = ("wrong", "free some disk space, or choose another disk with --out")
+    yield Finding("limits", "disk space", f"{free / 1e9:,.1f} GB free", *(lacks if free < LEAST_BYTES else ()))
 
 
 def _descriptors() -> Finding:
     try:
         import resource
     except ImportError:  # Windows has no such limit
-        return Finding("limits", "file descriptors", "any number", "ok")
+        return Finding("limits", "file descriptors", "unlimited", "ok")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    told = " of at most ".join("any number" if limit == resource.RLIM_INFINITY else f"{limit:,}" for limit in limits)
+    told = " of a maximum of ".join(
+        "unlimited" if limit == resource.RLIM_INFINITY else f"{limit:,}" for limit in limits
+    )
     if limits[1] in range(FEWEST_DESCRIPTORS):
         return Finding("limits", "file descriptors", told, "wrong", "raise the limit: ulimit -n 1024")
     return Finding("limits", "file descriptors", told)
@@ -299,9 +307,9 @@ def _writable(out: Path, near: Path) -> Finding:
     """Examine whether takes can be made; a folder that is not there yet would be made."""
     try:
         if not near.is_dir():
-            raise NotADirectoryError(20, "is no folder", str(near))
+            raise NotADirectoryError(20, "not a directory", str(near))
         with tempfile.TemporaryFile(dir=near):
-            told = "can be written" if near == out.absolute() else "will be made"
+            told = "writable" if near == out.absolute() else "will be created"
     except OSError as error:
         problem = os_reason(error)
         return Finding("limits", f"takes in {out}", f"{near}: {problem}", "wrong", "choose another folder with --out")
@@ -316,4 +324,4 @@ def _settings(environment: Mapping[str, str]) -> Finding:
     file = settings_file(environment)
     if file and file.exists():
         return Finding("settings", "settings.toml", f"{file}: allow_tools = {str(allowed).lower()}")
-    return Finding("settings", "settings.toml", f"there is no {file or 'home folder'}: all by default")
+    return Finding("settings", "settings.toml", f"{file or 'home folder'} not found: using the defaults")

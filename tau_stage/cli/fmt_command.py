@@ -26,9 +26,9 @@ def fmt(
         if old == new:
             say(f"unchanged {path}")
         elif check:
-            say(f"would change {path}: to {notation}")
+            say(f"would change {path} to {notation}")
         else:
             rewrite(path, new)
-            say(f"changed {path}: to {notation}")
+            say(f"changed {path} to {notation}")
     if check and any(old != new for _, old, new in changed):
         raise typer.Exit(1)

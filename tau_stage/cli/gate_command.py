@@ -32,7 +32,9 @@ def gate(
     start_rate: Annotated[
         str | None, typer.Option(metavar="RATE", help="Maximum rate at which sessions open, like 30/min.")
     ] = None,
-    sessions: Annotated[int | None, typer.Option(min=1, help="Maximum number of sessions open at once.")] = None,
+    sessions: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of sessions that are open at the same time.")
+    ] = None,
     tokens: Annotated[
         str | None,
         typer.Option(metavar="RATE", help="Maximum tokens for each endpoint, key and model, like 200000/min."),
@@ -46,7 +48,7 @@ def gate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --status: print the status as JSON.")] = False,
 ) -> None:
-    """Let the scenes of many processes and machines share limits.
+    """Share limits between scenes on many processes and machines.
 
     Clients send the token in TAU_STAGE_GATE_TOKEN. If the variable is not set, the gate creates a token and prints it.
     """
@@ -76,9 +78,9 @@ async def _serve(limits: gates.GateLimits, host: str, port: int, allow_remote: b
     async with gates.open_gate_server(
         limits, token, host=host, port=port, allow_remote=allow_remote, state=state
     ) as address:
-        say(f"The gate listens at {address}  (Ctrl-C ends it)")
+        say(f"The gate is listening at {address} (press Ctrl-C to stop)")
         if not given:
-            say(f"Its clients need: export {gates.TOKEN}={token}")
+            say(f"On clients, run: export {gates.TOKEN}={token}")
         await anyio.sleep_forever()
 
 
@@ -97,7 +99,7 @@ def tabulate_status(held: gates.Status) -> reports.TextReport:
     rate = "none" if held.start_rate is None else f"{held.start_rate:.10g}/min"
     most = "none" if held.sessions is None else str(held.sessions)
     rows = [
-        ("openings", rate, f"{held.held['opening']} now, {held.openings} in all", str(held.waiting["opening"])),
+        ("openings", rate, f"{held.held['opening']} now, {held.openings} in total", str(held.waiting["opening"])),
         ("sessions", most, str(held.held["sessions"]), f"{held.waiting['sessions']} scenes"),
     ]
     budget = "none" if held.budget is None else f"${held.budget:.2f}"
@@ -108,7 +110,7 @@ def tabulate_status(held: gates.Status) -> reports.TextReport:
     accounts = [
         (each.account, _left(each.tokens), _left(each.requests), f"{each.paused_s:.1f} s") for each in held.accounts
     ]
-    tables = [reports.TextTable(("limit", "is", "held", "waiting"), rows, left=frozenset({0, 1, 2, 3}))]
+    tables = [reports.TextTable(("limit", "value", "in use", "waiting"), rows, left=frozenset({0, 1, 2, 3}))]
     if accounts:
         tables.append(reports.TextTable(("endpoint, key, model", "tokens left", "requests left", "waits"), accounts))
     return reports.TextReport((f"{held.clients} clients",), tuple(tables), ())

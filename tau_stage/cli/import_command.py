@@ -47,9 +47,9 @@ def import_table(
     there = [path for path in made if path.exists()]
     if there and not force:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        raise UsageError(f"{there[0]}{more} would be overwritten", "choose another --out, or write --force")
+        raise UsageError(f"{there[0]}{more} would be overwritten", "choose another folder with --out, or add --force")
     for path, text in made.items():
-        with guarded(path, "choose a folder that can be written to"):
+        with guarded(path, "choose a folder that you can write to"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         say(f"wrote {path}")

@@ -53,11 +53,11 @@ def init(
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise UsageError(f"{there[0]}{more} would be overwritten", "choose a new folder: tau-stage init DIR")
     for path, data in files.items():
-        with takes.guarded(path, "choose a folder that can be written to"):
+        with takes.guarded(path, "choose a folder that you can write to"):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
                 file.write(data)
-    say(f"made {folder}: {len(files)} files")
+    say(f"created {folder}: {len(files)} files")
     say(f"next: {'' if folder == Path() else f'cd {folder} && '}{NEXT[kind]}")
 
 

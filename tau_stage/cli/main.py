@@ -40,7 +40,7 @@ MISUSED: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 
 
 VERBS = {
-    "run": "Perform scenes; each leaves a take.",
+    "run": "Perform scenes and write a take of each.",
     "batch": "Perform many scenes and lines, in variants and languages.",
     "resume": "Resume a take that was stopped.",
     "retake": "Perform lines of a take again, or every line that failed.",
@@ -54,10 +54,10 @@ VERBS = {
     "cast": "Write a cast file with each speaker of a table.",
     "schema": "Print the JSON schema of scenes, takes or batches.",
     "voices": "List the voices of an endpoint.",
-    "understudy": "Serve a Realtime API without a key.",
-    "gate": "Let the scenes of many processes and machines share limits.",
+    "understudy": "Serve a local Realtime API that needs no key.",
+    "gate": "Share limits between scenes on many processes and machines.",
     "booth": "Open a page that shows every session of this machine.",
-    "talk": "Talk with a model in the booth.",
+    "talk": "Talk to a model in the booth.",
     "compare": "Compare the words, length, loudness and cost of two takes.",
     "play": "Play the mix of a take, its lines in order, or one line.",
     "report": "Write the files of a take again.",
@@ -182,7 +182,7 @@ def told(failure: BaseException) -> int:
         warn("interrupted")
         return INTERRUPTED
     if not ours:
-        warn(f"tau-stage made a mistake of its own: {type(failure).__name__}\n  {_logged(failure)}")
+        warn(f"internal error in tau-stage: {type(failure).__name__}\n  {_logged(failure)}")
         return OUR_BUG
     if isinstance(ours[0], errors.SceneError):
         _list(ours[0])
@@ -218,7 +218,7 @@ def _logged(failure: BaseException) -> str:
             log.write(f"tau-stage {__version__}, Python {sys.version}\n")
             log.write(printable(_secrets().strike("".join(traceback.format_exception(failure)))))
     except OSError as error:
-        return f"its log could not be written: {error.strerror}"
+        return f"could not write a log: {error.strerror}"
     return f"please report it with this log: {log.name}"
 
 

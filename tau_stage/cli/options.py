@@ -65,7 +65,7 @@ GateAddress = Annotated[
         "--gate",
         metavar="HOST:PORT",
         envvar="TAU_STAGE_GATE",
-        help="Use the gate at this address. Start one with tau-stage gate.",
+        help="Use the gate at this address. To start a gate, run tau-stage gate.",
     ),
 ]
 OneScene = Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)]
@@ -78,7 +78,9 @@ TableFile = Annotated[
 ]
 ColumnsOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="PART=HEADER", help="Name the column of a part, like words=Text. You can repeat this option."),
+    typer.Option(
+        metavar="PART=HEADER", help="Set the column for a field, like words=Text. You can repeat this option."
+    ),
 ]
 TableFormat = Annotated[
     str | None,
@@ -167,14 +169,14 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     except FileNotFoundError:
         return Settings()
     except (OSError, ValueError) as error:
-        raise UsageError(f"{file}: the settings cannot be read: {error}", "correct the file, or remove it") from None
+        raise UsageError(f"{file}: cannot read the settings: {error}", "correct the file, or delete it") from None
     known = tuple(Settings.__dataclass_fields__)
     for name, value in found.items():
         if name not in known:
-            hint = did_you_mean(name, known, "it knows allow_tools")
-            raise UsageError(f"{file}: there is no setting '{name}'", hint)
+            hint = did_you_mean(name, known, "the only setting is allow_tools")
+            raise UsageError(f"{file}: unknown setting '{name}'", hint)
         if not isinstance(value, bool):
-            raise UsageError(f"{file}: {name} is true or false", f"write {name} = true")
+            raise UsageError(f"{file}: {name} must be true or false", f"write: {name} = true")
     return Settings(**found)
 
 
@@ -186,7 +188,7 @@ def dollars(budget: str | None) -> Decimal | None:
         return read_dollars(budget, "--budget")
     except UsageError as error:
         if taken := _taken_by_shell(budget or ""):
-            problem = f"--budget: the shell made '{budget}' of what you wrote, as it reads $ itself"
+            problem = f"--budget: the shell expanded the $ in your value to '{budget}'"
             raise UsageError(problem, taken) from None
         raise UsageError(error.problem, re.sub(r"\$\d[\d.]*", r"'\g<0>'", error.hint)) from None
 

@@ -100,7 +100,7 @@ async def ask_which(line: LinePlan, options: Sequence[TakeOption]) -> int:
     for number, option in enumerate(options, 1):
         warn(f"  {number}: {one_line(option.said)} ({option.seconds:.1f} s)")
     while True:
-        warn(f"which take, 1 to {len(options)}? [{best + 1}] ", end="")
+        warn(f"choose a take, 1 to {len(options)} [{best + 1}]: ", end="")
         typed = await typed_line(None)
         if not (typed or "").strip():
             return best
@@ -114,10 +114,10 @@ def print_take(delivered: runs.DeliveredTake, *, quiet: bool, as_json: bool, to:
     _print_take(delivered, to or sys.stdout, quiet=quiet, as_json=as_json)
     take, folder = delivered.take, shlex.quote(str(delivered.folder.path))
     if take.ended == "incomplete" and any(line.problem for line in take.lines):
-        warn(f"perform what failed again: tau-stage retake {folder}")
+        warn(f"to perform the failed lines again: tau-stage retake {folder}")
     if take.ended in runs.STOPPED:
         more = format_if(" --budget '$...'", take.ended == "budget")
-        warn(f"go on with: tau-stage resume {folder}{more}")
+        warn(f"to resume: tau-stage resume {folder}{more}")
 
 
 def warn_of(problems: Sequence[str]) -> None:

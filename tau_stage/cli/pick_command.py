@@ -36,7 +36,7 @@ def pick(
     chosen = _chosen(folder, line, number)
     if chosen.take == number:
         if not (quiet or as_json):
-            say(f"take {number} is line {line} already")
+            say(f"take {number} of line {line} is already picked")
     else:
         with takes.locked(folder.path):
             _write_down(folder, chosen, number)
@@ -47,17 +47,19 @@ def pick(
 def _chosen(folder: takes.TakeFolder, name: str, number: int) -> takes.Performed:
     """Return the line as the journal tells it, if it has such a take: the rest may not have followed the last pick."""
     if not folder.journal.is_file():
-        raise TakeError(str(folder.path), f"has no {folder.journal.name}, which keeps its takes", "perform it again")
+        raise TakeError(
+            str(folder.path), f"{folder.journal.name} is missing, so its takes are unknown", "perform the scene again"
+        )
     told = takes.fold(takes.read_journal(folder.journal))
     line = next((each for each in told.lines if each.id == name), None)
     if line is None:
-        known = ", ".join(each.id for each in told.lines if each.alternatives) or "none of this take"
-        raise UsageError(f"{folder.path}: there is no line {name!r}", f"lines with several takes: {known}")
+        known = ", ".join(each.id for each in told.lines if each.alternatives) or "none"
+        raise UsageError(f"{folder.path}: no line {name!r}", f"lines with several takes: {known}")
     numbers = [other.take for other in line.takes if other.file]
     if number not in numbers:
-        hint = f"retake it: tau-stage retake {folder.path} {name} --takes 3"
-        hint = f"its takes are {', '.join(map(str, numbers))}" if numbers else hint
-        raise UsageError(f"{folder.path}: line {name} has no take {number} that can be heard", hint)
+        hint = f"record more takes: tau-stage retake {folder.path} {name} --takes 3"
+        hint = f"its takes: {', '.join(map(str, numbers))}" if numbers else hint
+        raise UsageError(f"{folder.path}: line {name} has no take {number} with audio", hint)
     return line
 
 

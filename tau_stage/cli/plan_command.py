@@ -36,7 +36,7 @@ def plan(
     from tau_stage.cli.scene_files import load_plans
 
     if through and not changed:
-        raise UsageError("--through is about lines that heard what has changed", "add --changed")
+        raise UsageError("--through requires --changed", "add --changed")
     for number, found in enumerate(load_plans([scene], variables=var, only=only, most=max_variants)):
         data, report = (
             _changes(found, out, endpoint, through=through) if changed else _forecast(_placed(found, endpoint))

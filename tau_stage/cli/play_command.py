@@ -45,12 +45,10 @@ def _chosen(folder: takes.TakeFolder, told: takes.Take, line: str | None) -> lis
     if line in lines:
         return [lines[line]]
     if line is not None:
-        raise UsageError(
-            f"{folder.path}: there is no line {line!r}", f"its lines are {', '.join(lines) or 'none at all'}"
-        )
+        raise UsageError(f"{folder.path}: no line {line!r}", f"its lines: {', '.join(lines) or 'none'}")
     if found := [each for each in told.lines if each.file is not None]:
         return found
-    raise UsageError(f"{folder.path}: no line of this take sounds", f"it ended as {told.ended}: {told.problem}")
+    raise UsageError(f"{folder.path}: no line of this take has audio", f"the take is {told.ended}: {told.problem}")
 
 
 def _read_mix(path: Path) -> tuple[NDArray[np.float32], int]:
@@ -59,7 +57,9 @@ def _read_mix(path: Path) -> tuple[NDArray[np.float32], int]:
 
     with (
         takes.quiet(path),
-        takes.sound_errors(path, "make it again with tau-stage report, or name a line, and it is played alone"),
+        takes.sound_errors(
+            path, "write it again with tau-stage report, or play a single line: tau-stage play TAKE LINE"
+        ),
     ):
         frames, rate = soundfile.read(path, dtype="float32", always_2d=True)
     return frames, rate
@@ -69,7 +69,7 @@ def _play(frames: NDArray[np.float32], rate: int, file: Path) -> None:
     """Play a sound to its end."""
     from dataclasses import replace
 
-    side = replace(devices.LOUDSPEAKER, otherwise=f"listen to {file} elsewhere")
+    side = replace(devices.LOUDSPEAKER, otherwise=f"play {file} on another machine")
     sd = devices.portaudio(side)
     card = devices.find_device(sd, None, side)
     channels = min(side.most_channels, card["max_output_channels"])

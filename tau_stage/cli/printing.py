@@ -33,7 +33,7 @@ def _print(text: str, end: str, to: TextIO | None) -> None:
         silence(to)
         if not isinstance(error, BrokenPipeError) and to is not sys.stderr:
             reason = os_reason(error)
-            raise UsageError(f"the output cannot be written: {reason}", "send it somewhere else") from None
+            raise UsageError(f"cannot write the output: {reason}", "write it somewhere else") from None
 
 
 def silence(stream: TextIO) -> None:

@@ -235,7 +235,7 @@ def describe(plan: Plan, event: stage.Event) -> str:
     """Write what happened as one line; empty, if it is not worth one."""
     match event:
         case stage.ResumeSummary():
-            return f"goes on after {counted(len(event.seconds), 'line')}"
+            return f"resuming after {counted(len(event.seconds), 'line')}"
         case record.OpeningRefused():
             return with_clause(event.problem, f"waiting {event.wait_s:.1f} s")
         case record.LineSpoken() if not event.problem:
@@ -245,7 +245,7 @@ def describe(plan: Plan, event: stage.Event) -> str:
             return prompt(event)
         case record.LineAgain():
             wait = f" in {event.wait_s:.1f} s" if event.wait_s >= SHORTEST_WAIT_S else ""
-            again = "it is performed again" if event.interrupted else f"asking again{wait}"
+            again = "performing it again" if event.interrupted else f"retrying{wait}"
             return with_clause(f"line {event.line}: {event.problem}", again)
         case record.PlayerLost():
             return with_clause(event.problem, "the player is lost")
@@ -258,7 +258,7 @@ DESCRIBED: dict[type, str] = {
     record.LineSpoken: "line {0.line}, player {0.player}, failed: {0.problem}",
     record.ToolCalled: "{0.player} calls {0.tool}({0.arguments}): {0.output}",
     record.SoundPlayed: "[{0.source}]",
-    record.LineDropped: "{0.line} is dropped: {0.problem}",
+    record.LineDropped: "dropped line {0.line}: {0.problem}",
     record.LineLost: "{0.problem}",
     record.LineMissed: "{0.problem}",
     record.Warned: "{0.text}",
@@ -268,7 +268,7 @@ DESCRIBED: dict[type, str] = {
 
 def _took(event: record.LineSpoken) -> str:
     """Write the seconds of a line; of one that was not performed now, that it is from the take before."""
-    return "taken over" if event.former else f"{event.samples / event.rate:.1f} s"
+    return "reused" if event.former else f"{event.samples / event.rate:.1f} s"
 
 
 # ---- a live view: what is under way is drawn anew, and what is finished scrolls away above it
@@ -320,7 +320,7 @@ class LiveProgress(ProgressView):
     def _drawn(self, progress: TakeProgress, width: int) -> RenderResult:
         total = max(progress.total, progress.done)
         about = "/" if is_written(progress.plan) else " of about "
-        spent = format_if("(nothing is spent)", not progress.spent)
+        spent = format_if("(nothing spent)", not progress.spent)
         known = format_if("at least ", not progress.is_known)
         figures = f"{progress.done}{about}{total}  {known}${progress.dollars:.4f} estimate"
         yield _text_line(one_line(progress.plan.title), style="bold")
@@ -428,7 +428,7 @@ class EventStream(ProgressView):
         if self._out is sys.stdout:  # what it still holds would fail once more as Python ends
             silence(self._out)
         reason = os_reason(error)
-        warn(f"--stream {self._name}: {reason}; the performance goes on without it")
+        warn(f"--stream {self._name}: {reason}; the performance continues without it")
 
 
 def _event_data(event: stage.Event) -> dict[str, object] | None:

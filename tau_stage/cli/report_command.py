@@ -15,12 +15,10 @@ from tau_stage.cli.printing import say_path, warn
 
 def report(
     take: TakePath,
-    embed: Annotated[
-        bool, typer.Option("--embed", help="Embed the sounds, so that the page is a single file.")
-    ] = False,
+    embed: Annotated[bool, typer.Option("--embed", help="Embed the audio so that the page is a single file.")] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Write the files of a take again, from its journal and its sounds.
+    """Write the files of a take again, from its journal and its audio files.
 
     The files are take.json, cost.json, the mix, subtitles, transcript, labels, sheet, sessions, marks and the page. The
     path of the page is printed last.
@@ -40,6 +38,6 @@ def report(
         import webbrowser
 
         if not webbrowser.open(path.resolve().as_uri()):
-            warn("no browser was found")
+            warn("no browser found")
     if made.missed:
         raise typer.Exit(runs.TAKE_SPOILED)

@@ -80,6 +80,6 @@ def deliver_take(folder: takes.TakeFolder, *, anyway: bool, quiet: bool, as_json
         return None
     except StageError as error:
         problem = str(error).partition("\n")[0]
-        warn(f"{problem}; what is there is left as it is: perform it again with tau-stage run")
+        warn(f"{problem}; the take is unchanged: perform the scene again with tau-stage run")
     print_take(delivered, quiet=quiet, as_json=as_json)
     return delivered

@@ -49,7 +49,7 @@ def run(
     gate: shared.GateAddress = None,
     booth: Annotated[bool, typer.Option("--booth", help="Show the performance in the booth.")] = False,
 ) -> None:
-    """Perform scenes; each leaves a take.
+    """Perform scenes and write a take of each.
 
     A take is a folder with lines, stems, take.json, cost.json and a journal. The path of the take is printed last.
     """
@@ -91,8 +91,8 @@ def _open_booth(options: runs.RunOptions) -> None:
     from tau_stage.cli.booth_command import ensure_booth, show_page
 
     if options.replay:
-        hint = "open the take in the booth: tau-stage booth --attach TAKE"
-        raise UsageError("--replay takes no time, so the booth could not show it", hint)
+        hint = "replay the take in the booth afterwards: tau-stage booth --attach TAKE"
+        raise UsageError("the booth cannot show --replay, because it does not run in real time", hint)
     show_page(ensure_booth())
 
 

@@ -70,7 +70,7 @@ def named_values(variables: Sequence[str] | None, option: str = "--var", like: s
     """Read variables, or other names with values, as the command line gives them."""
     for text in variables or ():
         if text.find("=") < 1:
-            raise UsageError(f"{option} wants a name and a value, not '{text}'", f"write it like {option} {like}")
+            raise UsageError(f"{option} expects a name and a value, not '{text}'", f"write: {option} {like}")
     return dict(text.split("=", 1) for text in variables or ())
 
 
@@ -93,7 +93,7 @@ def rewrite(path: str, text: str) -> None:
     from tau_stage.take import clear_drafts, draft_beside, guarded
 
     file = Path(path).resolve()
-    with guarded(file, "make room, or make it a file that you may write"):
+    with guarded(file, "free some disk space, or make the file writable"):
         has_mark = file.read_bytes().startswith(BOM_UTF8)
         clear_drafts(file.parent)
         with draft_beside(file) as (number, draft):

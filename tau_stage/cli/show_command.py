@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Row = tuple[str, ...]
 
-PLAYER_COLUMNS: Row = ("player", "voice", "model", "endpoint", "speed", "output", "pan", "told before the first line")
+PLAYER_COLUMNS: Row = ("player", "voice", "model", "endpoint", "speed", "output", "pan", "instructions and setup")
 STEP_COLUMNS: Row = ("at", "id", "player", "direction", "words", "heard by", "then")
 
 WIDE = 100  # columns that the tables need; in a narrower window each fact has its line
@@ -46,7 +46,7 @@ def show(
 
 def _player(player: scenes.PlayerPlan) -> tuple[str, ...]:
     if player.human:
-        told = format_if("recordings in {}, where nobody is there", player.stand_in)
+        told = format_if("recordings in {} when the person is absent", player.stand_in)
         return (player.name, "-", "-", f"human: {player.human}", "-", "-", _pan(player), told)
     setup = (f"{role}: {words}" for role, words in player.setup)
     as_text = player.hears_as == "text"
@@ -54,8 +54,8 @@ def _player(player: scenes.PlayerPlan) -> tuple[str, ...]:
     further = _known(
         ("may call {}", ", ".join(player.tools)),
         (f"hears {player.hears_as}{names}", names or as_text),
-        ("hears by stream", player.hearing == "stream" and not as_text),
-        ("is sent {}", ", ".join(f"{word} as {sound}" for word, sound in player.pronounce)),
+        ("hears lines as they are spoken", player.hearing == "stream" and not as_text),
+        ("pronounces {}", ", ".join(f"{word} as {sound}" for word, sound in player.pronounce)),
     )
     return (
         player.name,
@@ -96,7 +96,7 @@ def _step(step: scenes.Step) -> Iterator[Row]:
             yield from ((*row[:-1], "together") for part in step.parts for row in _step(part))
         case scenes.plan.ImprovisePlan():
             order = step.order if isinstance(step.order, str) else ", ".join(step.order)
-            yield (at, step.id, ", ".join(step.players), order, "free play", "everyone who hears them", _ends(step))
+            yield (at, step.id, ", ".join(step.players), order, "free play", "all listeners", _ends(step))
         case scenes.plan.ListenPlan():
             yield (at, step.id, step.player, "-", _microphone(step), "-", _ends(step))
         case _:
@@ -118,9 +118,9 @@ def _sound(step: scenes.SoundPlan) -> Row:
 def _microphone(step: scenes.ListenPlan) -> str:
     """Tell whose voice it is, and who writes down what it says."""
     asked = dict(step.transcription or ())
-    writer = "nobody" if step.transcription == () else asked.pop("model", "the server's own model")
+    writer = "nobody" if step.transcription == () else asked.pop("model", "the server's default model")
     further = format_if(" ({})", ", ".join(f"{key} {value}" for key, value in asked.items()))
-    return f"an open microphone for {step.person}, written down by {writer}{further}"
+    return f"open microphone for {step.person}, transcribed by {writer}{further}"
 
 
 def _line(step: scenes.LinePlan) -> Row:
@@ -128,11 +128,11 @@ def _line(step: scenes.LinePlan) -> Row:
         ("{} tokens", step.max_output_tokens),
         ("cut after {0.heard_s:g}s", step.cut),
         ("cuts into {}", step.cuts),
-        ("{:g}s at most", step.timeout_s),
+        ("at most {:g}s", step.timeout_s),
         ("not remembered", step.apart),
-        ("exact words in {} takes at most", step.exact and step.takes),
+        ("exact words, at most {} takes", step.exact and step.takes),
         ("{} takes", not step.exact and step.takes > 1 and step.takes),
-        ("if it is time for it", step.when),
+        ("only if its condition is met", step.when),
     )
     words = f"(improvises) {step.prompt}".strip() if step.improvised else step.words
     facts = (str(step.source_line), step.id, step.player, step.direction or "-", words, _names(step.hearers))
@@ -152,12 +152,12 @@ def _ends(step: scenes.ImprovisePlan | scenes.ListenPlan) -> str:
         ("'{}' is said", step.until),
         *((form, getattr(step, name, None)) for form, name in own.items()),
     )
-    return "until " + (" or ".join(ends) or "it ends")
+    return "until " + (" or ".join(ends) or "the scene ends")
 
 
 def _summary(plan: scenes.Plan) -> str:
     budget = "no budget" if plan.budget is None else f"budget ${plan.budget}"
-    apart = "one after another" if plan.opening_gap_s is None else f"{plan.opening_gap_s:g}s apart"
+    apart = "one at a time" if plan.opening_gap_s is None else f"{plan.opening_gap_s:g}s apart"
     return f"{plan.title} ({plan.path}): {budget}, sessions open {apart}"
 
 
@@ -178,12 +178,12 @@ def _file(wanted: scenes.FileOptions) -> str:
     return ", ".join(
         _known(
             ("{}", wanted.level),
-            ("{:g} dBTP at most", wanted.ceiling),
+            ("at most {:g} dBTP", wanted.ceiling),
             ("{:g} kHz", wanted.rate and wanted.rate / 1000),
             ("{} bit", wanted.bits),
             ("{} kbps", wanted.bitrate),
             ("{:g} s of silence before it", wanted.head),
-            ("{:g} s after it", wanted.tail),
+            ("{:g} s of silence after it", wanted.tail),
         )
     )
 
@@ -213,8 +213,8 @@ def _strands(plan: scenes.Plan) -> Iterator[tuple[tuple[scenes.Step, ...], str]]
     yield plan.steps, ""
     for cue in plan.cues:
         facts = ", ".join(f"{name} {value}" for name, value in cue.event.model_dump(exclude_none=True).items())
-        times = format_if(", {} times at most", cue.times)
-        yield cue.steps, f"{cue.id}: on {words[type(cue.event)]} {facts or 'of any kind'}{times}"
+        times = format_if(", at most {} times", cue.times)
+        yield cue.steps, f"{cue.id}: on {words[type(cue.event)]} {facts or '(any)'}{times}"
 
 
 def _facts(names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[str]:

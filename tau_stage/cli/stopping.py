@@ -16,8 +16,8 @@ from tau_stage.processes import HANGUP, TERMINATING, receive_signals
 if TYPE_CHECKING:
     import anyio
 
-ENDING = "stopping after the line under way; once more stops at once"
-AT_ONCE = "stopping at once"
+ENDING = "stopping after the current line; press Ctrl-C again to stop immediately"
+AT_ONCE = "stopping immediately"
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def _tagged(document: scene.Document, loaded: scene.Scene) -> tuple[str, int]:
     """Write the ids into a scene's text. Return it, and how many are new."""
     if "script" in document.data:
         place = document.place(("script",), key=True)
-        hint = "write it as lines first: tau-stage fmt --as lines"
-        raise document.source.error(place, "the speeches of a script have no ids", hint)
+        hint = "convert it to lines first: tau-stage fmt --as lines"
+        raise document.source.error(place, "the lines of a script have no ids", hint)
     lines = [(line.path, made) for made, line in scene.written_lines(loaded) if line.id is None]
     return scene.add_ids(document, lines), len(lines)

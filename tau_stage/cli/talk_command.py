@@ -23,7 +23,7 @@ def talk(
     ] = False,
     browser: Browser = True,
 ) -> None:
-    """Talk with a model in the booth.
+    """Talk to a model in the booth.
 
     The page of the booth uses your microphone and your loudspeaker. Without a key, the understudy answers.
     """
@@ -46,18 +46,18 @@ async def _talk(url: str, endpoint: str | None, wishes: JsonObject, push: bool, 
     async with AsyncExitStack() as opened:
         if place is None and not environment().get("OPENAI_API_KEY"):
             place = "understudy"
-            warn("OPENAI_API_KEY is not set: the understudy answers, and nothing is spent.")
+            warn("OPENAI_API_KEY is not set: the understudy answers, at no cost.")
         if place == "understudy":
             from tau_stage.understudy import Ensemble, Understudy, Voices, open_understudy, require_voice
 
-            require_voice("" if endpoint else ", or set a provider's key, like OPENAI_API_KEY")
+            require_voice("" if endpoint else ", or set a provider's key, such as OPENAI_API_KEY")
             understudy = Understudy(Ensemble(Voices.of_user()))
             place = await opened.enter_async_context(open_understudy(understudy))
         detection = None if push else {"type": "server_vad"}
         asked = create_session(endpoint=place or "openai", name="talk", debug=True, turn_detection=detection, **wishes)
         session = await opened.enter_async_context(asked)
         page = f"{url}#talk={os.getpid()}"
-        say(f"Talk at {page}  (Ctrl-C ends it)")
+        say(f"Talk at {page} (press Ctrl-C to stop)")
         if browser:
             show_page(page)
         async with session.events() as events:

@@ -140,24 +140,24 @@ def check_scenes(
 
 def _leave(results: Sequence[suite.Result]) -> NoReturn:
     if all(result.state == "unchecked" for result in results):
-        hint = "write expect: into it, accept a take of it (--update), or record it: docs/ci.md"
-        raise UsageError("nothing is expected of any scene, so nothing was tested", hint)
+        hint = "add expect: to a scene, accept a take with --update, or record a cassette: docs/ci.md"
+        raise UsageError("no scene has expectations, so nothing was tested", hint)
     raise typer.Exit(suite.exit_code(results))
 
 
 def _refuse(options: suite.SuiteOptions) -> None:
 
-    recorded = ("--live goes neither with --replay nor with --update", "record a cassette, or accept a take")
-    ceiling = f"say what each scene may cost in all {options.repeat} performances together: --budget '$2'"
+    recorded = ("--live cannot be combined with --replay or --update", "record a cassette, or accept a take")
+    ceiling = f"set the maximum cost of each scene for all {options.repeat} performances: --budget '$2'"
     has_budget = options.budget is not None
-    remedy = "add --live, or leave it out: nothing else costs money"
+    remedy = "add --live, or remove --budget: nothing else costs money"
     runs.refuse_together(
         {"live": options.live, "replay": options.cassettes is not None, "update": options.update, "budget": has_budget}
         | {"not live": not options.live, "repeat": options.repeat > 1, "no budget": not has_budget},
         ({"live", "replay"}, *recorded),
         ({"live", "update"}, *recorded),
-        ({"budget", "not live"}, "--budget is for what is played live", remedy),
-        ({"live", "repeat", "no budget"}, "--live --repeat has no ceiling", ceiling),
+        ({"budget", "not live"}, "--budget requires --live", remedy),
+        ({"live", "repeat", "no budget"}, "--live with --repeat requires a budget", ceiling),
     )
     if options.recognise:
         checks.require_recogniser()
@@ -180,11 +180,13 @@ def _failed(found: suite.Collected) -> tuple[Sequence[suite.Result], Sequence[su
     """Choose what failed or broke last time."""
     wanted = suite.failed_ids(suite.remembered())
     if not wanted:
-        raise UsageError("nothing failed last time, or nobody knows", "leave out --failed")
+        raise UsageError("no failed scenes are recorded from the last run", "run without --failed")
     broken = [each for each in found.broken if each.path in {name.rpartition("[")[0] for name in wanted} | wanted]
     cases = [case for case in found.cases if {case.path, suite.case_id(case.path, case.variant)} & wanted]
     if not (broken or cases):
-        raise UsageError("what failed last time is not among these scenes", "name it, or leave out --failed")
+        raise UsageError(
+            "none of these scenes failed last time", "specify the scenes that failed, or run without --failed"
+        )
     return broken, cases
 
 
@@ -193,8 +195,8 @@ def _variants(cases: Sequence[suite.Case], names: Sequence[str]) -> Sequence[sui
     known = {case.variant for case in cases} - {""}
     for name in names:
         if name not in known:
-            hint = f"they have: {', '.join(sorted(known)) or 'none'}"
-            raise UsageError(f"no scene here has a variant '{name}'", hint)
+            hint = f"known variants: {', '.join(sorted(known)) or 'none'}"
+            raise UsageError(f"no scene has a variant '{name}'", hint)
     return [case for case in cases if case.variant in names]
 
 
@@ -202,7 +204,7 @@ def _shown(left_out: Mapping[str, str], results: Iterable[suite.Result], *, quie
     """Yield results as they come, and print what was left out, and them."""
     for path, reason in left_out.items():
         if not quiet:
-            say(f"left out: {path}: {reason}")
+            say(f"skipped {path}: {reason}")
     for result in results:
         if not quiet:
             _show(result)

@@ -20,7 +20,7 @@ from tau_stage.protocol import JsonObject
 from tau_stage.take import guarded, write_whole
 
 SLOWEST = 0.01
-ELSEWHERE = "name another file: --ready-file"
+ELSEWHERE = "choose another file with --ready-file"
 
 
 def understudy(
@@ -31,7 +31,7 @@ def understudy(
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="Simulate a fault, like busy or drop@in_response#2. Repeatable."),
+        typer.Option(help="Simulate a fault, like busy or drop@in_response#2. You can repeat this option."),
     ] = None,
     expires: Annotated[float, typer.Option(min=1, help="Maximum length of a session, in seconds.")] = 3600,
     allow_origin: Annotated[
@@ -40,12 +40,13 @@ def understudy(
     ] = None,
     pace: Annotated[
         str | None,
-        typer.Option(help="Speed of sound: realtime, or a factor like 2. Default: as fast as possible."),
+        typer.Option(help="Speed at which audio is sent: realtime, or a factor like 2. Default: as fast as possible."),
     ] = None,
     limits: Annotated[
         str | None,
         typer.Option(
-            metavar="RATE,N", help="Openings a minute and sessions at once, like 30/min,40. Beyond them: HTTP 429."
+            metavar="RATE,N",
+            help="Maximum openings per minute and open sessions, like 30/min,40. More get HTTP 429.",
         ),
     ] = None,
     log: Annotated[
@@ -63,7 +64,7 @@ def understudy(
         str | None, typer.Option("--as", help="Model to behave as, like gpt-realtime-2.1 or xai.", metavar="MODEL")
     ] = None,
 ) -> None:
-    """Serve a Realtime API without a key.
+    """Serve a local Realtime API that needs no key.
 
     The understudy speaks with real voices, answers as strictly as a provider, and costs nothing.
     """
@@ -105,12 +106,12 @@ def read_pace(text: str) -> float:
         return 1.0
     if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) and SLOWEST <= float(text) < inf:
         return float(text)
-    raise UsageError(f"--pace: '{text}' is no pace", "write realtime, or a number like 2 for twice as fast")
+    raise UsageError(f"--pace: invalid value '{text}'", "use realtime, or a number like 2 for twice as fast")
 
 
 @contextmanager
 def _opened(log: Path) -> Iterator[TextIO]:
-    with guarded(log, "name another file: --log"):
+    with guarded(log, "choose another file with --log"):
         file = log.open("a", buffering=1, encoding="utf-8")
     with file:
         yield file
@@ -126,7 +127,7 @@ async def _serve(server: understudies.Understudy, host: str, port: int, ready_fi
     async with understudies.open_understudy(server, host=host, port=port) as url:
         with nullcontext() if ready_file is None else _written(ready_file, url):
             model = server.profile.model if server.profile else "gpt-realtime-2.1-mini"
-            say(f"The understudy listens at {url}/v1/realtime?model={model}  (Ctrl-C ends it)")
+            say(f"The understudy is listening at {url}/v1/realtime?model={model} (press Ctrl-C to stop)")
             await anyio.sleep_forever()
 
 

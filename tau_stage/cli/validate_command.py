@@ -25,7 +25,7 @@ def validate(
     scenes: Scenes,
     form: Annotated[
         Literal["text", "json", "github"],
-        typer.Option("--format", help="Output for people, for programs, or for GitHub annotations."),
+        typer.Option("--format", help="Output format: text, JSON, or GitHub annotations."),
     ] = "text",
     var: Var = None,
     only: Only = None,

@@ -25,12 +25,12 @@ def voices(
     """
     if endpoint not in scene.VOICES:
         raise UsageError(
-            f"there is no endpoint '{endpoint}'",
-            scene.did_you_mean(endpoint, scene.VOICES, f"known: {scene.listed(scene.VOICES)}"),
+            f"unknown endpoint '{endpoint}'",
+            scene.did_you_mean(endpoint, scene.VOICES, f"known endpoints: {scene.listed(scene.VOICES)}"),
         )
     names = scene.VOICES[endpoint]
     if names is None:
-        say(f"the voices of {endpoint} are not known here; a scene may name any")
+        say(f"the voices of {endpoint} are unknown; a scene can use any of them")
         return
     if sample is not None:
         _sample(list(names), sample, text)

@@ -186,7 +186,7 @@ def check_options(
         ({"changed", "resume"}, "--changed makes new takes, and --resume goes on with old ones", "choose one of them"),
         ({"changed", "record"}, whole.replace("--resume", "--changed"), ""),
         ({"changed", "replay"}, whole.replace("--resume", "--changed"), ""),
-        ({"through alone"}, "--through is about lines that heard what has changed", "add --changed"),
+        ({"through alone"}, "--through requires --changed", "add --changed"),
         ({"resume", "record"}, whole, ""),
         ({"resume", "replay"}, whole, ""),
         ({"replay", "live"}, *no_provider),

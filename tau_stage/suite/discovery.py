@@ -178,7 +178,7 @@ def find_scenes(paths: Sequence[str]) -> FoundScenes:
             raise UsageError(f"{name}: there is neither a scene nor a folder", "name one: tau-stage test scenes/")
     found.scenes = list(dict.fromkeys(found.scenes))
     if not (found.scenes or found.errors):
-        left = "".join(f"\n  left out: {path}: {reason}" for path, reason in found.left_out.items())
+        left = "".join(f"\n  skipped {path}: {reason}" for path, reason in found.left_out.items())
         hint = "a scene is a YAML file with players: and lines:; tau-stage init DIR makes a first one"
         raise UsageError(f"no scene was found in {', '.join(paths)}, so nothing was tested{left}", hint)
     return found

@@ -192,7 +192,7 @@ def as_markdown(results: Sequence[Result], left_out: Mapping[str, str] = NOTHING
         parts += _more(len(order) - MOST_SCENES, ", all of them well or with nothing to check.")
     if left_out:
         shown = list(left_out.items())[:MOST_FAILURES]
-        parts += ["", *(f"- left out: {_cell(path)}: {_cell(reason)}" for path, reason in shown)]
+        parts += ["", *(f"- skipped {_cell(path)}: {_cell(reason)}" for path, reason in shown)]
         parts += _more(len(left_out) - MOST_FAILURES, ".")
     return "\n".join(parts) + "\n"
 
@@ -225,7 +225,7 @@ def as_junit(results: Sequence[Result], left_out: Mapping[str, str] = NOTHING) -
     for result in results:
         _suite(top, result)
     for path, reason in left_out.items():
-        _suite(top, Result(path), f"left out: {reason}")
+        _suite(top, Result(path), f"skipped: {reason}")
     for kind in COUNTS:
         top.set(kind, str(sum(int(suite.get(kind, "0")) for suite in top)))
     top.set("time", f"{sum(result.took_s for result in results):.3f}")
