@@ -108,6 +108,10 @@ def test_without_a_cassette_the_understudy_plays_and_the_words_that_differ_are_s
     assert run("accept", take) == 0
     assert run("test") == 1
     assert "host-1: said “There you are. The gate was open, I hope?”, expected “door”" in capsys.readouterr().out
+    before = SNAPSHOT.read_bytes()
+    assert run("test", "--update") == 1
+    assert f"\n  not accepted: {SNAPSHOT} stays as it is\n" in capsys.readouterr().out
+    assert SNAPSHOT.read_bytes() == before
     assert not Path(take).exists()
     assert run("test", "--out", "mine", "--check") == 1
     assert len(list(Path("mine/welcome").glob("*Z-*"))) == 1

@@ -150,7 +150,11 @@ class _CaseRun:
         if last and not any(line.said or line.samples for line in last.lines):
             result = replace(result, error=CaseError(last.problem or NONE_LEFT, self.plan.path))
         if self.options.update and last and not result.error:
-            result = replace(result, accepted=self.accept(runs[-1].folder, last))
+            is_fine = result.state in ("passed", "unchecked")
+            accepted = (
+                self.accept(runs[-1].folder, last) if is_fine else f"not accepted: {self.snapshot} stays as it is"
+            )
+            result = replace(result, accepted=accepted)
         return replace(result, takes=self.keep(runs))
 
     def lacks(self) -> Iterator[str]:
