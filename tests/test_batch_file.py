@@ -94,16 +94,16 @@ def test_only_takes_patterns_of_names_or_of_their_last_part() -> None:
         ("batch: x\n", "1:1: the batch names no scenes and no lines"),
         ("scenes: [scenes/*.yaml]\nlines: a.csv\ncast: scenes/hat.yaml\n", "2:8: there is no table 'a.csv'"),
         ("scenes: [scenes/*.yaml]\nlimit: {budget: $2}\n", "2:1: the batch has unknown key 'limit'"),
-        ("scenes: [scenes/*.yaml]\nlimits: {budget: 2}\n", "2:18: an amount needs its currency, and '2' has none"),
+        ("scenes: [scenes/*.yaml]\nlimits: {budget: 2}\n", "2:18: an amount needs a currency, but '2' has none"),
         ("scenes: [scenes/*.yaml]\nlanguages: {de: de.yaml}\n", "2:17: language de must be a mapping of 'key: value'"),
         ("scenes: [scenes/*.yaml]\nlanguages: {de: {include: de.yaml}}\n", "2:17: the file 'de.yaml' does not exist"),
         (
             "scenes: [scenes/*.yaml]\nlanguages: {../de: {}}\n",
             "2:13: '../de' cannot be a language, as languages name folders",
         ),
-        ("scenes: [scenes/*.yaml]\ndeliver: {rate: 48}\n", "2:17: a sample rate needs its unit, and '48' has none"),
+        ("scenes: [scenes/*.yaml]\ndeliver: {rate: 48}\n", "2:17: a sample rate needs a unit, but '48' has none"),
         ("scenes: [scenes/*.yaml]\nmatrix: {mood: calm}\n", "2:16: 'mood' needs a list of texts"),
-        ("scenes: [scenes/*.yaml]\nretry: {times: often}\n", "2:16: 'often' is no whole number from 1 to 100,000"),
+        ("scenes: [scenes/*.yaml]\nretry: {times: often}\n", "2:16: 'often' is not a whole number from 1 to 100,000"),
     ],
 )
 def test_what_is_wrong_with_a_batch_file_has_its_place(text: str, told: str) -> None:
@@ -122,7 +122,7 @@ def test_what_a_batch_delivers_is_laid_over_each_scene_part_by_part() -> None:
 
 def test_what_does_not_fit_a_scene_is_told_where_the_batch_says_it() -> None:
     write_batch("scenes: [scenes/*.yaml]\ndeliver:\n  mix: {file: a.mp3, bitrate: 320 kbps}\n")
-    with pytest.raises(SceneError, match="an MP3 at 24 kHz has at most 160 kbps") as raised:
+    with pytest.raises(SceneError, match="an MP3 at 24 kHz can have at most 160 kbps") as raised:
         load_jobs(load_batch("batch.yaml"))
     assert (raised.value.path, raised.value.line, raised.value.column) == ("batch.yaml", 3, 31)
     assert raised.value.also == ()
@@ -187,7 +187,7 @@ def test_validate_tells_once_what_may_be_wrong_with_scenes_of_a_batch(capsys: py
     found = json.loads(capsys.readouterr().out)
     assert [told["problem"] for told in found] == [told.partition(": ")[2].partition(": ")[2] for told in warned]
     assert [told.split(":")[1] for told in warned] == [" scenes/hat.yaml"] * 2
-    assert "is spoken: write [like this]" in warned[0]
+    assert "will be spoken: write [like this]" in warned[0]
     assert "its successor is" in warned[1]
 
 

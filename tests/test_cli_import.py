@@ -134,7 +134,10 @@ def test_columns_and_the_kind_of_a_table_may_be_given(here: Path) -> None:
     [
         (["cast", "dialogue.csv", "--column", "Text"], "--column expects a name and a value, not 'Text'"),
         (["cast", "none.csv"], "none.csv:1:1: the table does not exist"),
-        (["cast", "bad.csv"], "bad.csv:2:2: B2 (Character): 'A/B' cannot be a player's name, as names name files"),
+        (
+            ["cast", "bad.csv"],
+            "bad.csv:2:2: B2 (Character): 'A/B' is not a valid player name, because names are used in file names",
+        ),
         (["import", "dialogue.csv", "--cast", "none.yaml"], "none.yaml:1:1: the cast file does not exist"),
         (
             ["import", "dialogue.csv", "--cast", "ann.yaml"],

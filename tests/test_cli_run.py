@@ -208,7 +208,7 @@ def test_nobody_there_is_exit_3(trio: str, capsys: pytest.CaptureFixture[str]) -
         (["--endpoint", "openai"], "OPENAI_API_KEY is not set"),
         (["--endpoint", "azure"], "AZURE_OPENAI_API_KEY is not set"),
         (["--budget", "0.5"], "did you mean '$0.50'?"),
-        (["--budget", "much"], "--budget: 'much' is no amount of dollars"),
+        (["--budget", "much"], "--budget: 'much' is not a dollar amount"),
         (["--jobs", "0"], "'--jobs'"),
         (["--aloud", "--jobs", "2"], "--aloud plays one scene at a time, and --jobs is 2\n  hint: leave --jobs away"),
         (["--aloud", "trio.yaml"], "--aloud plays one scene, and there are 2\n  hint: name one scene"),

@@ -78,8 +78,8 @@ def test_one_variant_and_another_variable(serve: Serve, moods: str, capsys: pyte
     [
         (("--only", "crass"), "there is no variant 'crass'\n"),
         (("--var", "hat"), "--var expects a name and a value, not 'hat'"),
-        (("--var", "waht=x"), "the scene has no variable 'waht', which was given"),
-        (("--var", "mood=x"), "'mood' is varied here, and was given too"),
+        (("--var", "waht=x"), "there is no variable 'waht' in the scene"),
+        (("--var", "mood=x"), "'mood' is in the matrix, but a value was also given"),
     ],
 )
 def test_what_is_asked_for_and_is_not_there(

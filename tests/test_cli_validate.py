@@ -119,7 +119,7 @@ def test_a_voice_that_is_not_known_is_a_warning(tmp_path: Path, capsys: pytest.C
     scene = tmp_path / "scene.yaml"
     scene.write_text("endpoint: xai\nplayers: {ann: {voice: quincy}, ben: }\nlines: [ann: hi]\n")
     assert run("validate", str(scene)) == 0
-    assert "player ann: xai is not known to have a voice 'quincy'; known: altair, ara," in capsys.readouterr().err
+    assert "player ann: 'quincy' is not a known voice of xai; known voices: altair, ara," in capsys.readouterr().err
 
 
 EMPTY = header(0, RATE)
@@ -187,7 +187,7 @@ def test_a_parenthesis_that_would_be_spoken_is_a_warning_with_the_way_out(
     monkeypatch.chdir(tmp_path)
     Path("scene.yaml").write_text(ASIDES)
     validate("scene.yaml")
-    told = r"'(laughs)' is spoken: write [laughs] for a moment, or \(laughs\) to have it spoken"
+    told = r"'(laughs)' will be spoken: write [laughs] for a moment, or \(laughs\) to have it spoken"
     assert capsys.readouterr().err == f"warning: scene.yaml:3:10: {told}\n"
     validate("--format", "json", "scene.yaml")
     (found,) = json.loads(capsys.readouterr().out)

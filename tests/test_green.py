@@ -181,7 +181,7 @@ def test_a_link_to_nothing_is_told_as_that(tmp_path: Path, capsys: Printed) -> N
     (tmp_path / "scene.yaml").symlink_to("nowhere.yaml")
     assert run("validate", str(tmp_path / "scene.yaml")) == 2
     said = capsys.readouterr().err
-    assert "the scene file is a link to a file that does not exist\n  hint: mend the link, or delete it" in said
+    assert "the scene file is a link to a file that does not exist\n  hint: fix the link, or delete it" in said
 
 
 @pytest.mark.parametrize("words", ["cast: {ann: }\ndialogue: [ann: Hello.]", "characters: [ann]\nscript: x"])

@@ -106,7 +106,7 @@ async def test_a_scene_or_a_plan_will_do_too() -> None:
 
 @pytest.mark.parametrize("budget", ["2", "$none", -1])
 async def test_a_budget_is_a_sum_of_money(budget: str | int) -> None:
-    with pytest.raises(UsageError, match=r"^budget: .*\n  hint: write it like \$0\.50|^budget: .*currency"):
+    with pytest.raises(UsageError, match=r"^budget: .*\n  hint: for example: \$0\.50|^budget: .*currency"):
         await perform_scene("lamp.yaml", budget=budget)
     assert takes() == []
 

@@ -117,11 +117,11 @@ def test_variables_fill_whatever_is_text_but_no_name() -> None:
 def test_a_variable_from_outside_must_be_the_scenes(tmp_path: Path) -> None:
     scene = written(tmp_path, scene=f"vars: {{city: Oslo}}\n{HEAD}- ann: Hi\n")
     assert refused(scene, {"citty": "Rome", "zoo": "Rome"}) == [
-        "the scene has no variable 'citty', which was given | did you mean 'city'?",
-        "the scene has no variable 'zoo', which was given | it has: city",
+        "there is no variable 'citty' in the scene | did you mean 'city'?",
+        "there is no variable 'zoo' in the scene | variables: city",
     ]
     bare = written(tmp_path, scene=f"{HEAD}- ann: Hi\n")
-    assert refused(bare, {"city": "Rome"}) == ["the scene has no variable 'city', which was given | it has: none"]
+    assert refused(bare, {"city": "Rome"}) == ["there is no variable 'city' in the scene | variables: none"]
 
 
 # ---- matrix
@@ -154,7 +154,9 @@ def test_one_variant_is_chosen_by_its_name(tmp_path: Path) -> None:
 
 def test_what_is_varied_is_not_given(tmp_path: Path) -> None:
     scene = written(tmp_path, scene=MATRIX + "- ann: ${mood} ${n}\n")
-    assert refused(scene, {"mood": "calm"}) == ["'mood' is varied here, and was given too | use --only for one variant"]
+    assert refused(scene, {"mood": "calm"}) == [
+        "'mood' is in the matrix, but a value was also given | use --only to choose one variant"
+    ]
 
 
 # ---- scripts
@@ -244,7 +246,7 @@ def test_errors_point_into_the_screenplay(tmp_path: Path) -> None:
 
 def test_a_screenplay_that_is_no_text(tmp_path: Path) -> None:
     scene = written(tmp_path, scene="players: {ann: }\nscript: play.fountain\n", play="ANN\nHi \x07.\n")
-    with pytest.raises(SceneError, match=r"play\.fountain:2:4: a scene is text"):
+    with pytest.raises(SceneError, match=r"play\.fountain:2:4: a scene must be text"):
         load_scene(scene)
 
 
@@ -350,7 +352,7 @@ def test_of_a_file_that_is_laid_over_for_its_deliver_nothing_else_counts(tmp_pat
     mix = Mix(loudness=-18.0, peak=-3.0)
     assert scene.deliver == Deliver(rate=48_000, stereo=True, mix=mix, lines=LineFiles())
     other.write_text("deliver: {mix: {peak: 3 dBTP}}\n")
-    with pytest.raises(SceneError, match=r"batch\.yaml:1:23: a peak is from -20 to 0 dBTP"):
+    with pytest.raises(SceneError, match=r"batch\.yaml:1:23: peak must be from -20 to 0 dBTP"):
         load_variants(tmp_path / "scene.yaml", overlays=[f"{other}#deliver"])
     other.write_text("scenes: [scene.yaml]\n")
     assert load_variants(tmp_path / "scene.yaml", overlays=[f"{other}#deliver"])[0].deliver.rate == 24_000

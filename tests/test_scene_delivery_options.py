@@ -91,43 +91,63 @@ def test_a_scene_with_variables_fills_them_in() -> None:
 @pytest.mark.parametrize(
     ("text", "problem", "hint"),
     [
-        ("deliver: loud", "deliver must be a mapping", "write it like deliver:"),
+        ("deliver: loud", "deliver must be a mapping", "for example: deliver:"),
         ("deliver: {mixx: none}", "unknown key 'mixx'", "did you mean 'mix'?"),
         ("deliver: {mix: loud}", "'mix' of deliver must be a mapping", "or mix: none"),
         ("deliver: {lines: [a]}", "'lines' of deliver must be a mapping", "or lines: none"),
-        ("deliver: {mix: {lufs: -16 LUFS}}", "unknown key 'lufs'", "it knows: "),
-        ("deliver: {mix: {loudness: -16}}", "a loudness needs its unit, and '-16' has none", "did you mean -16 LUFS?"),
-        ("deliver: {mix: {loudness: 16}}", "a loudness needs its unit", "did you mean -16 LUFS?"),
-        ("deliver: {mix: {peak: -1 dB}}", "'dB' is no unit of peak", "did you mean -1 dBTP?"),
-        ("deliver: {mix: {peak: 1 dBTP}}", "a peak is from -20 to 0 dBTP, not 1 dBTP", "did you mean -1 dBTP?"),
-        ("deliver: {mix: {file: ../mix.wav}}", "as it lies in the take's folder", "write a name like mix.wav"),
-        ("deliver: {mix: {file: mix.aac}}", "a mix is WAV, FLAC, OGG or MP3", "write it like mix.wav"),
+        ("deliver: {mix: {lufs: -16 LUFS}}", "unknown key 'lufs'", "known keys: "),
+        ("deliver: {mix: {loudness: -16}}", "loudness needs a unit, but '-16' has none", "did you mean -16 LUFS?"),
+        ("deliver: {mix: {loudness: 16}}", "loudness needs a unit", "did you mean -16 LUFS?"),
+        ("deliver: {mix: {peak: -1 dB}}", "'dB' is not a valid unit for peak", "did you mean -1 dBTP?"),
+        ("deliver: {mix: {peak: 1 dBTP}}", "peak must be from -20 to 0 dBTP, not 1 dBTP", "did you mean -1 dBTP?"),
+        ("deliver: {mix: {file: ../mix.wav}}", "is not a valid file name for the mix", "write a name like mix.wav"),
+        ("deliver: {mix: {file: mix.aac}}", "a mix must be a .wav, .flac, .ogg or .mp3 file", "for example: mix.wav"),
         ("deliver: {mix: {file: [a]}}", "must be text", ""),
-        ("deliver: {mix: {loudness: [a]}}", "is one value", "write the value alone"),
-        ("deliver: {rate: 48}", "a sample rate needs its unit, and '48' has none", "did you mean 48 kHz?"),
-        ("deliver: {rate: 44.1 kHz}", "a take is delivered at 24 kHz or 48 kHz, not 44.1 kHz", "did you mean 48 kHz?"),
-        ("deliver: {stems: pakced}", "stems is aligned or packed, not 'pakced'", "did you mean 'packed'?"),
-        ("deliver: {lines: {names: '{lien}'}}", "names know no {lien}", "did you mean 'line'?"),
-        ("deliver: {lines: {names: '{line.__class__}'}}", "a brace that stands for nothing", DEFAULT_NAMES),
-        ("deliver: {lines: {names: '{line'}}", "a brace that stands for nothing", DEFAULT_NAMES),
-        ("deliver: {lines: {names: '{player}'}}", "names must hold {line} or {number}", DEFAULT_NAMES),
-        ("deliver: {lines: {names: '../{line}'}}", "leaves the folder of the lines", "write it like {player}/{line}"),
-        ("deliver: {lines: {names: '{player}/. /{line}'}}", "leaves the folder of the lines", "{player}/{line}"),
-        ("deliver: {lines: {names: '/{line}'}}", "leaves the folder of the lines", "write it like {player}/{line}"),
-        ("deliver: {lines: {names: '{player}//{line}'}}", "leaves the folder of the lines", "{player}/{line}"),
-        ("deliver: {lines: {names: '{line}/'}}", "leaves the folder of the lines", "{player}/{line}"),
-        ("deliver: {lines: {names: 'a\\{line}'}}", "with a slash, and no backslash", "write a/{line}"),
-        ("deliver: {lines: {format: wave}}", "format is wav, flac, ogg or mp3, not 'wave'", "did you mean 'wav'?"),
-        ("deliver: {lines: {format: mp3, bits: 16}}", "MP3 has no 'bits'; WAV and FLAC may have it", "format: flac"),
-        ("deliver: {lines: {bitrate: 64 kbps}}", "WAV has no 'bitrate'; MP3 may have it", "write format: mp3"),
-        ("deliver: {lines: {format: flac, bits: 32f}}", "a FLAC has 16 or 24 bit", "write bits: 24"),
-        ("deliver: {lines: {bits: 20}}", "a sample has 16 or 24 bit, or is a float of 32", "write 16, 24 or 32f"),
-        ("deliver: {lines: {bits: 32}}", "a sample has 16 or 24 bit, or is a float of 32", "did you mean 32f?"),
-        ("deliver: {lines: {rate: 44.1}}", "a sample rate needs its unit", "did you mean 44.1 kHz?"),
-        ("deliver: {lines: {rate: 96 kHz}}", "a file has 24 kHz, 44.1 kHz or 48 kHz", "did you mean 48 kHz?"),
-        ("deliver: {mix: {rms: -20 LUFS}}", "'LUFS' is no unit of level", "did you mean -20 dB?"),
-        ("deliver: {mix: {rms: -20 dB, loudness: -16 LUFS}}", "a loudness or an rms, not both", "remove one"),
-        ("deliver: {mix: {tolerance: 0 dB}}", "a tolerance is from 0.2 to 10 dB", "write it like 1 dB"),
+        ("deliver: {mix: {loudness: [a]}}", "must be a single value", "write only the value"),
+        ("deliver: {rate: 48}", "a sample rate needs a unit, but '48' has none", "did you mean 48 kHz?"),
+        (
+            "deliver: {rate: 44.1 kHz}",
+            "the sample rate of a delivery must be 24 kHz or 48 kHz, not 44.1 kHz",
+            "did you mean 48 kHz?",
+        ),
+        ("deliver: {stems: pakced}", "stems must be aligned or packed, not 'pakced'", "did you mean 'packed'?"),
+        ("deliver: {lines: {names: '{lien}'}}", "'names' does not support {lien}", "did you mean 'line'?"),
+        ("deliver: {lines: {names: '{line.__class__}'}}", "a brace that is not part of a placeholder", DEFAULT_NAMES),
+        ("deliver: {lines: {names: '{line'}}", "a brace that is not part of a placeholder", DEFAULT_NAMES),
+        ("deliver: {lines: {names: '{player}'}}", "'names' must contain {line} or {number}", DEFAULT_NAMES),
+        (
+            "deliver: {lines: {names: '../{line}'}}",
+            "points outside the folder of the lines",
+            "for example: {player}/{line}",
+        ),
+        (
+            "deliver: {lines: {names: '{player}/. /{line}'}}",
+            "points outside the folder of the lines",
+            "{player}/{line}",
+        ),
+        (
+            "deliver: {lines: {names: '/{line}'}}",
+            "points outside the folder of the lines",
+            "for example: {player}/{line}",
+        ),
+        ("deliver: {lines: {names: '{player}//{line}'}}", "points outside the folder of the lines", "{player}/{line}"),
+        ("deliver: {lines: {names: '{line}/'}}", "points outside the folder of the lines", "{player}/{line}"),
+        ("deliver: {lines: {names: 'a\\{line}'}}", "with a slash, not a backslash", "write a/{line}"),
+        ("deliver: {lines: {format: wave}}", "format must be wav, flac, ogg or mp3, not 'wave'", "did you mean 'wav'?"),
+        ("deliver: {lines: {format: mp3, bits: 16}}", "'bits' is for WAV and FLAC files, not for MP3", "format: flac"),
+        ("deliver: {lines: {bitrate: 64 kbps}}", "'bitrate' is for MP3 files, not for WAV", "write format: mp3"),
+        ("deliver: {lines: {format: flac, bits: 32f}}", "a FLAC file must have 16 or 24 bits", "write bits: 24"),
+        ("deliver: {lines: {bits: 20}}", "bits must be 16, 24 or 32f", "write 16, 24 or 32f"),
+        ("deliver: {lines: {bits: 32}}", "bits must be 16, 24 or 32f", "did you mean 32f?"),
+        ("deliver: {lines: {rate: 44.1}}", "a sample rate needs a unit", "did you mean 44.1 kHz?"),
+        (
+            "deliver: {lines: {rate: 96 kHz}}",
+            "the sample rate of a file must be 24 kHz, 44.1 kHz or 48 kHz",
+            "did you mean 48 kHz?",
+        ),
+        ("deliver: {mix: {rms: -20 LUFS}}", "'LUFS' is not a valid unit for level", "did you mean -20 dB?"),
+        ("deliver: {mix: {rms: -20 dB, loudness: -16 LUFS}}", "loudness or rms, not both", "remove one"),
+        ("deliver: {mix: {tolerance: 0 dB}}", "tolerance must be from 0.2 to 10 dB", "for example: 1 dB"),
         ("deliver: {preset: podkast}", "there is no preset 'podkast'", "did you mean 'podcast'?"),
         ("deliver: {lines: {trim: maybe}}", "neither true nor false", "write true or false"),
     ],
@@ -142,10 +162,10 @@ def test_each_mistake_is_answered_with_what_is_right(text: str, problem: str, hi
     ("written", "hint"),
     [
         ("-16 LKFS", "did you mean -16 LUFS?"),
-        ("-160 LUFS", "write it like -16 LUFS"),
-        ("loud", "write it like -16 LUFS"),
+        ("-160 LUFS", "for example: -16 LUFS"),
+        ("loud", "for example: -16 LUFS"),
         ("+16 LUFS", "did you mean -16 LUFS?"),
-        ("0 LUFS", "write it like -16 LUFS"),
+        ("0 LUFS", "for example: -16 LUFS"),
     ],
 )
 def test_a_wrong_loudness(written: str, hint: str) -> None:
@@ -267,14 +287,19 @@ def test_an_mp3_has_a_bit_rate_and_tags(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("mix", "data", "problem", "hint"),
     [
-        ("bitrate: 128 kbps", None, "5:9: WAV has no 'bitrate'; MP3 may have it", "write file: mix.mp3"),
-        ("title: A", None, "5:9: WAV has no 'title'; FLAC and OGG and MP3 may have it", "or remove it"),
-        ("file: a.mp3, bitrate: 128", None, "5:31: a bit rate needs its unit", "did you mean 128 kbps?"),
-        ("file: a.mp3, bitrate: 128 kHz", None, "'kHz' is no unit of a bit rate", "did you mean 128 kbps?"),
-        ("file: a.mp3, bitrate: 130 kbps", None, "an MP3 has 32, 64, 96, 128, ", "did you mean 128 kbps?"),
-        ("file: a.mp3, bitrate: 320 kbps", None, "5:31: an MP3 at 24 kHz has at most 160 kbps", "write 160 kbps"),
+        ("bitrate: 128 kbps", None, "5:9: 'bitrate' is for MP3 files, not for WAV", "write file: mix.mp3"),
+        ("title: A", None, "5:9: 'title' is for FLAC and OGG and MP3 files, not for WAV", "or remove this key"),
+        ("file: a.mp3, bitrate: 128", None, "5:31: a bit rate needs a unit", "did you mean 128 kbps?"),
+        ("file: a.mp3, bitrate: 128 kHz", None, "'kHz' is not a valid unit for a bit rate", "did you mean 128 kbps?"),
+        (
+            "file: a.mp3, bitrate: 130 kbps",
+            None,
+            "the bit rate of an MP3 must be one of 32, 64, 96, 128, ",
+            "did you mean 128 kbps?",
+        ),
+        ("file: a.mp3, bitrate: 320 kbps", None, "5:31: an MP3 at 24 kHz can have at most 160 kbps", "write 160 kbps"),
         ("file: a.mp3, cover: d.png", b"", "5:29: there is no file 'd.png'", "did you mean 'c.png'?"),
-        ("file: a.mp3, cover: c.png", b"GIF8", "c.png: is neither a JPEG nor a PNG picture", "save the cover"),
+        ("file: a.mp3, cover: c.png", b"GIF8", "c.png: not a JPEG or PNG picture", "save the cover"),
         ("file: a.mp3, cover: c.png", b"version https://git-lfs.github.com/spec/v1", "is a Git LFS pointer", "git lfs"),
     ],
 )
@@ -293,28 +318,28 @@ def test_a_cover_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 def test_a_cover_that_is_too_large_or_a_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "covers").mkdir()
-    with pytest.raises(SceneError, match="'covers' is a folder, and a file belongs here") as told:
+    with pytest.raises(SceneError, match="'covers' is a folder, but a file is expected") as told:
         with_a_cover(tmp_path, None, "file: a.mp3, cover: covers")
-    assert told.value.hint == "name a file"
+    assert told.value.hint == "choose a file"
     with pytest.raises(SceneError, match="there is no file 'xxx"):
         with_a_cover(tmp_path, None, f"file: a.mp3, cover: {'x' * 300}.png")
     with (tmp_path / "c.png").open("wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
         file.truncate(LARGEST_PICTURE + 1024**2)
-    with pytest.raises(SceneError, match=r"c\.png: 11\.0 MiB are too large for a cover, which has 10 MiB at most"):
+    with pytest.raises(SceneError, match=r"c\.png: a cover may have at most 10 MiB, but this one has 11\.0 MiB"):
         with_a_cover(tmp_path, None, "file: a.mp3, cover: c.png")
 
 
 @pytest.mark.parametrize(
     ("text", "problem", "hint"),
     [
-        (r'title: "a\0b"', "the text holds U+0000, which nobody can say", "remove the escape"),
-        (r'artist: "\u202Ea"', "this text holds U+202E, which nobody sees", "write it anew: a"),
-        ("title: ' '", "this text is empty", "write it, or leave it out"),
-        ("artist: [Ann, Ben]", "a tag is one text, not a list", 'write it like "Ann, Ben"'),
+        (r'title: "a\0b"', "the text contains U+0000, which cannot be spoken", "remove the escape"),
+        (r'artist: "\u202Ea"', "this text contains invisible characters: U+202E", "type it again: a"),
+        ("title: ' '", "this text is empty", "write a text, or remove the key"),
+        ("artist: [Ann, Ben]", "a tag must be one text, not a list", 'write "Ann, Ben"'),
         ("artist: [[Ann]]", "'artist' of 'mix' of deliver must be text", "put the text in quotes"),
-        ("stereo: true", "'mix' of deliver has unknown key 'stereo'", "write it beside 'mix', below deliver"),
-        ("channels: 2", "'mix' of deliver has unknown key 'channels'", "it knows: "),
+        ("stereo: true", "'mix' of deliver has unknown key 'stereo'", "move it next to 'mix', under 'deliver'"),
+        ("channels: 2", "'mix' of deliver has unknown key 'channels'", "known keys: "),
     ],
 )
 def test_what_no_tag_holds_is_told(text: str, problem: str, hint: str) -> None:
@@ -326,8 +351,8 @@ def test_what_no_tag_holds_is_told(text: str, problem: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem", "hint"),
     [
-        ("deliver: {bitrate: 128 kbps}", "deliver has unknown key 'bitrate'", "write it below 'mix'"),
-        ("deliver: {names: '{line}'}", "deliver has unknown key 'names'", "write it below 'lines'"),
+        ("deliver: {bitrate: 128 kbps}", "deliver has unknown key 'bitrate'", "move it under 'mix'"),
+        ("deliver: {names: '{line}'}", "deliver has unknown key 'names'", "move it under 'lines'"),
         ("deliver: {channels: 2}", "deliver has unknown key 'channels'", "did you mean 'stereo'?"),
         ("deliver: {stereo: both}", "'both' is neither true nor false", "write true or false"),
     ],
@@ -356,7 +381,7 @@ def test_a_place_in_a_mono_mix_is_remarked_on_and_does_nothing() -> None:
     assert {player.pan for player in make_plan(scene).players} == {0.0}
     (remark,) = scene.warnings
     assert str(remark) == (
-        "'pan' of player 'ben' does nothing in a mono mix: write 'deliver: {stereo: true}', or remove it"
+        "'pan' of player 'ben' has no effect in a mono mix: write 'deliver: {stereo: true}', or remove this key"
     )
     assert (remark.location.line, remark.location.column) == (1, 37)
 
@@ -388,9 +413,11 @@ def test_a_place_as_mixers_have_it_gets_a_hint_that_can_be_pasted(written: str, 
 
 @pytest.mark.parametrize("written", ["", "wide", "nan", "1e-3", "--1", "1 2", "0" * 40])
 def test_what_is_no_place_gets_an_example(written: str) -> None:
-    with pytest.raises(PydanticCustomError, match=r"pan is a number from -1 \(left\) to 1 \(right\), not '") as raised:
+    with pytest.raises(
+        PydanticCustomError, match=r"pan must be a number from -1 \(left\) to 1 \(right\), not '"
+    ) as raised:
         units.pan(written)
-    assert (raised.value.context or {})["hint"] == "write it like -0.5"
+    assert (raised.value.context or {})["hint"] == "for example: -0.5"
 
 
 @pytest.mark.parametrize(
@@ -400,7 +427,7 @@ def test_what_is_no_place_gets_an_example(written: str) -> None:
 def test_a_place_of_something_else_is_told_where_it_stands(text: str) -> None:
     with pytest.raises(SceneError, match="has unknown key 'pan'") as told:
         parse_scene(text)
-    assert told.value.hint == "it stands with a player, like ann: {pan: -0.5}"
+    assert told.value.hint == "set it on a player, like ann: {pan: -0.5}"
 
 
 def test_a_place_from_python_is_one_already() -> None:

@@ -89,18 +89,18 @@ LAUGHS = "x-a: &a [l,l,l,l,l,l,l,l,l,l]\n" + "".join(
 
 MADE: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "1:1: the scene file is empty"),
-    "deep lists": ("x-a: " + "[" * 100_000, "1:55: nested more than 50 deep"),
-    "deep mappings": ("x-a: " + "{a: " * 100_000, "1:202: nested more than 50 deep"),
-    "deep dashes": ("- " * 100_000, "1:101: nested more than 50 deep"),
-    "deep indents": ("\n".join(" " * depth + "a:" for depth in range(1500)), "51:51: nested more than 50 deep"),
+    "deep lists": ("x-a: " + "[" * 100_000, "1:55: nested more than 50 levels deep"),
+    "deep mappings": ("x-a: " + "{a: " * 100_000, "1:202: nested more than 50 levels deep"),
+    "deep dashes": ("- " * 100_000, "1:101: nested more than 50 levels deep"),
+    "deep indents": ("\n".join(" " * depth + "a:" for depth in range(1500)), "51:51: nested more than 50 levels deep"),
     "billion laughs": (LAUGHS, "4:31: aliases expand to more than 10,000 values"),
-    "NUL": ("scene: a\0b\n", "1:9: a scene is text, and U+0000 is a control character"),
+    "NUL": ("scene: a\0b\n", "1:9: a scene must be text, but U+0000 is a control character"),
     "not UTF-8": (b"scene: caf\xe9\n", "1:11: byte 0xe9 is not UTF-8 text"),
     "an image": (b"\x89PNG\r\n\x1a\n\0\0", "1:1: byte 0x89 is not UTF-8 text"),
-    "a program": (b"\x7fELF\x02\x01\x01\0", "1:1: a scene is text, and U+007F is a control character"),
+    "a program": (b"\x7fELF\x02\x01\x01\0", "1:1: a scene must be text, but U+007F is a control character"),
     "UTF-16": ("scene: hi".encode("utf-16"), "1:1: the scene file is UTF-16 text"),
-    "a mark in mid-text": ("scene: a\ufeffb\n", "1:9: a scene is text, and U+FEFF is a control character"),
-    "a long line": (HEAD + "- ben: " + "la " * 100 + ": " + "lu " * 100, "3:308: YAML takes the text before"),
+    "a mark in mid-text": ("scene: a\ufeffb\n", "1:9: a scene must be text, but U+FEFF is a control character"),
+    "a long line": (HEAD + "- ben: " + "la " * 100 + ": " + "lu " * 100, "3:308: YAML reads the text before"),
 }
 
 
@@ -124,7 +124,7 @@ def test_fifty_megabytes_are_never_read(folder: Path, capsys: pytest.CaptureFixt
         file.truncate(50_000_000)
     with pytest.raises(SystemExit, match="2"):
         main(["validate", "big.yaml"])
-    assert capsys.readouterr().err.startswith("big.yaml:1:1: the scene file is 50.0 MB large")
+    assert capsys.readouterr().err.startswith("big.yaml:1:1: the scene file is 50.0 MB")
 
 
 def as_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:

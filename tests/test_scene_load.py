@@ -434,7 +434,9 @@ def test_a_cast_has_nothing_that_its_table_has(key: str, tmp_path: Path) -> None
     assert [*load_cast(cast).players] == ["ann"]
     assert (load_cast(cast).lines, load_cast(cast).locations[()].line) == ((), 1)
     cast.write_text(f"players: {{ann: }}\n{key}: x\n")
-    with pytest.raises(SceneError, match=f"a cast file holds players, tools and defaults, and no '{key}'") as raised:
+    with pytest.raises(
+        SceneError, match=f"a cast file may contain players, tools and defaults, but not '{key}'"
+    ) as raised:
         load_cast(cast)
     assert raised.value.line == 2
 
@@ -450,10 +452,10 @@ def test_a_cast_has_variables_and_files_laid_over_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("a/b", "'a/b' cannot be an id, as ids name files"),
-        ("Listen-1", "the id 'Listen-1' is one that the stage gives itself"),
-        ("con.1", "the id 'con.1' is a device of Windows, and names no file there"),
-        ("a\u200b", "'a\u200b' cannot be an id, as ids name files"),
+        ("a/b", "'a/b' is not a valid id, because ids are used in file names"),
+        ("Listen-1", "the id 'Listen-1' is reserved for the stage"),
+        ("con.1", "the id 'con.1' is the name of a Windows device and cannot be a file name"),
+        ("a\u200b", "'a\u200b' is not a valid id, because ids are used in file names"),
     ],
 )
 def test_what_is_wrong_with_an_id(name: str, told: str) -> None:

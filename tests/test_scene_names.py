@@ -79,15 +79,15 @@ def test_other_voices_are_possible_where_not_all_are_known(endpoint: str, voice:
     assert misspelt(voice, endpoint) == ""
     warning = voice_warning(voice, endpoint)
     assert bool(warning) == (voice == "quincy")
-    assert not warning or warning.startswith("xai is not known to have a voice 'quincy'; known: altair, ara,")
+    assert not warning or warning.startswith("'quincy' is not a known voice of xai; known voices: altair, ara,")
 
 
 @pytest.mark.parametrize(
     ("endpoint", "problem", "hint"),
     [
-        ("xia+ws://host", "there is no kind of server 'xia'", "did you mean 'xai'?"),
-        ("+ws://host", "this endpoint is no address", "write it like wss://host/v1/realtime"),
-        ("xai+ws://me:pass@host", "an address in a scene carries no key", "keys come from the environment"),
+        ("xia+ws://host", "unknown kind of server 'xia'", "did you mean 'xai'?"),
+        ("+ws://host", "this endpoint is not a valid address", "for example: wss://host/v1/realtime"),
+        ("xai+ws://me:pass@host", "an address in a scene must not contain a key", "set the key in the environment"),
     ],
 )
 def test_an_address_is_like_a_server_that_is_known(endpoint: str, problem: str, hint: str) -> None:

@@ -365,5 +365,5 @@ def test_an_included_file_may_say_how_words_are_sent(tmp_path: Path) -> None:
 
 def test_only_so_many_words_are_looked_for() -> None:
     words = ", ".join(f"w{number}: word" for number in range(1001))
-    with pytest.raises(SceneError, match="'pronounce' has 1,001 words, and 1,000 is the limit"):
+    with pytest.raises(SceneError, match="'pronounce' has 1,001 words, but the limit is 1,000"):
         plan_of(f"pronounce: {{{words}}}\nplayers: {{ann: }}\nlines: [ann: Hi.]")

@@ -151,7 +151,7 @@ def test_a_misspelt_cue_is_not_swallowed_by_the_speech_above(cue: str) -> None:
     error = refused(f"CLERK: One\n{cue}")
     assert (error.line, error.column) == (2, 1)
     assert error.problem.startswith("there is no player")
-    assert error.hint.endswith("\n  words that go on in a new line stand deeper than the speech")
+    assert error.hint.endswith("\n  indent the continuation of a speech deeper than its first line")
     deeper = cue.replace("\n", "\n  ")
     assert said(f"CLERK: One\n  {deeper}") == [("clerk", f"One {cue}".replace("\n", " "))]
 
@@ -168,8 +168,8 @@ def test_only_what_stands_deeper_goes_on(words: str) -> None:
     assert said(f"CLERK: One\n {words}") == [("clerk", f"One {words}")]
     assert said(f"CLERK:\n{words}\n{words}") == [("clerk", f"{words} {words}")]
     error = refused(f"CLERK: One\n{words}\nmore of it\nTOURIST: Two")
-    assert (error.line, error.column, error.problem, error.also) == (2, 1, "nobody speaks these words", ())
-    assert error.hint.endswith("\n  words that go on in a new line stand deeper than the speech")
+    assert (error.line, error.column, error.problem, error.also) == (2, 1, "these words have no speaker", ())
+    assert error.hint.endswith("\n  indent the continuation of a speech deeper than its first line")
 
 
 @pytest.mark.parametrize("name", ["GUEST", "GUEST.", "**GUEST.** Hm.", "GUEST. Hm.", "GUEST - Hm.", "GUEST\tHm."])
@@ -177,7 +177,7 @@ def test_a_name_in_capitals_without_a_colon_is_somebody_s(name: str) -> None:
     for text in (f"CLERK: One\n{name}\nTwo", f"CLERK:\nOne\n{name}\nTwo"):
         error = refused(text)
         assert (error.line, error.problem) == (text[: text.index(name)].count("\n") + 1, "there is no player 'GUEST'")
-        assert error.hint.endswith("\n  words that go on in a new line stand deeper than the speech")
+        assert error.hint.endswith("\n  indent the continuation of a speech deeper than its first line")
 
 
 @pytest.mark.parametrize(
@@ -324,14 +324,14 @@ def test_a_time_stamp_alone_is_nobodys_words() -> None:
 def test_names_that_look_the_same_are_the_same() -> None:
     assert said("ZOE\u0308: Hi\nZoë: Ho", ["Zoë"]) == [("Zoë", "Hi"), ("Zoë", "Ho")]
     error = refused("ZO\u200bË: Hi", ["Zoë"])
-    assert error.hint == "did you mean 'Zoë'? what stands here holds U+200B, which nobody sees"
+    assert error.hint == "did you mean 'Zoë'? the text contains invisible characters: U+200B"
 
 
 @pytest.mark.parametrize("words", ["and so on", ": hm", "I said so to him then: no", "-1"])
 def test_words_without_a_speaker_are_refused(words: str) -> None:
     error = refused(f"# so\n  {words}")
-    assert (error.line, error.column, error.problem) == (2, 3, "nobody speaks these words")
-    assert error.hint == "a speech is 'PLAYER: words', and a blank line ends it"
+    assert (error.line, error.column, error.problem) == (2, 3, "these words have no speaker")
+    assert error.hint == "write a speech as 'PLAYER: words', and end it with a blank line"
 
 
 def test_all_errors_are_told_at_once_and_each_speech_once() -> None:
@@ -340,7 +340,7 @@ def test_all_errors_are_told_at_once_and_each_speech_once() -> None:
         (1, "there is no player 'ONE'"),
         (4, "there is no player 'TWO'"),
         (5, "there is no player 'more'"),
-        (9, "nobody speaks these words"),
+        (9, "these words have no speaker"),
     ]
 
 
@@ -457,8 +457,8 @@ def test_a_screenplay_without_dialogue_says_nothing(text: str) -> None:
     assert fountain(text) == []
 
 
-_IN_CAPITALS = "an action in capitals begins with '!'"
-_ON_ITS_LINE = "a cue stands alone on its line, a blank line above it, its words right under it"
+_IN_CAPITALS = "start an action in capitals with '!'"
+_ON_ITS_LINE = "write a cue on its own line, with a blank line above it and its words directly below"
 
 
 @pytest.mark.parametrize(
@@ -468,7 +468,7 @@ _ON_ITS_LINE = "a cue stands alone on its line, a blank line above it, its words
         ("INT. SHOP\n\nOLD MAN (low)： Yes", 3, f"{_ON_ITS_LINE}; {_IN_CAPITALS}"),
         ("INT. SHOP\nCLERK\nYes", 2, f"{_ON_ITS_LINE}; {_IN_CAPITALS}"),
         ("INT. SHOP\n\nCLERK (V.O.)\n\nYes", 3, f"{_ON_ITS_LINE}; {_IN_CAPITALS}"),
-        ("clerk\nYes", 1, "write '@clerk' to let clerk speak, or '!clerk'"),
+        ("clerk\nYes", 1, "write '@clerk' to make clerk speak, or '!clerk' for an action"),
     ],
 )
 def test_an_action_that_reads_as_a_speech_of_a_player_is_told(text: str, line: int, hint: str) -> None:
@@ -597,12 +597,12 @@ def test_strangers_in_a_screenplay_are_all_told() -> None:
     with pytest.raises(SceneError) as raised:
         fountain("CLARK (V.O.)\nYes\n\n BANG!\nThe door.\n\n@Hal\nYes")
     assert [(e.line, e.column, e.problem, e.hint) for e in (raised.value, *raised.value.also)] == [
-        (1, 1, "there is no player 'CLARK'", "did you mean 'clerk'?\n  an action in capitals begins with '!'"),
+        (1, 1, "there is no player 'CLARK'", "did you mean 'clerk'?\n  start an action in capitals with '!'"),
         (
             4,
             2,
             "there is no player 'BANG!'",
-            "players: clerk, tourist, Old Man\n  an action in capitals begins with '!'",
+            "players: clerk, tourist, Old Man\n  start an action in capitals with '!'",
         ),
         (7, 1, "there is no player 'Hal'", "players: clerk, tourist, Old Man"),
     ]
@@ -616,16 +616,16 @@ def test_parentheses_within_words_are_remarked_on() -> None:
     plan = make_plan(parse_scene("players: {ann: }\nlines:\n  - ann: Well, (laughs) no.\n"))
     (remark,) = plan.warnings
     assert (remark.location.line, remark.location.column) == (3, 10)
-    assert str(remark) == r"'(laughs)' is spoken: write [laughs] for a moment, or \(laughs\) to have it spoken"
+    assert str(remark) == r"'(laughs)' will be spoken: write [laughs] for a moment, or \(laughs\) to have it spoken"
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("Hello {{name}}.", "'{{name}}' is spoken: a variable is ${name}"),
-        ("Well. <break time='1s'/> No.", "'<break time='1s'/>' is spoken: write [like this] for a moment"),
-        ("Hello ${name.", "'${name.' is spoken: a variable is ${name}"),
-        ("Well. [sighs", "'[sighs' is spoken: write [like this] for a moment"),
+        ("Hello {{name}}.", "'{{name}}' will be spoken: write a variable as ${name}"),
+        ("Well. <break time='1s'/> No.", "'<break time='1s'/>' will be spoken: write [like this] for a moment"),
+        ("Hello ${name.", "'${name.' will be spoken: write a variable as ${name}"),
+        ("Well. [sighs", "'[sighs' will be spoken: write [like this] for a moment"),
         ("I <3 you, and 2 < 3 > 1. [sighs] So.", None),
     ],
 )

@@ -72,7 +72,9 @@ def test_a_sound_that_is_not_there_is_looked_for_among_its_neighbours(tmp_path: 
 
 def test_an_address_is_no_sound(tmp_path: Path) -> None:
     (tmp_path / "scene.yaml").write_text("players: {ann: }\nlines: [sfx: 'https://x.com/a.wav', ann: Hi]\n")
-    with pytest.raises(SceneError, match=r"hint: a scene takes no address: download it, and name the file"):
+    with pytest.raises(
+        SceneError, match=r"hint: a scene cannot use a web address: download the file and write its path"
+    ):
         load_scene(tmp_path / "scene.yaml")
 
 
@@ -83,7 +85,7 @@ def test_a_link_to_a_sound_that_is_not_there_is_told_as_that(tmp_path: Path) -> 
     with pytest.raises(SceneError) as told:
         load_scene(tmp_path / "scene.yaml")
     assert told.value.problem == "'told.wav' is a link to a file that does not exist"
-    assert told.value.hint == "mend the link, or delete it"
+    assert told.value.hint == "fix the link, or delete it"
 
 
 @pytest.mark.parametrize("name", ["scene.yaml", "more.yaml"])

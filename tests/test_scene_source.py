@@ -27,7 +27,7 @@ def test_a_link_to_nothing_is_told_as_that(tmp_path: Path) -> None:
     (tmp_path / "umbrella.yaml").symlink_to("gone.yaml")
     error = refusal(tmp_path / "umbrella.yaml")
     assert error.problem == "the scene file is a link to a file that does not exist"
-    assert error.hint == "mend the link, or delete it"
+    assert error.hint == "fix the link, or delete it"
 
 
 def test_a_missing_file_has_a_neighbour(tmp_path: Path) -> None:
@@ -40,14 +40,14 @@ def test_a_missing_file_has_a_neighbour(tmp_path: Path) -> None:
 def test_a_missing_file_without_a_neighbour_is_told_with_those_that_are_there(tmp_path: Path) -> None:
     (tmp_path / "umbrella.yaml").touch()
     assert refusal(tmp_path / "umbrella").hint == f"did you mean '{tmp_path / 'umbrella.yaml'}'?"
-    assert refusal(tmp_path / "zz.yaml").hint == f"name a file that is there: {tmp_path / 'umbrella.yaml'}"
+    assert refusal(tmp_path / "zz.yaml").hint == f"existing scene files: {tmp_path / 'umbrella.yaml'}"
     with pytest.raises(SceneError) as raised:
         read_source(tmp_path / "zz.yaml", "the file 'zz.yaml'")
     assert raised.value.hint == ""
 
 
 def test_a_missing_folder_has_no_neighbour(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "none" / "a.yaml").hint == "tau-stage init DIR makes a first scene"
+    assert refusal(tmp_path / "none" / "a.yaml").hint == "to create a first scene: tau-stage init DIR"
 
 
 def test_a_folder_is_no_scene(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_file_of_the_largest_size_is_read_and_no_larger_one(tmp_path: Path) ->
     file.write_bytes(b"a" * LARGEST_BYTES)
     assert len(read_source(file).text) == LARGEST_BYTES
     file.write_bytes(b"a" * (LARGEST_BYTES + 1))
-    assert "2.1 MB large" in refusal(file).problem
+    assert "is 2.1 MB" in refusal(file).problem
 
 
 def test_what_is_not_utf8_is_wrong_at_its_byte(tmp_path: Path) -> None:

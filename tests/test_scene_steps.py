@@ -95,11 +95,11 @@ def test_a_chapter_is_a_step_with_a_title_and_an_id_of_its_own() -> None:
     ("step", "problem"),
     [
         ("chapter: ''", "this text is empty"),
-        ("chapter: [a, b]", "a tag is one text, not a list"),
-        (r'chapter: "a\u202Eb"', "which nobody sees"),
+        ("chapter: [a, b]", "a tag must be one text, not a list"),
+        (r'chapter: "a\u202Eb"', "invisible characters: U+202E"),
         ("{chapter: A, id: b}", "a chapter has unknown key 'id'"),
-        ("{chapter: A, ann: Hi}", "a chapter and a line stand in one step"),
-        ("together: [ann: Hi, chapter: A]", "only lines and sound effects stand under 'together'"),
+        ("{chapter: A, ann: Hi}", "a chapter and a line cannot be in one step"),
+        ("together: [ann: Hi, chapter: A]", "'together' may contain only lines and sound effects"),
         ("section: A", "there is no player 'section'"),
     ],
 )
@@ -287,9 +287,9 @@ def test_who_listens_at_a_microphone_cannot_hear_by_stream(scene: str, *, by_pla
     if not by_player:
         plan_of(people)
         return
-    with pytest.raises(SceneError, match="'ann' listens at a microphone, and cannot hear by stream") as refused:
+    with pytest.raises(SceneError, match="'ann' listens to a microphone and cannot hear by stream") as refused:
         plan_of(people)
-    assert refused.value.hint == "write 'hearing: create_audio' at player 'ann'"
+    assert refused.value.hint == "write 'hearing: create_audio' for player 'ann'"
 
 
 @pytest.mark.parametrize("lines", ["- listen: {key: q}", "- listen: {player: ann, key: q}"])
@@ -480,7 +480,7 @@ def test_one_line_is_redirected_wherever_it_stands() -> None:
 @pytest.mark.parametrize("line", ["  - ann: Hi.\n    pause\u00a0: 2s", "  - ann: Hi.\n  - zed\u00a0: Hi."])
 def test_a_space_that_only_looks_like_one_is_told_of(line: str) -> None:
     scene = f"players: {{ann: }}\nlines:\n{line}\n"
-    with pytest.raises(SceneError, match=r"4:\d+: YAML does not take NO-BREAK SPACE"):
+    with pytest.raises(SceneError, match=r"4:\d+: YAML does not read NO-BREAK SPACE"):
         parse_scene(scene, "scene.yaml")
 
 

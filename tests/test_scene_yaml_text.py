@@ -118,7 +118,7 @@ def test_an_anchor_written_twice_is_used_or_a_trap() -> None:
 
 def test_a_key_says_no_more_than_its_text() -> None:
     assert refusal("&a b: c").problem == "a key must be plain text"
-    assert refusal("!x b: c").problem.endswith("for a tag")
+    assert refusal("!x b: c").problem.endswith("as a tag")
     assert refusal("'': c").problem == "a key is missing before the colon"
 
 

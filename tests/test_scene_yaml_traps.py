@@ -65,18 +65,18 @@ def test_a_very_long_correction_is_not_shown() -> None:
 
 def test_an_error_without_a_place_is_at_the_beginning() -> None:
     error = explain(Source.of("a", "x"), yaml.MarkedYAMLError(problem="oh"), ParserState())
-    assert str(error).startswith("x:1:1: this is not YAML: oh")
+    assert str(error).startswith("x:1:1: this is not valid YAML: oh")
 
 
 @pytest.mark.parametrize(
     ("text", "place", "hint"),
     [
-        ("players: {a: }\nlines\n- a: hi\n", Position(2, 1), "a line is '- player: words'"),
+        ("players: {a: }\nlines\n- a: hi\n", Position(2, 1), "write a line as '- player: words'"),
         ("players：\n  ann: x\n", Position(1, 8), "write it like this:\n  players:"),
         ("script: ANN: hi\n", Position(1, 12), "write it under its key:\n  script: |\n    ANN: hi"),
         ("a: b\nc:d\ne: f\n", Position(2, 3), "write it like this:\n  c: d"),
         ("a: b\nc #d\ne: f\n", Position(2, 3), "put the text in quotes"),
-        ("c\na: |\n", Position(1, 1), "write it like 'key: value'"),
+        ("c\na: |\n", Position(1, 1), "write 'key: value'"),
         ("lines:\n- ann: ! &\n", Position(2, 8), 'put the text in quotes:\n  - ann: "! &"'),
         (
             "players: {ann: }\nlines:\n  ann: hi\n  ann: ho\nlimits: {calls: 1}\n",
@@ -97,33 +97,37 @@ def test_what_is_neither_key_nor_text(text: str, place: Position, hint: str) -> 
     [
         (
             "players: {ann: {voice: *x*}}\n",
-            "x:1:24: YAML takes a value that starts with * for an alias",
+            "x:1:24: YAML reads a value that starts with * as an alias",
             "put the text in quotes",
         ),
-        ("players: {ann: ] }\n", "x:1:16: YAML expected a comma or the end of what { began", "put the text in quotes"),
+        (
+            "players: {ann: ] }\n",
+            "x:1:16: YAML expected a comma or the closing bracket for {",
+            "put the text in quotes",
+        ),
         ("players: {ann: {\nlines: [\n", "x:2:8: this [ is never closed", "close it on the same line"),
-        ("lines:\n- ann: {*x", "x:2:8: YAML takes a value that starts with { for a mapping", "put the text in quotes:"),
+        ("lines:\n- ann: {*x", "x:2:8: YAML reads a value that starts with { as a mapping", "put the text in quotes:"),
         (
             "lines:\n- prompt: {ann: [x, *}\n",
-            "x:2:17: YAML takes a value that starts with [ for a list",
+            "x:2:17: YAML reads a value that starts with [ as a list",
             "put the text in",
         ),
         (
             "lines:\n- x-a: [x, *}\n",
-            "x:2:12: YAML takes a value that starts with * for an alias",
+            "x:2:12: YAML reads a value that starts with * as an alias",
             "put the text in quotes",
         ),
         (
             "players: {ann: {voice: &a ash}}\n",
-            "x:1:24: YAML takes a value that starts with & for an anchor",
+            "x:1:24: YAML reads a value that starts with & as an anchor",
             "put the text in quotes",
         ),
         (
             "lines:\n- ann: [!a b]\n",
-            "x:2:8: YAML takes a value that starts with [ for a list",
+            "x:2:8: YAML reads a value that starts with [ as a list",
             "put the text in quotes:",
         ),
-        ("direction: [loud", "x:1:12: YAML takes a value that starts with [ for a list", "put the text in quotes:"),
+        ("direction: [loud", "x:1:12: YAML reads a value that starts with [ as a list", "put the text in quotes:"),
         ("[", "x:1:1: this [ is never closed", "close it on the same line"),
         ("lines:\n- ann: hi\n  to: [ben\n- ann: x", "x:3:7: this [ is never closed", "close it on the same line"),
     ],

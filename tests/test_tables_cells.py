@@ -101,7 +101,7 @@ def test_who_is_not_in_the_cast_is_told_with_all_others(tmp_path: Path) -> None:
 
 def test_a_cast_has_no_lines(tmp_path: Path) -> None:
     (tmp_path / "cast.yaml").write_text("players: {Ann: }\nlines:\n- Ann: Hi\n")
-    with pytest.raises(SceneError, match="no 'lines'"):
+    with pytest.raises(SceneError, match="but not 'lines'"):
         load_cast(tmp_path / "cast.yaml")
 
 

@@ -114,7 +114,10 @@ def test_the_structure_of_dink(tmp_path: Path) -> None:
         ("[]", "1:1: the file holds no lines: nothing in it has a LineID and a CharacterID"),
         ("[" * 100_000, "1:1: this JSON is nested too deep to be a table"),
         ('[{"LineID": 3, "CharacterID": "A", "Text": "x"}]', "1:1: LineID is no text"),
-        ('[{"LineID": "a/b", "CharacterID": "A", "Text": "x"}]', "1:1: 'a/b' cannot be an id, as ids name files"),
+        (
+            '[{"LineID": "a/b", "CharacterID": "A", "Text": "x"}]',
+            "1:1: 'a/b' is not a valid id, because ids are used in file names",
+        ),
     ],
 )
 def test_json_that_is_no_structure(text: str, told: str, tmp_path: Path) -> None:
@@ -187,7 +190,7 @@ def test_a_translation_of_gettext(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (PO, "26:1: 'menu|File' cannot be an id, as ids name files"),
+        (PO, "26:1: 'menu|File' is not a valid id, because ids are used in file names"),
         ('msgid "a"\nmsgstr "b" c"\n', "2:1: this is no PO file: unescaped double quote found"),
         ("hello\n", "1:1: this is no PO file: a syntax error"),
         ('msgid "a"\nmsgstr "b"\n', "1:1: no message has a context (msgctxt), which is the id of a line"),
@@ -222,7 +225,7 @@ def test_an_unknown_name_is_an_error_and_never_words_of_the_one_before(tmp_path:
         (2, "there is no player 'Annn'"),
         (3, "there is no player 'She said'"),
     ]
-    assert problems(tmp_path, "ANN: Hi.\n\nHo.\n", "b.txt") == ["3:1: nobody speaks these words"]
+    assert problems(tmp_path, "ANN: Hi.\n\nHo.\n", "b.txt") == ["3:1: these words have no speaker"]
 
 
 def test_names_that_are_known_may_stand_without_a_colon(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_the_right_lines_are_read(name: str, tmp_path: Path) -> None:
     assert said(table_of(tmp_path, text)) == lines
 
 
-UNFIT = "cannot be an id, as ids name files"
+UNFIT = "is not a valid id, because ids are used in file names"
 WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     "nothing": ("", ["1:1: the table is empty"]),
     "blanks": ("\n \n,,\n", ["1:1: the table is empty"]),
@@ -180,7 +180,7 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     "a newline in an id": (HEADER + '"a\nb",Ann,Hi\n', [f"2:1: A2 (ID): 'a\nb' {UNFIT}"]),
     "an id of the stage's": (
         HEADER + "cue-1,Ann,Hi\n",
-        ["2:1: A2 (ID): the id 'cue-1' is one that the stage gives itself"],
+        ["2:1: A2 (ID): the id 'cue-1' is reserved for the stage"],
     ),
     "a row number behind a cell of several lines": (
         HEADER + 'a,Ann,"1\n2\n3"\nb/,Ben,x\n',
@@ -205,22 +205,22 @@ def test_what_is_wrong_is_told_with_row_and_column(name: str, tmp_path: Path) ->
 
 
 OTHERS: dict[str, tuple[str, str, list[str]]] = {
-    "words of nobody": ("a.txt", "Hello.\n", ["1:1: nobody speaks these words"]),
+    "words of nobody": ("a.txt", "Hello.\n", ["1:1: these words have no speaker"]),
     "a name in capitals without a colon": ("a.txt", "ANN: Hi.\n\nBEN\nHo.\n", ["3:1: there is no player 'BEN'"]),
-    "a sentence with a colon": ("a.txt", "Ann: Hi.\nWhat I mean is that: no.\n", ["2:1: nobody speaks these words"]),
-    "a time": ("a.txt", "10:30\nAnn: Hi.\n", ["1:1: nobody speaks these words"]),
+    "a sentence with a colon": ("a.txt", "Ann: Hi.\nWhat I mean is that: no.\n", ["2:1: these words have no speaker"]),
+    "a time": ("a.txt", "10:30\nAnn: Hi.\n", ["1:1: these words have no speaker"]),
     "a transcript of nothing": ("a.txt", "\n \n# note\n", ["1:1: the table has no lines"]),
     "a transcript with a NUL": ("a.txt", "Ann: H\0i\n", ["1:7: a table is text, and U+0000 stands here"]),
     "a transcript with an escape": (
         "a.txt",
         "Ann: \x1b[2J\n",
-        ["1:6: a scene is text, and U+001B is a control character"],
+        ["1:6: a scene must be text, but U+001B is a control character"],
     ),
     "a name alone": ("a.txt", "Ann:\n\nBen: Hi.\n", ["1:1: the line has no words"]),
     "a cue of nobody between others": (
         "a.srt",
         "1\n00:00:01,000 --> 00:00:02,000\nANN: Hi.\n\n2\n00:00:03,000 --> 00:00:04,000\nHo.\n",
-        ["7:1: nobody speaks these words"],
+        ["7:1: these words have no speaker"],
     ),
     "subtitles of nothing": ("a.srt", "1\n00:00:01,000 --> 00:00:02,000\n\n", ["1:1: the table has no lines"]),
     "captions of nothing": ("a.vtt", "WEBVTT\n\nNOTE x\n", ["1:1: the table has no lines"]),
@@ -297,7 +297,7 @@ DEVICES = ("con", "NUL", "aux.1", "com1", "LPT9")
 @pytest.mark.parametrize("name", DEVICES)
 def test_an_id_that_is_a_device_of_windows_is_refused(name: str, tmp_path: Path) -> None:
     (told,) = problems(tmp_path, HEADER + f"{name},Ann,Hi\n")
-    assert told == f"2:1: A2 (ID): the id '{name}' is a device of Windows, and names no file there"
+    assert told == f"2:1: A2 (ID): the id '{name}' is the name of a Windows device and cannot be a file name"
 
 
 NAMES: dict[str, tuple[str, str]] = {
@@ -319,10 +319,10 @@ def test_a_name_that_is_spelt_otherwise_is_found(name: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("players", "spelt", "hint"),
     [
-        ("{Zoë: }", "Zo\u200bë", "did you mean 'Zoë'? what stands here holds U+200B, which nobody sees"),
+        ("{Zoë: }", "Zo\u200bë", "did you mean 'Zoë'? the text contains invisible characters: U+200B"),
         ("{Zoë: }", "Zoe", "did you mean 'Zoë'?"),
         ("{Ann: , Annie: }", "Bob", "players: Ann, Annie"),
-        ("{Ann: }", "\u202eAnn", "did you mean 'Ann'? what stands here holds U+202E, which nobody sees"),
+        ("{Ann: }", "\u202eAnn", "did you mean 'Ann'? the text contains invisible characters: U+202E"),
     ],
 )
 def test_a_name_that_is_nobodys_is_refused_with_the_nearest(

@@ -96,7 +96,7 @@ class Steps:
         """Note a step that is a text or a list."""
         name, words = (part.strip() for part in re.split("[:\uff1a\ufe55]", f"{node}:", maxsplit=1))
         if not isinstance(node, str) or composed(name) not in self.players:
-            self.errors.add(path, "this line has no speaker", "a line is '- player: words'")
+            self.errors.add(path, "this line has no speaker", "write a line as '- player: words'")
         elif self.errors.misread(path):
             return
         elif node.strip() == name:
@@ -125,7 +125,7 @@ class Steps:
             if strangers:
                 self.stranger(strangers[0], path, entries[strangers[0]])
             else:
-                self.errors.add(path, "this line has no speaker", "a line is '- player: words'")
+                self.errors.add(path, "this line has no speaker", "write a line as '- player: words'")
         return None
 
     def is_foreign(self, entries: Entries, path: Path) -> bool:
@@ -136,7 +136,7 @@ class Steps:
         (who, *_), (what, *_) = known
         words = " ".join(str(entries[what]).split())
         hint = self.rewritten(f"{yaml_scalar(str(entries[who]))}: {yaml_scalar(words)}", path)
-        self.errors.add((*path, who), "a line's key is its speaker, and its value what is said", hint, key=True)
+        self.errors.add((*path, who), "a line has the speaker as its key and the words as its value", hint, key=True)
         return True
 
     def stranger(self, key: str, path: Path, value: Node) -> None:
@@ -145,8 +145,8 @@ class Steps:
         if self.errors.misread(here, key=True):
             return
         if key in STEP_WORDS | LINE_OPTIONS:
-            hint = f"a step is '- player: words', or starts with {', '.join(WORDS)}"
-            self.errors.add(here, f"'{key}' starts no step", hint, key=True)
+            hint = f"write '- player: words', or start a step with {', '.join(WORDS)}"
+            self.errors.add(here, f"'{key}' cannot start a step", hint, key=True)
         elif self.players:
             hint = did_you_mean(key, self.players, f"players: {listed(self.players)}")
             if isinstance(value, str) and (meant := _line_meant(key, value, frozenset(self.players))):
@@ -165,14 +165,16 @@ class Steps:
         beside = entries.get("words", "exact")
         if not text.strip() and isinstance(beside, str) and beside not in ("exact", "free"):
             meant = self.rewritten(f"{yaml_scalar(speaker)}: {yaml_scalar(beside)}", here, key=True)
-            errors.add((*path, "words"), "a line's words stand beside its speaker", meant, key=True)
+            errors.add((*path, "words"), "the words of a line belong after its speaker", meant, key=True)
             return None
         values |= {"speaker": speaker, "text": ""}
         if "improvise" not in values:
             if not self.speech(text, values, here):
                 return None
         elif text.strip():
-            errors.add((*path, "improvise"), "a line has words, or is improvised", "remove one of them", key=True)
+            errors.add(
+                (*path, "improvise"), "a line can have words or improvise, not both", "remove one of them", key=True
+            )
             return None
         return errors.build(model.Line, values, path, at=here)
 
@@ -189,11 +191,11 @@ class Steps:
             values["direction"] = f"{speech.direction}, {also}" if isinstance(also, str) and also else speech.direction
         if speech.aside:
             hint = rf"write [{speech.aside}] for a moment, or \({speech.aside}\) to have it spoken"
-            self.errors.remark(path, f"'({speech.aside})' is spoken", hint)
+            self.errors.remark(path, f"'({speech.aside})' will be spoken", hint)
         if markup := _MARKUP.search(speech.words):
             is_variable = markup[0].startswith(("{", "$"))
-            hint = "a variable is ${name}" if is_variable else "write [like this] for a moment"
-            self.errors.remark(path, f"'{markup[0]}' is spoken", hint)
+            hint = "write a variable as ${name}" if is_variable else "write [like this] for a moment"
+            self.errors.remark(path, f"'{markup[0]}' will be spoken", hint)
         values["text"] = speech.words
         return True
 
@@ -203,7 +205,7 @@ class Steps:
         """Load the options beside a step's word; whoever speaks in the same step is noted."""
         speakers = self.speakers(entries)
         for name in speakers:
-            problem = f"{owner} and a line stand in one step"
+            problem = f"{owner} and a line cannot be in one step"
             self.errors.add((*path, name), problem, "start every step with '- '", key=True)
         rest = {key: value for key, value in entries.items() if key not in (*speakers, word)}
         return self.errors.options(kind, rest, path, owner, without)
@@ -212,7 +214,7 @@ class Steps:
         """Load ``prompt``, ``user`` and ``assistant``."""
         here, owner, node = (*path, word), _OWNERS[word], entries[word]
         values = self.own(word, entries, path, model.ItemStep, owner)
-        hint = f"write it like '- {word}: {{player: {'what to whisper' if word == 'prompt' else 'what was said'}}}'"
+        hint = f"for example: '- {word}: {{player: {'what to whisper' if word == 'prompt' else 'what was said'}}}'"
         if not isinstance(node, dict) or not node:
             self.errors.add(here, f"{owner} needs a player and a text", hint)
             return None
@@ -233,8 +235,8 @@ class Steps:
         """Load the text of an item; empty where it is wrong, which is noted."""
         owner = _OWNERS[word]
         if isinstance(node, dict) and any(key.startswith("wav") for key in node):
-            hint = "write it like {wav: guest.wav}" if word == "user" else "only a 'user' item may be a sound"
-            self.errors.add(path, f"{owner} is no such sound", hint)
+            hint = "for example: {wav: guest.wav}" if word == "user" else "only a 'user' item may be an audio file"
+            self.errors.add(path, f"{owner} has an invalid audio file", hint)
             return ""
         text = self.errors.text(node, path, owner)
         if text is None:
@@ -262,7 +264,7 @@ class Steps:
         values = self.own(word, entries, path, model.SoundStep, owner, other)
         file = entries[word]
         if not isinstance(file, str) or not file.strip():
-            self.errors.add((*path, word), f"{owner} needs a sound file", f"write it like '- {word}: sounds/door.wav'")
+            self.errors.add((*path, word), f"{owner} needs an audio file", f"for example: '- {word}: sounds/door.wav'")
             return None
         return self.errors.build(
             model.SoundStep, {**values, "kind": word, "file": file.strip()}, path, owner, (*path, word)
@@ -271,18 +273,18 @@ class Steps:
     def together(self, word: str, entries: Entries, path: Path) -> model.AnyStep | None:
         """Load several lines at once."""
         here = (*path, word)
-        values = self.own(word, entries, path, model.Together, "a group")
+        values = self.own(word, entries, path, model.Together, "'together'")
         node = entries[word]
         if not isinstance(node, list) or len(node) < 2:
             hint = "write the lines under it, each as '- player: words'"
-            self.errors.add(here, "'together' needs two lines or more", hint)
+            self.errors.add(here, "'together' needs at least two lines", hint)
             return None
         steps = self.load(node, here, "together")
         parts = tuple(step for step in steps if isinstance(step, model.Line | model.SoundStep))
         for step in steps:
             if not isinstance(step, model.Line) and getattr(step, "kind", "") != "sfx":
                 hint = "put this step before or after it"
-                self.errors.add(step.path, "only lines and sound effects stand under 'together'", hint)
+                self.errors.add(step.path, "'together' may contain only lines and sound effects", hint)
         return self.errors.build(model.Together, {**values, "together": parts}, path, at=here)
 
 
@@ -292,7 +294,7 @@ def load_cues(node: Node, steps: Steps, errors: Diagnostics) -> tuple[model.Cue,
     if node == "":
         return ()
     if not isinstance(node, list):
-        errors.add(("on",), "'on' is a list of cues", hint)
+        errors.add(("on",), "'on' must be a list of cues", hint)
         return ()
     cues = (_cue(item, ("on", number), steps, errors) for number, item in enumerate(node))
     return tuple(filter(None, cues))
@@ -304,14 +306,14 @@ def _cue(node: Node, path: Path, steps: Steps, errors: Diagnostics) -> model.Cue
         return None
     words = [*filter(entries.__contains__, model.EVENTS)]
     values, do = errors.options(model.Cue, entries, path), entries.get("do", "")
-    hint = f"give it one of {', '.join(model.EVENTS)}"
+    hint = f"use one of {', '.join(model.EVENTS)}"
     if words[1:]:
-        errors.add((*path, words[1]), "a cue waits for one thing", hint, key=True)
+        errors.add((*path, words[1]), "a cue can wait for only one event", hint, key=True)
     elif words and do:
         values["do"] = steps.load(do, (*path, "do"), "'do'")
         return errors.build(model.Cue, values, path, at=(*path, *words)) if values[words[0]] is not None else None
     elif words:
-        errors.add(path, "this cue does nothing", "write its steps under 'do:', each as '- player: words'")
+        errors.add(path, "this cue has no steps", "write its steps under 'do:', each as '- player: words'")
     elif not errors.is_wrong(path):
-        errors.add(path, "what does this cue wait for?", hint)
+        errors.add(path, "this cue has no event", hint)
     return None

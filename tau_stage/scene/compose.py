@@ -84,10 +84,10 @@ def _included(wanted: Node, errors: Diagnostics) -> Iterator[tuple[Path, str]]:
     """Yield the names of the files that a scene includes, and where each stands."""
     names = [wanted] if isinstance(wanted, str) else wanted
     if not are_texts(names):
-        errors.add(("include",), "include names files", "write it like [cast.yaml]")
+        errors.add(("include",), "include must be a file name or a list of file names", "for example: [cast.yaml]")
     elif len(names) > MOST_INCLUDED:
-        problem = f"the scene includes {len(names):,} files, and {MOST_INCLUDED} is the limit"
-        errors.add(("include",), problem, "put what belongs together into one file", key=True)
+        problem = f"the scene includes {len(names):,} files, but the limit is {MOST_INCLUDED}"
+        errors.add(("include",), problem, "merge some of the files", key=True)
     else:
         for number, name in enumerate(names):
             if name:
@@ -99,7 +99,7 @@ def _merge(entries: Entries, other: Document, own: set[Path], errors: Diagnostic
     taken: set[Path] = set()
     for key, node in entries_of(other.data, "the file", "").items():
         if key in NOT_INCLUDED:
-            problem = f"an included file holds players, tools or defaults, and no '{key}'"
+            problem = f"an included file may contain players, tools and defaults, but not '{key}'"
             errors.noted.append(other.error((key,), problem, "move it into the scene", key=True))
         elif key in MERGED and isinstance(node, dict):
             mine = entries.setdefault(key, {})
@@ -120,17 +120,20 @@ def _mapping(node: Node | None) -> Entries:
 def variables(entries: Entries, given: Mapping[str, str], errors: Diagnostics) -> dict[str, str]:
     """Return the scene's variables, with those that were given from outside."""
     own: dict[str, str] = {}
-    written = errors.entries(entries.get("vars", ""), ("vars",), "vars", "write it like {city: Oslo}")
+    written = errors.entries(entries.get("vars", ""), ("vars",), "vars", "for example: {city: Oslo}")
     for name, value in written.items():
         own[name] = errors.text(value, ("vars", name), "a variable") or ""
         _check_variable(("vars", name), [own[name]], errors)
     varied = _mapping(entries.get("matrix"))
     for name in sorted(given.keys() - own.keys() - varied.keys()):
-        hint = did_you_mean(name, (*own, *varied), f"it has: {listed(own) or 'none'}")
-        errors.add(("vars",), f"the scene has no variable '{name}', which was given", hint)
+        hint = did_you_mean(name, (*own, *varied), f"variables: {listed(own) or 'none'}")
+        errors.add(("vars",), f"there is no variable '{name}' in the scene", hint)
     for name in sorted(given.keys() & varied.keys()):
         errors.add(
-            ("matrix", name), f"'{name}' is varied here, and was given too", "use --only for one variant", key=True
+            ("matrix", name),
+            f"'{name}' is in the matrix, but a value was also given",
+            "use --only to choose one variant",
+            key=True,
         )
     return {**own, **given}
 
@@ -138,10 +141,10 @@ def variables(entries: Entries, given: Mapping[str, str], errors: Diagnostics) -
 def _check_variable(path: Path, values: list[str], errors: Diagnostics) -> None:
     """Note a variable that nobody could name, or that holds another, which would be spoken as it stands."""
     if not _NAME.fullmatch(str(path[1])):
-        hint = "write letters, digits, '-' and '_', a letter first"
-        errors.add(path, f"'{path[1]}' cannot be a variable", hint, key=True)
+        hint = "use letters, digits, '-' and '_', starting with a letter"
+        errors.add(path, f"'{path[1]}' is not a valid variable name", hint, key=True)
     if any(place[1] for value in values for place in _PLACE.finditer(value)):
-        errors.add(path, "a variable holds no variable", "write the text out")
+        errors.add(path, "a variable cannot contain another variable", "write out the text")
 
 
 def fill_in(entries: Entries, values: Mapping[str, str], errors: Diagnostics) -> Entries:
@@ -167,7 +170,7 @@ def fill_text(text: str, values: Mapping[str, str]) -> str:
 
 
 def _no_variable(name: str, values: Mapping[str, str]) -> tuple[str, str]:
-    otherwise = f"variables: {listed(values) or 'none'}; $${{ is a plain ${{"
+    otherwise = f"variables: {listed(values) or 'none'}; write $${{ for a literal ${{"
     return f"there is no variable '{name}'", did_you_mean(name, values, otherwise)
 
 
@@ -193,7 +196,9 @@ class _Substitution:
 
     def text(self, node: str, path: Path) -> str:
         if path[-1] == "id" and len(path) > 1 and isinstance(path[-2], int):
-            self._errors.add(path, "an id holds no variable, as ids name files", "write it out")
+            self._errors.add(
+                path, "an id cannot contain a variable, because ids are used in file names", "write out the id"
+            )
             return "x"
         return type(node)(_PLACE.sub(lambda place: self._value(place, path), node))
 
@@ -205,8 +210,8 @@ class _Substitution:
             self._errors.add(path, *_no_variable(name, self._values))
             return ""
         if 0 <= self._left < len(value):
-            problem = f"with variables filled in, the scene has more than {MOST_FILLED:,} characters of theirs"
-            self._errors.add(path, problem, "use shorter texts, or fewer places")
+            problem = f"the variables insert more than {MOST_FILLED:,} characters into the scene"
+            self._errors.add(path, problem, "use shorter values, or use them in fewer places")
         self._left -= len(value)
         return value if self._left >= 0 else ""
 
@@ -232,7 +237,7 @@ def variants(entries: Entries, only: Sequence[str], errors: Diagnostics, most: i
     names = [variant.name for variant in made]
     for twice in [*(Counter(names) - Counter({*names}))][:1]:
         hint = "choose values that differ in letters or digits"
-        errors.add(("matrix",), f"two variants would be called '{twice}'", hint, key=True)
+        errors.add(("matrix",), f"two variants would have the same name, '{twice}'", hint, key=True)
     wanted = _wanted(only, names if axes else [], errors)
     return [variant for variant in made if not only or variant.name in wanted]
 
@@ -241,12 +246,12 @@ def _too_many(count: int, values: int, most: int) -> tuple[str, str] | None:
     """Return what is wrong with so many variants of so many values, and what to do; None where it is nothing."""
     if count > most:
         hint = f"use fewer values, or allow more: --max-variants {count}"
-        return f"the matrix makes {count:,} variants, and {most:,} is the limit", hint
+        return f"the matrix creates {count:,} variants, but the limit is {most:,}", hint
     varied = MOST_VARIED * max(most, MOST_VARIANTS) // MOST_VARIANTS
     if count * values > varied:
         return (
-            f"all {count} variants together hold more than {varied:,} values",
-            "use fewer values, or part the scene",
+            f"the {count} variants together have more than {varied:,} values",
+            "use fewer values, or split the scene",
         )
     return None
 
@@ -254,13 +259,13 @@ def _too_many(count: int, values: int, most: int) -> tuple[str, str] | None:
 def _axes(node: Node, errors: Diagnostics) -> dict[str, list[str]]:
     """Return the values of each varied variable that are sound."""
     axes: dict[str, list[str]] = {}
-    entries = errors.entries(node, ("matrix",), "matrix", "write it like {mood: [calm, cross]}")
+    entries = errors.entries(node, ("matrix",), "matrix", "for example: {mood: [calm, cross]}")
     for name, values in entries.items():
         if are_texts(values) and values and all(values):
             axes[name] = [*map(str, values)]
             _check_variable(("matrix", name), axes[name], errors)
         else:
-            errors.add(("matrix", name), f"'{name}' needs a list of texts", f"write it like {name}: [calm, cross]")
+            errors.add(("matrix", name), f"'{name}' needs a list of texts", f"for example: {name}: [calm, cross]")
     return axes
 
 
@@ -302,11 +307,11 @@ def script_into_lines(entries: Entries, errors: Diagnostics) -> None:
         return
     script = entries.pop("script")
     if "lines" in entries:
-        errors.add(("script",), "a scene has lines or a script, not both", "remove one of them", key=True)
+        errors.add(("script",), "a scene can have lines or a script, not both", "remove one of them", key=True)
         return
     entries["lines"] = []
     if not isinstance(script, str) or not script.strip():
-        errors.add(("script",), "a script is text, or the name of a file", "write 'script: |' and the script under it")
+        errors.add(("script",), "a script must be text or a file name", "write 'script: |' and the script under it")
         return
     players = tuple(entries_of(_mapping(entries.get("players")), "players", ""))
     document = errors.document
@@ -320,14 +325,14 @@ def script_into_lines(entries: Entries, errors: Diagnostics) -> None:
     except SceneError as error:
         errors.take_over(("script",), error)
     if not entries["lines"] and not errors.noted:
-        errors.add(("script",), "nobody speaks in this script", "a speech is 'PLAYER: words'")
+        errors.add(("script",), "this script has no speeches", "write a speech as 'PLAYER: words'")
 
 
 def _of_file(name: str, players: tuple[str, ...], errors: Diagnostics) -> list[Node]:
     """Return what stands in a script that is a file of its own."""
     if not is_script_file(name):
-        hint = "write 'script: |' and the script under it, or name its file: 'play.fountain', 'episode.txt'"
-        errors.add(("script",), "this is neither a script nor the name of one", hint)
+        hint = "write 'script: |' and the script under it, or a file name like 'play.fountain' or 'episode.txt'"
+        errors.add(("script",), "this is neither a script nor the name of a script file", hint)
         return []
     source, parts = read_script_file(errors.document.source.path, name, players, errors.warnings)
     return _of_parts(parts, source, errors.document)
@@ -380,11 +385,11 @@ def _items(wanted: Mapping[int, ScriptItem], source: Source, document: Document)
     first, *_ = wanted.values()
     for item in wanted.values():
         if depth(source.line(item.first_line)) != depth(source.line(first.first_line)):
-            raise _odd(source, item, "this item is indented otherwise than the first one", "align all items")
+            raise _odd(source, item, "this item is not indented like the first one", "align all items")
         kept[item.first_line - 1 : item.last_line] = source.lines[item.first_line - 1 : item.last_line]
     items, keys, values = read_items(Source(source.path, "\n".join(kept), source.sha256, source.lines))
     if not isinstance(items, list) or len(items) != len(wanted):
-        raise _odd(source, first, "YAML does not see where these items end", "close every bracket and quote")
+        raise _odd(source, first, "YAML cannot find the end of these items", "close every bracket and quote")
     numbers = list(wanted)
     for mine, theirs in ((document.keys, keys), (document.values, values)):
         mine.update({("lines", numbers[int(path[1])], *path[2:]): at for path, at in theirs.items() if len(path) > 1})

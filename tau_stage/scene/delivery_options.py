@@ -44,28 +44,30 @@ def mix_file(value: str) -> str:
     value = value.strip()
     if not _FILE.fullmatch(value):
         hint = "write a name like mix.wav, without a folder"
-        raise wrong(f"'{value}' cannot be the mix's name, as it lies in the take's folder", hint)
+        raise wrong(f"'{value}' is not a valid file name for the mix", hint)
     if is_device(value):
-        raise wrong(f"'{value}' cannot be the mix's name, as Windows keeps it for itself", "write a name like mix.wav")
+        raise wrong(
+            f"'{value}' cannot be the name of the mix, because Windows reserves it", "write a name like mix.wav"
+        )
     if PurePath(value).suffix[1:].lower() not in KINDS:
-        raise wrong(f"a mix is WAV, FLAC, OGG or MP3, and '{value}' is none of them", "write it like mix.wav")
+        raise wrong(f"a mix must be a .wav, .flac, .ogg or .mp3 file, not '{value}'", "for example: mix.wav")
     return value
 
 
 def one_text(value: object) -> object:
     """Return a text, and no list of them."""
     if are_texts(value):
-        raise wrong("a tag is one text, not a list", f'write it like "{", ".join(value)}"')
+        raise wrong("a tag must be one text, not a list", f'write "{", ".join(value)}"')
     return value
 
 
 def tag(value: str) -> str:
     """Return a text that players of music show."""
     if unseen := hidden(value):
-        hint = f"write it anew: {visible(value)}" if visible(value) else "write it anew, or leave it out"
-        raise wrong(f"this text holds {', '.join(unseen)}, which nobody sees", hint)
+        hint = f"type it again: {visible(value)}" if visible(value) else "type it again, or remove the key"
+        raise wrong(f"this text contains invisible characters: {', '.join(unseen)}", hint)
     if not value:
-        raise wrong("this text is empty", "write it, or leave it out")
+        raise wrong("this text is empty", "write a text, or remove the key")
     return value
 
 
@@ -75,17 +77,17 @@ def names(value: str) -> str:
     named = [name for name, _ in _PLACE.findall(value)]
     for name in named:
         if name not in PLACES:
-            hint = did_you_mean(name, PLACES, "it may hold {scene}, {player}, {number:03}, {line} and {language}")
-            raise wrong(f"names know no {{{name}}}", hint)
+            hint = did_you_mean(name, PLACES, "it may contain {scene}, {player}, {number:03}, {line} and {language}")
+            raise wrong(f"'names' does not support {{{name}}}", hint)
     rest = _PLACE.sub("x", value)
     if {"{", "}"}.intersection(rest):
-        raise wrong(f"'{value}' has a brace that stands for nothing", f"the default is: {DEFAULT_NAMES}")
+        raise wrong(f"'{value}' has a brace that is not part of a placeholder", f"the default is: {DEFAULT_NAMES}")
     if "\\" in rest:
-        raise wrong("names have folders with a slash, and no backslash", f"write {value.replace(chr(92), '/')}")
+        raise wrong("write folders in 'names' with a slash, not a backslash", f"write {value.replace(chr(92), '/')}")
     if any(not part.strip(" .") for part in rest.split("/")):
-        raise wrong(f"'{value}' leaves the folder of the lines", "write it like {player}/{line}")
+        raise wrong(f"'{value}' points outside the folder of the lines", "for example: {player}/{line}")
     if not {"number", "line"}.intersection(named):
-        raise wrong("names must hold {line} or {number}", f"the default is: {DEFAULT_NAMES}")
+        raise wrong("'names' must contain {line} or {number}", f"the default is: {DEFAULT_NAMES}")
     return value
 
 
@@ -157,30 +159,30 @@ class Level(NamedTuple):
 
 
 class FileOptions(SceneModel):
-    """What a sound file is like that is made of a take."""
+    """Options of an audio file that is created from a take."""
 
     loudness: Lufs | None = option("Integrated loudness, like -23 LUFS.")
-    rms: Rms | None = option("Instead of a loudness: the root mean square of the whole file, like -20 dB.")
-    peak: TruePeak | None = option("True peak that is not exceeded, like -1 dBTP. Default: -1 dBTP.", shown="-1 dBTP")
+    rms: Rms | None = option("Instead of loudness: the RMS level of the whole file, like -20 dB.")
+    peak: TruePeak | None = option("The maximum true peak, like -1 dBTP. Default: -1 dBTP.", shown="-1 dBTP")
     tolerance: Tolerance | None = option(
-        "How far loudness or rms in the file may be off, like 1 dB; else the delivery fails. Default: it is told."
+        "How far loudness or rms may be off before the delivery fails, like 1 dB. Default: only reported."
     )
     noise_floor: NoiseFloor | None = option(
-        "What the quietest half second in the file may not exceed, like -60 dB; else the delivery fails."
+        "The maximum level of the quietest half second, like -60 dB. The delivery fails above it."
     )
-    rate: FileRate | None = option("Sample rate: 24 kHz, 44.1 kHz or 48 kHz. Default: that of deliver.")
-    bits: Bits | None = option("Of WAV and FLAC: 16 or 24; of WAV also 32f, a float.")
+    rate: FileRate | None = option("Sample rate: 24 kHz, 44.1 kHz or 48 kHz. Default: the rate of deliver.")
+    bits: Bits | None = option("Bit depth of WAV and FLAC files: 16 or 24, and for WAV also 32f (float).")
     bitrate: BitRate | None = option(
-        "Of an MP3, like 128 kbps; above 160 kbps at 44.1 and 48 kHz only. Default: about half the most."
+        "Bit rate of an MP3, like 128 kbps; at 24 kHz up to 160 kbps. Default: about half the maximum."
     )
-    head: Silence = option("Silence before the sound, like 500ms. Default: none.", 0.0, shown="0s")
-    tail: Silence = option("Silence after the sound, like 1s. Default: none.", 0.0, shown="0s")
+    head: Silence = option("Silence at the start, like 500ms. Default: none.", 0.0, shown="0s")
+    tail: Silence = option("Silence at the end, like 1s. Default: none.", 0.0, shown="0s")
 
     @model_validator(mode="after")
     def has_one_level(self) -> Self:
         """Refuse a loudness beside a root mean square."""
         if self.loudness is not None and self.rms is not None:
-            raise wrong("a file has a loudness or an rms, not both", "remove one", inside=("rms",), key=True)
+            raise wrong("a file can have loudness or rms, not both", "remove one", inside=("rms",), key=True)
         return self
 
     @property
@@ -197,20 +199,22 @@ class FileOptions(SceneModel):
 
 
 class Mix(FileOptions):
-    """All stems in one file, brought to one loudness."""
+    """All stems in one file, normalized to a target loudness."""
 
     FORM = Form(
         "'mix' of deliver",
-        "write it like mix: {loudness: -16 LUFS, peak: -1 dBTP, file: mix.wav}, or mix: none",
+        "for example: mix: {loudness: -16 LUFS, peak: -1 dBTP, file: mix.wav}, or mix: none",
         without="none",
-        strays=dict.fromkeys((*_BESIDE, "lines"), "write it beside 'mix', below deliver"),
+        strays=dict.fromkeys((*_BESIDE, "lines"), "move it next to 'mix', under 'deliver'"),
     )
 
     loudness: Lufs | None = option("Integrated loudness, like -16 LUFS. Default: -16 LUFS.", shown="-16 LUFS")
-    file: MixFile = option("Its name: .wav, .flac, .ogg or .mp3. Default: mix.wav.", "mix.wav")
-    title: Tag | None = option("A tag of FLAC, OGG and MP3: its title. Default: the scene's.")
-    artist: Tag | None = option("A tag of FLAC, OGG and MP3: who made it.")
-    cover: SoundFile | None = option("Picture of a FLAC, OGG or MP3: a JPEG or PNG file beside the scene.")
+    file: MixFile = option("File name, ending in .wav, .flac, .ogg or .mp3. Default: mix.wav.", "mix.wav")
+    title: Tag | None = option("Title tag of FLAC, OGG and MP3 files. Default: the scene's title.")
+    artist: Tag | None = option("Artist tag of FLAC, OGG and MP3 files.")
+    cover: SoundFile | None = option(
+        "Cover picture of FLAC, OGG and MP3 files: a JPEG or PNG file, relative to the scene."
+    )
 
     @property
     def kind(self) -> FileKind:
@@ -224,20 +228,20 @@ class Mix(FileOptions):
 
 
 class LineFiles(FileOptions):
-    """The lines as files for a game engine or an editor, in ``export/``."""
+    """The lines as separate files for a game engine or an editor, in ``export/``."""
 
     FORM = Form(
         "'lines' of deliver",
-        'write it like lines: {trim: true, names: "{player}_{line}"}, or lines: none',
+        'for example: lines: {trim: true, names: "{player}_{line}"}, or lines: none',
         without="none",
-        strays=dict.fromkeys((*_BESIDE, "mix"), "write it beside 'lines', below deliver"),
+        strays=dict.fromkeys((*_BESIDE, "mix"), "move it next to 'lines', under 'deliver'"),
     )
 
-    trim: Boolean = option("Whether silence at the head and the tail goes. Default: true.", True)
+    trim: Boolean = option("Whether to remove silence at the start and the end. Default: true.", True)
     names: NameTemplate = option(
-        "Names of the files, with folders: {language}, {scene}, {player}, {number}, {number:03}, {line}.", DEFAULT_NAMES
+        "File names, with folders: {language}, {scene}, {player}, {number}, {number:03}, {line}.", DEFAULT_NAMES
     )
-    format: FileKind = option("wav, flac, ogg or mp3. Default: wav.", "wav")
+    format: FileKind = option("File format: wav, flac, ogg or mp3. Default: wav.", "wav")
 
     @property
     def kind(self) -> FileKind:
@@ -246,41 +250,41 @@ class LineFiles(FileOptions):
 
 
 class Deliver(SceneModel):
-    """What is made of a take."""
+    """Files to create from a take."""
 
     FORM = Form(
         "deliver",
-        "write it like deliver: {mix: {loudness: -16 LUFS}}",
-        strays=dict.fromkeys(LineFiles.options(), "write it below 'lines'")
-        | dict.fromkeys(Mix.options(), "write it below 'mix'")
-        | {"format": "the name of the mix says it, like deliver: {mix: {file: mix.mp3}}; lines have a 'format'"},
+        "for example: deliver: {mix: {loudness: -16 LUFS}}",
+        strays=dict.fromkeys(LineFiles.options(), "move it under 'lines'")
+        | dict.fromkeys(Mix.options(), "move it under 'mix'")
+        | {"format": "the file name of the mix sets it, like deliver: {mix: {file: mix.mp3}}; lines have a 'format'"},
     )
 
     preset: Preset | None = option(
-        "What usual demands come to: podcast, audiobook or game. What stands beside it wins."
+        "Settings for a common use: podcast, audiobook or game. Other options take precedence."
     )
     mix: Mix | None = Field(
-        default_factory=Mix, description="All stems in one file; none for none. Default: as its keys say."
+        default_factory=Mix, description="All stems in one file; none for no mix. Default: see its keys."
     )
     rate: SampleRate = option(
-        "Rate of the mix, packed stems and exported lines: 24 kHz or 48 kHz. Default: 24 kHz.",
+        "Sample rate of the mix, packed stems and exported lines: 24 kHz or 48 kHz. Default: 24 kHz.",
         24_000,
         shown="24 kHz",
     )
     stereo: Boolean = option(
-        "Two channels for the mix and for the stems of effects and beds: their files keep left and right, "
-        "and players stand where 'pan' says. Default: false.",
+        "Two channels for the mix and for the stems of effects and beds. Their files keep left and right, "
+        "and 'pan' places each player. Default: false.",
         False,
     )
     stems: Alignment = option(
-        "packed: also each player's lines without the silence between, in stems-packed/.", "aligned"
+        "packed: also writes each player's lines without the silence between them, in stems-packed/.", "aligned"
     )
-    lines: LineFiles | None = option("Also a file for each line, in export/, named and trimmed. Default: none.")
+    lines: LineFiles | None = option("A separate file for each line, in export/. Default: none.")
     words: Boolean = option(
-        "Whether lines/*.words.json and subtitles.karaoke.vtt tell when each word is heard. Default: false.", False
+        "Whether to write the time of each word to lines/*.words.json and subtitles.karaoke.vtt. Default: false.", False
     )
     mouths: Boolean = option(
-        "Whether lines/*.mouths.tsv tell the shapes of a mouth, as Rhubarb Lip Sync writes them. Default: false.", False
+        "Whether to write lines/*.mouths.tsv: mouth shapes in the format of Rhubarb Lip Sync. Default: false.", False
     )
 
     @model_validator(mode="wrap")

@@ -121,7 +121,7 @@ class Diagnostics:
         if hint := self._comma_hint(path):
             return hint
         known = ranked(key, options) if len(self.noted) < MOST_RANKED else options
-        return ELSEWHERE.get(key.lower()) or f"it knows: {listed(known)}"
+        return ELSEWHERE.get(key.lower()) or f"known keys: {listed(known)}"
 
     def misread(self, path: Path, *, key: bool = False) -> bool:
         """Note a line whose signs only look like YAML's; whether it is one."""
@@ -207,7 +207,7 @@ class Diagnostics:
         hint = "put the text in quotes" if flow else "write the text right after the colon"
         if flow and not self._in_brackets(path[:-1]):
             hint = quote_hint(head + rest, len(head) + 1)
-        self.add(path, f"{what} must be text, and YAML takes this for {fact}", hint)
+        self.add(path, f"{what} must be text, but YAML reads this as {fact}", hint)
         return None
 
     def _in_brackets(self, path: Path) -> bool:
@@ -227,9 +227,13 @@ class Diagnostics:
             known = context["expected"].replace("'", "")
             words = re.split(", | or ", known)
             what = owner if where[-1] == short else where[-1]
-            self.add(where, f"{what} is {known}, not '{given}'", did_you_mean(given, words, f"write {words[0]}"))
+            self.add(where, f"{what} must be {known}, not '{given}'", did_you_mean(given, words, f"write {words[0]}"))
         elif detail["type"] != "string_type" or where[-1] in ("voice", "model", "endpoint"):
-            self.add(where, f"'{where[-1]}' of {owner} is one value, not a list or a mapping", "write the value alone")
+            self.add(
+                where,
+                f"'{where[-1]}' of {owner} must be a single value, not a list or a mapping",
+                "write only the value",
+            )
         else:
             self.text(given, where, f"'{where[-1]}' of {owner}")
 

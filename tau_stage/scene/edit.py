@@ -70,7 +70,7 @@ def _read(text: str, path: str) -> Node | None:
 
 
 def _untaggable(document: Document, path: Path) -> SceneError:
-    return document.source.error(document.place(path), "no id can be written beside this line", _BY_HAND)
+    return document.source.error(document.place(path), "cannot add an id to this line", _BY_HAND)
 
 
 def _at(node: Node, path: Path) -> dict[str, Node]:
@@ -115,7 +115,7 @@ def add_players(document: Document, players: Sequence[tuple[str, dict[str, Node]
     result = old[:at] + new + old[at:]
     if _read(result, document.source.path) != wanted:
         hint = "write them under 'players:', each as 'name: {voice: ash}'"
-        raise document.source.error(document.place(path), "no player can be added here", hint)
+        raise document.source.error(document.place(path), "cannot add a player here", hint)
     return result
 
 
@@ -232,14 +232,14 @@ class _AsScript(_Rewriter):
             raise self.source.error(self.value.start, "there is no list of lines here", _EACH)
         for path, span in self.document.values.items():
             if path[:1] == ("lines",) and (span.anchored or span.style == "*"):
-                problem = "a script knows neither anchors nor aliases"
-                raise self.source.error(span.start, problem, "write the text out, or keep 'lines:'")
+                problem = "a script does not support anchors or aliases"
+                raise self.source.error(span.start, problem, "write out the text, or keep 'lines:'")
 
     def header(self) -> str:
         """Write the script's first line; a comment stays if the lines begin further down."""
         match = _LINES_KEY.match(self.source.line(self.key.line), self.key.column - 1)
         if match is None or self.document.values[()].style == "flow":
-            raise self.source.error(self.key, "no script can stand here", "write 'lines:' at the beginning of a line")
+            raise self.source.error(self.key, "cannot write a script here", "write 'lines:' at the beginning of a line")
         rest = match.string[match.end() :].rstrip()
         return f"script: |{rest if rest.lstrip().startswith('#') else ''}"
 
@@ -325,8 +325,8 @@ class _AsLines(_Rewriter):
         line = self.source.line(self.key.line)
         header = _SCRIPT_KEY.match(line, self.key.column - 1)
         if header is None:
-            hint = "write 'script: |', and the speeches under it"
-            raise self.source.error(self.value.start, "no script stands here", hint)
+            hint = "write 'script: |' and the speeches under it"
+            raise self.source.error(self.value.start, "there is no script here", hint)
         first, last = self.key.line + 1, self.value.end.line
         found = read_script(self.source, first, last, players)
         words = (line for line in self.source.lines[first - 1 : last] if line.strip())

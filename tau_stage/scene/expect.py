@@ -79,16 +79,16 @@ class Unit:
             return units.span(text)
         found = _NUMBER.fullmatch(text.strip().removeprefix("$"))
         if not found:
-            raise wrong(f"'{text}' is not {self.name}", f"write it like {self.end}")
+            raise wrong(f"'{text}' is not a valid {self.name.removeprefix('a ')}", f"for example: {self.end}")
         number, unit = float(found[1]), "$" if text.strip().startswith("$") else found[2]
         if unit != self.unit:
             if unit:
-                raise wrong(f"'{unit}' is no unit of {self.name}", f"write it like {self.end}")
+                raise wrong(f"'{unit}' is not a valid unit for {self.name}", f"for example: {self.end}")
             meant = f"did you mean {self.format(number / self.scale)}?"
-            raise wrong(f"{self.name} needs its unit, and '{text}' has none", meant)
+            raise wrong(f"{self.name} needs a unit, but '{text}' has none", meant)
         if not self.least <= number <= self.most:
             shown = f"{self.format(self.least)} to {self.format(self.most)}"
-            raise wrong(f"{self.name} is from {shown}, not {text}", f"write it like {self.end}")
+            raise wrong(f"{self.name} must be from {shown}, not {text}", f"for example: {self.end}")
         return number / self.scale
 
     @property
@@ -119,13 +119,13 @@ class Unit:
 
 
 SECONDS = Unit("a duration", "1s..4s", "s", 0, units.LONGEST_SPAN_S)
-LUFS = Unit("a loudness", "-20..-14 LUFS", "LUFS", -70, 0)
-LU = Unit("a difference of loudness", "2 LU", "LU", 0, 70)
-DOLLARS = Unit("an amount of dollars", "{max: $0.01}", "$", 0, 10_000)
-PER_SECOND = Unit("words per second", "2..4/s", "/s", 0, 20)
+LUFS = Unit("loudness", "-20..-14 LUFS", "LUFS", -70, 0)
+LU = Unit("a loudness difference", "2 LU", "LU", 0, 70)
+DOLLARS = Unit("a dollar amount", "{max: $0.01}", "$", 0, 10_000)
+PER_SECOND = Unit("a speech rate", "2..4/s", "/s", 0, 20)
 SAMPLES = Unit("a number of samples", "{max: 3}", "", 0, 1e9)
-DISTANCE = Unit("a distance of voices", "{max: 1}", "", 0, 1000)
-SHARE = Unit("a share", "{max: 5%}", "%", 0, 1000)
+DISTANCE = Unit("a voice distance", "{max: 1}", "", 0, 1000)
+SHARE = Unit("a percentage", "{max: 5%}", "%", 0, 1000)
 
 
 def ranged(unit: Unit, **words: Range) -> Callable[[object], object]:
@@ -149,7 +149,7 @@ def ranged(unit: Unit, **words: Range) -> Callable[[object], object]:
 def _of_text(value: str, unit: Unit) -> Range:
     left, dots, right = (part.strip() for part in value.partition(".."))
     if not dots or not (left or right):
-        raise wrong(f"'{value}' is no range")
+        raise wrong(f"'{value}' is not a valid range")
     least = unit.value(unit.join(left, right)) if left else None
     most = unit.value(right) if right else None
     return _ordered(least, most, value)
@@ -169,7 +169,7 @@ def _range_meant(value: str, unit: Unit) -> str:
     else:
         tried = [["", text], [text, ""]]
     meant = [shown for left, right in tried if (shown := _shown(left, right, unit))][: 1 if both else 2]
-    return f"did you mean {', or '.join(meant)}?" if meant else f"write it like {unit.example}"
+    return f"did you mean {', or '.join(meant)}?" if meant else f"for example: {unit.example}"
 
 
 def _shown(left: str, right: str, unit: Unit) -> str:
@@ -190,7 +190,7 @@ def _shown(left: str, right: str, unit: Unit) -> str:
 
 def _no_list(value: object, unit: Unit) -> object:
     if isinstance(value, list):
-        raise wrong("a range is no list", f"write it like {unit.example}")
+        raise wrong("a range cannot be a list", f"for example: {unit.example}")
     return value
 
 
@@ -200,22 +200,22 @@ def _of_ends(value: dict[str, object], unit: Unit) -> Range:
         if key.startswith("x-"):
             continue
         if key not in ("min", "max"):
-            hint = did_you_mean(key, ("min", "max"), f"write it like {unit.example}")
+            hint = did_you_mean(key, ("min", "max"), f"for example: {unit.example}")
             raise wrong(f"a range has unknown key '{key}'", hint, inside=(key,), key=True)
         if not isinstance(text, str):
-            raise wrong(f"'{key}' is one value", f"write it like {unit.end}", inside=(key,))
+            raise wrong(f"'{key}' must be a single value", f"for example: {unit.end}", inside=(key,))
         try:
             ends[key] = unit.value(text)
         except PydanticCustomError as error:
             raise wrong(**{**facts_of(error), "inside": (key,)}) from None
     if not ends:
-        raise wrong("a range needs an end", f"write it like {unit.example}")
+        raise wrong("a range needs 'min' or 'max'", f"for example: {unit.example}")
     return _ordered(ends.get("min"), ends.get("max"), "this range")
 
 
 def _ordered(least: float | None, most: float | None, what: str) -> Range:
     if least is not None and most is not None and least > most:
-        raise wrong(f"{what} ends before it begins", "write the smaller one first")
+        raise wrong(f"the minimum of {what} is greater than the maximum", "write the smaller value first")
     return Range(least, most)
 
 
@@ -253,9 +253,9 @@ def phrases(value: object) -> object:
     """Read words to look for: one text, or a list of them."""
     texts = [value] if isinstance(value, str) else value
     if not are_texts(texts):
-        raise wrong("words belong here, one text or a list", "write it like [umbrella, the last one]")
+        raise wrong("expected a text or a list of texts", "for example: [umbrella, the last one]")
     if not texts or not all(map(re.compile(r"\w").search, texts)):
-        raise wrong("words to look for must hold a letter", "write the words, or remove the key")
+        raise wrong("the text to look for must contain a letter", "write the words, or remove the key")
     return tuple(map(str.strip, texts))
 
 
@@ -265,7 +265,7 @@ def _range(unit: Unit, *words: str) -> WithJsonSchema:
     whole = {
         **IGNORED,
         "type": "object",
-        "properties": {"min": {**end, "description": "The least."}, "max": {**end, "description": "The most."}},
+        "properties": {"min": {**end, "description": "The minimum."}, "max": {**end, "description": "The maximum."}},
         "additionalProperties": False,
         "minProperties": 1,
     }
@@ -314,7 +314,7 @@ def passes(value: object) -> object:
     """Read ``4 of 5``."""
     found = re.fullmatch(r"\s*(\d{1,4}) of (\d{1,4})\s*", value, re.ASCII) if isinstance(value, str) else None
     if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise wrong("this says in how many of several performances all must be well", "write it like 4 of 5")
+        raise wrong("this is not a valid number of performances", "for example: 4 of 5")
     return PassRate(int(found[1]), int(found[2]))
 
 
@@ -326,23 +326,23 @@ Passes = Annotated[
 
 
 class Says(SceneModel):
-    """Which words are said. Case and punctuation make no difference, but for ``matches`` the latter."""
+    """Which words must be said. Case and punctuation are ignored, except that ``matches`` sees punctuation."""
 
     FORM = Form(
         "'says' of expect",
         short="contains",
         kinds=(str, list),
-        empty="words to look for must hold a letter",
+        empty="the text to look for must contain a letter",
         hint="write the words, or remove the key",
     )
 
-    contains: Phrases = option("Words that are said, one text or a list.", ())
-    matches: Regex | None = option("A regular expression that is found, whatever its case.")
-    exact: Text | None = option("All that is said.")
-    wer: Share | None = option("Share of the words asked for that are said otherwise, like {max: 5%}.")
+    contains: Phrases = option("Words that must be said: one text or a list.", ())
+    matches: Regex | None = option("A regular expression that must match. Case is ignored.")
+    exact: Text | None = option("The complete text that must be said.")
+    wer: Share | None = option("Word error rate: the share of the line's words that differ, like {max: 5%}.")
 
 
-_CALLS = "write it like calls: [lights_on, {tool: lights_on, arguments: {room: kitchen}}], or calls: none"
+_CALLS = "for example: calls: [lights_on, {tool: lights_on, arguments: {room: kitchen}}], or calls: none"
 
 
 def arguments(value: object) -> object:
@@ -354,27 +354,33 @@ Arguments = Annotated[Mapping[str, Any], BeforeValidator(arguments)]
 
 
 class CallWanted(SceneModel):
-    """A call of a tool."""
+    """A tool call."""
 
-    FORM = Form("a call", _CALLS, short="tool", without="none", several="'calls' names tools")
+    FORM = Form(
+        "a call", _CALLS, short="tool", without="none", several="'calls' must be a tool name or a list of calls"
+    )
 
-    tool: Name = option("Which tool.", "")
-    arguments: Arguments = Field(default_factory=dict, exclude=True, description="Some of its arguments, by name.")
+    tool: Name = option("The tool that must be called.", "")
+    arguments: Arguments = Field(
+        default_factory=dict,
+        exclude=True,
+        description="Arguments that the call must have, by name. It may have others.",
+    )
 
     @model_validator(mode="after")
     def named(self) -> "CallWanted":
         """Refuse a call of nothing."""
         if not self.tool:
-            raise wrong("which tool is called?", _CALLS)
+            raise wrong("a call needs the name of a tool", _CALLS)
         return self
 
 
 class Tolerances(SceneModel):
-    """How much figures may differ from the snapshot's: 300ms, 15%, both (the larger counts), or off."""
+    """How much values may differ from the snapshot: 300ms, 15%, both (the larger counts), or off."""
 
-    FORM = Form("'tolerances' of expect", "write it like tolerances: {length: 300ms 15%}")
+    FORM = Form("'tolerances' of expect", "for example: tolerances: {length: 300ms 15%}")
 
-    words: SharesApart | None = option("Share of the words said otherwise. Default: 0%.")
+    words: SharesApart | None = option("Share of the words that differ. Default: 0%.")
     length: SecondsApart | None = option("Default: 250ms 10%.")
     loudness: LoudnessApart | None = option("Default: 1.5 LU.")
     silence: SecondsApart | None = option("Default: 300ms 20%.")
@@ -387,27 +393,27 @@ class Tolerances(SceneModel):
 
 
 class Expect(SceneModel):
-    """What is expected; each figure is measured, and kept with the take."""
+    """What to check. Each value is measured and stored with the take."""
 
-    FORM = Form("'expect'", "write it like expect: {says: umbrella, length: 1s..4s}", empty="'expect' expects nothing")
+    FORM = Form("'expect'", "for example: expect: {says: umbrella, length: 1s..4s}", empty="'expect' is empty")
 
-    says: Says | None = option("Words: those that are said, or {contains, matches, exact, wer}.")
-    exact: Boolean | None = option("true: the words are those of the scene, and no others.")
-    says_not: Phrases | None = option("Words that are not said, one text or a list.")
-    length: Length | None = option("How long it is, like 1s..4s.")
+    says: Says | None = option("Words that must be said, or {contains, matches, exact, wer}.")
+    exact: Boolean | None = option("true: exactly the words of the scene must be said.")
+    says_not: Phrases | None = option("Words that must not be said: one text or a list.")
+    length: Length | None = option("Length, like 1s..4s.")
     loudness: Loudness | None = option("Integrated loudness, like -30..-18 LUFS.")
     silence: Length | None = option("The longest silence within a line, like {max: 1s}.")
-    clipping: Clipping | None = option("Samples at full scale, two or more in a row: none, or {max: 3}.")
-    first_audio: Length | None = option("From the request to the first sound, like {max: 800ms}.")
-    dead_air: Length | None = option("Silence in the recording before a line, like {max: 1s}.")
+    clipping: Clipping | None = option("Clipped samples, two or more in a row: none, or {max: 3}.")
+    first_audio: Length | None = option("Time from the request to the first audio, like {max: 800ms}.")
+    dead_air: Length | None = option("Silence before the line in the recording, like {max: 1s}.")
     rate: PerSecond | None = option("Words per second, like 2..4/s.")
-    voice: Voice | None = option("Distance from the player's own voice: own, which is {max: 1}, or a range.")
+    voice: Voice | None = option("Distance from the player's own voice: own (the same as {max: 1}), or a range.")
     cost: Cost | None = option("Estimated cost, like {max: $0.01}.")
-    heard_by: Hearing | None = option("Who heard it, nobody else: everyone, nobody, or names.")
+    heard_by: Hearing | None = option("Exactly who must hear the line: everyone, nobody, or names.")
     passes: Passes | None = option(
-        "In how many of several performances all must be well, like 4 of 5. Default: all.", alias="pass"
+        "How many of several performances must pass, like 4 of 5. Default: all.", alias="pass"
     )
-    tolerances: Tolerances | None = option("How much figures may differ from the snapshot's, by figure.")
+    tolerances: Tolerances | None = option("How much each value may differ from the snapshot, by name.")
     calls: tuple[CallWanted, ...] | None = option(
-        "Tools that are called, each with some of its arguments: a name, a list, or none.", exclude=True
+        "Tools that must be called, with some of their arguments: a name, a list, or none.", exclude=True
     )

@@ -19,7 +19,7 @@ from tau_stage.scene.source import Quoted
 from tau_stage.scene.units import FromText, facts_of, matching, wrong
 from tau_stage.text import LONGEST_PATTERN, bears_key, composed, docstring, pattern_problem
 
-IGNORED: JsonSchemaValue = {"patternProperties": {"^x-": {"description": "Ignored: yours to use."}}}
+IGNORED: JsonSchemaValue = {"patternProperties": {"^x-": {"description": "Ignored by tau-stage. Use it as you like."}}}
 
 
 Detection = tuple[tuple[str, str | int | float], ...]
@@ -38,14 +38,14 @@ def transcriber(value: str) -> str:
     if value.casefold() == "off":
         return "off"
     if value.casefold() in _SWITCHES or not re.fullmatch(r"\S{1,200}", value):
-        raise wrong(f"'{value}' is no name of a model that transcribes", TRANSCRIPTION_HINT)
+        raise wrong(f"'{value}' is not a valid name of a transcription model", TRANSCRIPTION_HINT)
     return value
 
 
 def some_text(value: str) -> str:
     """Read a prompt that says something."""
     if not value.strip():
-        raise wrong("this prompt is empty", "write names and words that will be said, or remove it")
+        raise wrong("this prompt is empty", "write names and words that are likely to be said, or remove the key")
     return value.strip()
 
 
@@ -57,18 +57,18 @@ SCALAR: JsonSchemaValue = {"type": ["string", "number", "boolean", "null"]}
 MOST_METADATA = 13  # the API takes 16 pairs; two are the stage's own
 ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
-language = matching(LANGUAGE, "'{}' is no code of a language", "write it like en, de or pt-BR (ISO 639-1)")
+language = matching(LANGUAGE, "'{}' is not a valid language code", "for example: en, de or pt-BR (ISO 639-1)")
 line_id = matching(
     rf"{ID}(?<!\.)",
-    "'{}' cannot be an id, as ids name files",
-    "write letters, digits, '-', '_' and '.', at most 64, a letter or digit first",
+    "'{}' is not a valid id, because ids are used in file names",
+    "use letters, digits, '-', '_' and '.', at most 64, starting with a letter or digit",
 )
-model_name = matching(r"\S{1,200}", "'{}' is no name of a model", "the default is gpt-realtime-2.1-mini")
-python_function = matching(r"[\w.]+:\w+", "'{}' is no function", "write it like package.module:function")
+model_name = matching(r"\S{1,200}", "'{}' is not a valid model name", "the default is gpt-realtime-2.1-mini")
+python_function = matching(r"[\w.]+:\w+", "'{}' is not a valid function name", "for example: package.module:function")
 threshold = matching(
     r"0(\.[0-9]{1,9})?|1(\.0)?",
-    "a threshold is from 0 to 1, not '{}'",
-    "0.5 is usual; a higher one needs a louder voice",
+    "a threshold must be from 0 to 1, not '{}'",
+    "a usual value is 0.5; a higher value needs a louder voice",
 )
 
 
@@ -76,10 +76,10 @@ def template(value: str) -> str:
     """Read a template with ``{words}`` and, if it likes, ``{direction}`` in it."""
     for name in re.findall(r"\{(\w*)\}", value):
         if name not in ("words", "direction"):
-            hint = did_you_mean(name, ("words", "direction"), "it may hold {words} and {direction}")
-            raise wrong(f"a prompt_template knows no {{{name}}}", hint)
+            hint = did_you_mean(name, ("words", "direction"), "it may contain {words} and {direction}")
+            raise wrong(f"a prompt_template does not support {{{name}}}", hint)
     if "{words}" not in value:
-        raise wrong("a prompt_template must hold {words}", f"the default is: {DEFAULT_TEMPLATE}")
+        raise wrong("a prompt_template must contain {words}", f"the default is: {DEFAULT_TEMPLATE}")
     return value
 
 
@@ -88,10 +88,10 @@ def endpoint(value: str) -> str:
     if is_url(value):
         return _address(value)
     if value.lower().startswith(("http://", "https://")):
-        raise wrong("an endpoint is a WebSocket", f"did you mean ws{value[4:]}?")
+        raise wrong("an endpoint address must use ws:// or wss://", f"did you mean ws{value[4:]}?")
     if re.fullmatch(r"[\w.-]+:\d+(/\S*)?", value, re.ASCII):
         path = "" if "/" in value else "/v1/realtime"
-        raise wrong("an address begins with ws:// or wss://", f"did you mean ws://{value}{path}?")
+        raise wrong("an address must start with ws:// or wss://", f"did you mean ws://{value}{path}?")
     if value not in VOICES:
         hint = did_you_mean(value, VOICES, f"known: {listed(VOICES)}, or a ws:// or wss:// address")
         raise wrong(f"there is no endpoint '{value}'", hint)
@@ -102,17 +102,17 @@ def _address(value: str) -> str:
     """Return an address, behind what its server is like."""
     kind = kind_of(value)
     if kind not in ("", *KINDS):
-        raise wrong(f"there is no kind of server '{kind}'", did_you_mean(kind, KINDS, f"known: {listed(KINDS)}"))
+        raise wrong(f"unknown kind of server '{kind}'", did_you_mean(kind, KINDS, f"known: {listed(KINDS)}"))
     try:
         parts = urlsplit(value)
         sound = all((parts.scheme, parts.hostname, parts.port != 0, not re.search(r"\s", value)))
     except ValueError:
         sound = False
     if not sound:
-        raise wrong("this endpoint is no address", "write it like wss://host/v1/realtime")
+        raise wrong("this endpoint is not a valid address", "for example: wss://host/v1/realtime")
     if bears_key(value):
-        hint = "keys come from the environment: TAU_STAGE_API_KEY"
-        raise wrong("an address in a scene carries no key", hint, secret=True)
+        hint = "set the key in the environment variable TAU_STAGE_API_KEY"
+        raise wrong("an address in a scene must not contain a key", hint, secret=True)
     return value
 
 
@@ -126,12 +126,12 @@ def hearing(value: object) -> object:
     if isinstance(value, str):
         return value if value in ("everyone", "nobody") else (composed(value),)
     if isinstance(value, dict):
-        raise wrong("who hears is everyone, nobody, or names", "write it like [clerk, tourist]")
+        raise wrong("expected everyone, nobody, or player names", "for example: [clerk, tourist]")
     if isinstance(value, list):
         if not are_texts(value):
-            raise wrong("a list of players holds names only", "write it like [clerk, tourist]")
+            raise wrong("a list of players may contain only names", "for example: [clerk, tourist]")
         for name in {"everyone", "nobody"}.intersection(value):
-            raise wrong(f"'{name}' is no player", f"write {name} alone, without a list")
+            raise wrong(f"'{name}' cannot be in a list of players", f"write {name} on its own, without brackets")
         return tuple(map(composed, value))
     return value
 
@@ -139,13 +139,15 @@ def hearing(value: object) -> object:
 def regex(value: str) -> str:
     """Read a regular expression, looked for in what is said, whatever its case."""
     if len(value) > LONGEST_PATTERN:
-        problem = f"a regular expression has at most {LONGEST_PATTERN:,} characters, and this one {len(value):,}"
-        raise wrong(problem, "look for a part of it, or for each of its choices where it is said")
+        problem = (
+            f"a regular expression may have at most {LONGEST_PATTERN:,} characters, but this one has {len(value):,}"
+        )
+        raise wrong(problem, "search for a shorter part of it")
     if problem := pattern_problem(value):
-        hint = "write plain words, or a regular expression as Python's re module knows it"
-        raise wrong(f"'{value}' is no regular expression: {problem}", hint)
+        hint = "write plain words, or a regular expression in the syntax of Python's re module"
+        raise wrong(f"'{value}' is not a valid regular expression: {problem}", hint)
     if not value:
-        raise wrong("an empty pattern is found everywhere", "write the words to listen for")
+        raise wrong("an empty pattern matches everything", "write the words to listen for")
     return value
 
 
@@ -154,7 +156,7 @@ def names(value: object) -> object:
     if isinstance(value, str):
         return () if value in ("none", "") else (composed(value),)
     if not are_texts(value):
-        raise wrong("names belong here, one or a list", "write it like [first, second], or none")
+        raise wrong("expected a name or a list of names", "for example: [first, second], or none")
     return tuple(map(composed, value))
 
 
@@ -166,8 +168,8 @@ def human(value: str) -> str:
     """Read how a person plays: one of ``LIVE``, or a sound file."""
     value = value.strip()
     if value not in LIVE and "." not in value:
-        hint = did_you_mean(value, LIVE, "write mic, tty, booth, or a sound file like guest.wav")
-        raise wrong(f"a human plays by mic, tty, booth, or a sound file, not '{value}'", hint)
+        hint = did_you_mean(value, LIVE, "write mic, tty, booth, or an audio file like guest.wav")
+        raise wrong(f"human must be mic, tty, booth, or an audio file, not '{value}'", hint)
     return value
 
 
@@ -178,46 +180,48 @@ def order(value: object) -> object:
         return value
     if isinstance(value, str):
         meant = did_you_mean(value, ("round", "called"), hint)
-        raise wrong(f"an order is round, called, or a list of names, not '{value}'", meant)
+        raise wrong(f"order must be round, called, or a list of names, not '{value}'", meant)
     if value == []:
-        raise wrong("an order needs names", hint)
+        raise wrong("order needs names", hint)
     return names(value)
 
 
 def metadata(value: object) -> object:
     """Read a few short texts by name."""
     if not isinstance(value, dict) or not are_texts([*value.values()]):
-        raise wrong("metadata is a mapping of names to texts", "write it like {shot: 12a}")
+        raise wrong("metadata must be a mapping of names to texts", "for example: {shot: 12a}")
     if len(value) > MOST_METADATA or any(len(name) > 64 or len(text) > 512 for name, text in value.items()):
-        hint = "that is what the realtime API takes"
-        raise wrong(f"metadata has at most {MOST_METADATA} names of at most 64 characters, and texts of 512", hint)
+        hint = "these are the limits of the Realtime API"
+        raise wrong(
+            f"metadata may have at most {MOST_METADATA} names of up to 64 characters, with texts of up to 512", hint
+        )
     return value
 
 
 MOST_PRONOUNCED = 1000  # words of which each is looked for in every line
-_PRONOUNCE = 'write it like pronounce: {CIA: C. I. A., Nguyen: "Win"}'
+_PRONOUNCE = 'for example: pronounce: {CIA: C. I. A., Nguyen: "Win"}'
 
 
 def pronunciation(value: object) -> object:
     """Read words and how they are sent, in the order written."""
     entries = entries_of(value, "pronounce", _PRONOUNCE)
     if len(entries) > MOST_PRONOUNCED:
-        problem = f"'pronounce' has {len(entries):,} words, and {MOST_PRONOUNCED:,} is the limit"
-        raise wrong(problem, "keep those that a model says wrongly")
+        problem = f"'pronounce' has {len(entries):,} words, but the limit is {MOST_PRONOUNCED:,}"
+        raise wrong(problem, "keep only the words that a model mispronounces")
     for word, sound in entries.items():
         if not isinstance(sound, str):
-            raise wrong(f"'{word}' is sent as one text", _PRONOUNCE, inside=(word,))
+            raise wrong(f"the pronunciation of '{word}' must be one text", _PRONOUNCE, inside=(word,))
         for text, key in ((word, True), (sound, False)):
             if not any(map(str.isalnum, text)):
-                raise wrong(f"'{text}' is no word", _PRONOUNCE, inside=(word,), key=key)
+                raise wrong(f"'{text}' is not a word", _PRONOUNCE, inside=(word,), key=key)
     return {word: " ".join(sound.split()) for word, sound in entries.items()}
 
 
 def wording(value: object) -> object:
     """Read how near to its text a line is said: ``exact`` or ``free``."""
     if isinstance(value, str) and value not in ("exact", "free"):
-        hint = did_you_mean(value, ("exact", "free"), "what is said stands beside the speaker: '- name: words'")
-        raise wrong(f"words is exact or free, not '{value}'", hint)
+        hint = did_you_mean(value, ("exact", "free"), "write the spoken words after the speaker: '- name: words'")
+        raise wrong(f"words must be exact or free, not '{value}'", hint)
     return value
 
 
@@ -256,7 +260,7 @@ def compared(value: object) -> object:
         is_same = value[: sign.start()].strip() == value[sign.end() :].strip()
         return is_same == (sign[0] == "==")
     if value.strip().lower() not in (*_TRUE, *_FALSE):
-        raise wrong(f"'{value}' is neither a comparison nor true or false", "write it like '${mood} == happy'")
+        raise wrong(f"'{value}' is not a comparison, true or false", "for example: '${mood} == happy'")
     return value.strip().lower() in _TRUE
 
 
@@ -264,12 +268,12 @@ def command(value: object) -> object:
     """Read a program and its arguments."""
     if are_texts(value) and value and all(value):
         return tuple(value)
-    raise wrong("a command is a list of words, and no shell reads them", "write it like [./lights, on]")
+    raise wrong("a command must be a list of words, because no shell is used", "for example: [./lights, on]")
 
 
 def parameters(value: object) -> object:
     """Read a JSON schema; a short form names each argument and its type."""
-    hint = "write it like {city: string, days: integer}, or a whole JSON schema"
+    hint = "for example: {city: string, days: integer}, or a complete JSON schema"
     entries = entries_of(value, "parameters", hint)
     if entries.get("type") == "object":
         return typed(entries)
@@ -279,7 +283,7 @@ def parameters(value: object) -> object:
         schema = typed(kind) if isinstance(kind, dict) else {"type": kind}
         what = schema.get("type")
         if what not in ARGUMENT_TYPES:
-            problem = f"'{what}' is no type of an argument" if isinstance(what, str) else f"'{name}' needs a type"
+            problem = f"'{what}' is not a valid argument type" if isinstance(what, str) else f"'{name}' needs a type"
             errors.append(wrong(problem, did_you_mean(str(what), ARGUMENT_TYPES, hint), inside=(name,)))
         properties[name] = schema
     if errors:
@@ -432,6 +436,6 @@ def _models_in(annotation: object) -> set[type[SceneModel]]:
 class LocatedModel(SceneModel):
     """A part that knows where it stands."""
 
-    note: Text | None = option("For whoever reads the scene; nobody hears it.")
+    note: Text | None = option("A note for readers of the scene. It is never spoken.")
     path: SkipJsonSchema[tuple[str | int, ...]] = option("Where it stands in the scene.", (), exclude=True)
     source_line: SkipJsonSchema[int] = option("Line in the scene file, from 1.", 0, exclude=True)

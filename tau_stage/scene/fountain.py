@@ -122,8 +122,8 @@ _CONTINUES = ("MORE", "CONT'D", "CONT’D", "CONTINUED")
 _WIDE = str.maketrans("＠＾", "@^")
 LONGEST_CUE = 256  # characters of a line that may still name a speaker
 
-_ACTION = "an action in capitals begins with '!'"
-_CUE = "a cue stands alone on its line, a blank line above it, its words right under it"
+_ACTION = "start an action in capitals with '!'"
+_CUE = "write a cue on its own line, with a blank line above it and its words directly below"
 _INLINE = re.compile("(?P<name>[^:\uff1a]+?)\\s*[:\uff1a]\\s*\\S")
 
 
@@ -251,10 +251,10 @@ class _FountainReader:
         is_cue = name.upper() == name
         inline = speaker is None and self.inline_speaker(line) is not None
         if inline or (speaker and is_cue and (after_blank or goes_on)):
-            self.remark(place, "nobody speaks here, as this is an action", f"{_CUE}; {_ACTION}")
+            self.remark(place, "nobody speaks here, because this is an action", f"{_CUE}; {_ACTION}")
         elif speaker and after_blank and goes_on:
-            hint = f"write '@{name}' to let {speaker} speak, or '!{line}'"
-            self.remark(place, "nobody speaks here, as a name without capitals is an action", hint)
+            hint = f"write '@{name}' to make {speaker} speak, or '!{line}' for an action"
+            self.remark(place, "nobody speaks here, because a name that is not in capitals is an action", hint)
 
     def remark(self, place: Position, problem: str, hint: str) -> None:
         location = Location(self.cast.source.path, place.line, place.column)

@@ -162,7 +162,7 @@ def _cast(path: str | FilePath, overlays: Sequence[str]) -> tuple[dict[str, Node
     errors = Diagnostics(read_yaml(read_source(path, "the cast file")))
     entries = errors.entries(errors.document.data, (), "the cast")
     for key in filter(entries.__contains__, NOT_OF_CAST):
-        problem = f"a cast file holds players, tools and defaults, and no '{key}'"
+        problem = f"a cast file may contain players, tools and defaults, but not '{key}'"
         errors.add((key,), problem, "remove it: the lines come from the table", key=True)
     include(entries, errors)
     overlay(entries, overlays, errors)
@@ -226,7 +226,7 @@ def _scene(
 
 
 def _tools(node: Node, errors: Diagnostics) -> dict[str, ToolDefinition]:
-    tools = errors.entries(node, ("tools",), "tools", "write each tool's name, then what it does")
+    tools = errors.entries(node, ("tools",), "tools", "write each tool's name, then its options")
     return _named(ToolDefinition, tools, MOST_TOOLS, "tools", errors)
 
 
@@ -234,7 +234,7 @@ def _without_dashes(node: Node, errors: Diagnostics) -> str:
     """Return a hint that shows the players of a list as the entries of a mapping."""
     shown = [*map(_entry, node)] if isinstance(node, list) else []
     if not 0 < len(shown) <= MOST_SHOWN or "" in shown:
-        return "write each player's name, then what is special: 'clerk: {voice: ash}'"
+        return "write each player's name, then its options: 'clerk: {voice: ash}'"
     head, _ = errors.document.around(("players", 0))
     if head.strip() != "-":
         return f"write {{{', '.join(f'{entry} ' if entry.endswith(':') else entry for entry in shown)}}}"
@@ -266,8 +266,8 @@ def _named(
 ) -> dict[str, ModelT]:
     """Load parts by name; read no further where there are more of them than all else is multiplied by."""
     if len(entries) > most:
-        problem = f"the scene has {len(entries):,} {what}, and {most:,} is the limit"
-        errors.add((what, list(entries)[most]), problem, "part the scene into several", key=True)
+        problem = f"the scene has {len(entries):,} {what}, but the limit is {most:,}"
+        errors.add((what, list(entries)[most]), problem, "split the scene into several", key=True)
         errors.raise_any()
     return {name: errors.load(kind, node, (what, name)) or kind() for name, node in entries.items()}
 
@@ -276,7 +276,7 @@ def _players(node: Node, errors: Diagnostics) -> dict[str, Player]:
     hint = "" if isinstance(node, dict) else _without_dashes(node, errors)
     entries = errors.entries(node, ("players",), "players", hint)
     if not entries and not errors.is_wrong(("players",)) and "players" not in errors.meant:
-        errors.add(("players",), "the scene has no players", "name them under 'players:', like 'clerk: {voice: ash}'")
+        errors.add(("players",), "the scene has no players", "add them under 'players:', like 'clerk: {voice: ash}'")
     players = _named(Player, entries, MOST_PLAYERS, "players", errors)
     check_names(players, errors)
     return players

@@ -57,7 +57,9 @@ Prompt = Annotated[str, FromText(fields.some_text, {"type": "string"})]
 _PARAMETERS: JsonSchemaValue = {
     "type": "object",
     "if": {
-        "properties": {"type": {"const": "object", "description": "object: then it is a whole JSON schema."}},
+        "properties": {
+            "type": {"const": "object", "description": "object: the parameters are a complete JSON schema."}
+        },
         "required": ["type"],
     },
     "else": {
@@ -107,25 +109,25 @@ Id = Annotated[str, FromText(fields.line_id, {"type": ["string", "number"], "pat
 class CallEvent(SceneModel):
     """A player calls a tool."""
 
-    FORM = Form("'call'", "write it like 'call: lights_on'", short="tool", anything="any")
+    FORM = Form("'call'", "for example: 'call: lights_on'", short="tool", anything="any")
 
-    player: Name | None = option("Who calls. Default: anybody.")
-    tool: Name | None = option("Which tool. Default: any.")
+    player: Name | None = option("The player who calls the tool. Default: any player.")
+    tool: Name | None = option("The tool that is called. Default: any tool.")
 
 
 class SpeechEvent(SceneModel):
-    """Somebody says something."""
+    """Someone says something."""
 
     FORM = Form(
         "'said'",
-        "write it like 'said: umbrella', or {player: name, words: umbrella}",
+        "for example: 'said: umbrella', or {player: name, words: umbrella}",
         short="words",
         anything="any",
-        empty="what is said?",
+        empty="'said' has no words",
     )
 
-    player: Name | None = option("Who says it. Default: anybody.")
-    words: Regex = option("What is said: words, or a regular expression; case does not matter.", "")
+    player: Name | None = option("Who says it. Default: anyone.")
+    words: Regex = option("The words to listen for, or a regular expression. Case is ignored.", "")
 
     @model_validator(mode="after")
     def heard(self) -> "SpeechEvent":
@@ -136,19 +138,19 @@ class SpeechEvent(SceneModel):
 
 
 class SilenceEvent(SceneModel):
-    """Nobody says anything for a while, where players or people may speak when they like."""
+    """Nobody speaks for a while during free play or at an open microphone."""
 
-    FORM = Form("'silence'", "write it like 'silence: 8s'", short="for", anything="any")
+    FORM = Form("'silence'", "for example: 'silence: 8s'", short="for", anything="any")
 
-    for_s: Seconds = option("How long, like 8s. Default: 5s.", 5.0, alias="for")
+    for_s: Seconds = option("How long the silence lasts, like 8s. Default: 5s.", 5.0, alias="for")
 
 
 class FailureEvent(SceneModel):
-    """Something fails: a line cannot be had, a tool fails, a player is lost. The scene goes on."""
+    """Something fails: a line, a tool, or a player's connection. The scene continues."""
 
-    FORM = Form("'error'", "write it like 'error: clerk'", short="player", anything="any")
+    FORM = Form("'error'", "for example: 'error: clerk'", short="player", anything="any")
 
-    player: Name | None = option("Whose it is. Default: anybody's.")
+    player: Name | None = option("The player whose line, tool call or connection fails. Default: any player.")
 
 
 class Not(SceneModel):
@@ -170,12 +172,12 @@ EVENTS: dict[str, type[CallEvent | SpeechEvent | SilenceEvent | FailureEvent]] =
 
 
 class Happened(SceneModel):
-    """One thing that has happened."""
+    """Something that has happened."""
 
-    FORM = Form("'not'", "write it like {not: {said: umbrella}}", empty="'not' wants something that may happen")
+    FORM = Form("'not'", "for example: {not: {said: umbrella}}", empty="'not' is empty")
 
     call: CallEvent | None = option("A player has called a tool.")
-    said: SpeechEvent | None = option("Somebody has said something.")
+    said: SpeechEvent | None = option("Someone has said something.")
     error: FailureEvent | None = option("Something has failed.")
 
     @model_validator(mode="before")
@@ -184,7 +186,7 @@ class Happened(SceneModel):
         """Refuse more than one, and none."""
         given = [key for key, event in values.items() if event is not None] if isinstance(values, dict) else [""]
         if len(given) != 1:
-            problem = f"{cls.FORM.owner} holds one condition"
+            problem = f"{cls.FORM.owner} accepts only one condition"
             raise wrong(problem, "remove the others", inside=tuple(given[1:2]), key=True)
         return values
 
@@ -195,12 +197,12 @@ class Happened(SceneModel):
 
 
 class When(Happened):
-    """One thing that has happened, or has not."""
+    """Something that has happened, or has not happened."""
 
     FORM = Form(
         "'when'",
-        "write it like {said: umbrella}, {call: lights_on}, or '${mood} == happy'",
-        empty="'when' holds nothing",
+        "for example: {said: umbrella}, {call: lights_on}, or '${mood} == happy'",
+        empty="'when' is empty",
         texts=True,
     )
 
@@ -216,24 +218,22 @@ class Step(LocatedModel):
     """What all steps share."""
 
     when: Annotated[When | bool | None, BeforeValidator(fields.compared)] = option(
-        "Performed only if this has happened or holds; else left out."
+        "A condition. The step is skipped if it is not met."
     )
 
 
 class CutIn(SceneModel):
-    """How a line cuts into another player's."""
+    """How a line cuts into another player's line."""
 
-    FORM = Form("cut_in", "write it like {on: clerk, after: 900ms}", short="on")
+    FORM = Form("cut_in", "for example: {on: clerk, after: 900ms}", short="on")
 
-    on: Name | None = option(
-        "Whose line is cut: the player who speaks just before, or that line's id. Default: who speaks before."
-    )
-    after: Seconds = option("How much of it is heard before this line begins, like 900ms. Default: 1s.", 1.0)
-    overlap: Seconds = option("How long both are heard, until the other stops. Default: 200ms.", 0.2)
+    on: Name | None = option("The player who speaks just before, or the id of that line. Default: that player.")
+    after: Seconds = option("How much of that line is heard before this one starts, like 900ms. Default: 1s.", 1.0)
+    overlap: Seconds = option("How long both are heard before the other line stops. Default: 200ms.", 0.2)
 
 
 class Line(Step):
-    """One line: the speaker is the key, the words are the value, everything else is optional."""
+    """One line. The speaker is the key and the words are the value. Everything else is optional."""
 
     FORM = Form("the line")
 
@@ -243,48 +243,52 @@ class Line(Step):
             "minProperties": 1,
             "additionalProperties": {
                 **fields.SCALAR,
-                "description": "The speaker's name, and the words: (how to say it) what to say [a moment] *stressed*.",
+                "description": "The speaker's name and the words: (how to say it) what to say [a moment] *stressed*.",
             },
         }
     )
 
     speaker: SkipJsonSchema[str] = Field(exclude=True, description="Who speaks: the key.")
     text: SkipJsonSchema[str] = Field(exclude=True, description="What to say: the value, without its direction.")
-    improvise: Text | None = option("Instead of words: what to answer to, in character; may be empty.")
-    direction: Text | None = option("How to say the whole line; never spoken.")
-    id: Id | None = option("A name for this line, used in files. Default: player and ordinal.")
+    improvise: Text | None = option("Instead of words: what to respond to, in character. May be empty.")
+    direction: Text | None = option("How to say the whole line. It is never spoken.")
+    id: Id | None = option("An id for this line, used in file names. Default: the player's name and a number.")
     to: Hearing | None = option("Who hears this line: everyone, nobody, or names. Default: everyone.")
-    pause: Seconds | None = option("Silence after this line, like 800ms. Default: the scene's.")
-    cut_in: CutIn | None = option("Starts over the line before, which is cut: {on: clerk, after: 1s}.")
+    pause: Seconds | None = option("Silence after this line, like 800ms. Default: the scene's setting.")
+    cut_in: CutIn | None = option("Starts during the previous line and cuts it off: {on: clerk, after: 1s}.")
     words: Words | None = option(
-        "exact: a take with other words than the line's is followed by another, up to takes. Default: the player's."
+        "exact: a take with the wrong words is repeated, up to the number in takes. Default: the player's setting."
     )
     takes: Takes | None = option(
-        "How often the line is performed; one of them is picked. Default: 1; of exact words, 3 at most."
+        "How many takes to record; one of them is picked. Default: 1, or up to 3 for exact words."
     )
     pick: Pick | None = option(
-        "Which take is the line: closest (to the words), first, shortest, or ask. Others are kept. Default: closest."
+        "Which take to use: closest (to the words), first, shortest, or ask. Others are kept. Default: closest."
     )
-    timeout: Seconds | None = option("How long the line may take; then it is cut off, and we go on.")
+    timeout: Seconds | None = option("How long the line may take. After that it is cut off and the scene continues.")
     conversation: Conversation | None = option(
-        "none: the player looks back at what was said, but will not remember this line. Default: the player's."
+        "none: the player knows the conversation so far but does not remember this line. Default: the player's setting."
     )
-    output: Output | None = option("What this line is answered with. Default: the player's.")
-    tools: Names | None = option("Tools for this line. Default: the player's.")
+    output: Output | None = option(
+        "Whether the model produces audio or text for this line. Default: the player's setting."
+    )
+    tools: Names | None = option("Tools that the player may call in this line. Default: the player's setting.")
     tool_choice: ToolChoice | None = option(
-        "auto, none, required, or a tool's name. Default: none for words, auto for improvise."
+        "auto, none, required, or a tool's name. Default: none for written words, auto for improvise."
     )
-    reasoning: Effort | None = option("How long the model thinks about this line. Default: the player's.")
+    reasoning: Effort | None = option("How long the model thinks about this line. Default: the player's setting.")
     commentary: Commentary | None = option(
-        "Whether what the model says about its work is part of this line. Default: the player's."
+        "Whether the model's remarks about its own work are part of this line. Default: the player's setting."
     )
-    max_output_tokens: Tokens | None = option("Cap of output tokens for this line. Default: the player's.")
-    expect: Expect | None = option("What it is to be like: words, length, loudness, cost...")
-    metadata: Metadata | None = option("Kept with the response at the provider: names and texts.")
+    max_output_tokens: Tokens | None = option(
+        "The maximum number of output tokens for this line. Default: the player's setting."
+    )
+    expect: Expect | None = option("What to check in the recorded line: words, length, loudness, cost...")
+    metadata: Metadata | None = option("Names and texts that the provider stores with the response.")
 
 
 class ItemStep(Step):
-    """An item is put into players' conversations; they say nothing."""
+    """Adds an item to players' conversations. The players do not respond."""
 
     FORM = Form("an item")
 
@@ -298,61 +302,63 @@ class Pause(Step):
 
     FORM = Form("the pause")
 
-    pause: Seconds = option("Silence before the next step, or at the end, added to the pause of the line before.", 1.0)
+    pause: Seconds = option(
+        "Silence before the next step or at the end, in addition to the pause after the previous line.", 1.0
+    )
 
 
 class Chapter(Step):
-    """A chapter begins here: it is a mark in what is made of the take, and sounds not."""
+    """Marks the start of a chapter in the delivered files. It makes no sound."""
 
     FORM = Form("the chapter")
 
-    chapter: Tag = Field(description="Its title.")
+    chapter: Tag = Field(description="The title of the chapter.")
 
 
 class SoundStep(Step):
-    """A sound effect, or a bed that lies under everything until it ends; each on a stem of its own."""
+    """A sound effect, or a bed that plays under everything until it ends. Each has a separate stem."""
 
-    FORM = Form("a sound")
+    FORM = Form("a sound step")
 
     kind: SkipJsonSchema[Literal["sfx", "bed"]] = Field(exclude=True)
     file: SkipJsonSchema[str] = Field(exclude=True, description="The sound file, relative to the scene.")
-    gain: Gain = option("How much louder or softer, like -18 dB. Default: 0 dB.", 0.0)
-    heard: fields.Boolean = option("Whether the players hear it too. Default: false.", False)
-    until: Text | None = option("A bed's end: 'end', or the id of the line it ends with. Default: end.")
-    pause: Seconds | None = option("Silence after an effect. Default: the scene's.")
+    gain: Gain = option("Change of volume, like -18 dB. Default: 0 dB.", 0.0)
+    heard: fields.Boolean = option("Whether the players also hear it. Default: false.", False)
+    until: Text | None = option("When a bed ends: 'end', or the id of the line that it ends with. Default: end.")
+    pause: Seconds | None = option("Silence after a sound effect. Default: the scene's setting.")
 
 
 class Together(Step):
-    """Lines and effects that begin at once."""
+    """Lines and sound effects that start at the same time."""
 
     FORM = Form("together")
 
-    together: tuple[Line | SoundStep, ...] = option("Lines of different players, and effects.", ())
-    pause: Seconds | None = option("Silence after the last of them ends. Default: the scene's.")
+    together: tuple[Line | SoundStep, ...] = option("Lines of different players, and sound effects.", ())
+    pause: Seconds | None = option("Silence after the last of them ends. Default: the scene's setting.")
 
 
 class DetectionOptions(SceneModel):
-    """How turns are found."""
+    """How turns are detected."""
 
     FORM = Form(
         "turn_detection",
         "write server_vad, semantic_vad, or {type: server_vad, silence: 800ms}",
         short="type",
-        empty="turn_detection is a name or a mapping",
+        empty="turn_detection is empty",
     )
 
     type: TurnDetection = option(
-        "server_vad: by silence; semantic_vad: by what is said. Default: server_vad.", "server_vad"
+        "server_vad detects turns by silence, semantic_vad by meaning. Default: server_vad.", "server_vad"
     )
-    silence: Seconds | None = option("How long a silence ends a turn, like 800ms. Default: the model's own.")
+    silence: Seconds | None = option("How much silence ends a turn, like 800ms. Default: the model's default.")
     padding: Seconds | None = option(
-        "How much is kept of what was heard before a turn, like 300ms. Default: the model's own."
+        "How much audio before the start of a turn is kept, like 300ms. Default: the model's default."
     )
-    idle: Seconds | None = option("After how long a silence the model speaks unasked, like 6s.")
+    idle: Seconds | None = option("How much silence makes the model speak unprompted, like 6s.")
     threshold: Threshold | None = option(
-        "How loud a voice must be, from 0 to 1; 0.5 is usual. Default: the model's own."
+        "How loud a voice must be, from 0 to 1. A usual value is 0.5. Default: the model's default."
     )
-    eagerness: Eagerness | None = option("How soon a turn is taken for ended. Default: auto.")
+    eagerness: Eagerness | None = option("How soon a turn is considered finished. Default: auto.")
 
     @model_validator(mode="after")
     def fit(self) -> "DetectionOptions":
@@ -360,7 +366,9 @@ class DetectionOptions(SceneModel):
         is_semantic = self.type == "semantic_vad"
         known = [key for key in self.options() if key == "type" or (key == "eagerness") == is_semantic]
         for key in sorted(self.model_fields_set.difference(known)):
-            raise wrong(f"{self.type} has no '{key}'", f"it has: {listed(known)}", inside=(key,), key=True)
+            raise wrong(
+                f"{self.type} does not support '{key}'", f"known keys: {listed(known)}", inside=(key,), key=True
+            )
         return self
 
     def for_api(self) -> fields.Detection:
@@ -371,14 +379,14 @@ class DetectionOptions(SceneModel):
 
 
 class TranscriptionOptions(SceneModel):
-    """How a person's words are written down."""
+    """How a person's speech is transcribed."""
 
-    FORM = Form("transcription", fields.TRANSCRIPTION_HINT, short="model", empty="this transcription says nothing")
+    FORM = Form("transcription", fields.TRANSCRIPTION_HINT, short="model", empty="transcription is empty")
 
     model: Transcriber | None = option(
-        f"Who writes it down; on Azure, your deployment's name; off: nobody. Default: {DEFAULT_TRANSCRIPTION}."
+        f"The transcription model (on Azure, your deployment's name), or off. Default: {DEFAULT_TRANSCRIPTION}."
     )
-    language: Language | None = option("What is spoken, like en or de. Default: found out by the model.")
+    language: Language | None = option("The spoken language, like en or de. Default: detected by the model.")
     prompt: Prompt | None = option("Names and words that are likely to be said.")
 
     def for_api(self, default: str | None) -> fields.Transcription | None:
@@ -390,18 +398,18 @@ class TranscriptionOptions(SceneModel):
 
 
 class FreePlay(SceneModel):
-    """Free play: players answer what they hear, until turns, for, words or a budget end it."""
+    """Free play: players answer what they hear, until turns, for, words, budget or until ends it."""
 
-    FORM = Form("'improvise'", "write it like '- improvise: {turns: 6}'", short="about")
+    FORM = Form("'improvise'", "for example: '- improvise: {turns: 6}'", short="about")
 
     players: Names = option("Who plays. Default: all players with a model.", ())
-    about: Text | None = option("What it is about; whispered to each of them.")
-    order: Order = option("round, called (whoever is addressed answers), or a list of names.", "round")
-    turns: Count | None = option("Ends after so many turns.")
-    for_s: Span | None = option("Ends when so much was spoken, like 45s.", alias="for")
-    words: Count | None = option("Ends when so many words were spoken.")
-    budget: Dollars | None = option("Ends when it has cost so much, like $0.05.")
-    until: Regex | None = option("Ends when this is said: words, or a regular expression.")
+    about: Text | None = option("What the free play is about. Each player gets it as a whisper.")
+    order: Order = option("round, called (the player who is addressed answers), or a list of names.", "round")
+    turns: Count | None = option("Ends after this many turns.")
+    for_s: Span | None = option("Ends after this much speech, like 45s.", alias="for")
+    words: Count | None = option("Ends after this many spoken words.")
+    budget: Dollars | None = option("Ends when the cost reaches this amount, like $0.05.")
+    until: Regex | None = option("Ends when this is said: words or a regular expression.")
     to: Hearing | None = option("Who hears it. Default: everyone.")
 
 
@@ -411,33 +419,33 @@ class Improvise(Step):
     FORM = Form("'improvise'")
 
     improvise: FreePlay = Field(description="Who plays, and what ends it.")
-    pause: Seconds | None = option("Silence after each turn. Default: the scene's.")
+    pause: Seconds | None = option("Silence after each turn. Default: the scene's setting.")
 
 
 class Listening(SceneModel):
     """An open microphone: a person speaks, and the player answers."""
 
-    FORM = Form("'listen'", "write it like '- listen: {turns: 6}'", short="player")
+    FORM = Form("'listen'", "for example: '- listen: {turns: 6}'", short="player")
 
     player: Name | None = option("Who listens and answers. Default: the only player with a model.")
-    from_: Name | None = option("Whose voice it is. Default: the only human player.", alias="from")
-    for_s: Span | None = option("Ends after so long, like 2m.", alias="for")
-    turns: Count | None = option("Ends after so many answers.")
-    until: Regex | None = option("Ends when this is said by either: words, or a regular expression.")
+    from_: Name | None = option("The person who speaks. Default: the only human player.", alias="from")
+    for_s: Span | None = option("Ends after this time, like 2m.", alias="for")
+    turns: Count | None = option("Ends after this many answers.")
+    until: Regex | None = option("Ends when either of them says this: words or a regular expression.")
     key: Text | None = option("Ends when this key is pressed, like q.")
     to: Hearing | None = option("Who else hears it. Default: everyone.")
     transcription: TranscriptionOptions | None = option(
-        "Who writes down what the person says: a model, or off. Default: the player's."
+        "The model that transcribes what the person says, or off. Default: the player's setting."
     )
 
 
 class Listen(Step):
-    """Open microphone: a person speaks, turn detection drives the turns, and the player answers."""
+    """Open microphone: a person speaks, the end of each turn is detected, and the player answers."""
 
     FORM = Form("'listen'")
 
     listen: Listening = Field(description="Who listens to whom, and what ends it.")
-    pause: Seconds | None = option("Silence after it. Default: the scene's.")
+    pause: Seconds | None = option("Silence after it. Default: the scene's setting.")
 
 
 AnyStep = Line | ItemStep | Pause | Chapter | SoundStep | Together | Improvise | Listen
@@ -465,74 +473,76 @@ RESERVED = LINE_OPTIONS | STEP_WORDS | {"everyone", "nobody"}  # words that cann
 
 
 class Cascade(SceneModel):
-    """What may stand on a player, or once for all players at the top of the scene."""
+    """Options that you can set on a player, or once for all players at the top of the scene."""
 
-    direction: Text | None = option("How to act, told to the model before the first line.")
-    persona: Text | None = option("Who the player is, told to the model before the first line.")
-    accent: Text | None = option("The accent spoken in: 'Speak in <accent>.'")
+    direction: Text | None = option("How to act. The model gets this before the first line.")
+    persona: Text | None = option("Who the player is. The model gets this before the first line.")
+    accent: Text | None = option("The accent to speak with, sent as 'Speak in <accent>.'")
     language: Language | None = option(
-        "The language spoken, like de or pt-BR: 'Speak German.' Default: that of the batch, else the model's own."
+        "The language to speak, like de or pt-BR. Default: the batch's language, or the model's default."
     )
     voice: Voice | None = option("The model's voice. Default: marin.")
     model: Model | None = option("The realtime model. Default: gpt-realtime-2.1-mini.")
     endpoint: Endpoint | None = option(
-        "Where the model lives: a provider's name or a ws(s):// address. Default: whoever runs the scene chooses."
+        "Where the model runs: a provider's name or a ws(s):// address. Default: chosen at run time."
     )
-    speed: Speed | None = option("Rate of speech; 1 is the voice's own. Default: 1.")
-    reasoning: Effort | None = option("How long the model thinks. Default: the model's own.")
-    output: Output | None = option("What the model answers with. Default: audio.")
+    speed: Speed | None = option("Rate of speech; 1 is the voice's normal speed. Default: 1.")
+    reasoning: Effort | None = option("How long the model thinks. Default: the model's default.")
+    output: Output | None = option("Whether the model answers with audio or text. Default: audio.")
     commentary: Commentary | None = option(
-        "What a model says about its work: drop keeps it out of its lines. Default: drop."
+        "What happens to a model's remarks about its own work: drop removes them from its lines. Default: drop."
     )
     conversation: Conversation | None = option(
-        "none: it remembers none of its lines, so that each costs the same. Default: auto."
+        "none: the player remembers none of its lines, so each one costs the same. Default: auto."
     )
     words: Words | None = option(
-        "exact: a line is asked for again where other words are said; free: it is not. Default: free."
+        "exact: a line with the wrong words is requested again; free: it is not. Default: free."
     )
     pronounce: Pronunciation = Field(
-        default_factory=dict, description="How words are sent that a model says wrongly, like {CIA: C. I. A.}."
+        default_factory=dict, description="Replacements for words that a model mispronounces, like {CIA: C. I. A.}."
     )
-    max_output_tokens: Tokens | None = option("Cap of output tokens for one line. Default: the model's own.")
-    tool_choice: ToolChoice | None = option("auto, none, required, or a tool's name. Default: the model's own, auto.")
+    max_output_tokens: Tokens | None = option(
+        "The maximum number of output tokens for one line. Default: the model's default."
+    )
+    tool_choice: ToolChoice | None = option(
+        "auto, none, required, or a tool's name. Default: the model's default, auto."
+    )
     turn_detection: DetectionOptions | None = option(
-        "How turns are found where a microphone is open. Default: server_vad."
+        "How turns are detected at an open microphone. Default: server_vad."
     )
     transcription: TranscriptionOptions | None = option(
-        "Who writes down what a person says at an open microphone: a model, or off. Default: gpt-transcribe."
+        "The model that transcribes a person at an open microphone, or off. Default: gpt-transcribe."
     )
-    hears_as: HearsAs | None = option("Hears the others as audio, or as text. Default: audio.")
+    hears_as: HearsAs | None = option("Whether the player hears the others as audio or as text. Default: audio.")
     hearing: HearingWay | None = option(
-        "Whether a line's sound is sent when it is over, in one item, or streamed while it is spoken. "
+        "create_audio sends a line's audio in one item after the line; stream sends it while it is spoken. "
         "Default: create_audio."
     )
-    label_speakers: fields.Boolean | None = option("Whether it is told who speaks. Default: false.")
-    pace: Pace | None = option(
-        "realtime: a sound file is fed, and the scene goes on, as fast as it is heard. Default: fast."
-    )
+    label_speakers: fields.Boolean | None = option("Whether the player is told who speaks. Default: false.")
+    pace: Pace | None = option("realtime: the scene runs, and audio files are sent, at playback speed. Default: fast.")
 
 
 EXACT_TAKES = 3  # how often a line with exact words is asked for at most, where it does not say
 
-_SETUP = "write it like '- system: You have never seen the sea.'"
+_SETUP = "for example: '- system: You have never seen the sea.'"
 
 
 class SetupItem(SceneModel):
-    """An item of a conversation before the first line: a role, and its words."""
+    """An item that is in a conversation before the first line: a role and its words."""
 
-    FORM = Form("an item of setup", _SETUP, several="setup is a list of items", empty="an item of setup needs words")
+    FORM = Form("a setup item", _SETUP, several="setup must be a list of items", empty="a setup item needs words")
 
-    system: Text | None = option("The words of the system.")
-    user: Text | None = option("The words of the user.")
-    assistant: Text | None = option("The words of the assistant.")
+    system: Text | None = option("A system message.")
+    user: Text | None = option("A user message.")
+    assistant: Text | None = option("An assistant message.")
 
     @model_validator(mode="after")
     def one(self) -> "SetupItem":
         """Refuse more than one role, and one without words."""
         if len(self.model_fields_set) != 1:
-            raise wrong("an item of setup has one role and its words", _SETUP)
+            raise wrong("a setup item must have exactly one role", _SETUP)
         if not self.words:
-            raise wrong("an item of setup needs words", _SETUP, inside=(self.role,))
+            raise wrong("a setup item needs words", _SETUP, inside=(self.role,))
         return self
 
     @property
@@ -547,19 +557,17 @@ class SetupItem(SceneModel):
 
 
 class Player(Cascade):
-    """One role of the scene; everything left out comes from the top of the scene."""
+    """One role of the scene. Options that you leave out are taken from the top of the scene."""
 
-    FORM = Form("player '<name>'", "write it like '<name>: {voice: ash}'")
+    FORM = Form("player '<name>'", "for example: '<name>: {voice: ash}'")
 
     hears: Hearing = option("Whose lines this player hears: everyone, nobody, or names.", "everyone")
-    tools: Names | None = option("Which of the scene's tools it may call. Default: all; none for none.")
-    human: Human | None = option("A person plays: mic, tty (typing), or a sound file.")
-    pan: Pan | None = option("Where it stands in a stereo mix, from -1, left, to 1, right. Default: 0, the middle.")
-    stand_in: SoundFile | None = option(
-        "A folder with recorded takes of a person's lines, played where nobody is there."
-    )
+    tools: Names | None = option("The tools that the player may call; none for no tools. Default: all.")
+    human: Human | None = option("A person plays this role: mic, tty (typing), booth, or an audio file.")
+    pan: Pan | None = option("The position in a stereo mix, from -1 (left) to 1 (right). Default: 0 (center).")
+    stand_in: SoundFile | None = option("A folder of recordings of a person's lines, played when the person is absent.")
     setup: tuple[SetupItem, ...] = option(
-        "What is in its conversation before the first line: items like {system: text}.", (), exclude=True
+        "Items in the conversation before the first line, like {system: text}.", (), exclude=True
     )
 
     def listens_to(self, speaker: str) -> bool:
@@ -568,19 +576,20 @@ class Player(Cascade):
 
 
 class ToolDefinition(LocatedModel):
-    """Something a model may call."""
+    """A tool that models can call."""
 
-    FORM = Form("tool '<name>'", "write it like '<name>: {description: ..., returns: {ok: true}}'")
+    FORM = Form("tool '<name>'", "for example: '<name>: {description: ..., returns: {ok: true}}'")
 
-    description: Text = option("When to call it: the model reads this.", "")
+    description: Text = option("When to call the tool. The model reads this.", "")
     run: PythonFunction | None = option("A Python function: module:function. Needs --allow-tools.")
-    command: Command | None = option("A program and its arguments; what it prints is the result. Needs --allow-tools.")
-    env: Names = option("Variables of the environment that 'run' or 'command' may see though they look like keys.", ())
-    timeout: Seconds = option("How long it may take. Default: 10s.", 10.0)
+    command: Command | None = option("A program and its arguments. Its output is the result. Needs --allow-tools.")
+    env: Names = option("Environment variables that 'run' or 'command' may see even if they look like secrets.", ())
+    timeout: Seconds = option("How long the tool may run. Default: 10s.", 10.0)
     parameters: Parameters | None = option(
-        "Its arguments: {city: string, days: integer}, or a whole JSON schema. Default: those of 'run'.", exclude=True
+        "The tool's arguments: {city: string, days: integer}, or a complete JSON schema. Default: those of 'run'.",
+        exclude=True,
     )
-    returns: Typed = option("What it always answers: any text, list or mapping.", exclude=True)
+    returns: Typed = option("A fixed result: any text, list or mapping.", exclude=True)
 
     @property
     def is_code(self) -> bool:
@@ -591,14 +600,14 @@ class ToolDefinition(LocatedModel):
 class Cue(LocatedModel):
     """Steps that are performed when something happens."""
 
-    FORM = Form("the cue", "write it like '- said: umbrella' with a 'do:' under it")
+    FORM = Form("the cue", "for example: '- said: umbrella' with a 'do:' under it")
 
     call: CallEvent | None = option("When a player calls a tool.")
-    said: SpeechEvent | None = option("When somebody says something.")
-    silence: SilenceEvent | None = option("When nobody says anything for a while.")
+    said: SpeechEvent | None = option("When someone says something.")
+    silence: SilenceEvent | None = option("When nobody speaks for a while.")
     error: FailureEvent | None = option("When something fails.")
-    do: tuple[AnyStep, ...] = option("What is done then: steps, in order.", ())
-    times: Count | None = option("How often at most. Default: as often as it happens.")
+    do: tuple[AnyStep, ...] = option("The steps to perform, in order.", ())
+    times: Count | None = option("How many times the cue may start. Default: no limit.")
 
     @property
     def event(self) -> Event:
@@ -607,20 +616,22 @@ class Cue(LocatedModel):
 
 
 class Limits(SceneModel):
-    """What the scene may not exceed."""
+    """Limits for a performance of the scene."""
 
-    FORM = Form("limits", "write it like limits: {budget: $0.50}")
+    FORM = Form("limits", "for example: limits: {budget: $0.50}")
 
-    budget: Dollars | None = option("What a performance may cost, like $0.50. Default: no limit.")
-    start_rate: PerMinute | None = option("How fast sessions open, like 6/min. Default: as each endpoint wants it.")
-    cues: Count = option("How often cues may start in all. Default: 100.", 100)
+    budget: Dollars | None = option("The maximum cost of a performance, like $0.50. Default: no limit.")
+    start_rate: PerMinute | None = option("How fast sessions open, like 6/min. Default: set by the endpoint.")
+    cues: Count = option("How many times cues may start in total. Default: 100.", 100)
     opening: Timeout | None = option("How long a session may take to open. Default: 10s.")
-    silence: Timeout | None = option("How long a model may give no sign while it is to answer. Default: 60s.")
-    hearing: Timeout | None = option("How long a player may take to confirm what it hears or is told. Default: 30s.")
+    silence: Timeout | None = option("How long a model may send nothing while a response is due. Default: 60s.")
+    hearing: Timeout | None = option(
+        "How long a session may take to confirm an item that was sent to it. Default: 30s."
+    )
     closing: Timeout | None = option("How long a session may take to close. Default: 2s.")
     on_lost_player: OnLostPlayer = option(
-        "When a player's connection is cut or stalls: reopen it and tell it what was said, "
-        "continue without it, or stop. Default: reopen.",
+        "What to do when a player's connection is lost or stalls: reopen it with the conversation so far, "
+        "continue without the player, or stop. Default: reopen.",
         "reopen",
     )
 
@@ -635,28 +646,35 @@ class Scene(Cascade):
 
     FORM = Form("the scene")
 
-    title: fields.Title = option("The scene's title. Default: the file's name.", "", alias="scene")
+    title: fields.Title = option("The scene's title. Default: the file name.", "", alias="scene")
     pause: Seconds | None = option("Silence after every line, like 800ms. Default: 350ms.")
-    prompt_template: Template = option("How a line is put to the model; {words}, {direction}.", fields.DEFAULT_TEMPLATE)
-    vars: Mapping[str, Text] = Field(default_factory=dict, description="Texts by name; ${name} stands for them.")
-    matrix: Mapping[str, tuple[str, ...]] = Field(
-        default_factory=dict, description="Variables with several values each: every combination is a variant."
+    prompt_template: Template = option(
+        "The prompt for a line, which contains {words} and may contain {direction}.", fields.DEFAULT_TEMPLATE
     )
-    include: Names = option("Files that hold players, tools or defaults; what stands here wins.", ())
-    players: Mapping[str, Player] = Field(description="Every player's name, and who that is.")
-    tools: Mapping[str, ToolDefinition] = Field(default_factory=dict, description="What models may call, by name.")
-    on: tuple[Cue, ...] = option("What is done when something happens.", ())
-    lines: tuple[AnyStep, ...] = Field(description="What happens, in order.")
-    script: Text | None = option("Instead of lines: 'NAME: words' a line, or a file: .fountain or .txt.")
+    vars: Mapping[str, Text] = Field(default_factory=dict, description="Texts by name. Write ${name} to insert one.")
+    matrix: Mapping[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Variables with several values each. Every combination is a variant of the scene.",
+    )
+    include: Names = option("Files with players, tools or defaults. Values in this file take precedence.", ())
+    players: Mapping[str, Player] = Field(description="The players, by name.")
+    tools: Mapping[str, ToolDefinition] = Field(
+        default_factory=dict, description="The tools that models may call, by name."
+    )
+    on: tuple[Cue, ...] = option("Steps to perform when something happens.", ())
+    lines: tuple[AnyStep, ...] = Field(description="The steps of the scene, in order.")
+    script: Text | None = option(
+        "Instead of lines: a text with 'NAME: words' on each line, or a .fountain or .txt file."
+    )
     limits: Limits = Field(
         default_factory=Limits,
-        description="What a performance may cost, and how fast it may start. Default: as its keys say.",
+        description="Limits on cost, starting rate and waiting times. Default: see its keys.",
     )
     deliver: Deliver = Field(
         default_factory=Deliver,
-        description="What is made of the take: a mix, its loudness, names. Default: as its keys say.",
+        description="Files to create from the take: the mix, its loudness, exported lines. Default: see its keys.",
     )
-    expect: Expect | None = option("What the performance as a whole is to be like.")
+    expect: Expect | None = option("What to check in the performance as a whole.")
     path: SkipJsonSchema[str] = option("The file, as the user named it.", "", exclude=True)
     sha256: SkipJsonSchema[str] = option("Hash of the file's bytes.", "", exclude=True)
     given: SkipJsonSchema[Mapping[str, str]] = Field(

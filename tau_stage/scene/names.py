@@ -135,11 +135,11 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     >>> did_you_mean("voise", ["voice"])
     "did you mean 'voice'?"
     >>> did_you_mean("voice\u200b", ["voice"])
-    "did you mean 'voice'? what stands here holds U+200B, which nobody sees"
+    "did you mean 'voice'? the text contains invisible characters: U+200B"
     """
     near = nearest(word, known)
     if near and hidden(word) and folded(visible(word)) == folded(near):
-        return f"did you mean '{near}'? what stands here holds {', '.join(hidden(word))}, which nobody sees"
+        return f"did you mean '{near}'? the text contains invisible characters: {', '.join(hidden(word))}"
     return f"did you mean '{near}'?" if near else otherwise
 
 
@@ -331,23 +331,22 @@ def voice_warning(voice: str, endpoint: str | None) -> str:
     "'rex' is a voice of xai: write 'endpoint: xai' in the scene, or use --endpoint xai"
 
     >>> voice_warning("robot", "openai")
-    "openai is not known to have a voice 'robot'; known: alloy, ash, ballad, cedar, coral, echo, marin, sage, \
+    "'robot' is not a known voice of openai; known voices: alloy, ash, ballad, cedar, coral, echo, marin, sage, \
 shimmer, verse"
     """
     if is_known(voice, endpoint):
         return ""
     if endpoint is None and (places := endpoints_with(voice)):
         return f"'{voice}' is a voice of {places[0]}: {endpoint_hint(places[0])}"
-    return (
-        f"{endpoint or 'openai'} is not known to have a voice '{voice}'; known: {', '.join(voices_of(endpoint) or ())}"
-    )
+    known = ", ".join(voices_of(endpoint) or ())
+    return f"'{voice}' is not a known voice of {endpoint or 'openai'}; known voices: {known}"
 
 
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")  # endings of recordings in a folder
 
 PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}  # how pictures begin, and what they are
 LARGEST_PICTURE = 10 * 1024**2  # bytes of a cover: programs that play sound leave out larger ones, or stop
-BESIDE = "it is looked for beside the scene"  # a hint about a file that is not there
+BESIDE = "the path is relative to the scene"  # a hint about a file that is not there
 
 
 def resolve_path(scene: str, name: str) -> Path:
@@ -390,10 +389,10 @@ def picture_type(data: bytes, name: str, size: int = 0) -> str:
         raise UsageError(f"{name}: {LFS_PROBLEM}", LFS_HINT)
     found = PICTURES.get(next(filter(data.startswith, PICTURES), b""))
     if found is None:
-        raise UsageError(f"{name}: is neither a JPEG nor a PNG picture", "save the cover as one of these")
+        raise UsageError(f"{name}: not a JPEG or PNG picture", "save the cover as a JPEG or PNG file")
     if size > LARGEST_PICTURE:
-        told = f"{size / 1024**2:.1f} MiB are too large for a cover, which has {LARGEST_PICTURE // 1024**2} MiB at most"
-        raise UsageError(f"{name}: {told}", "save it smaller: 3000 by 3000 points as JPEG are enough")
+        told = f"a cover may have at most {LARGEST_PICTURE // 1024**2} MiB, but this one has {size / 1024**2:.1f} MiB"
+        raise UsageError(f"{name}: {told}", "save a smaller picture: a JPEG of 3000 by 3000 pixels is enough")
     return found
 
 

@@ -12,18 +12,22 @@ from tau_stage.scene.model import RESERVED, Line, Scene
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_SOUND_FILE = {"type": "string", "description": "A sound file, relative to the scene.", "examples": ["sounds/rain.wav"]}
-_WAV = {"type": "string", "description": "A sound file, relative to the scene: what the user says in it."}
+_SOUND_FILE = {
+    "type": "string",
+    "description": "An audio file, relative to the scene.",
+    "examples": ["sounds/rain.wav"],
+}
+_WAV = {"type": "string", "description": "An audio file with what the user says, relative to the scene."}
 _USER_SOUND = {"type": "object", "properties": {"wav": _WAV}, "additionalProperties": False}
 _ITEMS = {
-    "prompt": ("a whisper of the prompter's", SCALAR),
+    "prompt": ("a whispered prompt", SCALAR),
     "user": ("something the user said", {"anyOf": [SCALAR, _USER_SOUND]}),
-    "assistant": ("something it said itself", SCALAR),
+    "assistant": ("something the player said", SCALAR),
 }
 """What the items of a step are put into a conversation as, and how each is written."""
 
 _GIVEN = {"clerk": "It is raining, and it is late."}
-_COMPARISON = {"type": "string", "description": "Compares texts, like '${mood} == happy' or '${mood} != sad'."}
+_COMPARISON = {"type": "string", "description": "A comparison of texts, like '${mood} == happy' or '${mood} != sad'."}
 
 
 @cache
@@ -108,7 +112,7 @@ def _steps(parts: JsonSchemaValue) -> None:
     """Describe the steps as they are written: each begins with a word of its own."""
     parts["Line"]["propertyNames"] = {"not": {"enum": sorted(RESERVED - set(Line.options()))}}
     for word, (role, form) in _ITEMS.items():
-        description = f"Each player's name, and what is put into that player's conversation as {role}."
+        description = f"Players and the text that is added to each one's conversation as {role}."
         item = {"type": "object", "description": description, "examples": [_GIVEN], "additionalProperties": form}
         parts["ItemStep"]["properties"][word] = item
     parts["SoundStep"]["properties"] |= {"sfx": _SOUND_FILE, "bed": _SOUND_FILE}

@@ -200,8 +200,8 @@ def _after(sign: re.Pattern[str], text: str, at: int) -> int:
     return found.end() if found else at
 
 
-_DEEPER = "words that go on in a new line stand deeper than the speech"
-_NOBODY = "a speech is 'PLAYER: words', and a blank line ends it"
+_DEEPER = "indent the continuation of a speech deeper than its first line"
+_NOBODY = "write a speech as 'PLAYER: words', and end it with a blank line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +375,7 @@ class _ScriptReader:
             self.cast.refuse(place, head.name, deeper)
         else:
             place = Position(number, _start(line))
-            self.cast.add(place, "nobody speaks these words", "\n  ".join(filter(None, (_NOBODY, deeper))))
+            self.cast.add(place, "these words have no speaker", "\n  ".join(filter(None, (_NOBODY, deeper))))
         self.close()
         self.speech = _OpenSpeech(None, place, depth(line))
 
@@ -419,7 +419,7 @@ def parse_speech(text: str) -> Speech:
     """Take a leading parenthesis off a line; refuse one that is never closed, a second one, and no words."""
     text = text.strip()
     if not text:
-        raise wrong("a line needs words", "a line is '- player: words'; leave the line out for silence")
+        raise wrong("a line needs words", "write '- player: words', or remove the line")
     if not text.startswith(("(", "（")):
         return Speech("", _plain(text), _aside(text))
     end, _ = closing(text)
@@ -428,11 +428,11 @@ def parse_speech(text: str) -> Speech:
     direction, words = text[1 : end - 1].strip(), text[end:].strip()
     if not words:
         hint = r"add words after it, or write \( to have it spoken"
-        raise wrong("a line needs words, and here is a direction only", hint)
+        raise wrong("a line needs words, but this one has only a direction", hint)
     if words.startswith(("(", "（")) and (second := closing(words)[0]):
         other = words[1 : second - 1].strip()
         hint = rf"write both in one: ({direction}, {other}), or write \({other}\) to have it spoken"
-        raise wrong("a second direction stands here, and would be spoken", hint)
+        raise wrong("this second direction would be spoken", hint)
     return Speech(_plain(direction), _plain(words), _aside(words))
 
 

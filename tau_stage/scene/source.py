@@ -52,7 +52,7 @@ class Source:
         text = text.removeprefix("\ufeff")
         source = cls(path, text, hashlib.sha256(data).hexdigest(), tuple(_BREAK.split(text)))
         if bad := _FORBIDDEN.search(text):
-            problem = f"a scene is text, and U+{ord(bad[0]):04X} is a control character"
+            problem = f"a scene must be text, but U+{ord(bad[0]):04X} is a control character"
             raise source.error(source.place(bad.start()), problem, "remove the character, or save the file as text")
         return source
 
@@ -90,12 +90,14 @@ def read_source(path: str | Path, what: str = SCENE_FILE) -> Source:
     try:
         status = file.stat()
         if not S_ISREG(status.st_mode):
-            fact, hint = _about_folder(file) if S_ISDIR(status.st_mode) else ("is not a file", "name a scene file")
+            fact, hint = _about_folder(file) if S_ISDIR(status.st_mode) else ("is not a file", "choose a scene file")
             raise SceneError(name, 1, 1, f"{what} {fact}", hint)
         if status.st_size > LARGEST_BYTES:
             size, most = f"{status.st_size / 1e6:,.1f} MB", f"{LARGEST_BYTES / 1e6:.1f} MB"
-            problem = f"{what} is {size} large, and a scene has at most {most}"
-            raise SceneError(name, 1, 1, problem, "is this the right file? Split a long play into scenes")
+            problem = f"{what} is {size}, but the limit is {most}"
+            raise SceneError(
+                name, 1, 1, problem, "check that this is the right file, or split a long play into several scenes"
+            )
         data = file.read_bytes()
     except FileNotFoundError:
         fact, hint = _about_missing(file)
@@ -103,20 +105,20 @@ def read_source(path: str | Path, what: str = SCENE_FILE) -> Source:
         raise SceneError(name, 1, 1, f"{what} {fact}", hint) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise SceneError(name, 1, 1, f"{what} cannot be read: {reason}", "name a file that you may read") from None
+        raise SceneError(name, 1, 1, f"{what} cannot be read: {reason}", "check the permissions of the file") from None
     return _decode(data, name, what)
 
 
 def _about_folder(file: Path) -> tuple[str, str]:
     if (file / "journal.jsonl").exists():
-        return "is the folder of a take", f"go on with it, if it was stopped: tau-stage resume {quote(str(file))}"
+        return "is the folder of a take", f"to continue a stopped take: tau-stage resume {quote(str(file))}"
     within = sorted(file.glob("*.y*ml"))
-    return "is a folder", f"name a file in it, like '{within[0]}'" if within else "name a scene file"
+    return "is a folder", f"choose a file in it, like '{within[0]}'" if within else "choose a scene file"
 
 
 def _about_missing(file: Path) -> tuple[str, str]:
     if file.is_symlink():
-        return "is a link to a file that does not exist", "mend the link, or delete it"
+        return "is a link to a file that does not exist", "fix the link, or delete it"
     pattern = "*.y*ml" if file.suffix in ("", ".yaml", ".yml") else f"*{escape(file.suffix)}"
     others = sorted(other.name for other in file.parent.glob(pattern) if other.exists())
     near = next((other for other in others if Path(other).stem == file.name), None) or nearest(file.name, others)
@@ -126,7 +128,7 @@ def _about_missing(file: Path) -> tuple[str, str]:
 def _scenes_beside(file: Path) -> str:
     """Return a hint that names files which may be scenes, in the folder of one that is not there."""
     names = [str(other) for other in sorted(file.parent.glob("*.y*ml"))]
-    return f"name a file that is there: {listed(names)}" if names else "tau-stage init DIR makes a first scene"
+    return f"existing scene files: {listed(names)}" if names else "to create a first scene: tau-stage init DIR"
 
 
 def _decode(data: bytes, name: str, what: str) -> Source:

@@ -81,18 +81,18 @@ def matching(pattern: str, problem: str, hint: str) -> Callable[[str], str]:
 
 def duration(value: str, longest_s: float = LONGEST_PAUSE_S, what: str = "pause") -> float:
     """Read seconds from ``800ms``, ``1.5s`` or ``2m``."""
-    number, unit = _measure(value, "a duration", "write it like 800ms, 1.5s or 2m")
+    number, unit = _measure(value, "a duration", "for example: 800ms, 1.5s or 2m")
     if not unit:
         is_short = Decimal(number) >= 20 and longest_s <= LONGEST_PAUSE_S
         meant = f"{number}{'ms' if is_short else 's'}"
-        raise wrong(f"a duration needs a unit, and '{number}' has none", f"did you mean {meant}?")
+        raise wrong(f"a duration needs a unit, but '{number}' has none", f"did you mean {meant}?")
     if unit not in _SECONDS:
         usual = _UNITS_OF_TIME.get(unit.lower().rstrip("s."))
         hint = f"did you mean {number}{usual}?" if usual else "write ms, s or m, like 800ms, 1.5s or 2m"
-        raise wrong(f"'{unit}' is no unit of time", hint)
+        raise wrong(f"'{unit}' is not a valid unit of time", hint)
     seconds = round(float(number) * _SECONDS[unit], 6)
     if seconds > longest_s:
-        raise wrong(f"{value} is longer than the longest {what}, {longest_s / 60:g}m", "write a shorter one")
+        raise wrong(f"{value} is longer than the maximum {what}, {longest_s / 60:g}m", "write a shorter one")
     return seconds
 
 
@@ -103,7 +103,7 @@ def timeout(value: str) -> float:
     """Read seconds that something may be waited for."""
     seconds = duration(value, what="wait")
     if seconds < SHORTEST_PATIENCE_S:
-        raise wrong(f"{value} is too short to wait for anything", "write at least 100ms, like 15s")
+        raise wrong(f"{value} is too short for a timeout", "write at least 100ms, for example 15s")
     return seconds
 
 
@@ -116,11 +116,11 @@ def money(value: str) -> Decimal:
     number = value.removeprefix("$").strip()
     meant = _amount_meant(value)
     if not _NUMBER.fullmatch(number):
-        raise wrong(f"'{value}' is no amount of dollars", meant)
+        raise wrong(f"'{value}' is not a dollar amount", meant)
     if not value.startswith("$"):
-        raise wrong(f"an amount needs its currency, and '{number}' has none", meant)
+        raise wrong(f"an amount needs a currency, but '{number}' has none", meant)
     if not Decimal(number):
-        raise wrong("a budget of nothing performs nothing", "leave it out for no limit, or write it like $0.50")
+        raise wrong("a budget cannot be zero", "remove it for no limit, or write an amount like $0.50")
     return Decimal(number)
 
 
@@ -131,20 +131,20 @@ def _amount_meant(value: str) -> str:
     amount = Decimal(f"0{whole}.{part}0")
     if currency.lower().startswith(("c", "¢")):
         amount /= 100
-    return f"did you mean ${amount:.{max(2, len(part))}f}?" if amount else "write it like $0.50"
+    return f"did you mean ${amount:.{max(2, len(part))}f}?" if amount else "for example: $0.50"
 
 
 def rate(value: str) -> float:
     """Read times per minute from ``6/min``, ``1/s`` or ``90/h``."""
-    number, unit = _measure(value, "a rate", "write it like 6/min")
+    number, unit = _measure(value, "a rate", "for example: 6/min")
     if not unit:
-        raise wrong(f"a rate needs a unit, and '{number}' has none", f"did you mean {number}/min?")
+        raise wrong(f"a rate needs a unit, but '{number}' has none", f"did you mean {number}/min?")
     per = unit.removeprefix("/").strip()
     if not unit.startswith("/") or per not in _PER_MINUTE:
-        raise wrong(f"'{unit}' is no unit of a rate", "write /s, /min or /h, like 6/min")
+        raise wrong(f"'{unit}' is not a valid unit for a rate", "write /s, /min or /h, like 6/min")
     per_minute = float(number) * _PER_MINUTE[per]
     if per_minute < 0.1:
-        raise wrong(f"{value} opens less than one session in ten minutes", "write a faster rate, like 6/min")
+        raise wrong(f"{value} opens fewer than one session in ten minutes", "write a faster rate, like 6/min")
     return per_minute
 
 
@@ -152,12 +152,12 @@ def speed(value: str) -> float:
     """Read a rate of speech, 1 being the voice's own."""
     low, high = SPEEDS
     if not _NUMBER.fullmatch(value) or not low <= float(value) <= high:
-        hint = "1 is the voice's own speed"
+        hint = "1 is the voice's normal speed"
         percent = re.fullmatch(r"(\d{1,3}) ?%", value, re.ASCII)
         meant = f"{int(percent[1]) / 100:g}" if percent else value.replace(",", ".")
         if meant != value and _NUMBER.fullmatch(meant) and low <= float(meant) <= high:
             hint = f"did you mean {meant}?"
-        raise wrong(f"speed is a number from {low:g} to {high:g}, not '{value}'", hint)
+        raise wrong(f"speed must be a number from {low:g} to {high:g}, not '{value}'", hint)
     return float(value)
 
 
@@ -166,7 +166,7 @@ def pan(value: str) -> float:
     low, high = PANS
     if re.fullmatch(r"[+-]?(\d{1,9}(\.\d{1,9})?|\.\d{1,9})", value, re.ASCII) and low <= float(value) <= high:
         return float(value)
-    raise wrong(f"pan is a number from {low:g} (left) to {high:g} (right), not '{value}'", _pan_meant(value))
+    raise wrong(f"pan must be a number from {low:g} (left) to {high:g} (right), not '{value}'", _pan_meant(value))
 
 
 def _pan_meant(value: str) -> str:
@@ -176,7 +176,7 @@ def _pan_meant(value: str) -> str:
         return "did you mean 0?"
     found = _PAN.fullmatch(written)
     if not written or not found:
-        return "write it like -0.5"
+        return "for example: -0.5"
     before, number, percent, after = found.groups("")
     amount, side = float(number or 1), (before + after)[:1]
     if percent or abs(amount) > 2:
@@ -189,17 +189,21 @@ def _level(value: str, what: str, unit: str, limits: tuple[float, float], exampl
     found = _LEVEL.fullmatch(value.strip())
     if not found:
         plain = _LEVEL.fullmatch(_DASHES.sub("-", value.strip()).replace(",", "."))
-        meant = f"did you mean {plain[1]} {unit}?" if plain else f"write it like {example}"
-        raise wrong(f"'{value}' is not a {what}", meant)
+        meant = f"did you mean {plain[1]} {unit}?" if plain else f"for example: {example}"
+        raise wrong(f"'{value}' is not a valid {what}", meant)
     number, written = found.groups()
     low, high = limits
     meant = f"-{number.lstrip('+')}" if high <= 0 < float(number) else number
     if written != unit:
-        fact = f"'{written}' is no unit of {what}" if written else f"a {what} needs its unit, and '{number}' has none"
+        fact = (
+            f"'{written}' is not a valid unit for {what}"
+            if written
+            else f"{what} needs a unit, but '{number}' has none"
+        )
         raise wrong(fact, f"did you mean {meant} {unit}?")
     if not low <= float(number) <= high:
-        hint = f"did you mean {meant} {unit}?" if low <= float(meant) <= high else f"write it like {example}"
-        raise wrong(f"a {what} is from {low:g} to {high:g} {unit}, not {value}", hint)
+        hint = f"did you mean {meant} {unit}?" if low <= float(meant) <= high else f"for example: {example}"
+        raise wrong(f"{what} must be from {low:g} to {high:g} {unit}, not {value}", hint)
     return float(number)
 
 
@@ -217,7 +221,7 @@ def bits(value: str) -> str:
     plain = "".join(found.groups("")) if found else ""
     if plain not in BITS:
         hint = "did you mean 32f?" if "32" in value or "float" in value.lower() else "write 16, 24 or 32f"
-        raise wrong(f"a sample has 16 or 24 bit, or is a float of 32 (32f), not '{value}'", hint)
+        raise wrong(f"bits must be 16, 24 or 32f (32-bit float), not '{value}'", hint)
     return plain
 
 
@@ -230,7 +234,9 @@ def _one_rate(
     nearest = min(rates, key=lambda rate: min(abs(rate - each) for each in meant))
     hint = f"did you mean {rates[nearest]}?"
     if unit not in scales:
-        problem = f"'{unit}' is no unit of a {what}" if unit else f"a {what} needs its unit, and '{number}' has none"
+        problem = (
+            f"'{unit}' is not a valid unit for a {what}" if unit else f"a {what} needs a unit, but '{number}' has none"
+        )
         raise wrong(problem, hint)
     if meant[0] not in rates:
         raise wrong(f"{fact}, not {value}", hint)
@@ -242,20 +248,20 @@ bit_rate = partial(
     what="bit rate",
     scales={"kbps": 1, "kbit/s": 1},
     rates={rate: f"{rate} kbps" for rate in BIT_RATES},
-    fact=f"an MP3 has {', '.join(map(str, BIT_RATES))} kbps",
-    example="it like 128 kbps",
+    fact=f"the bit rate of an MP3 must be one of {', '.join(map(str, BIT_RATES))} kbps",
+    example="a bit rate like 128 kbps",
 )
 _one_sample_rate = partial(_one_rate, what="sample rate", scales={"kHz": 1000, "Hz": 1})
 sample_rate = partial(
     _one_sample_rate,
     rates=SAMPLE_RATES,
-    fact="a take is delivered at 24 kHz or 48 kHz",
+    fact="the sample rate of a delivery must be 24 kHz or 48 kHz",
     example="24 kHz or 48 kHz",
 )
 file_rate = partial(
     _one_sample_rate,
     rates=FILE_RATES,
-    fact="a file has 24 kHz, 44.1 kHz or 48 kHz",
+    fact="the sample rate of a file must be 24 kHz, 44.1 kHz or 48 kHz",
     example="24 kHz, 44.1 kHz or 48 kHz",
 )
 
@@ -266,18 +272,18 @@ def _whole(value: str, most: int, problem: str, hint: str) -> int:
     return int(value)
 
 
-count = partial(_whole, most=MOST, problem=f"'{{}}' is no whole number from 1 to {MOST:,}", hint="write it like 6")
+count = partial(_whole, most=MOST, problem=f"'{{}}' is not a whole number from 1 to {MOST:,}", hint="for example: 6")
 takes = partial(
     _whole,
     most=MOST_TAKES,
-    problem=f"takes is a whole number from 1 to {MOST_TAKES}, not '{{}}'",
-    hint="each take is paid for; write it like 3",
+    problem=f"takes must be a whole number from 1 to {MOST_TAKES}, not '{{}}'",
+    hint="each take costs money; for example: 3",
 )
 tokens = partial(
     _whole,
     most=MOST_TOKENS,
-    problem=f"max_output_tokens is a whole number from 1 to {MOST_TOKENS}, not '{{}}'",
-    hint="20 tokens are a second of speech; leave it out for the model's own limit",
+    problem=f"max_output_tokens must be a whole number from 1 to {MOST_TOKENS}, not '{{}}'",
+    hint="one second of speech is 20 tokens; remove the key to use the model's limit",
 )
 
 
@@ -293,7 +299,9 @@ def boolean(value: str) -> bool:
 def _measure(value: str, what: str, hint: str) -> tuple[str, str]:
     found = _MEASURE.fullmatch(value.strip())
     if comma := _COMMA.fullmatch(value.strip()):
-        raise wrong(f"a number has a point and no comma, and '{value}' has one", f"did you mean {comma[1]}.{comma[2]}?")
+        raise wrong(
+            f"a number needs a decimal point, but '{value}' has a comma", f"did you mean {comma[1]}.{comma[2]}?"
+        )
     if not found:
         raise wrong(f"'{value}' is not {what}", hint)
     return found[1], found[2]

@@ -60,7 +60,7 @@ class SceneChecks:
             hint = names.did_you_mean(name, players, f"players: {names.listed(players)}")
             several = [*map(str.strip, re.split(r"[,;&]| and ", name))]
             if not key and players.keys() >= {*several}:
-                hint = f"several names stand in a list: [{', '.join(several)}]"
+                hint = f"write several names as a list: [{', '.join(several)}]"
             elif folded(name) in NOBODY and path[-2:-1] in (("to",), ("hears",)):
                 hint = "did you mean 'nobody'?"
             self.add(path, f"there is no player '{name}'", hint, key=key)
@@ -69,14 +69,14 @@ class SceneChecks:
     def has_model(self, name: str, path: Path, what: str, *, key: bool = False) -> None:
         """Check that a player is played by a model, as it must be for what it does."""
         if self.known(name, path, key=key) and name in self.people:
-            self.add(path, f"'{name}' is a human, and {what}", "name a player with a model", key=key)
+            self.add(path, f"'{name}' is a human and {what}", "choose a player with a model", key=key)
 
     def hearing(self, heard: str | tuple[str, ...] | None, path: Path, owner: str = "") -> list[str]:
         """Return names of others that stand in ``hears`` or ``to``; the wrong ones are noted."""
         others = []
         for number, name in enumerate(heard if isinstance(heard, tuple) else ()):
             if name == owner:
-                self.add((*path, number), f"'{name}' always knows its own lines", "name the others only")
+                self.add((*path, number), f"'{name}' always knows its own lines", "list only the other players")
             elif self.known(name, (*path, number)):
                 others.append(name)
         return others
@@ -90,7 +90,7 @@ class SceneChecks:
         """Check that a tool is defined."""
         tools = self.scene.tools
         if name not in tools:
-            otherwise = f"define it under 'tools:'; there is {names.listed(tools) or 'none'}"
+            otherwise = f"define it under 'tools:'; tools: {names.listed(tools) or 'none'}"
             self.add(path, f"there is no tool '{name}'", names.did_you_mean(name, tools, otherwise))
         return name in tools
 
@@ -99,9 +99,9 @@ class SceneChecks:
         known = (*CHOICES, *self.scene.tools)
         if choice not in (None, *known):
             hint = names.did_you_mean(str(choice), known, "write auto, none, required, or a tool's name")
-            self.add(path, f"tool_choice is auto, none, required, or a tool, not '{choice}'", hint)
+            self.add(path, f"tool_choice must be auto, none, required, or a tool, not '{choice}'", hint)
         elif choice not in (None, *CHOICES, *may):
-            self.add(path, f"the player may not call '{choice}'", "look at its 'tools:', or the line's")
+            self.add(path, f"the player may not call '{choice}'", "check the 'tools:' of the player and of the line")
 
     def expect(self, expect: Expect | None, path: Path, speaker: str = "") -> None:
         """Check that the tools and the players that are expected are there."""
@@ -126,7 +126,7 @@ class SceneChecks:
             except UsageError as error:
                 self.add(path, error.problem, error.hint)
             except OSError as error:
-                self.add(path, f"'{name}' cannot be read: {error.strerror}", "name a file that you may read")
+                self.add(path, f"'{name}' cannot be read: {error.strerror}", "check the permissions of the file")
 
     def _is_there(self, name: str, path: Path, *, folder: bool = False) -> bool:
         file = names.resolve_path(self.scene.path, name)
@@ -140,16 +140,16 @@ class SceneChecks:
             is_other, is_lost, neighbours = False, False, []
         if is_other:
             within = names.sounds_in(file) if file.is_dir() else []
-            hint = f"did you mean '{name.rstrip('/')}/{within[0].name}'?" if within else f"name a {what}"
-            self.add(path, f"'{name}' is a {other}, and a {what} belongs here", hint)
+            hint = f"did you mean '{name.rstrip('/')}/{within[0].name}'?" if within else f"choose a {what}"
+            self.add(path, f"'{name}' is a {other}, but a {what} is expected", hint)
         elif is_lost:
-            self.add(path, f"'{name}' is a link to a {what} that does not exist", "mend the link, or delete it")
+            self.add(path, f"'{name}' is a link to a {what} that does not exist", "fix the link, or delete it")
         else:
             near, folder_name = names.did_you_mean(file.name, neighbours), file.parent.as_posix()
             place = "the current folder" if folder_name == "." else folder_name
             hint = f"{near} tau-stage looks in {place}" if near else f"tau-stage looks for {file.as_posix()}"
             if _ADDRESS.match(name):
-                hint = f"a scene takes no address: download it, and name the {what}"
+                hint = f"a scene cannot use a web address: download the {what} and write its path"
             self.add(path, f"there is no {what} '{name}'", hint)
         return False
 
@@ -180,13 +180,13 @@ class SceneChecks:
         for name in self.hearing(line.to, (*path, "to"), line.speaker):
             if not self.scene.players[name].listens_to(line.speaker):
                 here = (*path, "to", (line.to or ()).index(name))
-                self.add(here, f"'{name}' does not hear '{line.speaker}'", f"look at 'hears:' of player '{name}'")
+                self.add(here, f"'{name}' does not hear '{line.speaker}'", f"check 'hears:' of player '{name}'")
         if line.words == "exact" and line.improvise is not None:
-            hint = "write its words beside the speaker, or remove it"
-            self.add((*path, "words"), "an improvised line has no words to keep to", hint, key=True)
+            hint = "write the words after the speaker, or remove this key"
+            self.add((*path, "words"), "an improvised line has no exact words", hint, key=True)
         if line.pick and self.scene.takes_of(line) == 1:
-            hint = "write 'takes: 3' beside it, or remove it"
-            self.add((*path, "pick"), "there is nothing to pick from", hint, key=True)
+            hint = "add 'takes: 3', or remove this key"
+            self.add((*path, "pick"), "'pick' needs more than one take", hint, key=True)
         self.expect(line.expect, (*path, "expect"), line.speaker)
         self.tools(line.tools, (*path, "tools"))
         self.tool_choice(line.tool_choice, (*path, "tool_choice"), self.scene.tools_of(line, player))
@@ -196,7 +196,7 @@ class SceneChecks:
         """Check into whose conversations items are put, and which sounds."""
         path = (*step.path, {"system": "prompt"}.get(step.role, step.role))
         for name in (*step.words, *step.wav):
-            self.has_model(name, (*path, name), "knows its own mind", key=True)
+            self.has_model(name, (*path, name), "has no model conversation", key=True)
         for name, file in step.wav.items():
             self.sounds(file, (*path, name, "wav"))
 
@@ -216,11 +216,11 @@ class SceneChecks:
             self.step(part)
             if isinstance(part, model.Line):
                 if part.speaker in seen:
-                    problem = f"'{part.speaker}' cannot speak twice at once"
+                    problem = f"'{part.speaker}' cannot speak twice at the same time"
                     self.add((*part.path, part.speaker), problem, "give the line to another player", key=True)
                 if part.cut_in:
-                    hint = "'together' begins at once; a line that cuts in stands on its own"
-                    self.add((*part.path, "cut_in"), "a line of 'together' cuts into nothing", hint, key=True)
+                    hint = "move the line out of 'together'"
+                    self.add((*part.path, "cut_in"), "a line in 'together' cannot cut in", hint, key=True)
                 seen.add(part.speaker)
 
     def cut_in(self, line: model.Line, wanted: str | None, before: model.AnyStep | None) -> None:
@@ -229,43 +229,45 @@ class SceneChecks:
         named = (before.speaker, self.ids_by_place[before.path]) if isinstance(before, model.Line) else ()
         known = (*self.scene.players, *self.line_ids)
         if wanted not in (None, *known):
-            hint = names.did_you_mean(str(wanted), known, "name the player who speaks before it")
+            hint = names.did_you_mean(str(wanted), known, "write the player who speaks just before this line")
             self.add((*path, "on"), f"there is no line of '{wanted}' to cut into", hint)
         elif not isinstance(before, model.Line) or wanted not in (None, *named):
             what = f"no line of '{wanted}'" if wanted else "no line"
-            hint = "it cuts into the line that stands just before it"
-            self.add(path, f"{what} sounds when this one cuts in", hint, key=True)
+            hint = "a line can cut in only on the line just before it"
+            self.add(path, f"{what} is playing when this line cuts in", hint, key=True)
         elif before.speaker == line.speaker:
             self.add(path, f"'{line.speaker}' cannot cut into its own line", "cut into another player's line", key=True)
         elif before.speaker in self.people:
             hint = "only a model's line can be cut"
-            self.add(path, f"'{before.speaker}' is a human, and stops when it likes", hint, key=True)
+            self.add(path, f"'{before.speaker}' is a human, whose line cannot be cut", hint, key=True)
 
     @step_itself.register
     def improvise(self, step: model.Improvise) -> None:
         """Check who plays, and what ends it."""
         play, path = step.improvise, (*step.path, "improvise")
         for number, name in enumerate(play.players):
-            self.has_model(name, (*path, "players", number), "improvises on a line of its own")
+            self.has_model(name, (*path, "players", number), "cannot take part in free play")
             if name in play.players[:number]:
-                self.add((*path, "players", number), f"'{name}' stands here twice", "name each player once")
+                self.add((*path, "players", number), f"'{name}' is listed twice", "list each player once")
         playing = play.players or self.models
         if not isinstance(play.order, str):
             self.order(play.order, playing, (*path, "order"))
         if len(playing) < 2:
-            self.add(path, "free play needs two players or more", "for one, write '- player:' with 'improvise:'")
+            self.add(
+                path, "free play needs at least two players", "for one player, write '- player:' with 'improvise:'"
+            )
         if not any((play.turns, play.for_s, play.words, play.budget, self.errors.is_wrong(path))):
-            self.add(path, "this play never ends", "give it turns, for, words or a budget")
+            self.add(path, "this free play never ends", "set turns, for, words or budget")
         self.hearing(play.to, (*path, "to"))
 
     def order(self, order: tuple[str, ...], playing: Collection[str], path: Path) -> None:
         """Check that players who play take turns."""
         for number, name in enumerate(order):
             if self.known(name, (*path, number)) and name not in playing:
-                self.add((*path, number), f"'{name}' does not play here", "look at 'players:'")
+                self.add((*path, number), f"'{name}' does not take part in this free play", "check 'players:'")
         if len(set(order)) < 2 and not self.errors.is_wrong(path):
-            hint = "nobody answers itself; name another, or write 'order: round'"
-            self.add(path, "an order names two different players or more", hint)
+            hint = "a player cannot answer itself; add another, or write 'order: round'"
+            self.add(path, "order must list at least two different players", hint)
 
     @step_itself.register
     def listen(self, step: model.Listen) -> None:
@@ -274,12 +276,14 @@ class SceneChecks:
         if mic.player is not None:
             self.has_model(mic.player, (*path, "player"), "does not answer")
         elif len(self.models) != 1:
-            self.add(path, "who listens?", f"name the player: {names.listed(self.models) or 'none has a model'}")
+            self.add(
+                path, "'listen' needs a player", f"set 'player': {names.listed(self.models) or 'no player has a model'}"
+            )
         self.person(mic.from_, path)
         heard = [mic.from_] if mic.from_ in self.people else self.people
         is_live = any(self.scene.players[name].human in ("mic", "booth") for name in heard)
         if is_live and not any((mic.for_s, mic.turns, mic.until, mic.key, self.errors.is_wrong(path))):
-            self.add(path, "this microphone stays open for ever", "end it with for, turns, until or key")
+            self.add(path, "this microphone stays open forever", "set for, turns, until or key")
         self.hearing(mic.to, (*path, "to"))
         self.listener(mic.player or next(iter(self.models), ""), path)
 
@@ -288,16 +292,16 @@ class SceneChecks:
         player = self.scene.players.get(name, model.Player())
         ways = self.scene.said(player, "hearing"), self.scene.said(player, "hears_as", "audio")
         if ways == ("stream", "audio"):
-            problem = f"'{name}' listens at a microphone, and cannot hear by stream: it would take each line for a turn"
-            self.add(path, problem, f"write 'hearing: create_audio' at player '{name}'")
+            problem = f"'{name}' listens to a microphone and cannot hear by stream: each line would count as a turn"
+            self.add(path, problem, f"write 'hearing: create_audio' for player '{name}'")
 
     def person(self, name: str | None, path: Path) -> None:
         """Check that it is clear who speaks into a microphone."""
         if name is None and len(self.people) != 1:
-            several = f"name the human with 'from': {names.listed(self.people)}"
-            self.add(path, "whom does it listen to?", several if self.people else f"add a player with {_HUMANS}")
+            several = f"set 'from' to a human: {names.listed(self.people)}"
+            self.add(path, "'listen' needs a human player", several if self.people else f"add a player with {_HUMANS}")
         elif name not in (None, *self.people) and self.known(str(name), (*path, "from")):
-            self.add((*path, "from"), f"'{name}' is no human, and has no microphone", f"give the player {_HUMANS}")
+            self.add((*path, "from"), f"'{name}' is not a human and has no microphone", f"give the player {_HUMANS}")
 
     def condition(self, condition: model.Event | model.Not, path: Path) -> None:
         """Check that what is waited for, below a path, can happen."""
@@ -314,9 +318,9 @@ class SceneChecks:
         """Check that the player that is to call a tool has it; no name is anybody."""
         player = self.scene.players.get(name, model.Player())
         if player.human:
-            self.add(path, f"'{name}' is a human, and calls no tool", "name a player with a model")
+            self.add(path, f"'{name}' is a human and cannot call a tool", "choose a player with a model")
         elif tool not in self.scene.tools_of(player):
-            self.add(path, f"'{name}' has no tool '{tool}'", f"look at 'tools:' of player '{name}'")
+            self.add(path, f"'{name}' has no tool '{tool}'", f"check 'tools:' of player '{name}'")
 
     @cached_property
     def ids_by_place(self) -> dict[Path, str]:
@@ -336,13 +340,13 @@ class SceneChecks:
             here, short = (*line.path, "id"), str(line.id).casefold()
             if short in written:
                 first = written[short].source_line
-                self.add(here, f"the id '{line.id}' is taken by line {first}", "choose another")
+                self.add(here, f"the id '{line.id}' is already used on line {first} of the file", "choose another id")
             elif short in automatic:
                 other = automatic[short].source_line
-                problem = f"the id '{line.id}' is what the line at {other} is called, as it has no id of its own"
-                self.add(here, problem, "choose another, or give that line an id")
+                problem = f"the id '{line.id}' is assigned automatically on line {other} of the file"
+                self.add(here, problem, "choose another id, or give that line an id")
             elif MADE.fullmatch(short):
-                self.add(here, f"the id '{line.id}' is one that the stage gives itself", "choose another")
+                self.add(here, f"the id '{line.id}' is reserved for the stage", "choose another id")
             written.setdefault(short, line)
 
 
@@ -360,18 +364,18 @@ def unfit_id(name: str) -> tuple[str, str] | None:
     """Return what is wrong with an id of a line, and what to do; None where nothing is.
 
     >>> unfit_id("keeper-3"), unfit_id("cue-1")
-    (None, ("the id 'cue-1' is one that the stage gives itself", 'choose another'))
+    (None, ("the id 'cue-1' is reserved for the stage", 'choose another id'))
     """
     try:
         line_id(name)
     except PydanticCustomError as error:
         facts = facts_of(error)
         unseen = hidden(name)
-        return facts["problem"], f"remove {', '.join(unseen)}, which nobody sees" if unseen else facts["hint"]
+        return facts["problem"], f"remove the invisible {', '.join(unseen)}" if unseen else facts["hint"]
     if names.is_device(name):
-        return f"the id '{name}' is a device of Windows, and names no file there", "choose another"
+        return f"the id '{name}' is the name of a Windows device and cannot be a file name", "choose another id"
     is_made = MADE.fullmatch(name.casefold())
-    return (f"the id '{name}' is one that the stage gives itself", "choose another") if is_made else None
+    return (f"the id '{name}' is reserved for the stage", "choose another id") if is_made else None
 
 
 LONGEST_NAME = 64
@@ -394,18 +398,21 @@ def unfit_name(name: str, taken: Mapping[str, str]) -> tuple[str, str] | None:
     """Return what is wrong with a player's name, and what to do; ``taken`` are the names before it, by file name."""
     short = names.slug(name)
     if name in model.RESERVED:
-        return f"'{name}' is a word of the scene language and cannot be a player", "choose another name"
+        return f"'{name}' is a word of the scene language and cannot be a player's name", "choose another name"
     if not re.search(r"[^\W_]", name) or len(name) > LONGEST_NAME or _UNFIT.search(name) or name != name.strip():
-        hint = f"write letters, digits, spaces, '-' and the like, at most {LONGEST_NAME}, without / \\ : ? *"
-        return f"'{name[:LONGEST_NAME]}' cannot be a player's name, as names name files", hint
+        hint = f"use letters, digits, spaces, '-' and similar characters, at most {LONGEST_NAME}, without / \\ : ? *"
+        return f"'{name[:LONGEST_NAME]}' is not a valid player name, because names are used in file names", hint
     if unseen := hidden(name):
-        return f"the name '{name}' holds {', '.join(unseen)}, which nobody sees", f"write it anew: {visible(name)}"
+        return (
+            f"the name '{name}' contains invisible characters: {', '.join(unseen)}",
+            f"type it again: {visible(name)}",
+        )
     if short.startswith(names.SOUND_STEMS):
-        return f"'{name}' would share its stem's name with a sound", "choose another name"
+        return f"'{name}' would have the same stem name as a sound", "choose another name"
     if MADE.fullmatch(short):
-        return f"'{name}' would share the ids of its lines with those that the stage gives", "choose another name"
+        return f"'{name}' would have line ids that are reserved for the stage", "choose another name"
     if short in taken:
-        return f"players '{taken[short]}' and '{name}' would share the file name '{short}'", "rename one of them"
+        return f"players '{taken[short]}' and '{name}' would have the same file name '{short}'", "rename one of them"
     return None
 
 
@@ -426,8 +433,8 @@ def check_scene(scene: model.Scene, errors: Diagnostics) -> None:
     _check_files(scene.deliver, checks)
     panned = [name for name, player in scene.players.items() if player.pan]
     if panned and not scene.deliver.stereo:
-        problem = f"'pan' of player '{panned[0]}' does nothing in a mono mix"
-        errors.remark(("players", panned[0], "pan"), problem, "write 'deliver: {stereo: true}', or remove it")
+        problem = f"'pan' of player '{panned[0]}' has no effect in a mono mix"
+        errors.remark(("players", panned[0], "pan"), problem, "write 'deliver: {stereo: true}', or remove this key")
     checks.steps()
     for cue in scene.on:
         checks.condition(cue.event, cue.path)
@@ -460,19 +467,19 @@ def _check_tool(name: str, tool: model.ToolDefinition, errors: Diagnostics) -> N
     path: Path = ("tools", name)
     results = [*filter(tool.model_fields_set.__contains__, ("returns", "run", "command"))]
     if not _TOOL_NAME.fullmatch(name):
-        hint = "write letters, digits, '_' and '-', at most 64"
-        errors.add(path, f"'{name[:64]}' cannot be a tool's name", hint, key=True)
+        hint = "use letters, digits, '_' and '-', at most 64"
+        errors.add(path, f"'{name[:64]}' is not a valid tool name", hint, key=True)
     elif len(results) > 1:
         problem = f"tool '{name}' has both '{results[0]}' and '{results[1]}'"
-        errors.add((*path, results[1]), problem, "keep one", key=True)
+        errors.add((*path, results[1]), problem, "remove one of them", key=True)
     elif "env" in tool.model_fields_set and not tool.is_code and not errors.is_wrong(path):
-        errors.add((*path, "env"), f"tool '{name}' runs nothing that could see 'env'", "remove it", key=True)
+        errors.add((*path, "env"), f"tool '{name}' runs no code that could use 'env'", "remove it", key=True)
     elif path in errors.document.sources and tool.is_code:
-        problem = "a tool that runs code stands in the scene itself, not in a file it includes"
-        errors.add(path, problem, "move it there", key=True)
+        problem = "a tool that runs code must be in the scene itself, not in an included file"
+        errors.add(path, problem, "move it into the scene", key=True)
     if not any((results, errors.is_wrong(path))):
         hint = "write 'returns: {ok: true}', 'run: module:function', or 'command: [program]'"
-        errors.add(path, f"tool '{name}' gives no result", hint, key=True)
+        errors.add(path, f"tool '{name}' has no result", hint, key=True)
 
 
 def _check_files(deliver: Deliver, checks: SceneChecks) -> None:
@@ -489,15 +496,15 @@ def _check_file(files: Mix | LineFiles, path: Path, rate: int, checks: SceneChec
     kind, wording = files.kind, "file: mix.{}" if isinstance(files, Mix) else "format: {}"
     for option, kinds in OF_KINDS.items():
         if getattr(files, option, None) is not None and kind not in kinds:
-            problem = f"{kind.upper()} has no '{option}'; {' and '.join(map(str.upper, kinds))} may have it"
-            hint = f"write {wording.format(kinds[-1])} beside it, or remove it"
+            problem = f"'{option}' is for {' and '.join(map(str.upper, kinds))} files, not for {kind.upper()}"
+            hint = f"write {wording.format(kinds[-1])}, or remove this key"
             checks.errors.add((*path, option), problem, hint, key=True)
     if kind == "flac" and files.bits == "32f":
-        checks.errors.add((*path, "bits"), "a FLAC has 16 or 24 bit", "write bits: 24, or let it be a WAV")
+        checks.errors.add((*path, "bits"), "a FLAC file must have 16 or 24 bits", "write bits: 24, or use a WAV file")
     most = MOST_KBPS[rate]
     if kind == "mp3" and files.bitrate is not None and files.bitrate > most:
-        problem = f"an MP3 at {rate / 1000:g} kHz has at most {most} kbps, not {files.bitrate}"
-        checks.errors.add((*path, "bitrate"), problem, f"write {most} kbps, or 'rate: 48 kHz' beside it")
+        problem = f"an MP3 at {rate / 1000:g} kHz can have at most {most} kbps, not {files.bitrate}"
+        checks.errors.add((*path, "bitrate"), problem, f"write {most} kbps, or add 'rate: 48 kHz'")
 
 
 def _check_voice(name: str, player: model.Player, scene: model.Scene, errors: Diagnostics) -> None:
@@ -517,12 +524,12 @@ def _check_person(name: str, player: model.Player, path: Path, checks: SceneChec
     errors = checks.errors
     if player.human is None:
         if player.stand_in is not None:
-            hint = "write 'human: mic' beside it, or remove it"
-            errors.add((*path, "stand_in"), f"player '{name}' is no human, and needs no stand-in", hint, key=True)
+            hint = "add 'human: mic', or remove this key"
+            errors.add((*path, "stand_in"), f"player '{name}' is not a human and needs no stand-in", hint, key=True)
         return
     for key in sorted(player.model_fields_set.difference(OF_PEOPLE)):
-        hint = "remove it, or remove 'human:'"
-        errors.add((*path, key), f"player '{name}' is a human, and has no '{key}'", hint, key=True)
+        hint = "remove this key, or remove 'human:'"
+        errors.add((*path, key), f"player '{name}' is a human and cannot have '{key}'", hint, key=True)
     if player.human not in LIVE:
         checks.sounds(player.human, (*path, "human"))
     if player.stand_in is not None:

@@ -147,8 +147,8 @@ class _EventReader:
         data = self.root(())
         if not isinstance(data, dict):
             fact = "a list" if isinstance(data, list) else "a text"
-            hint = "a scene is a mapping: 'players:' first, then 'lines:' with the list under it"
-            raise self.source.error(self.values[()].start, f"the scene file holds {fact} at its top", hint)
+            hint = "write a mapping: 'players:' first, then 'lines:' with the list under it"
+            raise self.source.error(self.values[()].start, f"the top level of the scene file is {fact}", hint)
         return Document(self.source, data, self.keys, self.values)
 
     def root(self, path: Path) -> Node:
@@ -158,7 +158,9 @@ class _EventReader:
         data = self.node(self.next(), path)
         self.next()
         if not isinstance(event := self.next(), yaml.StreamEndEvent):
-            raise self.error(event, "a second document starts here", "one file holds one scene: remove the '---'")
+            raise self.error(
+                event, "a second document starts here", "a file can contain only one scene: remove the '---'"
+            )
         for error in self.unused.values():
             raise error
         return data
@@ -175,7 +177,7 @@ class _EventReader:
             return self.alias(event)
         self.count += 1
         if self.count > MOST_VALUES:
-            raise self.error(event, f"the scene has more than {MOST_VALUES:,} values", "split it into scenes")
+            raise self.error(event, f"the scene has more than {MOST_VALUES:,} values", "split it into several scenes")
         if event.tag is not None:
             raise self.trapped(event)
         first = self.count + self.expanded
@@ -193,12 +195,12 @@ class _EventReader:
         if event.anchor not in self.anchors:
             raise self.trapped(event)
         if (known := self.anchors[event.anchor]) is None:
-            raise self.error(event, f"*{event.anchor} stands inside itself", "write the text out")
+            raise self.error(event, f"*{event.anchor} refers to itself", "write out the text")
         node, size = known
         self.unused.pop(event.anchor, None)
         self.expanded += size
         if self.expanded > MOST_EXPANDED:
-            raise self.error(event, f"aliases expand to more than {MOST_EXPANDED:,} values", "write them out")
+            raise self.error(event, f"aliases expand to more than {MOST_EXPANDED:,} values", "write out the values")
         return node
 
     def scalar(self, event: _Event) -> str:
@@ -210,7 +212,9 @@ class _EventReader:
         if event.style in ("'", '"'):
             self.refuse_swallowed(start, end)
         if bad := _UNSPEAKABLE.search(text):
-            raise self.error(event, f"the text holds U+{ord(bad[0]):04X}, which nobody can say", "remove the escape")
+            raise self.error(
+                event, f"the text contains U+{ord(bad[0]):04X}, which cannot be spoken", "remove the escape"
+            )
         return text
 
     def text(self, event: _Event, path: Path) -> str:
@@ -238,14 +242,16 @@ class _EventReader:
     def refuse_swallowed(self, start: Position, end: Position) -> None:
         for number in range(start.line + 1, end.line + 1):
             if _LINE_OF_THE_SCENE.match(self.source.line(number)):
-                problem = f"this quote runs on to line {end.line} and swallows what stands between"
+                problem = f"this quote is not closed until line {end.line}, and includes everything in between"
                 shown = yaml_traps.quote_hint(self.source.line(start.line), start.column)
                 hint = f"close it on its own line, or {shown}"
                 raise yaml_traps.unclosed_quote(self.source, start) or self.source.error(start, problem, hint)
 
     def collection(self, event: _Event, path: Path) -> Node:
         if len(path) >= yaml_traps.DEEPEST:
-            raise self.error(event, f"nested more than {yaml_traps.DEEPEST} deep", "a scene needs four levels")
+            raise self.error(
+                event, f"nested more than {yaml_traps.DEEPEST} levels deep", "a scene needs only four levels"
+            )
         start, anchored, outer = yaml_traps.place_of(event.start_mark), bool(event.anchor), self.progress.words
         if event.flow_style:
             self.progress.brackets.append(start)
@@ -281,21 +287,21 @@ class _EventReader:
                 raise self.source.error(first, "lines must be a list", hint)
             if key in entries:
                 hint = f"the first is at line {self.keys[here].start.line}; keep one"
-                raise self.error(event, f"'{key}' stands here a second time", hint)
+                raise self.error(event, f"duplicate key '{key}'", hint)
             self.keys[here] = self.span(event)
             entries[key] = self.node(self.next(), here)
         return entries, event
 
     def key(self, event: _Event) -> str:
         if not isinstance(event, yaml.ScalarEvent) or event.anchor:
-            raise self.error(event, "a key must be plain text", "put it in quotes, if it is one")
+            raise self.error(event, "a key must be plain text", "put the key in quotes")
         if event.tag is not None:
             raise self.trapped(event)
         if event.value == "<<":
-            hint = "what players share stands once, at the top of the scene"
+            hint = "write shared options once, at the top of the scene"
             raise self.error(event, "merge keys are not part of the scene language", hint)
         if not event.value.strip():
-            raise self.error(event, "a key is missing before the colon", "a line is '- player: words'")
+            raise self.error(event, "a key is missing before the colon", "write a line as '- player: words'")
         return composed(self.scalar(event))
 
     def trapped(self, event: _Event) -> SceneError:

@@ -43,7 +43,7 @@ def misread(source: Source, number: int) -> SceneError | None:
     line = source.line(number)
     if name := _EMPHASIZED.fullmatch(line):
         hint = f"write it like this:\n  {name['head']}{name['name']}: {name['words']}"
-        return source.error(Position(number, name.end("head") + 1), "a player's name has no stars around it", hint)
+        return source.error(Position(number, name.end("head") + 1), "a player's name must not be in asterisks", hint)
     parts = _LINE.fullmatch(line)
     if not parts or parts["rest"].startswith("//"):
         return None
@@ -64,7 +64,7 @@ def _odd_entry(line: str, parts: re.Match[str]) -> tuple[int, str]:
     if found := _LOOKALIKES.search(line, 0, parts.start("rest")):
         return found.start(), _unlike(found[0])
     missing = "bullet" if parts["bullet"] and not parts["gap"] else "colon"
-    return parts.end(missing), "YAML wants a space here"
+    return parts.end(missing), "YAML needs a space here"
 
 
 def lookalike_sign(source: Source, place: Position) -> SceneError | None:
@@ -79,7 +79,7 @@ def lookalike_sign(source: Source, place: Position) -> SceneError | None:
 
 
 def _unlike(sign: str) -> str:
-    return f"YAML does not take {unicodedata.name(sign)} (U+{ord(sign):04X}) for {_OWN[sign]}"
+    return f"YAML does not read {unicodedata.name(sign)} (U+{ord(sign):04X}) as {_OWN[sign]}"
 
 
 MEANINGS: Mapping[str, str] = HINTS["signs"]  # what YAML takes a value for that starts with a sign
@@ -209,8 +209,8 @@ def unclosed_quote(source: Source, place: Position) -> SceneError | None:
     sign = line[place.column - 1]
     hint = f"close the quote:\n  {mended}"
     if sign == "'":  # it may be one of 'tis
-        hint += f"\n  or, where it is an apostrophe, {quote_hint(line, place.column)}"
-    return source.error(place, f"this {sign} is never closed on its line", hint)
+        hint += f"\n  or, if it is an apostrophe, {quote_hint(line, place.column)}"
+    return source.error(place, f"this {sign} is not closed on its line", hint)
 
 
 def trap(source: Source, place: Position, progress: ParserState) -> SceneError:
@@ -229,7 +229,7 @@ def trap(source: Source, place: Position, progress: ParserState) -> SceneError:
     hint = quote_hint(line, place.column) if alone else "put the text in quotes"
     hint = (_below(line, place.column) if sign == "-" else None) or hint
     meaning = MEANINGS.get(sign, "something other than text")
-    return source.error(place, f"YAML takes a value that starts with {sign} for {meaning}", hint)
+    return source.error(place, f"YAML reads a value that starts with {sign} as {meaning}", hint)
 
 
 def _sign(source: Source, place: Position) -> str:
@@ -244,8 +244,8 @@ def cut(source: Source, start: Position, end: Position) -> SceneError | None:
     hint = "put the whole text in quotes"
     if start.line == end.line:
         hint = quote_hint(line, start.column + (start == end))
-    hint += "\n  (a comment has a space after its #)"
-    return source.error(Position(end.line, end.column + 1), "YAML cuts this text at ' #'", hint)
+    hint += "\n  (a comment needs a space after the #)"
+    return source.error(Position(end.line, end.column + 1), "YAML cuts off this text at ' #'", hint)
 
 
 def explain(source: Source, error: MarkedYAMLError, progress: ParserState) -> SceneError:
@@ -254,7 +254,9 @@ def explain(source: Source, error: MarkedYAMLError, progress: ParserState) -> Sc
     begun = place_of(error.context_mark or error.problem_mark)
     problem, context = error.problem or "", error.context or ""
     if "nesting depth" in problem:
-        return source.error(_deepest(source), f"nested more than {DEEPEST} deep", "a scene needs four levels")
+        return source.error(
+            _deepest(source), f"nested more than {DEEPEST} levels deep", "a scene needs only four levels"
+        )
     if progress.words:
         return trap(source, at, progress)
     return (
@@ -271,12 +273,16 @@ def _odd_sign(source: Source, at: Position, problem: str) -> SceneError | None:
     line = source.line(at.line)
     if "\t" in line[: len(line) - len(line.lstrip())] or _sign(source, at) == "\t":
         hint = _mended(line.replace("\t", "  "), "replace the tab with spaces")
-        return source.error(at, "a tab stands where YAML wants spaces", hint)
+        return source.error(at, "there is a tab where YAML needs spaces", hint)
     if line.startswith("```"):
-        return source.error(at, "a fence of Markdown stands here, and a scene has none", "remove the lines with ```")
+        return source.error(
+            at, "this is a Markdown code fence, which does not belong in a scene", "remove the lines with ```"
+        )
     if "escape" in problem or "hexdecimal" in problem:  # libyaml spells it so
-        hint = "inside double quotes a backslash is written twice; inside single quotes it is an ordinary sign"
-        return source.error(at, "this backslash means nothing to YAML", _mended(line.replace("\\", "\\\\"), hint))
+        hint = "in double quotes, write the backslash twice; in single quotes, write it once"
+        return source.error(
+            at, "this backslash is not a valid escape in YAML", _mended(line.replace("\\", "\\\\"), hint)
+        )
     return None
 
 
@@ -296,8 +302,8 @@ def _trapped_value(
     if not _adjoins(before, source, at):
         return None
     if _sign(source, before[0]) in ("|", ">") and before[0].line < at.line:
-        hint = "give every line of a block of text the indentation of its first one, or more"
-        return source.error(at, "YAML takes this for the end of the block of text above", hint)
+        hint = "indent every line of a text block at least as far as its first line"
+        return source.error(at, "YAML reads this as the end of the text block above", hint)
     return trap(source, before[0], progress)
 
 
@@ -362,14 +368,14 @@ def _second_colon(source: Source, at: Position, before: tuple[Position, Position
         hint = _below(line, before[0].column) or quote_hint(line, before[0].column)
         if line.startswith("script:"):
             hint = f"write it under its key:\n  script: |\n    {line[before[0].column - 1 :]}"
-        return source.error(at, "YAML takes the text before this ': ' for a key", hint)
+        return source.error(at, "YAML reads the text before this ': ' as a key", hint)
     line = source.line(at.line)
     first = Position(at.line, len(line) - len(line.lstrip()) + 1)
     if odd := _no_entry(source, first):
         return odd
-    hint = _indent(source, first.line, "indent it as its neighbours")
-    hint += "\n  (text of several lines stands in quotes, or under '|')"
-    return source.error(first, "YAML takes this for more of the text above, as it is indented deeper", hint)
+    hint = _indent(source, first.line, "indent it like the lines around it")
+    hint += "\n  (put text of several lines in quotes, or under '|')"
+    return source.error(first, "YAML reads this as part of the text above, because it is indented deeper", hint)
 
 
 def _no_entry(source: Source, below: Position) -> SceneError | None:
@@ -383,9 +389,9 @@ def _no_entry(source: Source, below: Position) -> SceneError | None:
         return None
     if (odd := misread(source, number)) or deeper:
         return odd
-    hint = "write it like 'key: value'"
+    hint = "write 'key: value'"
     if line.lstrip().startswith("//"):
-        hint = f"a comment begins with '# ':\n  {' ' * indent}# {line.lstrip(' /')}"
+        hint = f"start a comment with '# ':\n  {' ' * indent}# {line.lstrip(' /')}"
     return source.error(Position(number, indent + 1), "this is neither 'key: value' nor a comment", hint)
 
 
@@ -396,11 +402,11 @@ def _in_brackets(source: Source, at: Position, bracket: Position) -> SceneError:
     for number in range(bracket.line, at.line + 1):
         if slashes := _SLASHES.search(source.line(number)):
             place = Position(number, slashes.start() + 1)
-            mended = _mended(_SLASHES.sub("#", source.line(number), count=1), "a comment begins with '# '")
-            return source.error(place, "YAML does not take // for a comment", mended)
+            mended = _mended(_SLASHES.sub("#", source.line(number), count=1), "start a comment with '# '")
+            return source.error(place, "YAML does not read // as a comment", mended)
     if at.line > bracket.line:
         return source.error(bracket, f"this {sign} is never closed", "close it on the same line")
-    return source.error(at, f"YAML expected a comma or the end of what {sign} began", "put the text in quotes")
+    return source.error(at, f"YAML expected a comma or the closing bracket for {sign}", "put the text in quotes")
 
 
 def _broken(source: Source, at: Position, begun: Position, context: str, problem: str) -> SceneError:
@@ -408,14 +414,14 @@ def _broken(source: Source, at: Position, begun: Position, context: str, problem
     if "simple key" in context:
         if comment := _CUT.search(line):
             at = Position(begun.line, comment.start() + 2)
-            return source.error(at, "YAML cuts this line at ' #'", "put the text in quotes")
-        hint = "a line is '- player: words'"
+            return source.error(at, "YAML cuts off this line at ' #'", "put the text in quotes")
+        hint = "write a line as '- player: words'"
         above = source.line(begun.line - 1).rstrip()
         if above.endswith((": |", ": >")):
             deeper = " " * (len(above) - len(above.lstrip(" -")) + 2)
             hint = _mended(deeper + line.lstrip(), "indent the text deeper than its key")
         return source.error(begun, "this is neither 'key: value' nor more of the text above", hint)
     if "block" in context:
-        hint = _indent(source, at.line, "indent it as its neighbours; each line of the scene starts with '- '")
-        return source.error(at, "the indentation of this line fits nothing above it", hint)
-    return source.error(at, f"this is not YAML: {problem}", "put the text in quotes")
+        hint = _indent(source, at.line, "indent it like the lines around it; each line of the scene starts with '- '")
+        return source.error(at, "the indentation of this line matches no line above it", hint)
+    return source.error(at, f"this is not valid YAML: {problem}", "put the text in quotes")
