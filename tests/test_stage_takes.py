@@ -63,6 +63,7 @@ async def test_every_take_of_a_line_sounds_otherwise_on_the_understudy(house: Pl
     take = await house.perform(TRIO % f"\n    takes: 3\n    pick: first{apart}")
     line = take.lines[3]
     assert len({line.sha256, *(other.sha256 for other in line.alternatives)}) == 3
+    assert house.received("ann", "error") == []
     again = await house.perform(TRIO % "")
     assert [each.sha256 for each in again.lines] == [each.sha256 for each in take.lines]
 

@@ -73,7 +73,7 @@ class LineRunner:
         before = len(tries)
         while not tries or self._wants_another(line, tries):
             if len(tries) > before:
-                await delete_response(self._participants.sessions[line.player], tries[-1].delivery.response)
+                await _take_back(self._participants.sessions[line.player], line, tries[-1].delivery.response)
             number = tries[-1].number + 1 if tries else 1
             tries.append(await self._try(line, number, at, tries, is_first=len(tries) == before))
         return tries
@@ -324,7 +324,7 @@ class _LineRequest:
                 trouble, wait_s = again
                 self._attempts.tally.attempts += 1
                 self._attempts.again(response, trouble, wait_s)
-                await delete_response(self._session, response)
+                await _take_back(self._session, self._line, response)
                 self._start_over()
                 await anyio.sleep(wait_s)
             else:
@@ -367,7 +367,7 @@ class _LineRequest:
         )
         if not self._has_failed(whole):
             return delivery
-        await delete_response(self._session, response)
+        await _take_back(self._session, self._line, response)
         return failed(delivery, text)
 
     def _has_failed(self, whole: protocol.Response) -> bool:
@@ -575,6 +575,12 @@ def _item(line: LinePlan, item_id: str) -> protocol.SystemMessage | protocol.Use
     if line.improvised:
         return protocol.SystemMessage(id=item_id, content=content)
     return protocol.UserMessage(id=item_id, content=content)
+
+
+async def _take_back(session: Session, line: LinePlan, response: protocol.Response) -> None:
+    """Delete an answer from the conversation; one beside it was never there."""
+    if not line.apart:
+        await delete_response(session, response)
 
 
 def _is_settled(line: LinePlan, tries: Sequence[LineTake]) -> bool:
