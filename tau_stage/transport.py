@@ -493,18 +493,22 @@ def _why(error: Exception, url: str, proxy: Proxy | None) -> str:
     return said + format_if("; name the host in no_proxy, if it is reached without", proxy)
 
 
+def _tls_problem(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted: {error.verify_message.rstrip('.')}; "
+            "if you trust it, name a file with its authority's certificate in SSL_CERT_FILE"
+        )
+    if error.reason in _NO_TLS:
+        return "it does not speak TLS; write ws:// if that is meant"
+    return f"TLS failed: {(error.reason or 'no reason is told').replace('_', ' ').lower()}"
+
+
 def _plainly(error: Exception, url: str) -> str:
     """Return what an exception of a library says of a connection that could not be opened."""
     match error:
-        case ssl.SSLCertVerificationError():
-            return (
-                f"its certificate is not trusted: {error.verify_message.rstrip('.')}; "
-                "if you trust it, name a file with its authority's certificate in SSL_CERT_FILE"
-            )
-        case ssl.SSLError(reason=reason) if reason in _NO_TLS:
-            return "it does not speak TLS; write ws:// if that is meant"
-        case ssl.SSLError(reason=reason):
-            return f"TLS failed: {(reason or 'no reason is told').replace('_', ' ').lower()}"
+        case ssl.SSLError():
+            return _tls_problem(error)
         case InvalidMessage():
             hint = "; write wss:// if it speaks TLS" if urlsplit(url).scheme == "ws" else ""
             return f"it does not answer in HTTP{hint}"

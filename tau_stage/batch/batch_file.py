@@ -307,26 +307,29 @@ _NO_TABLE = ("these are columns of tables, and the batch has none", "name the ta
 
 def _check_cast(batch: Batch, errors: Diagnostics) -> None:
     """Make sure that there are lines, and somebody who speaks them, in each language."""
-    for name, language in batch.languages.items():
-        if language.lines and not batch.lines:
-            hint = "name the tables whose ids they have: lines: dialogue.csv"
-            errors.add(("languages", name), "a language has lines, and the batch has none", hint)
-        elif language.columns and not batch.lines:
-            errors.add(("languages", name, "columns"), *_NO_TABLE, key=True)
-    if batch.columns and not batch.lines:
-        errors.add(("columns",), *_NO_TABLE, key=True)
+    if not batch.lines:
+        _refuse_without_lines(batch, errors)
     if batch.cast:
         _check_file(batch.cast, ("cast",), errors)
     for name, language in batch.languages.items():
         if language.cast:
             _check_file(language.cast, ("languages", name), errors)
-    if (
-        batch.lines
-        and not batch.cast
-        and not (batch.languages and all(language.cast for language in batch.languages.values()))
-    ):
+    has_casts = bool(batch.languages) and all(language.cast for language in batch.languages.values())
+    if batch.lines and not (batch.cast or has_casts):
         hint = f"name a file with its players: cast: cast.yaml; tau-stage cast {batch.lines[0]} writes one"
         errors.add(("lines",), "nobody speaks these lines, as the batch has no cast", hint, key=True)
+
+
+def _refuse_without_lines(batch: Batch, errors: Diagnostics) -> None:
+    """Refuse what only lines of tables can have."""
+    for name, language in batch.languages.items():
+        if language.lines:
+            hint = "name the tables whose ids they have: lines: dialogue.csv"
+            errors.add(("languages", name), "a language has lines, and the batch has none", hint)
+        elif language.columns:
+            errors.add(("languages", name, "columns"), *_NO_TABLE, key=True)
+    if batch.columns:
+        errors.add(("columns",), *_NO_TABLE, key=True)
 
 
 def _files(patterns: Sequence[str], path: tuple[str], errors: Diagnostics) -> tuple[str, ...]:

@@ -90,11 +90,10 @@ def _refuse_headers(batch: Batch, tables: Sequence[LineTable]) -> None:
     headers = [header for header in batch.status.headers.values() if header != "none"]
     if twice := next((header for header in headers if headers.count(header) > 1), ""):
         raise UsageError(f"two columns of the status are both called '{twice}'", hint)
-    for table in tables:
-        for sheet in table.sheets:
-            for part, column in sheet.columns.items():
-                if column.header in headers:
-                    raise UsageError(f"the column '{column.header}' of {table.path} holds lines' own {part}", hint)
+    read = ((table, *found) for table in tables for sheet in table.sheets for found in sheet.columns.items())
+    for table, part, column in read:
+        if column.header in headers:
+            raise UsageError(f"the column '{column.header}' of {table.path} holds lines' own {part}", hint)
 
 
 def _refuse_no_columns(code: str, tables: Iterable[LineTable]) -> None:
@@ -115,7 +114,11 @@ def _in_language(
         if not language.columns or columns == batch.own_columns:
             return LanguageTables([replace(table, language=code) for table in own], own)
         _refuse_no_columns(code, own)
-    read = [read_table(path, columns, kind, code, base=whole) for path in files]
+    return _translated([read_table(path, columns, kind, code, base=whole) for path in files], own, whole)
+
+
+def _translated(read: Sequence[LineTable], own: Sequence[LineTable], whole: LineTable) -> LanguageTables:
+    """Put the words of a language's tables into those of the batch."""
     raise_all([*_twins(read)])
     words = {line.id: line for table in read for line in table.lines}
     merged = replace(read[0], lines=tuple(words.values()))

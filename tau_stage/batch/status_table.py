@@ -155,15 +155,7 @@ def write_table(
         for part, header in named.items()
         if header != "none"
     }
-    cells = {
-        line.id: {
-            headers[code, part]: fact
-            for code in languages
-            for part, fact in _told(table, facts.get(LineInLanguage(code, line.id), {})).items()
-            if (code, part) in headers
-        }
-        for line in table.lines
-    }
+    cells = {line.id: _row(table, line.id, headers, facts) for line in table.lines}
     kept = {headers[code, "status"]: RECORDED for code in languages if own and (code, "status") in headers}
     data = with_facts(table, cells, [*headers.values()], kept)
     final = path if in_place else path.with_stem(f"{path.stem}{STATUS}")
@@ -172,6 +164,14 @@ def write_table(
     if not is_same:
         write_whole({final: data}, REMEDY)
     return final, not is_same
+
+
+def _row(
+    table: LineTable, line: str, headers: Mapping[tuple[str, str], str], facts: Mapping[LineInLanguage, Facts]
+) -> Facts:
+    """Return what a line's row is to hold, by header."""
+    told = {code: _told(table, facts.get(LineInLanguage(code, line), {})) for code, _ in headers}
+    return {header: told[code][part] for (code, part), header in headers.items() if part in told[code]}
 
 
 def _told(table: LineTable, facts: Facts) -> Facts:

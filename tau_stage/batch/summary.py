@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from decimal import ROUND_UP, Decimal
 from io import StringIO
 from shlex import quote
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tau_stage import report as reports
 from tau_stage import runs
@@ -117,19 +117,35 @@ def _planned(
         ledger.store.pull_journals(job.takes)
     out = ledger.store.home / job.folder
     found = runs.scene_changes_since(out, job.plan, endpoint=wanted.endpoint, through=wanted.through)
-    changes = found.changes if found else all_new(job.plan)
     ledger.store.forget(job.takes)
     if result and is_same and result.state == "failed" and not wanted.retry_failed:
-        return PlannedJob(job.name, "failed", lines, outdated=len(changes.outdated), language=job.language)
-    cost = expected_cost(job.plan_at(wanted.endpoint), changes.performed)
+        outdated = len(found.changes.outdated) if found else 0
+        return PlannedJob(job.name, "failed", lines, outdated=outdated, language=job.language)
+    return _to_perform(job, found, wanted.endpoint)
+
+
+def _to_perform(job: BatchJob, found: runs.ChangedScene | None, endpoint: str | None) -> PlannedJob:
+    changes = found.changes if found else all_new(job.plan)
+    cost = expected_cost(job.plan_at(endpoint), changes.performed)
+    lines, code = len(job.plan.all_lines), job.language
     is_stopped = found is not None and found.takes[0].take.ended in runs.STOPPED
     state: Left = "stopped" if is_stopped else "changed" if found else "new"
     sessions = sum(found is None or changes.reuse.needs(player.name) for player in job.plan.models)
     counts = {name: len(getattr(changes, name)) for name in ("performed", "new", "changed", "outdated", "removed")}
-    tokens, code = cost.tokens.tokens, job.language
+    tokens = cost.tokens.tokens
     return PlannedJob(
         job.name, state, lines, **counts, dollars=cost.total, tokens=tokens, sessions=sessions, language=code
     )
+
+
+AnyJob = TypeVar("AnyJob", "PlannedJob", "JobStatus")
+
+
+def _by_state(jobs: Iterable[AnyJob]) -> defaultdict[str, list[AnyJob]]:
+    groups: defaultdict[str, list[AnyJob]] = defaultdict(list)
+    for each in jobs:
+        groups[each.state].append(each)
+    return groups
 
 
 def tabulate_plan(
@@ -142,20 +158,15 @@ def tabulate_plan(
     gone: Sequence[str] = (),
 ) -> TextReport:
     """Tell what a run would do: counts and sums by state and by language, and the jobs that cost most, or every job."""
-    groups: dict[str, list[PlannedJob]] = defaultdict(list)
-    for each in planned:
-        groups[each.state].append(each)
-    rows = [
-        _plan_row(state, groups[state]) for state in ("new", "changed", "stopped", "failed", "fine") if state in groups
-    ]
+    groups, order = _by_state(planned), ("new", "changed", "stopped", "failed", "fine")
+    rows = [_plan_row(state, groups[state]) for state in order if state in groups]
     columns = ("jobs", "count", "lines", "perform", "new", "changed", "outdated", "removed", "dollars")
     shown_tables = [TextTable(columns, [*rows, _plan_row("in all", planned)], has_total=True)]
     by_language = {code: [each for each in planned if each.language == code] for code in batch.languages}
     if by_language:
         spoken = [_plan_row(code, found) for code, found in by_language.items()]
         shown_tables.append(TextTable(("language", "jobs", *columns[2:]), spoken, title="by language"))
-    dearest = sorted((each for each in planned if each.performed), key=lambda each: (-(each.dollars or ZERO), each.job))
-    if shown := planned if every else dearest[:MOST_ROWS]:
+    if shown := planned if every else _dearest(planned):
         each_rows = [(each.job, each.state, *_plan_row("", [each])[2:]) for each in shown]
         title = "every job" if every else "the dearest"
         shown_tables.append(TextTable(("job", "is", *columns[2:]), each_rows, {0, 1}, title=title))
@@ -168,6 +179,11 @@ def _plan_row(name: str, planned: Sequence[PlannedJob]) -> tuple[str, ...]:
     numbers = ("lines", "performed", "new", "changed", "outdated", "removed")
     sums = (f"{sum(getattr(each, number) for each in planned):,}" for number in numbers)
     return (name, f"{len(planned):,}", *sums, dollars(total_of(each.dollars for each in planned)))
+
+
+def _dearest(planned: Iterable[PlannedJob]) -> Sequence[PlannedJob]:
+    performed = (each for each in planned if each.performed)
+    return sorted(performed, key=lambda each: (-(each.dollars or ZERO), each.job))[:MOST_ROWS]
 
 
 def _limits(limits: BatchLimits, planned: Sequence[PlannedJob], already: Account) -> Iterable[str]:
@@ -277,6 +293,19 @@ def _status(name: str, result: JobResult | None, claim: Claim | None, ledger: Le
     return JobStatus(name, result.state, *facts, unspent=result.unspent)
 
 
+def _next_steps(batch: Batch, found: Sequence[JobStatus]) -> Iterator[str]:
+    """Say what to do about jobs that are not done."""
+    groups = _by_state(found)
+    is_spent = any("budget" in each.problem for each in groups["stopped"])
+    if left := sum(len(groups[state]) for state in ("stopped", "waiting", "abandoned")):
+        option = f" --budget '{_budget_for_all(found)}'" if is_spent else ""
+        yield f"{counted(left, 'job')} left to do: tau-stage batch run {quote(batch.path)}{option}"
+    if is_spent:
+        yield "the budget is spent: raise limits.budget, or run with a higher --budget"
+    if groups["failed"]:
+        yield f"failed: perform them again with tau-stage batch run {batch.path} --retry failed"
+
+
 def tabulate_status(
     batch: Batch,
     found: Sequence[JobStatus],
@@ -286,9 +315,7 @@ def tabulate_status(
     gone: Sequence[str] = (),
 ) -> TextReport:
     """Tell what has come of a batch: counts and sums by state, and what needs to be looked at, or every job."""
-    groups: dict[str, list[JobStatus]] = defaultdict(list)
-    for each in found:
-        groups[each.state].append(each)
+    groups = _by_state(found)
     order = ("done", "running", "waiting", "stopped", "abandoned", "failed")
     columns = ("jobs", "count", "lines", "seconds", "outdated", "dollars")
     rows = [_status_row(state, groups[state]) for state in order if state in groups]
@@ -302,17 +329,10 @@ def tabulate_status(
                 ("job", "is", *columns[2:], ""), each_rows, {0, 1, 6}, title="every job" if every else "to look at"
             )
         )
-    notes = [*languages_told(tables), *_gone_told(gone), "The dollars are an estimate, of all that was performed."]
+    notes = [*_next_steps(batch, found), *languages_told(tables), *_gone_told(gone)]
+    notes.append("The dollars are an estimate, of all that was performed.")
     if unspent := sum((each.unspent for each in found), ZERO):
         notes.append(f"{dollars(unspent)} of them were not spent, as the understudy played: it would have cost that.")
-    if groups["failed"]:
-        notes.insert(0, f"failed: perform them again with tau-stage batch run {batch.path} --retry failed")
-    option = ""
-    if any("budget" in each.problem for each in groups["stopped"]):
-        notes.insert(0, "the budget is spent: raise limits.budget, or run with a higher --budget")
-        option = f" --budget '{_budget_for_all(found)}'"
-    if left := len(groups["stopped"]) + len(groups["waiting"]) + len(groups["abandoned"]):
-        notes.insert(0, f"{counted(left, 'job')} left to do: tau-stage batch run {quote(batch.path)}{option}")
     head = f"{batch.title} ({batch.path}): {counted(len(found), 'job')}"
     return TextReport((head,), shown_tables, [*map(note, notes)])
 

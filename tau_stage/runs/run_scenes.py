@@ -529,6 +529,11 @@ def _warnings(jobs: Sequence[Job], options: RunOptions, stage: Stage | None) -> 
         return
     if options.endpoint is None and (told := why_the_understudy(plans, stage.provider_of, environment())):
         yield told
+    yield from _limits_of_models(plans, stage, options)
+
+
+def _limits_of_models(plans: Sequence[Plan], stage: Stage, options: RunOptions) -> Iterator[str]:
+    """Say what the understudy cannot say, or speaks otherwise, and which models end."""
     speech = [_speech(plan, stage) for plan in plans]
     others = {said.name: said.engine for spoken in speech for said in spoken.values() if said.engine}
     if others:

@@ -344,6 +344,12 @@ class Wire:
         self._noted += 1
         self._conversation.odd[oddity] += 1
 
+    def _note_unusable(self, event: protocol.UnusableEvent) -> None:
+        if event.words:
+            self._remark = f'the server sent a frame that is not an event: "{event.words}"'
+        for stream in self._streams.values():  # whoever waits in vain is told what came instead
+            stream.instead = self._remark
+
     def _read(self, event: protocol.ServerEvent) -> None:
         if isinstance(event, protocol.SessionUpdated) and (older := self._probed()) is not None:
             self._take_as_done(*older)
@@ -360,11 +366,7 @@ class Wire:
         elif isinstance(event, protocol.ErrorEvent) and not self._refuses_piece(event.error):
             self._suspect(event)
         if isinstance(event, protocol.UnusableEvent):
-            self._remark = (
-                f'the server sent a frame that is not an event: "{event.words}"' if event.words else self._remark
-            )
-            for stream in self._streams.values():  # whoever waits in vain is told what came instead
-                stream.instead = self._remark
+            self._note_unusable(event)
         if change:
             self._deliver(change)
         self._await_end(is_news=change is not None or isinstance(event, protocol.ResponseDone | protocol.ErrorEvent))
@@ -424,13 +426,17 @@ class Wire:
             for change in early:
                 stream.add(replace(change, response_id=response_id))
 
+    def _claim_at_end(self, ended: protocol.ResponseEnded) -> None:
+        """Give a response that nobody has claimed to the request that it can be of."""
+        request = self._requests.asks_for_response(ended.response.metadata)
+        if request and request.event_id in self._streams:
+            self._requests.forget(request)
+            self._claim(request, ended.response_id)
+
     def _deliver(self, change: protocol.ResponseChange) -> None:
         response_id = change.response_id
         if isinstance(change, protocol.ResponseEnded) and response_id not in self._streams:
-            request = self._requests.asks_for_response(change.response.metadata)
-            if request and request.event_id in self._streams:
-                self._requests.forget(request)
-                self._claim(request, response_id)
+            self._claim_at_end(change)
         if stream := self._streams.get(response_id):
             stream.add(change)
         elif self._requests.asks_for_response(None):

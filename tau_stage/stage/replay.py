@@ -90,6 +90,17 @@ class JournalReplay:
             if name not in self._found:
                 self._production.log.append(record.LineDropped(line=name, problem=problem))
 
+    def _restore_line(
+        self, fact: record.LineSpoken, line: scene.LinePlan, step: scene.Step | None, finished: ReusedLines
+    ) -> None:
+        self._found.add(fact.line)
+        said, person = finished.lines[fact.line], self._people.get(fact.player)
+        if person and (person.is_live or not isinstance(step, scene.ListenPlan)):
+            person.skip(fact.line)
+        listening = {step.person: step.player} if isinstance(step, scene.ListenPlan) else {}
+        self._production.presence.listening = listening
+        self._production.restore_line(fact, line, finished.sound(said), said.calls)
+
     def _restore(self, fact: record.Record, finished: ReusedLines) -> None:
         """Lay what a record tells of, if it has a place in the scene."""
         production = self._production
@@ -100,13 +111,7 @@ class JournalReplay:
         step = production.state.branches[found[0]].step
         match fact, found[1]:
             case record.LineSpoken(), scene.LinePlan() as line:
-                self._found.add(fact.line)
-                said, person = finished.lines[fact.line], self._people.get(fact.player)
-                if person and (person.is_live or not isinstance(step, scene.ListenPlan)):
-                    person.skip(fact.line)
-                listening = {step.person: step.player} if isinstance(step, scene.ListenPlan) else {}
-                production.presence.listening = listening
-                production.restore_line(fact, line, finished.sound(said), said.calls)
+                self._restore_line(fact, line, step, finished)
             case record.SoundPlayed(), scene.SoundPlan() as sound:
                 self._found.add(fact.sound)
                 production.lay_sound(sound, self._sounds[sound.file, sound.gain_db], fact.offset_samples)
@@ -270,6 +275,16 @@ def _calls(journal: Sequence[record.Record], line: str) -> list[record.ToolCalle
     return found
 
 
+def _set_aside(folder: TakeFolder, path: Path, number: int, began: record.LineBegan) -> str:
+    """Give a file of a line that was cut a name of its own, and return it; remove it where nothing sounds in it."""
+    if not _sounds(path):
+        path.unlink()
+        return ""
+    kept = free_attempt(folder, number, began.player, began.line)
+    path.rename(kept)
+    return kept.relative_to(folder.path).as_posix()
+
+
 def _used(
     folder: TakeFolder,
     journal: Sequence[record.Record],
@@ -289,15 +304,9 @@ def _used(
         for path in sorted((folder.path / "lines").iterdir()):
             match = re.fullmatch(rf"(\d+)-{name}((?:\.take-\d+)?(?:\.part)?)\.wav", path.name)
             file = path.relative_to(folder.path).as_posix()
-            if match is None or file in known:
-                continue
-            if not _sounds(path):
-                path.unlink()
-                continue
-            kept = free_attempt(folder, int(match[1]), began.player, began.line)
-            path.rename(kept)
-            is_paid = file in told or bool(told and not match[2])  # it was picked: it has the line's name
-            found.append((kept.relative_to(folder.path).as_posix(), Usage(untold=int(not is_paid))))
+            if match and file not in known and (kept := _set_aside(folder, path, int(match[1]), began)):
+                is_paid = file in told or bool(told and not match[2])  # it was picked: it has the line's name
+                found.append((kept, Usage(untold=int(not is_paid))))
     if len(ended) < takes and not any(usage.untold for _, usage in found):
         found.append((None, Usage(untold=1)))  # a request was under way, or is about to be
     return found

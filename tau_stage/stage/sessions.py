@@ -108,10 +108,7 @@ def provider_for(
         raise UsageError(f"player {player.name}: {problem[0]}", problem[1])
     key = place.key_in(environment)
     resource = environment.get(place.resource_env, "")
-    needed = place.key_env[0] if key is None and place.wants_key else ""
-    if not needed and "{resource}" in place.url and not (resource or place.resource):
-        needed = place.resource_env
-    if needed:
+    if needed := _needed_key(place, key, resource):
         raise UsageError(f"player {player.name} plays at {place.name}, but {needed} is not set")
     proxy_for(place.address(player.model, resource), environment)
     return Provider(place, SecretStr(key) if key else None, resource)
@@ -181,12 +178,7 @@ async def open_stage(
         player: provider_for(player, environment, wished=wished, live=live) for plan in plans for player in plan.models
     }
 
-    patience: dict[scene.PlayerPlan, tuple[float, float]] = {}
-    for plan in plans:
-        own = _deadlines(plan.waits, waits)
-        for player in plan.models:
-            opening_s, closing_s = patience.get(player, (0.0, 0.0))
-            patience[player] = max(own.opening_s, opening_s), max(own.closing_s, closing_s)
+    patience = _patience(plans, waits)
 
     def connect(player: scene.PlayerPlan) -> AbstractAsyncContextManager[Transport]:
         """Dial for a player; wait as long as the most patient scene with this player."""
@@ -431,3 +423,22 @@ def raise_descriptor_limit(plans: Sequence[scene.Plan], jobs: int) -> None:
     problem = f"{crowd} need {wanted} file descriptors, but this process may open only {hard}"
     fewer = "perform fewer scenes at the same time (--jobs), or " if jobs > 1 else ""
     raise UsageError(problem, f"{fewer}raise the limit with: ulimit -n {wanted} (or ask your administrator to)")
+
+
+def _needed_key(place: Endpoint, key: str | None, resource: str) -> str:
+    """Name the variable without which an endpoint cannot be dialled; empty where all are set."""
+    if key is None and place.wants_key:
+        return place.key_env[0]
+    lacks_resource = "{resource}" in place.url and not (resource or place.resource)
+    return place.resource_env if lacks_resource else ""
+
+
+def _patience(plans: Sequence[scene.Plan], waits: Deadlines) -> dict[scene.PlayerPlan, tuple[float, float]]:
+    """Return how long the most patient scene of each player waits for its session to open, and to close."""
+    patience: dict[scene.PlayerPlan, tuple[float, float]] = {}
+    for plan in plans:
+        own = _deadlines(plan.waits, waits)
+        for player in plan.models:
+            opening_s, closing_s = patience.get(player, (0.0, 0.0))
+            patience[player] = max(own.opening_s, opening_s), max(own.closing_s, closing_s)
+    return patience

@@ -121,7 +121,7 @@ class LineRunner:
             asked = line if is_first or line.apart else replace(line, prompt="")
             if number > 1:
                 asked = replace(asked, metadata={**line.metadata, "take": str(number)})
-            if tries and tries[-1].delivery.exact is False and (line.apart or not is_first):
+            if _has_other_words(tries) and (line.apart or not is_first):
                 asked = replace(asked, prompt=correction(line, tries[-1].delivery.response.transcript))
                 attempts.item_id += f"_{number}"
             delivery = await self._insist(attempts, asked)
@@ -343,16 +343,20 @@ class _LineRequest:
             response = await self._attempt()
         return await self._delivered(response, _joined(words), _joined(texts))
 
+    def _whole(self, response: protocol.Response, audio: Pcm, spoken: str) -> protocol.Response:
+        """Return the last response with the sound and the words of all, as far as they were heard."""
+        whole = replace(response, audio=audio, transcript=spoken, text="", first_audio_s=self._first_audio_s)
+        if self._reason == "cut_in":
+            heard = as_written(self._line.words, self._words_heard(), self._attempts.pronounce)
+            return replace(whole, status="cancelled", transcript=heard)
+        is_late = self._reason == "timeout" and whole.status == "failed"
+        return replace(whole, status="cancelled") if is_late else whole
+
     async def _delivered(self, response: protocol.Response, spoken: str, text: str) -> LineResult:
         """Return the line, after its last response: the words of all, and of those what the model wrote."""
         audio, line = Pcm.join(self._heard), self._line
         spoken = as_written(line.words, spoken, self._attempts.pronounce)
-        whole = replace(response, audio=audio, transcript=spoken, text="", first_audio_s=self._first_audio_s)
-        if self._reason == "cut_in":
-            heard = as_written(line.words, self._words_heard(), self._attempts.pronounce)
-            whole = replace(whole, status="cancelled", transcript=heard)
-        elif self._reason == "timeout" and whole.status == "failed":
-            whole = replace(whole, status="cancelled")
+        whole = self._whole(response, audio, spoken)
         told = _joined([comment.transcript or comment.text for comment in self._commentary])
         delivery = LineResult(
             whole,
@@ -471,6 +475,11 @@ class _LineRequest:
         self._sent = 0
         self._left = None if self._line.cut is None else round(self._line.cut.heard_s * RATE)
 
+    def _take_words(self, change: protocol.TextChunk, began: float) -> None:
+        self._words.append(change.words)
+        self._first_words_s = self._first_words_s or anyio.current_time() - began
+        self._production.log.publish(WordsProgress(self._line.player, self._line.id, change.words, change.spoken))
+
     async def _follow(self, speaking: ResponseStream) -> protocol.Response:
         began, before = anyio.current_time(), sum(map(len, self._heard))
         with anyio.move_on_after(self._left_s) as patience:
@@ -483,10 +492,7 @@ class _LineRequest:
                         await self._cut()
                         break
                 if isinstance(change, protocol.TextChunk):
-                    self._words.append(change.words)
-                    self._first_words_s = self._first_words_s or anyio.current_time() - began
-                    progress = WordsProgress(self._line.player, self._line.id, change.words, change.spoken)
-                    self._production.log.publish(progress)
+                    self._take_words(change, began)
         response = await (self._stopped(speaking) if patience.cancelled_caught else self._ended(speaking))
         if self._first_audio_s is None:
             self._first_audio_s = response.first_audio_s
@@ -653,3 +659,8 @@ async def wait_until_idle(session: Session) -> None:
         raise Timeout(what="response.done for the previous response", waited_s=limit, player=session.name)
     if session.turn_detection:
         await anyio.sleep(session.state.playback.left_s(anyio.current_time()))
+
+
+def _has_other_words(tries: Sequence[LineTake]) -> bool:
+    """Tell whether the last take of a line is known to have other words than the scene."""
+    return bool(tries) and tries[-1].delivery.exact is False

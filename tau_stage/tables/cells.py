@@ -121,20 +121,26 @@ def _header(row: CellRow, wanted: Wanted) -> Header:
     columns: dict[str, Column] = {}
     for part in dict.fromkeys((*FIELDS, *PROGRAMS.get(program, ()))):
         if part in wanted.columns:
-            if wanted.columns[part] != NONE and (found := _given(wanted.columns[part], named, problems)):
-                columns[part] = found
+            found = None if wanted.columns[part] == NONE else _given(wanted.columns[part], named, problems)
         else:
-            known = [PROGRAMS[program][part]] if part in PROGRAMS.get(program, ()) else []
-            known = known if program in PROGRAMS else [*_PARTS[part]]
             taken = {column.number for column in columns.values()}
-            if found := _found(known, [each for each in named if each[1].number not in taken], problems):
-                columns[part] = found
+            free = [each for each in named if each[1].number not in taken]
+            found = _found(_usual_names(part, program), free, problems)
+        if found:
+            columns[part] = found
     problems += [
         _missing(part, [column.header for _, column in named])
         for part in wanted.needs(program)
         if part not in columns and part not in wanted.columns
     ]
     return Header(program, row, columns, problems, wanted.translates)
+
+
+def _usual_names(part: str, program: str) -> Sequence[str]:
+    """Return what a part's column is called in tables of a program; in others, all that it may be called."""
+    if program not in PROGRAMS:
+        return _PARTS[part]
+    return [PROGRAMS[program][part]] if part in PROGRAMS[program] else []
 
 
 def _named(texts: Sequence[str]) -> list[tuple[str, Column]]:
@@ -231,16 +237,21 @@ class RowReader:
             self.errors.append(place.error(part, problem, "remove it from the cell"))
         return text
 
+    def _wrong_shape(self, row: CellRow) -> tuple[str, str] | None:
+        """Tell why a row cannot be one of the table's, and what to do."""
+        width = len(self._headers)
+        if row.texts[:width] == self._headers:
+            return "this row repeats the header", "delete the row"
+        if not any(row.texts[width:]):
+            return None
+        beyond = max(number for number, text in enumerate(row.texts, 1) if text)
+        hint = "put a text that holds the delimiter in quotes, or give the column a header"
+        return f"the row has {beyond} cells, and the header {width}", hint
+
     def _check(self, row: CellRow, texts: dict[str, str], place: Place) -> None:
         """Put the texts of a row into their form, and note what is wrong with them."""
-        if row.texts[: len(self._headers)] == self._headers:
-            self.errors.append(place.error("words", "this row repeats the header", "delete the row"))
-            return
-        beyond = [number for number, text in enumerate(row.texts, 1) if text and number > len(self._headers)]
-        if beyond:
-            problem = f"the row has {beyond[-1]} cells, and the header {len(self._headers)}"
-            hint = "put a text that holds the delimiter in quotes, or give the column a header"
-            self.errors.append(place.error("words", problem, hint))
+        if wrong := self._wrong_shape(row):
+            self.errors.append(place.error("words", *wrong))
             return
         texts |= own_syntax_off(self.header.program, texts)
         for part in ("id", "words"):

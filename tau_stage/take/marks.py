@@ -127,16 +127,20 @@ def _told(take: Take, mix: Path | None, mixed: audio.Shape, head_s: float) -> It
     for stem in dict.fromkeys(sound.stem for sound in take.sounds):
         yield stem, _sounds(stem, [sound for sound in take.sounds if sound.stem == stem], take.channels)
     if mix and mix.suffix.lower() == ".wav":
-        made, head = _made(take.lines, players), round(head_s * take.rate)
-        lines = (replace(mark, sample=mark.sample + head) for mark in _line_marks(take.lines))
-        chapters = (
-            audio.Mark(mark.offset_samples and mark.offset_samples + head, 0, one_line(f"chapter: {mark.title}"))
-            for mark in take.chapters
+        shape, marks = replace(mixed, rate=take.rate), (*_mix_marks(take, round(head_s * take.rate)),)
+        told = FileDescription(
+            f"Mix of {take.scene.title}", _made(take.lines, players), "mix", marks=marks, shape=shape
         )
-        marks = (*chapters, *lines)
-        shape = replace(mixed, rate=take.rate)
-        told = FileDescription(f"Mix of {take.scene.title}", made, "mix", marks=marks, shape=shape)
         yield mix.name, told.at(mixed.rate)
+
+
+def _mix_marks(take: Take, head: int) -> Iterator[audio.Mark]:
+    """Yield the marks of a mix that begins with some samples of silence."""
+    for chapter in take.chapters:
+        at = chapter.offset_samples and chapter.offset_samples + head
+        yield audio.Mark(at, 0, one_line(f"chapter: {chapter.title}"))
+    for mark in _line_marks(take.lines):
+        yield replace(mark, sample=mark.sample + head)
 
 
 def _player(take: Take, player: Playing) -> FileDescription:

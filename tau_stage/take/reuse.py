@@ -284,15 +284,11 @@ def changes_since(
     performed = [name for name in keys if name not in found.silent and name not in found.kept]
     again = {*performed, *(outdated if through else ())}
     anew = [name for name in keys if name in again]
-    talks = {name for name, key in keys.items() if not key.group}
-    is_over = takes[0].take.ended in OVER  # else free play may go on where it was stopped
-    is_open = plan.cues or found.silent or not talks.isdisjoint(again if is_over else keys)
-    players = [player.name for player in plan.models] if is_open else chain(*(keys[name].speakers for name in anew))
     reasons = tuple(_reasons(keys, found, outdated, anew))
     former = {name: line for name, line in found.former.items() if name in found.kept or name in again}
     reuse = replace(
         _reuse(former, again, takes),
-        players=frozenset(players),
+        players=frozenset(_needed_players(plan, keys, found, anew, takes[0].take)),
         wish=Retake(lines=tuple(anew), through=through, changed=True),
         warnings=() if through else tuple(text for text in reasons if OLDER not in text),  # the take tells those
     )
@@ -337,9 +333,9 @@ def _match(plan: Plan, keys: Mapping[str, LineKey], takes: Iterable[FormerTake])
         pairs = dict(_paired(lines, keys))
         paired = {former.id for former in pairs.values()}
         found.removed |= {former.id: former for former in lines if former.id not in paired}
-        if take.take.ended in OVER:
-            left_out = _unchanged(plan, take) - pairs.keys() - {fact.line for fact in of_type(take.journal, LineLost)}
-            found.silent |= {name for name in left_out & keys.keys() if keys[name].is_optional}
+        found.silent |= {
+            name for name in _left_out(plan, take) - pairs.keys() if name in keys and keys[name].is_optional
+        }
         for name, former in pairs.items():
             fits = former.key == keys[name].own and former.is_usable
             (found.kept if fits else found.before).setdefault(name, former)
@@ -355,6 +351,17 @@ def _former_lines(take: FormerTake, keys: Container[str]) -> list[_FormerLine]:
     cut = {fact.step for fact in of_type(take.journal, ListenBegan)}
     cut -= {fact.step for fact in of_type(take.journal, ListenEnded)}
     return [_FormerLine(name, tuple(lines), take, name in cut) for name, lines in found.items()]
+
+
+def _needed_players(
+    plan: Plan, keys: Mapping[str, LineKey], found: _Match, anew: Sequence[str], take: Take
+) -> Iterable[str]:
+    """Return the players that are needed to perform lines anew: all, where nobody knows who will speak."""
+    talks = {name for name, key in keys.items() if not key.group}
+    is_over = take.ended in OVER  # else free play may go on where it was stopped
+    if plan.cues or found.silent or not talks.isdisjoint(anew if is_over else keys):
+        return [player.name for player in plan.models]
+    return chain(*(keys[name].speakers for name in anew))
 
 
 def _paired(former: Sequence[_FormerLine], keys: Mapping[str, LineKey]) -> Iterator[tuple[str, _FormerLine]]:
@@ -404,6 +411,13 @@ def _outdated(keys: Mapping[str, LineKey], found: _Match, *, through: bool) -> I
             since = dict.fromkeys(key.listeners, key.at) | since
 
 
+def _left_out(plan: Plan, take: FormerTake) -> set[str]:
+    """Return the lines that a take came past, and did not perform; none where it did not come to its end."""
+    if take.take.ended not in OVER:
+        return set()
+    return {*_unchanged(plan, take)}.difference(fact.line for fact in of_type(take.journal, LineLost))
+
+
 def _reasons(keys: Mapping[str, LineKey], found: _Match, outdated: Sequence[str], anew: Sequence[str]) -> Iterator[str]:
     """Say why lines are outdated, a sentence for each reason; a line may have several."""
     hearers = [(name, keys[name].at, keys[name].speakers) for name in outdated]
@@ -423,8 +437,11 @@ def _reasons(keys: Mapping[str, LineKey], found: _Match, outdated: Sequence[str]
         (other, "{} heard other words, sounds or players before than the scene has now", ()),
     ):
         if names:
-            count = f"line {next(iter(names))}" if len(names) == 1 else f"{len(names)} lines"
-            yield sentence.format(count, listed([*what]))
+            yield sentence.format(_counted(names), listed([*what]))
+
+
+def _counted(names: Collection[str]) -> str:
+    return f"line {next(iter(names))}" if len(names) == 1 else f"{len(names)} lines"
 
 
 _Placed = tuple[str, int, Iterable[str]]
@@ -451,15 +468,21 @@ def _ids(former: Mapping[str, _FormerLine]) -> dict[tuple[TakeFolder, str], str]
     }
 
 
+def _heard_as(
+    ids: Mapping[tuple[TakeFolder, str], str], takes: Sequence[FormerTake]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield what each line's player has heard of others, by their ids in the scene."""
+    for take in takes:
+        own = {line: name for (folder, line), name in ids.items() if folder == take.folder}
+        for fact in of_type(take.journal, LineSpoken):
+            if fact.heard_as and fact.line in own:
+                yield own[fact.line], {own[other]: sha for other, sha in fact.heard_as.items() if other in own}
+
+
 def _reuse(former: Mapping[str, _FormerLine], anew: Container[str], takes: Sequence[FormerTake]) -> ReusedLines:
     """Return lines under their ids in the scene, those that are said anew apart, and what they have heard of others."""
     ids = _ids(former)
-    heard_as = {
-        name: {ids[take.folder, other]: sha for other, sha in fact.heard_as.items() if (take.folder, other) in ids}
-        for take in takes
-        for fact in of_type(take.journal, LineSpoken)
-        if fact.heard_as and (name := ids.get((take.folder, fact.line)))
-    }
+    heard_as = dict(_heard_as(ids, takes))
     lines, retaken = dict[str, Performed](), dict[str, Performed]()
     elsewhere: dict[str, TakeFolder] = {}
     for group, each in former.items():

@@ -182,13 +182,11 @@ def _lay_stems(folder: TakeFolder, journal: Sequence[Record], sounds: Mapping[st
     lines = {line.id: line for line in take.lines}
     is_kept = set(map(id, kept(journal)))
     beds = {fact.sound: fact.stem for fact in of_type(journal, SoundPlayed)}
-    for fact in journal:
+    for fact in (fact for fact in journal if isinstance(fact, BedEnded) or id(fact) in is_kept):
         match fact:
             case BedEnded():
                 stems.reach(stems.length)
                 stems.end_bed(beds[fact.sound])
-            case _ if id(fact) not in is_kept:
-                continue
             case LineSpoken():
                 audio = audio_of(folder, lines[fact.line]) if fact.file else Pcm()
                 stems.put(slug(fact.player), audio, fact.offset_samples)

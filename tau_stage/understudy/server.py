@@ -144,6 +144,11 @@ class Understudy:
         """
         self.log({"at": round(self.clock(), 6), "what": what, **facts})
 
+    def _played(self, asked: str) -> tuple[str, Profile]:
+        """Return the model that is played for who asks for one, and how it behaves."""
+        profile = self.profile or (profile_of(asked) or CURRENT).quiet
+        return asked if self.profile is None or profile.is_meant_by(asked) else profile.model, profile
+
     async def listen(self, transport: Transport, handshake: Handshake) -> None:
         """Serve one connection until it ends.
 
@@ -156,9 +161,7 @@ class Understudy:
         rejection = self.ordered_fault(RefuseInBand) or reject_reason(
             handshake, self.key, refuses_beta=self.refuses_beta, any_model=self.profile is not None
         )
-        asked = asked_model(handshake)
-        profile = self.profile or (profile_of(asked) or CURRENT).quiet
-        model = asked if self.profile is None or profile.is_meant_by(asked) else profile.model
+        model, profile = self._played(asked_model(handshake))
         session = new_session(f"sess_{visit.number:04d}", model, int(self.clock() + self.expires_s), profile)
         dialogue = Dialogue(visit.number, session, profile, known_speech=self.known_speech, store=self.items)
         dialogue.is_deployment = handshake.path in AZURE_PATHS
@@ -394,12 +397,8 @@ class Connection:
             request = replace(request, whisper=f'{line.how}: "{reworded(line.words)}"')
         try:
             delivery = await self._sound(run, request, "final_answer", broken.reason if broken else None)
-        except UnsupportedScript as problem:
-            await self._fail(run, ServerError(code="unsupported_script", message=str(problem)))
-            return
-        except OSError as problem:
-            message = f"the understudy cannot store audio: {(problem.strerror or str(problem)).lower()}"
-            await self._fail(run, ServerError(code="no_space_left", message=message))
+        except (UnsupportedScript, OSError) as problem:
+            await self._fail(run, _unspeakable(problem))
             return
         await self._send(delivery.ending())
         if delivery.sent and not (broken or self._is_damaged):  # else it is asked for once more, and is no take
@@ -515,3 +514,11 @@ def _type_of(frame: bytes) -> bytes:
 def _place(frame: bytes) -> Where | None:
     place = PLACES.get(_type_of(frame))
     return "hearing" if place == "item" and b'"input_audio"' in frame else place
+
+
+def _unspeakable(problem: UnsupportedScript | OSError) -> ServerError:
+    """Tell why a line has no sound."""
+    if isinstance(problem, UnsupportedScript):
+        return ServerError(code="unsupported_script", message=str(problem))
+    reason = (problem.strerror or str(problem)).lower()
+    return ServerError(code="no_space_left", message=f"the understudy cannot store audio: {reason}")
