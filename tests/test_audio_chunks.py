@@ -152,8 +152,8 @@ def test_other_files_are_refused_and_stay_as_they_are(tmp_path: Path, path: Path
     whole = path.read_bytes()
     wrong = {
         "not a WAV file": b"ID3 something else",
-        "cut off; it tells of 2044 bytes": whole[:-2],
-        "a WAV file without sound": b"RIFF\x04\0\0\0WAVE",
+        "truncated; its header specifies 2044 bytes": whole[:-2],
+        "a WAV file without audio data": b"RIFF\x04\0\0\0WAVE",
         "'data' is longer than the file": whole[:4] + b"\x30\0\0\0" + whole[8:],
     }
     for problem, held in wrong.items():
@@ -162,9 +162,9 @@ def test_other_files_are_refused_and_stay_as_they_are(tmp_path: Path, path: Path
         with pytest.raises(ValueError, match=problem):
             append_chunks(other, ALL)
         assert other.read_bytes() == held
-    with pytest.raises(ValueError, match="fmt  stands before the sound"):
+    with pytest.raises(ValueError, match="fmt  comes before the audio data"):
         append_chunks(path, {b"fmt ": b"x"})
-    with pytest.raises(ValueError, match="b'abc' is not the name of a chunk"):
+    with pytest.raises(ValueError, match="b'abc' is not a valid chunk name"):
         append_chunks(path, {b"abc": b""})
     assert path.read_bytes() == whole
 
@@ -173,12 +173,12 @@ def test_more_than_4_gib_is_refused(tmp_path: Path) -> None:
     path, samples = tmp_path / "long.wav", 0x7FFFFFE0
     path.write_bytes(header(samples, 24_000))
     os.truncate(path, HEADER_BYTES + 2 * samples)  # a hole: it takes no room
-    with pytest.raises(ValueError, match="larger than 4 GiB, which no WAV file can be"):
+    with pytest.raises(ValueError, match="exceed 4 GiB, the limit of a WAV file"):
         append_chunks(path, ALL)
     assert path.stat().st_size == HEADER_BYTES + 2 * samples
-    with pytest.raises(ValueError, match="not in a WAV file"):
+    with pytest.raises(ValueError, match="does not fit into a WAV file"):
         Mark(1 << 32, 0, "late")
-    with pytest.raises(ValueError, match="does not fit into 64 bit"):
+    with pytest.raises(ValueError, match="does not fit into 64 bits"):
         bext_chunk(Origin("", "", AT, -1))
 
 

@@ -85,7 +85,10 @@ def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rates_do_not_mix(tmp_path: Path) -> None:
-    with WavWriter(tmp_path / "a.wav") as writer, pytest.raises(ValueError, match="24000 Hz, the audio at 8000 Hz"):
+    with (
+        WavWriter(tmp_path / "a.wav") as writer,
+        pytest.raises(ValueError, match="24000 Hz, but the audio is at 8000 Hz"),
+    ):
         writer.append(Pcm(b"", 8000))
 
 
@@ -114,11 +117,11 @@ def test_both_channels_are_laid_over_and_faded(tmp_path: Path) -> None:
 
 def test_mono_and_stereo_do_not_mix(tmp_path: Path) -> None:
     with WavWriter(tmp_path / "a.wav", channels=2) as writer:
-        with pytest.raises(ValueError, match="has 2 channels, the audio 1"):
+        with pytest.raises(ValueError, match="has 2 channels, but the audio has 1"):
             writer.append(Pcm(b"ab"))
-        with pytest.raises(ValueError, match="has 2 channels, the audio 1"):
+        with pytest.raises(ValueError, match="has 2 channels, but the audio has 1"):
             writer.overlay(0, Pcm(b"ab"))
-    with pytest.raises(ValueError, match="4 bytes for each moment, got 6"):
+    with pytest.raises(ValueError, match="a multiple of 4 bytes: got 6"):
         Stereo(bytes(6))
 
 
@@ -135,7 +138,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_sound_that_a_file_is_not_of_is_neither_appended_nor_laid_over_it(tmp_path: Path) -> None:
     with WavWriter(tmp_path / "mono.wav") as file:
         file.append(Pcm.silence(4))
-        for other, problem in ((Pcm.silence(2, 8_000), "at 8000 Hz"), (Stereo(bytes(8)), "the audio 2")):
+        for other, problem in ((Pcm.silence(2, 8_000), "at 8000 Hz"), (Stereo(bytes(8)), "the audio has 2")):
             with pytest.raises(ValueError, match=problem):
                 file.append(other)
             with pytest.raises(ValueError, match=problem):

@@ -62,7 +62,7 @@ def without_extras(folder: Path, *arguments: str, then: str = MAIN, **env: str) 
         ("voices --sample out", VOICE),
         (
             "test --check hello.yaml",
-            "nothing here recognises speech: pocketsphinx is not installed\n  hint: pip install 'tau-stage[check]'",
+            "speech recognition is unavailable: pocketsphinx is not installed\n  hint: pip install 'tau-stage[check]'",
         ),
     ],
 )
@@ -81,7 +81,7 @@ def test_without_sound_cards_nobody_is_called(verb: str, tmp_path: Path) -> None
     done = without_extras(tmp_path, *verb.split(), OPENAI_API_KEY="sk-never-used")
     assert (done.returncode, done.stdout) == (2, "")
     problem, hint = done.stderr.splitlines()
-    assert problem.endswith("need sounddevice, which is not installed")
+    assert problem.endswith("need sounddevice, but it is not installed")
     assert hint.startswith("  hint: pip install 'tau-stage[mic]'; or ")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["hello.yaml", "mic.yaml"]
 

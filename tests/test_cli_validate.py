@@ -140,8 +140,8 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
 @pytest.mark.parametrize(
     ("content", "problem", "hint"),
     [
-        (EMPTY, "there is no sound in it", "record it again"),
-        (b"hello", "cannot be read as sound", "sound files may be WAV"),
+        (EMPTY, "the file contains no audio", "record or export it again"),
+        (b"hello", "cannot read this file as audio", "supported audio files are WAV"),
         (POINTER, "is a Git LFS pointer", "fetch the file with git lfs pull (in Actions: checkout with lfs: true)"),
     ],
 )
@@ -162,7 +162,7 @@ def test_a_silent_sound_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "x.wav").write_bytes(header(RATE, RATE) + bytes(2 * RATE))
     (tmp_path / "a.yaml").write_text("players: {ann: }\nlines:\n- sfx: x.wav\n- ann: Hi\n")
     assert run("validate", str(tmp_path / "a.yaml")) == 0
-    assert f"warning: {tmp_path}/a.yaml: x.wav is silent: nothing in it can be heard" in capsys.readouterr().err
+    assert f"warning: {tmp_path}/a.yaml: x.wav is silent" in capsys.readouterr().err
 
 
 def test_a_scene_that_git_lfs_has_not_fetched_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,7 +94,7 @@ def test_a_microphone_that_does_not_open_is_told_by_name(alsa: Path) -> None:
     """Slow: a process of its own."""
     lost = f"import os, sounddevice; os.unlink({str(alsa.with_name('slope.raw'))!r})"
     told = listen("Spare", alsa, before=lost)
-    assert told.startswith("True the microphone 'Spare' cannot be opened: ")
+    assert told.startswith("True cannot open the microphone 'Spare': ")
     assert "`stand_in:`" in told
 
 
@@ -117,13 +117,13 @@ def test_a_machine_without_a_microphone_says_what_to_do_without(tmp_path: Path, 
     [
         (
             "sys.modules['sounddevice'] = None",
-            "microphones need sounddevice, which is not installed",
+            "to use a microphone, you need sounddevice, but it is not installed",
             "pip install 'tau-stage[mic]'; or give",
         ),
         (
             "import ctypes.util; ctypes.util.find_library = lambda name: None",
-            "microphones need the PortAudio library, which is not found",
-            "install PortAudio, on Debian and Ubuntu with apt-get install libportaudio2; or give",
+            "to use a microphone, you need the PortAudio library, but it was not found",
+            "install PortAudio (on Debian and Ubuntu: apt-get install libportaudio2); or give",
         ),
     ],
 )

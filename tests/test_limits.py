@@ -48,7 +48,7 @@ def test_a_sound_lasts_an_hour(tmp_path: Path) -> None:
         file.silence(3600 * 1000)
         assert survey(path).frames == 3600 * 1000
         file.silence(1)
-        with pytest.raises(UsageError, match="lasts longer than an hour\n  hint: cut it"):
+        with pytest.raises(UsageError, match="the audio is longer than an hour\n  hint: split it"):
             survey(path)
 
 

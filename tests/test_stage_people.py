@@ -440,7 +440,7 @@ def test_text_that_is_piped_in_while_recordings_play_is_told(monkeypatch: pytest
 def test_a_sound_of_the_scene_that_is_none_is_told_before_anybody_opens(tmp_path: Path, house: Playhouse) -> None:
     (tmp_path / "door.wav").write_text("this is no sound")
     scene = f"players: {{ann: }}\nlines: [{{sfx: {tmp_path}/door.wav}}, ann: One.]"
-    with pytest.raises(SceneError, match="cannot be read as sound"):
+    with pytest.raises(SceneError, match="cannot read this file as audio"):
         anyio.run(house.perform, scene)
     assert house.sockets == {}
 

@@ -79,5 +79,5 @@ def test_a_bed_that_nobody_ends_lasts_to_the_end(tmp_path: Path) -> None:
 
 
 def test_nothing_is_laid_after_the_end_of_a_file(tmp_path: Path) -> None:
-    with WavWriter(tmp_path / "a.wav") as file, pytest.raises(ValueError, match="none at 5"):
+    with WavWriter(tmp_path / "a.wav") as file, pytest.raises(ValueError, match="no sample 5"):
         file.overlay(5, flat(1))

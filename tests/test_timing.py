@@ -288,7 +288,7 @@ async def test_a_line_that_is_no_speech_is_estimated_and_said_to_be(tmp_path: Pa
     take = await house.perform(SCENE)
     words, mouths = deliver(house.folder, take, plan_of(SCENE).deliver).told[-2:]
     assert words == (
-        "lines/*.words.json 2 lines: 2 estimated; the recogniser does not find the words of ann-1, bob-1 in their sound"
+        "lines/*.words.json 2 lines: 2 estimated; the recogniser did not find the words of ann-1, bob-1 in the audio"
     )
     assert mouths == "lines/*.mouths.tsv 0 lines; nobody knows the sounds of 2 lines"
     assert {word["source"] for word in words_of(house, "002-bob-1")} == {"estimated"}

@@ -40,7 +40,9 @@ class Mark:
 
     def __post_init__(self) -> None:
         if not (0 <= self.sample <= _MOST and 0 <= self.samples <= _MOST):
-            raise ValueError(f"mark {self.label!r} at {self.sample}, {self.samples} samples long: not in a WAV file")
+            raise ValueError(
+                f"mark {self.label!r} at {self.sample}, {self.samples} samples long, does not fit into a WAV file"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def bext_chunk(origin: Origin) -> bytes:
     A first sample before 0, or that does not fit into 64 bit, is a ``ValueError``.
     """
     if not 0 <= origin.sample < 1 << 64:
-        raise ValueError(f"time reference {origin.sample} does not fit into 64 bit")
+        raise ValueError(f"time reference {origin.sample} does not fit into 64 bits")
     texts = (plain(origin.description), ORIGINATOR, plain(origin.reference), _date(origin), _time(origin))
     fixed = struct.pack(
         "<256s32s32s10s8sQH64x190x", *(text.encode("ascii") for text in texts), origin.sample, BEXT_VERSION
@@ -151,7 +153,7 @@ def chunk(name: bytes, payload: bytes) -> bytes:
     What is no name, or does not fit into 4 GiB, is a ``ValueError``.
     """
     if len(name) != (8 if name.startswith(b"LIST") else 4):
-        raise ValueError(f"{name!r} is not the name of a chunk")
+        raise ValueError(f"{name!r} is not a valid chunk name")
     name, payload = name[:4], name[4:] + payload
     if len(payload) > _MOST:
         raise ValueError(f"chunk {name!r} would be longer than 4 GiB")

@@ -25,7 +25,7 @@ from tau_stage.errors import LFS_HINT, LFS_LARGEST, LFS_PROBLEM, UsageError, is_
 
 LONGEST_S = 3600  # an hour at 24 kHz is 173 MB in memory
 SLOWEST_HZ = 1000
-READABLE = "sound files may be WAV, FLAC, OGG or MP3, of any sample rate, width and number of channels"
+READABLE = "supported audio files are WAV, FLAC, OGG and MP3, with any sample rate, bit depth and number of channels"
 BLOCK_SAMPLES = 1 << 20
 CANCELLED_DB = 20.0  # a mix of channels that is so much softer than they are is not what they sound like
 _CHATTER = (b"[src/libmpg123/", b"Note:", b"Warning:")
@@ -59,10 +59,12 @@ class Survey:
     def warnings(self) -> tuple[str, ...]:
         """What whoever made the file should know, as the ends of sentences that begin with its name."""
         if self.channels_dbfs < AUDIBLE_DBFS and self.peak_dbfs < AUDIBLE_DBFS:
-            return ("is silent: nothing in it can be heard",)
+            return ("is silent",)
         if self.level_dbfs < self.channels_dbfs - CANCELLED_DB:
             lost = f"{self.channels_dbfs - self.level_dbfs:.0f} dB"
-            return (f"is {lost} softer in mono, as its channels cancel each other: invert one, or save one alone",)
+            return (
+                f"is {lost} quieter in mono because its channels cancel each other out: invert one, or use only one",
+            )
         return ()
 
 
@@ -138,7 +140,7 @@ def _surveyed(path: Path, _changed: int, _size: int) -> Survey:
             powers += float(np.square(block, dtype=np.float64).sum())
         rate, channels = file.samplerate, file.channels
     if frames * RATE < rate:
-        raise UsageError(f"{path}: there is no sound in it", "record it again, or export it again")
+        raise UsageError(f"{path}: the file contains no audio", "record or export it again")
     levels = (peak, (power / frames) ** 0.5, (powers / frames / channels) ** 0.5, loudest)
     return Survey(rate, channels, frames, *(dbfs(level * FULL_SCALE) for level in levels))
 
@@ -147,24 +149,24 @@ def _surveyed(path: Path, _changed: int, _size: int) -> Survey:
 def _opened(path: Path) -> Iterator[Any]:
     try:
         if not path.is_file():
-            raise UsageError(f"{path}: is not a file", READABLE)
+            raise UsageError(f"{path}: not a file", READABLE)
         if not path.stat().st_size:
-            raise UsageError(f"{path}: the file is empty", "record it again, or export it again")
+            raise UsageError(f"{path}: the file is empty", "record or export it again")
         with path.open("rb") as raw, quiet_decoder():
             if is_lfs_pointer(raw.read(LFS_LARGEST)):
                 raise UsageError(f"{path}: {LFS_PROBLEM}", LFS_HINT)
             raw.seek(0)
             with _decoder(path, raw) as file:
                 if file.samplerate < SLOWEST_HZ:
-                    told = f"{file.samplerate} samples per second are too few for a voice"
+                    told = f"a sample rate of {file.samplerate} Hz is too low for speech"
                     raise UsageError(f"{path}: {told}", READABLE)
                 yield file
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}", READABLE) from None
     except (RuntimeError, TypeError, ValueError) as error:  # libsndfile's own, a headerless file, a null in the name
         reason = str(getattr(error, "error_string", error)).rstrip(".")
-        reason = "it is damaged, or cut short" if reason in _NO_REASON else reason
-        raise UsageError(f"{path}: cannot be read as sound ({reason})", READABLE) from None
+        reason = "it is damaged or truncated" if reason in _NO_REASON else reason
+        raise UsageError(f"{path}: cannot read this file as audio ({reason})", READABLE) from None
 
 
 @contextmanager
@@ -220,7 +222,7 @@ def _blocks(path: Path, file: Any) -> Iterator[NDArray[np.float32]]:
     while len(block := file.read(out=buffer)):
         frames += len(block)
         if frames > LONGEST_S * file.samplerate:
-            raise UsageError(f"{path}: lasts longer than an hour", "cut it into shorter files")
+            raise UsageError(f"{path}: the audio is longer than an hour", "split it into shorter files")
         yield np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
 
 

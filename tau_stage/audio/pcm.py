@@ -35,24 +35,24 @@ class Sound:
 
     def __post_init__(self) -> None:
         if len(self.data) % self.width:
-            raise ValueError(f"16-bit audio needs {self.width} bytes for each moment, got {len(self.data)}")
+            raise ValueError(f"the data of 16-bit audio is not a multiple of {self.width} bytes: got {len(self.data)}")
         if self.rate <= 0:
-            raise ValueError(f"a rate must be positive, got {self.rate}")
+            raise ValueError(f"the sample rate must be positive, got {self.rate}")
 
     def __len__(self) -> int:
         """Count the samples of each channel."""
         return len(self.data) // self.width
 
     def __getitem__(self, span: slice) -> Self:
-        """Take a span of samples."""
+        """Return a span of samples."""
         start, stop, step = span.indices(len(self))
         if step != 1:
-            raise ValueError("a span of audio has no step")
+            raise ValueError("audio cannot be sliced with a step")
         return type(self)(self.data[self.width * start : self.width * max(start, stop)], self.rate)
 
     @property
     def duration_s(self) -> float:
-        """Length in seconds, from the sample count."""
+        """The length in seconds, from the sample count."""
         return len(self) / self.rate
 
     @property
@@ -73,7 +73,7 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class Pcm(Sound):
-    """Mono sound.
+    """Mono audio.
 
     >>> Pcm(bytes(48_000)).duration_s, len(Pcm(bytes(20))[2:5])
     (1.0, 3)
@@ -84,7 +84,7 @@ class Pcm(Sound):
 
     @classmethod
     def from_array(cls, samples: NDArray[np.floating] | NDArray[np.int16], rate: int = RATE) -> Pcm:
-        """Make audio of an array of one dimension: int16 as it is, floats in [-1, 1] scaled by 32767 and clipped."""
+        """Create audio from a one-dimensional array: int16 as is, floats in [-1, 1] scaled by 32767 and clipped."""
         import numpy as np
 
         if samples.dtype != np.int16:
@@ -93,12 +93,12 @@ class Pcm(Sound):
 
     @classmethod
     def silence(cls, samples: int, rate: int = RATE) -> Pcm:
-        """Make digital silence, ``samples`` long."""
+        """Create digital silence of ``samples`` samples."""
         return cls(bytes(2 * samples), rate)
 
     @classmethod
     def join(cls, parts: Iterable[Pcm], rate: int = RATE) -> Pcm:
-        """Join the parts, all of one rate, end to end; nothing at all is no samples at ``rate``, one part is itself.
+        """Join parts of the same rate end to end; without parts, return empty audio at ``rate``.
 
         >>> len(Pcm.join([Pcm.silence(2), Pcm.silence(3)]))
         5
@@ -111,7 +111,7 @@ class Pcm(Sound):
 
     @property
     def base64(self) -> bytes:
-        """The samples in base64, as the wire wants them."""
+        """The samples in base64, as sent to a server."""
         return pybase64.b64encode(self.data)
 
 

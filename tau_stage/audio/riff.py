@@ -65,7 +65,7 @@ def read_shape(path: Path) -> Shape:
     """Tell how a WAV file holds its sound; another kind of file, or a damaged one, is a ``ValueError``."""
     told = read_chunks(path).get(b"fmt ", b"")
     if len(told) < 16:
-        raise ValueError(f"{path}: a WAV file that does not say how it holds its sound")
+        raise ValueError(f"{path}: a WAV file without a fmt chunk")
     _, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", told)
     return Shape(rate, channels, bits)
 
@@ -108,9 +108,9 @@ def append_chunks(path: Path, chunks: Mapping[bytes, bytes]) -> None:
         parts = list(_chunks(file, path))
         sound = next((number for number, part in enumerate(parts) if _sound(part)), None)
         if sound is None:
-            raise ValueError(f"{path}: a WAV file without sound")
+            raise ValueError(f"{path}: a WAV file without audio data")
         if fixed := {part.name for part in parts[: sound + 1]} & set(chunks):
-            raise ValueError(f"{path}: {b', '.join(sorted(fixed)).decode('latin-1')} stands before the sound")
+            raise ValueError(f"{path}: {b', '.join(sorted(fixed)).decode('latin-1')} comes before the audio data")
         kept = [chunk(part.name, _payload(file, part)) for part in parts[sound + 1 :] if part.name not in chunks]
         _put(file, path, parts[sound], b"".join([*kept, *(chunk(*named) for named in chunks.items())]))
 
@@ -126,9 +126,7 @@ def forget_time(path: Path) -> None:
 def _put(file: int, path: Path, sound: Chunk, tail: bytes) -> None:
     begin = sound.after
     if begin + len(tail) - 8 > LARGEST:
-        raise ValueError(
-            f"{path}: with {len(tail)} bytes of marks it would be larger than 4 GiB, which no WAV file can be"
-        )
+        raise ValueError(f"{path}: with {len(tail)} bytes of marks it would exceed 4 GiB, the limit of a WAV file")
     size, there = _size(file), os.fstat(file).st_size
     if size == begin + len(tail) == there and read_at(file, len(tail), begin) == tail:
         return
@@ -154,7 +152,7 @@ def _chunks(file: int, path: Path) -> Iterator[Chunk]:
         raise ValueError(f"{path}: not a WAV file")
     at, end = 12, _size(file)
     if os.fstat(file).st_size < end:
-        raise ValueError(f"{path}: cut off; it tells of {end} bytes")
+        raise ValueError(f"{path}: truncated; its header specifies {end} bytes")
     while at + 8 <= end:
         name, size = struct.unpack("<4sI", read_at(file, 8, at))
         part = Chunk(name, at + 8, at + 8 + size)

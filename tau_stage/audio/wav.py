@@ -78,18 +78,20 @@ class WavWriter:
 
     def _refuse_what_differs(self, audio: Pcm | Stereo) -> None:
         if audio.rate != self.rate:
-            raise ValueError(f"{self.path} is at {self.rate} Hz, the audio at {audio.rate} Hz")
+            raise ValueError(f"{self.path} is at {self.rate} Hz, but the audio is at {audio.rate} Hz")
         if audio.channels != self.channels:
-            raise ValueError(f"{self.path} has {self.channels} channels, the audio {audio.channels}")
+            raise ValueError(f"{self.path} has {self.channels} channels, but the audio has {audio.channels}")
 
     def _refuse_more_than_fits(self, samples: int) -> None:
         if (self.samples + samples) * self.channels > LONGEST_SAMPLES:
-            raise OSError(errno.EFBIG, "a WAV file holds at most 4 GiB, a day at 24 kHz in mono", str(self.path))
+            raise OSError(
+                errno.EFBIG, "a WAV file can hold at most 4 GiB, which is a day at 24 kHz in mono", str(self.path)
+            )
 
     def overlay(self, at: int, audio: Pcm | Stereo) -> None:
         """Add audio to what is there from a sample on, clipped to 16 bit; what reaches further is appended."""
         if at > self.samples:
-            raise ValueError(f"{self.path} has {self.samples} samples, none at {at}")
+            raise ValueError(f"{self.path} has {self.samples} samples, so it has no sample {at}")
         self._refuse_what_differs(audio)
         over = audio[: self.samples - at]
         if over:
@@ -135,8 +137,8 @@ def read_wav(path: Path) -> Pcm:
     try:
         with wave.open(str(path), "rb") as file:
             if (file.getnchannels(), file.getsampwidth()) != (1, 2):
-                held = f"{file.getnchannels()} channels of {8 * file.getsampwidth()} bit"
-                raise ValueError(f"{path}: {held}, not mono 16 bit")
+                held = f"{file.getnchannels()} channels of {8 * file.getsampwidth()} bits"
+                raise ValueError(f"{path}: {held}, but 16-bit mono is required")
             data = file.readframes(file.getnframes())
             return Pcm(data[: len(data) // 2 * 2], file.getframerate())  # half a file may end in half a sample
     except (wave.Error, EOFError, RuntimeError) as error:  # of a chunk that is longer than the file, without words

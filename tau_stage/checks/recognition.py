@@ -61,7 +61,7 @@ def require_recogniser() -> None:
     """Refuse to go on, with a ``UsageError``, where there is no recogniser; nothing is loaded."""
     if find_spec("pocketsphinx") is None:
         hint = "pip install 'tau-stage[check]'"
-        raise UsageError("nothing here recognises speech: pocketsphinx is not installed", hint)
+        raise UsageError("speech recognition is unavailable: pocketsphinx is not installed", hint)
 
 
 def recognise_lines(take: Take, sound_of: Callable[[Performed], Pcm]) -> dict[str, str]:

@@ -81,7 +81,7 @@ def _input(fd: int | None) -> int:
     try:
         return sys.stdin.fileno() if fd is None else fd
     except (AttributeError, OSError, ValueError):  # started without one, replaced, closed
-        raise UsageError("nobody can type: there is no standard input") from None
+        raise UsageError("cannot read the keyboard: there is no standard input") from None
 
 
 async def _next_byte(fd: int) -> bytes:

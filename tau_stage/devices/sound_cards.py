@@ -34,11 +34,10 @@ INVALID_RATE, UNAVAILABLE = -9997, -9985
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two things that sound cards do; ``use`` says what a program does that keeps it busy."""
+    """One of the two things that sound cards do."""
 
     name: str
     direction: Literal["input", "output"]
-    use: str
     otherwise: str
     most_channels: int
 
@@ -46,15 +45,13 @@ class Side:
 MICROPHONE = Side(
     name="microphone",
     direction="input",
-    use="listens to it",
-    otherwise="give the player `stand_in:` with recorded takes, or write `human: file.wav` or `human: tty`",
+    otherwise="give the player recordings with `stand_in:`, or use `human: file.wav` or `human: tty`",
     most_channels=1,
 )
 LOUDSPEAKER = Side(
     name="loudspeaker",
     direction="output",
-    use="plays on it",
-    otherwise="run without --aloud: the take's files hold everything that sounds",
+    otherwise="run without --aloud and listen to the audio files of the take",
     most_channels=2,
 )
 """Two channels, both with the same sound: a device that has two would play one on the left only."""
@@ -66,17 +63,19 @@ def portaudio(side: Side = MICROPHONE) -> ModuleType:
     Raises:
         UsageError: One of the two is not installed, or does not start.
     """
-    needs = f"{side.name}s need"
+    needs = f"to use a {side.name}, you need"
     try:
         import sounddevice
     except ImportError:
-        problem = f"{needs} sounddevice, which is not installed"
+        problem = f"{needs} sounddevice, but it is not installed"
         raise _unusable(side, problem, "pip install 'tau-stage[mic]'") from None
     except OSError:
-        remedy = "install PortAudio, on Debian and Ubuntu with apt-get install libportaudio2"
-        raise _unusable(side, f"{needs} the PortAudio library, which is not found", remedy) from None
+        remedy = "install PortAudio (on Debian and Ubuntu: apt-get install libportaudio2)"
+        raise _unusable(side, f"{needs} the PortAudio library, but it was not found", remedy) from None
     except Exception as error:  # PortAudio's own; it cannot be named, for the module did not load
-        raise _unusable(side, f"PortAudio does not start: {error}", "look at the machine's sound settings") from None
+        raise _unusable(
+            side, f"PortAudio failed to start: {error}", "check the sound settings of this machine"
+        ) from None
     module: ModuleType = sounddevice
     return module
 
@@ -95,10 +94,10 @@ def find_device(sd: ModuleType, device: str | None, side: Side = MICROPHONE) -> 
         all_known = [each for each in sd.query_devices() if each[f"max_{side.direction}_channels"] > 0]
         names = [f"{each['index']} ({each['name']})" for each in all_known]
         if not names:
-            raise _unusable(side, f"this machine has no {side.name}", "connect one") from None
+            raise _unusable(side, f"this machine has no {side.name}", f"connect a {side.name}") from None
         problem = f"several {side.name}s are" if str(error).startswith("Multiple") else f"no {side.name} is"
         called = f"called {device!r}" if device else "the machine's default"
-        raise _unusable(side, f"{problem} {called}", f"there are {', '.join(names)}: name one of them") from None
+        raise _unusable(side, f"{problem} {called}", f"use one of: {', '.join(names)}") from None
 
 
 def is_found(side: Side) -> bool:
@@ -133,10 +132,10 @@ def translated_errors(sd: ModuleType, name: str, side: Side = MICROPHONE) -> Ite
         yield
     except sd.PortAudioError as error:
         if error.args[1:2] == (UNAVAILABLE,):
-            remedy = f"close the program that {side.use}"
+            remedy = "close the program that is using it"
             raise _unusable(side, f"the {side.name} {name!r} is busy", remedy) from None
         reason = str(error.args[0]).rpartition(": ")[2]
-        raise _unusable(side, f"the {side.name} {name!r} cannot be opened: {reason}") from None
+        raise _unusable(side, f"cannot open the {side.name} {name!r}: {reason}") from None
 
 
 def _unusable(side: Side, problem: str, remedy: str = "") -> UsageError:

@@ -120,7 +120,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
     is a ``UsageError``, which does not tell its password.
 
     >>> str(proxy_for("wss://api.example/v1", {"HTTPS_PROXY": "http://me:secret@proxy.example:3128"}))
-    'the proxy http://proxy.example:3128 of HTTPS_PROXY'
+    'the proxy http://proxy.example:3128 from HTTPS_PROXY'
     """
     parts = urlsplit(url)
     exempt = _variable("no_proxy", environment)

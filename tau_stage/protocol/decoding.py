@@ -100,7 +100,7 @@ def decode(frame: bytes | str, dialect: Dialect = GA, note: Note = ignore) -> Se
     >>> decode(b'{"type":"input_audio_buffer.cleared","event_id":"event_1","obfuscation":"x"}')
     InputAudioBufferCleared(event_id='event_1', type='input_audio_buffer.cleared')
     >>> decode('{"type":"response.done","response":{"id":"r","status_details":"unimplemented"}}', note=print).type
-    response.done: response.status_details is a text; taken as absent
+    response.done: response.status_details is a string; treated as absent
     'response.done'
     """
     try:

@@ -91,8 +91,8 @@ def correction(line: LinePlan, said: str) -> str:
 
     >>> line = LinePlan(1, "ann-1", "ann", "I am very late.", "", 'Perform this line: "I am very late."', (), 0.0, 1)
     >>> print(correction(line, "I'm very late, sorry."))
-    The last take had other words than the line: it said “I'm” for “I am”; it added “sorry”. Say each word of the line \
-as it is written, and no other.
+    The last take did not match the line: it said “I'm” instead of “I am”; it added “sorry”. Say every word of the \
+line exactly as written, and nothing else.
     Perform this line: "I am very late."
     """
     parts = [part for part in diff_speech(line.words, said) if part.kind != "moment"]

@@ -266,4 +266,4 @@ def require_recogniser() -> None:
     """Refuse to go on, with a ``UsageError``, where there is no recogniser; nothing is loaded."""
     if find_spec("pocketsphinx") is None:
         hint = "pip install 'tau-stage[check]'"
-        raise UsageError("nothing here recognises speech: pocketsphinx is not installed", hint)
+        raise UsageError("speech recognition is unavailable: pocketsphinx is not installed", hint)

@@ -168,7 +168,7 @@ def timings_in_words(timed: Sequence[LineTiming], *, aligns: bool) -> str:
     unmatched = [timing.line.id for timing in timed if timing.is_unmatched]
     hints = []
     if unmatched:
-        hints.append(f"the recogniser does not find the words of {', '.join(unmatched)} in their sound")
+        hints.append(f"the recogniser did not find the words of {', '.join(unmatched)} in the audio")
     if counts["estimated"] and not aligns:
-        hints.append("pip install 'tau-stage[check]' aligns them")
+        hints.append("to align them: pip install 'tau-stage[check]'")
     return f"{counted(len(timed), 'line')}: {'; '.join([told, *hints])}" if timed else "no line with words"
