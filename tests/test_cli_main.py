@@ -97,7 +97,7 @@ def test_an_option_is_no_value_of_another(option: str, capsys: pytest.CaptureFix
     [
         ("run", "tau-stage run [OPTIONS] SCENE..."),
         ("pick", "tau-stage pick [OPTIONS] TAKE LINE N"),
-        ("play", "tau-stage play [OPTIONS] TAKE [LINE]"),
+        ("play", "tau-stage play [OPTIONS] TAKE [LINE] [N]"),
         ("test", "tau-stage test [OPTIONS] [PATH"),  # typer has changed where it says that there may be several
         ("cassette show", "tau-stage cassette show [OPTIONS] DIR"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 from shutil import copytree
 
@@ -100,6 +101,22 @@ def test_all_that_is_made_of_the_line_follows(folder: TakeFolder, capsys: pytest
     assert [(row["take"], row["picked"]) for row in rows] == [("2", "yes"), ("1", ""), ("3", "")]
     assert "Take 2 of 3 is the line" in read(folder.report.read_text()).text
     assert json.loads(folder.checks.read_text())["passed"] == 1
+
+
+def test_each_take_of_a_line_can_be_played(
+    folder: TakeFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    [line, *_] = read_take(folder.path)[1].lines
+    for number, take in enumerate(line.takes, 1):
+        assert run("play", str(folder.path), "ann-1", str(number)) == 2
+        told = capsys.readouterr()
+        assert told.out == f"ann-1, take {number}: {take.said}\n"
+        assert "sounddevice" in told.err
+    assert run("play", str(folder.path), "ann-1", "4") == 2
+    assert "line ann-1 has no take 4 with audio\n  hint: its takes: 1, 2, 3" in capsys.readouterr().err
+    assert run("play", str(folder.path), "bob-1", "1") == 2
+    assert f"hint: play the line: tau-stage play {folder.path} bob-1" in capsys.readouterr().err
 
 
 def test_later_lines_that_heard_the_other_take_are_outdated_until_it_is_picked_again(folder: TakeFolder) -> None:

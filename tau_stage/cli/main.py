@@ -59,7 +59,7 @@ VERBS = {
     "booth": "Open a page that shows every session of this machine.",
     "talk": "Talk to a model in the booth.",
     "compare": "Compare the words, length, loudness and cost of two takes.",
-    "play": "Play the mix of a take, its lines in order, or one line.",
+    "play": "Play the mix of a take, its lines in order, one line, or one take of a line.",
     "report": "Write the files of a take again.",
     "doctor": "Check keys, endpoints, devices, extras and limits.",
     "accept": "Save a take's words and figures as the scene's snapshot.",

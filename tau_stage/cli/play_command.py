@@ -26,16 +26,20 @@ if TYPE_CHECKING:
 def play(
     take: TakePath,
     line: Annotated[str | None, typer.Argument(metavar="LINE", help="The id of one line.", show_default=False)] = None,
+    number: Annotated[
+        int | None, typer.Argument(metavar="N", min=1, help="The number of one take of the line.", show_default=False)
+    ] = None,
 ) -> None:
-    """Play the mix of a take, its lines in order, or one line."""
+    """Play the mix of a take, its lines in order, one line, or one take of a line."""
     folder, told = takes.read_take(take)
     if line is None and (mix := folder.mix):
         _play(*_read_mix(mix), mix)
         return
     lines = _chosen(folder, told, line)
-    for each in lines:
+    named = [(each.id, each) if number is None else _other(folder, each, number) for each in lines]
+    for name, each in named:
         sound = takes.audio_of(folder, each)
-        say(f"{each.id}: {one_line(each.said)}")
+        say(f"{name}: {one_line(each.said)}")
         _play((sound.array.reshape(-1, 1) / 32_768).astype("float32"), sound.rate, folder.sound(each))
 
 
@@ -49,6 +53,16 @@ def _chosen(folder: takes.TakeFolder, told: takes.Take, line: str | None) -> lis
     if found := [each for each in told.lines if each.file is not None]:
         return found
     raise UsageError(f"{folder.path}: no line of this take has audio", f"the take is {told.ended}: {told.problem}")
+
+
+def _other(folder: takes.TakeFolder, line: takes.Performed, number: int) -> tuple[str, takes.Alternative]:
+    """Return one take of a line, and what it is called."""
+    known = {take.take: take for take in line.takes if take.file}
+    if number not in known:
+        numbers = ", ".join(map(str, known))
+        hint = f"its takes: {numbers}" if known else f"play the line: tau-stage play {folder.path} {line.id}"
+        raise UsageError(f"{folder.path}: line {line.id} has no take {number} with audio", hint)
+    return f"{line.id}, take {number}", known[number]
 
 
 def _read_mix(path: Path) -> tuple[NDArray[np.float32], int]:
