@@ -73,7 +73,7 @@ def test_the_table_of_endpoints_is_that_of_the_code() -> None:
     ]
     assert [row[0] for row in rows] == [f"`{name}`" for name in ENDPOINTS]
     for (_, key, host, dialect, rate, session), place in zip(rows, ENDPOINTS.values(), strict=True):
-        wants = "" if place.wants_key else ", if it wants one"
+        wants = "" if place.wants_key else ", if required"
         assert key == (f"`{place.key_env[0]}`{wants}" if place.key_env else "none")
         default = f" (`{place.resource}`)" if place.resource else ""
         assert host == (f"`{place.resource_env}`{default}" if place.resource_env else "")
