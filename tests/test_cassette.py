@@ -155,10 +155,14 @@ CHANGES = {
     "a line less": (
         "  - bob: After you.\n",
         "",
-        "line bob-1, player ann: conversation differs: recorded bob-1 to hear",
+        "line bob-1, player ann: conversation differs: recorded the audio of bob-1",
     ),
     "the last line": ("  - ann: Never.\n", "", "line ann-2, player ann: conversation differs: .* now nothing"),
-    "a line more": ("Never.", "Never.\n  - bob: Ever.", "player bob: conversation differs: recorded nothing more, now"),
+    "a line more": (
+        "Never.",
+        "Never.\n  - bob: Ever.",
+        "player bob: conversation differs: recorded no further events, now",
+    ),
     "swapped lines": (
         "ann: (angrily) Draw!\n  - bob: After you.",
         "bob: After you.\n  - ann: (angrily) Draw!",
@@ -167,7 +171,7 @@ CHANGES = {
     "a hearer": (
         "After you.",
         "After you.\n    to: []",
-        "line bob-1, player ann: conversation differs: recorded bob-1 to",
+        "line bob-1, player ann: conversation differs: recorded the audio of bob-1",
     ),
     "a player": ("bob", "guy", "player guy: player differs: recorded no player of that name, now 'guy'"),
 }

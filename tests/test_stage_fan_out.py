@@ -253,7 +253,7 @@ async def test_who_falls_too_far_behind_is_lost_and_told_once() -> None:
     lost = [news for news in hearers.news if isinstance(news, NotHeard)]
     assert lost
     assert all(news.lost for news in lost)
-    assert "room for another clip" in str(lost[0].why)
+    assert "free slot in the clip queue" in str(lost[0].why)
 
 
 async def test_a_clip_that_is_refused_is_missed_and_the_player_goes_on() -> None:

@@ -334,7 +334,7 @@ async def test_a_line_whose_sound_is_gone_is_performed_again(house: Playhouse, t
     behind = [line.id for line in whole.lines[2:] if line.former or line.id in " ".join(take.warnings)]
     assert behind
     for name in behind:
-        assert f"{name} was dropped: line bob-1 before it is performed again" in take.warnings
+        assert f"{name} was dropped: the earlier line bob-1 is performed again" in take.warnings
     assert "the scene no longer has it" not in " ".join(take.warnings)
 
 

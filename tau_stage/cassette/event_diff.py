@@ -159,14 +159,14 @@ def _about(event: Event) -> str:
 def describe_event(event: Event | None, lines: Mapping[str, str]) -> str:
     """Return a client's event in the scene's words."""
     if event is None:
-        return "nothing more"
+        return "no further events"
     line, kind = line_of(event, lines), str(event.get("type"))
     if kind == "response.create":
-        return f"a request to speak {line}".rstrip()
+        return f"a request to speak {line or 'a line'}"
     if kind != "conversation.item.create":
         return KINDS.get(kind, kind)
     if str(event.get("event_id")).startswith("hear_"):
-        return f"{line or 'a line'} to hear"
+        return f"the audio of {line or 'a line'}"
     return f"the words of line {line}" if line else _words(event)
 
 

@@ -18,7 +18,7 @@ from tau_stage.take import DISK_THREAD, DURABLE, Journal, Record, records
 
 @dataclass(frozen=True, slots=True)
 class AudioProgress:
-    """A player is being heard: how loud this piece is (RMS), and how long the line so far; for watchers only."""
+    """A piece of a player's audio: its loudness (RMS), and the length of the line so far; for watchers only."""
 
     player: str
     line: str
@@ -28,21 +28,21 @@ class AudioProgress:
 
 @dataclass(frozen=True, slots=True)
 class OpeningQueued:
-    """A player waits for its turn to open its session; only watchers learn of it."""
+    """A player waits for its turn to open a session; for watchers only."""
 
     player: str
 
 
 @dataclass(frozen=True, slots=True)
 class OpeningBegan:
-    """It is a player's turn: its session is being opened, for the first time or once more; for watchers only."""
+    """A player's session is being opened or reopened; for watchers only."""
 
     player: str
 
 
 @dataclass(frozen=True, slots=True)
 class HearingBegan:
-    """A player is being sent a line; only watchers learn of it."""
+    """A line is being sent to a player; for watchers only."""
 
     player: str
     line: str
@@ -50,7 +50,7 @@ class HearingBegan:
 
 @dataclass(frozen=True, slots=True)
 class WordsProgress:
-    """Words arrive, a few at a time, as they are spoken or written, or as a person's are; for watchers only."""
+    """Words of a line arrive, a few at a time, spoken or written by a model or a person; for watchers only."""
 
     player: str
     line: str
@@ -60,12 +60,12 @@ class WordsProgress:
 
 @dataclass(frozen=True, slots=True)
 class PersonPrompted:
-    """A person is to speak or to type; only watchers learn of it.
+    """A person is asked to speak or to type; for watchers only.
 
     Attributes:
-        words: What to say; empty: whatever comes to mind.
+        words: The words to say; empty if the person may say anything.
         in_s: Seconds until the microphone opens.
-        typed: Whether the words are typed.
+        typed: Whether the person types the words.
     """
 
     player: str
@@ -78,7 +78,7 @@ class PersonPrompted:
 
 @dataclass(frozen=True, slots=True)
 class PlayerState:
-    """What a player does at an open microphone: idle, listening, thinking, or speaking until it is heard."""
+    """The state of a player at an open microphone: idle, listening, thinking, or speaking; for watchers only."""
 
     player: str
     state: str
@@ -86,7 +86,7 @@ class PlayerState:
 
 @dataclass(frozen=True, slots=True)
 class ResumeSummary:
-    """A take goes on that was stopped: what was spoken, by line and player, and spent so far; for watchers only."""
+    """A stopped take is resumed: the seconds spoken, by line and player, and the cost so far; for watchers only."""
 
     seconds: tuple[tuple[str, str, float], ...]
     dollars: Decimal
@@ -104,7 +104,7 @@ Event = (
     | PlayerState
 )
 EventStream = MemoryObjectSendStream[Event]
-"""A bounded, one-way stream to an observer; news that finds it full is lost, and never in the way."""
+"""A bounded, one-way stream to an observer; events that do not fit are dropped, so it never blocks."""
 
 
 MOST_WAITING = 32  # files that may wait for a slow disk; then the performance does

@@ -310,7 +310,7 @@ class Listener:
         if self._lost:
             self._end(delivery)
         elif self._clips > QUEUED_CLIPS:
-            self._end(delivery, Timeout(what="room for another clip", waited_s=0, player=self._session.name))
+            self._end(delivery, Timeout(what="free slot in the clip queue", waited_s=0, player=self._session.name))
         else:
             self._to_send.append(delivery)
             self._changed.notify()

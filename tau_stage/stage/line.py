@@ -70,8 +70,8 @@ def trouble_in_words(response: Response, reason: str, *, has_commentary: bool = 
         return f"the model refused ({reason}): {response.message}"
     if response.status != "completed":
         return f"{ending_in_words(response, reason)} and has no content"
-    but = "words that nobody spoke" if words else "commentary" if has_commentary else ""
-    return "the response is empty" + (f", but for {but}" if but else "")
+    but = "a transcript without audio" if words else "commentary" if has_commentary else ""
+    return "the response is empty" + (f" except for {but}" if but else "")
 
 
 def ending_in_words(response: Response, reason: str) -> str:
@@ -80,7 +80,8 @@ def ending_in_words(response: Response, reason: str) -> str:
     >>> ending_in_words(Response("r", "incomplete"), "content_filter")
     'the response is incomplete (content_filter)'
     """
-    return f"the response {'failed' if response.status == 'failed' else f'is {response.status}'} ({reason})"
+    ending = {"failed": "failed", "cancelled": "was cancelled"}.get(response.status, f"is {response.status}")
+    return f"the response {ending} ({reason})"
 
 
 MOST_CORRECTED = 6  # differences that a player is told of

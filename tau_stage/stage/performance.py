@@ -48,19 +48,19 @@ from tau_stage.version import __version__
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PerformanceOptions:
-    """Say how one plan is performed.
+    """Options of one performance.
 
     Attributes:
-        started: UTC; now, if it is not given.
-        budget: Dollars this performance may cost; the plan's, if it is not given.
-        allow_tools: Whether tools may run what the scene's author wrote.
-        people: The people of the scene by player; as the plan says, if they are not given.
-        watch: Gets every event; it is never waited for.
-        loudspeaker: Plays all that sounds, but for people who are there; the scene goes on at its pace.
-        former: A former take, from which lines are taken over.
-        ask: Lets somebody choose among the takes of a line; where nobody is asked, the closest is picked.
-        again: Whether a take goes on that was stopped: what is finished is neither performed nor paid again.
-        stop: Once it is set, the line under way comes to its end, everything is closed, and the take is left.
+        started: The start time in UTC; by default, now.
+        budget: The maximum cost in dollars; by default, the plan's budget.
+        allow_tools: Whether tools may run code from the scene's author.
+        people: The people in the scene, by player; by default, as the plan specifies.
+        watch: Receives every event; the performance never waits for it.
+        loudspeaker: Plays all audio except that of people in the room, and sets the pace of the scene.
+        former: An earlier take from which lines are reused.
+        ask: Lets a person choose among the takes of a line; by default, the closest take is picked.
+        again: Whether to resume a stopped take; finished lines are neither performed nor paid for again.
+        stop: When set, the current line is finished, everything is closed, and the take is written.
 
     >>> PerformanceOptions(allow_tools=True).budget is None
     True
@@ -82,20 +82,20 @@ AS_PLANNED = PerformanceOptions()
 
 
 async def perform(plan: Plan, stage: Stage, folder: TakeFolder, options: PerformanceOptions = AS_PLANNED) -> Take:
-    """Perform a scene once, or go on with a take that was stopped.
+    """Perform a scene once, or resume a stopped take.
 
-    A provider that fails, or a line without a sound, is a fact of the take, not an exception: look at ``take.ended``
+    A failed provider, or a line without audio, is recorded in the take and raises no exception: check ``take.ended``
     and ``take.problem``.
 
     Args:
-        plan: The scene, resolved.
-        stage: Connects players.
-        folder: Empty, or where the take is that goes on; everything is left here.
-        options: What it may cost, who is there, and who watches.
+        plan: The resolved scene.
+        stage: The stage that connects the players.
+        folder: An empty folder, or that of the take to resume; all files are written here.
+        options: The budget, people, observers and other options.
 
     Raises:
-        UsageError: A person has no microphone, a sound cannot be read, or a tool must not or cannot run.
-        TakeError: The folder cannot be written.
+        UsageError: A microphone is missing, an audio file is unreadable, or a tool may not or cannot run.
+        TakeError: The folder is not writable.
 
     >>> from pathlib import Path
     >>> from datetime import UTC, datetime

@@ -85,7 +85,9 @@ class JournalReplay:
     def _drop_the_rest(self, journal: Sequence[record.Record], finished: ReusedLines, lost: str) -> None:
         effects = [fact.sound for fact in record.of_type(journal, record.SoundPlayed)]
         effects += [fact.chapter for fact in record.of_type(journal, record.ChapterBegan)]
-        problem = f"line {lost} before it is performed again" if lost else "the scene no longer has it at this point"
+        problem = (
+            f"the earlier line {lost} is performed again" if lost else "the scene no longer contains it at this point"
+        )
         for name in dict.fromkeys((*finished.lines, *effects)):
             if name not in self._found:
                 self._production.log.append(record.LineDropped(line=name, problem=problem))

@@ -57,16 +57,16 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a performance needs of the world.
+    """The environment of a performance: connections, limits and recording.
 
     Attributes:
         connect: Opens the connection of one player.
-        provider_of: The endpoint that plays a player.
-        gate: Shared by all scenes of the process, or of many processes.
-        deadlines: How long a session waits for what.
-        recording: The folder of the recording under way; empty: nothing is recorded.
-        shown_as: The key of the performance for a booth; empty: it is not shown.
-        account_of: Whose limits a player's requests count for; each model has its own.
+        provider_of: Returns the endpoint of a player.
+        gate: The rate limiter, shared by all scenes of one or several processes.
+        deadlines: How long a session waits for each kind of answer.
+        recording: The folder of the current recording; empty if nothing is recorded.
+        shown_as: The key of the performance in the booth; empty if it is not shown.
+        account_of: Returns the account whose rate limits apply to a player; each model has its own.
 
     >>> Stage(connect=lambda player: dial("ws://localhost", {})).recording
     ''
@@ -81,11 +81,11 @@ class Stage:
     account_of: Callable[[scene.PlayerPlan], str] = lambda player: player.model
 
     def voice_of(self, player: scene.PlayerPlan) -> str:
-        """Return the voice to ask for; where the scene names none, it is the default of whoever plays."""
+        """Return the voice to request; if the scene names none, the default of the endpoint."""
         return scene.voice_at(player.voice, player.endpoint, self.provider_of(player).name)
 
     def secrets(self, plan: scene.Plan) -> Secrets:
-        """Return what no tool may answer: the keys of this process, and those of the addresses that are dialled."""
+        """Return what tools may not reveal: the keys of this process, and those in the endpoint addresses."""
         addresses = {self.provider_of(player).url for player in plan.models}
         return Secrets([*known_keys(), *(key for address in addresses for key in keys_of(address))])
 
@@ -159,10 +159,10 @@ async def open_stage(
     deadlines: Deadlines | None = None,
     gate: Gate | None = None,
 ) -> AsyncIterator[Stage]:
-    """Open a stage for these plans, with an understudy in this process where one is needed; without a gate, its own.
+    """Open a stage for these plans; if a player needs the understudy, start one in this process.
 
     Raises:
-        UsageError: A player has nobody to play it.
+        UsageError: A player has no usable endpoint.
 
     >>> import anyio
     >>> from tau_stage import load_scene, make_plan, open_stage

@@ -112,9 +112,9 @@ class Oddity(Enum):
     """How a server is odd throughout."""
 
     DELTAS = "audio deltas end in the middle of samples"
-    FIELDS = "events carry fields and types that no client knows"
-    REPEATS = "every event comes twice, with the same id"
-    NO_IDS = "events have no ids, and responses echo no metadata, as with sparse servers"
+    FIELDS = "events contain fields and types that clients do not know"
+    REPEATS = "every event is sent twice, with the same id"
+    NO_IDS = "events have no ids, and responses do not echo metadata, as on minimal servers"
 
 
 Passing = FailResponses | BreakOff | EmptyResponses | RewordLines
