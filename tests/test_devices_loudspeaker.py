@@ -130,8 +130,8 @@ def test_what_waits_when_it_is_closed_is_not_heard(alsa: Path) -> None:
 def test_an_unknown_loudspeaker_is_told_with_those_that_there_are(alsa: Path, device: str) -> None:
     """Slow: a process of its own."""
     told = play(device, alsa)
-    assert told.startswith(f"True no loudspeaker is called {device!r}\n  hint: there are 0 (")
-    assert all(part in told for part in ("(default)", "(Spare)", ": name one of them; or run without --aloud"))
+    assert told.startswith(f"True no loudspeaker is called {device!r}\n  hint: use one of: 0 (")
+    assert all(part in told for part in ("(default)", "(Spare)", "; or run without --aloud"))
 
 
 @needs_portaudio

@@ -84,8 +84,8 @@ def test_what_the_microphone_hears_arrives_sample_for_sample(alsa: Path, device:
 def test_an_unknown_microphone_is_told_with_those_that_there_are(alsa: Path, device: str) -> None:
     """Slow: a process of its own."""
     told = listen(device, alsa)
-    assert told.startswith(f"True no microphone is called {device!r}\n  hint: there are 0 (")
-    assert all(part in told for part in ("(default)", "(Spare)", ": name one of them; or ", "`stand_in:`"))
+    assert told.startswith(f"True no microphone is called {device!r}\n  hint: use one of: 0 (")
+    assert all(part in told for part in ("(default)", "(Spare)", "; or ", "`stand_in:`"))
 
 
 @needs_portaudio
@@ -106,8 +106,8 @@ def test_a_machine_without_a_microphone_says_what_to_do_without(tmp_path: Path, 
     (tmp_path / "none.conf").write_text("pcm.none { type hw  card 99 }")
     assert listen(device, tmp_path / "none.conf") == (
         "False this machine has no microphone\n"
-        "  hint: connect one; or give the player `stand_in:` with recorded takes, "
-        "or write `human: file.wav` or `human: tty`"
+        "  hint: connect a microphone; or give the player recordings with `stand_in:`, "
+        "or use `human: file.wav` or `human: tty`"
     )
 
 

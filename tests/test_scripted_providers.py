@@ -74,7 +74,7 @@ async def test_a_scene_of_three_runs_to_its_end(name: str, tmp_path: Path) -> No
     assert [(folder.stems / f"{player}.wav").exists() for player in ("ann", "bob", "cy")] == [True] * 3
     assert (take.usage.audio_out > 0) is (name in TELLS_USAGE)
     assert (take.cost.total is not None) is (name == "xai")
-    assert [warning for warning in take.warnings if "asked was" in warning] == []
+    assert [warning for warning in take.warnings if "instead of" in warning] == []
     assert any(SPEAKS_BETA in warning for warning in take.warnings) is (name == "vllm-before-rename")
 
 

@@ -228,7 +228,7 @@ async def test_what_is_heard_by_stream_replays_from_its_cassette(tmp_path: Path)
 
 
 def test_a_person_has_no_hearing() -> None:
-    with pytest.raises(SceneError, match="player 'dan' is a human, and has no 'hearing'"):
+    with pytest.raises(SceneError, match="player 'dan' is a human and cannot have 'hearing'"):
         plan_of(HEAD.replace("{ann:", "{dan: {human: tty, hearing: stream}, ann:") + "lines: [ann: Hm.]")
 
 
@@ -243,7 +243,7 @@ async def test_a_plan_a_view_and_a_page_say_who_hears_by_stream(
     told = json.loads(capsys.readouterr().out)["players"]
     assert [told[name]["hearing"] for name in ("bob", "cid")] == ["create_audio", "stream"]
     assert run("show", str(scene)) == 0
-    assert capsys.readouterr().out.count("hears by stream") == 1
+    assert capsys.readouterr().out.count("hears lines as") == 1
     house = Playhouse(tmp_path / "out")
     take = await house.perform(scene.read_text())
     assert render_page(take, house.folder).count(", by stream") == 2
