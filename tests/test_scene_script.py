@@ -277,6 +277,9 @@ def test_a_speech_of_a_stranger_is_never_words(line: str, name: str, column: int
         ("Tourist — Today at 4:12 PM\nHi", "Hi"),
         ("Tourist – 12.03.2024 16:12\nHi", "Hi"),
         ("TOURIST [00:12]: Hi", "Hi"),
+        ("TOURIST 00:12: Hi", "Hi"),
+        ("Tourist 01:00:12.5: Hi", "Hi"),
+        ("**TOURIST 00:12:** Hi", "Hi"),
         ("Tourist (0:00:12): Hi", "Hi"),
         ("**Tourist (00:12):** Hi", "Hi"),
         ("[12/03/2024, 16:12:01] Tourist: Hi", "Hi"),
@@ -319,6 +322,22 @@ def test_a_time_stamp_alone_is_nobodys_words() -> None:
         ("clerk", "One two"),
         ("tourist", "Hi"),
     ]
+
+
+def test_what_nobody_speaks_in_webvtt_is_passed_over() -> None:
+    cues = (
+        "WEBVTT - a talk\nKind: captions\n\nNOTE\nmade by hand\n\nintro\n00:00.000 --> 00:02.000\n<v Clerk>Hello.\n\n"
+        "2\n00:02.500 --> 00:04.000\n<v Tourist>NOTE this.\n\nSTYLE\n::cue { color: red }\n"
+    )
+    assert said(cues) == [("clerk", "Hello."), ("tourist", "NOTE this.")]
+    assert refused("CLERK: Hi\n\nWEBVTT\n").problem == "there is no player 'WEBVTT'"
+    assert refused("NOTE\n").problem == "there is no player 'NOTE'"
+    assert said("WEBVTT: Hi", ["WEBVTT"]) == said("WEBVTT\nHi", ["WEBVTT"]) == [("WEBVTT", "Hi")]
+
+
+def test_a_time_before_a_colon_belongs_to_a_name_only() -> None:
+    assert refused("Meet me at 12:30: here").problem == "these words have no speaker"
+    assert refused("ZOE 12:30: here").problem == "there is no player 'ZOE'"
 
 
 def test_names_that_look_the_same_are_the_same() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 from pathlib import PurePath
+from shlex import quote
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.diagnostics import Diagnostics
@@ -283,6 +284,7 @@ def _wanted(only: Sequence[str], names: Sequence[str], errors: Diagnostics) -> s
 
 SCREENPLAYS = (".fountain", ".spmd")  # how names of files in Fountain end; the second is its old ending
 TEXTS = (".txt", ".md")  # how names of files in our own notation end
+SUBTITLES = (".vtt", ".srt")
 
 
 def is_script_file(script: str) -> bool:
@@ -332,6 +334,8 @@ def _of_file(name: str, players: tuple[str, ...], errors: Diagnostics) -> list[N
     """Return what stands in a script that is a file of its own."""
     if not is_script_file(name):
         hint = "write 'script: |' and the script under it, or a file name like 'play.fountain' or 'episode.txt'"
+        if name.lower().endswith(SUBTITLES):
+            hint = f"subtitles are imported: tau-stage import {quote(name)} --cast cast.yaml"
         errors.add(("script",), "this is neither a script nor the name of a script file", hint)
         return []
     source, parts = read_script_file(errors.document.source.path, name, players, errors.warnings)

@@ -29,6 +29,7 @@ _STAMPED = re.compile(rf"(?:[\[(<]\s*)?{_SPAN}(?:\s*[\])>])?(?:\s+[-–—|]|[-�
 _ONLY_STAMP = re.compile(rf"[\[(<]{_SPAN}[\])>]|{_STAMP}\s*-->\s*{_STAMP}(?:\s+\w+:\S+)*")
 _STAMP_ALONE = re.compile(_STAMP)
 _STAMP_BESIDE = re.compile(rf"\s*[\[(]{_SPAN}[\])](?=[\s*_]*[:\uff1a])")
+_STAMP_BARE = re.compile(rf"(?P<name>[^:\t]*?\S)(?P<stamp>\s+{_STAMP})(?=[\s*_]*[:\uff1a])")
 _STAMP_BEHIND = re.compile(
     rf"(?P<name>[^:]*?\S)(?:\s{{2,}}|\t|\s+(?=[\[(])|\s+[-–—|]\s+(?:[^\W\d]+\s+){{0,3}})[\[(]?{_STAMP}[\])]?"
 )
@@ -39,6 +40,8 @@ _MARKED = re.compile(
 )
 _VOICE_SPAN = re.compile(r"</v>\s*$")
 _CAPITALS = re.compile(r"(?P<name>[^\W\d_][^\s.:]*(?: [^\s.:]+){0,3}?)(?:\.?[*_]*\s*$|\.[*_]*\s+| *\t|\s+[-–—|]\s)")
+_WEBVTT = re.compile(r"\ufeff?WEBVTT(?:[ \t].*)?")
+_NOT_CUES = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 _LEADING = re.compile(r"[\s\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069]*")
 _BEFORE = re.compile(r"(?:\((?P<how>[^()]*)\)|\[(?P<moment>[^\[\]]*)\])\s*")
 _EMPHASIS = re.compile(r"[*_]{1,3}")
@@ -70,6 +73,7 @@ def is_stamp(line: str) -> bool:
 def head_of(line: str, find: Find) -> Head | None:
     """Tell who speaks in a line, if it has the form of a speech, whether that is a player or not."""
     start, rest = _beginning(line)
+    rest = _without_bare_stamp(rest, find)
     colon = _COLON.search(rest)
     if colon and find(name := rest[: colon.start()].strip()):
         return _head(line, name, start, start + colon.end())
@@ -119,6 +123,16 @@ def _beginning(line: str) -> tuple[int, str]:
     start = _after(_LEADING, line, 0)
     rest = line[start : start + _FURTHEST]
     return start, _STAMP_BESIDE.sub(lambda stamp: " " * len(stamp[0]), rest, count=1)
+
+
+def _without_bare_stamp(rest: str, find: Find) -> str:
+    """Return a line's beginning with blanks for a time stamp without brackets between a name and its colon."""
+    found = _STAMP_BARE.match(rest, _after_signs(rest))
+    name = found["name"].strip("*_ ") if found else ""
+    if found is None or not (find(name) or name.isupper()):
+        return rest
+    start, end = found.span("stamp")
+    return rest[:start] + " " * (end - start) + rest[end:]
 
 
 def _after_signs(rest: str) -> int:
@@ -304,6 +318,7 @@ class _ScriptReader:
         self.has_items = has_items
         self.found: list[ScriptSpeech | ScriptItem] = []
         self.speech: _OpenSpeech | None = None
+        self.is_webvtt = False
 
     def read(self, first: int, last: int) -> list[ScriptSpeech | ScriptItem]:
         number, last = first, min(last, len(self.source.lines))
@@ -323,10 +338,25 @@ class _ScriptReader:
             end = self.end_of_item(number, last)
             self.found.append(ScriptItem(number, end))
             return end
+        elif self.is_unspoken_block(words):
+            return self.end_of_block(number, last)
         elif not words.startswith("#"):
             under = self.source.line(number + 1).strip() if number < last else ""
-            if not (words.isdecimal() and is_stamp(under)):  # the number of a subtitle
+            if not ((words.isdecimal() or self.is_webvtt) and is_stamp(under)):  # the number or name of a subtitle
                 self.words(number, self.source.line(number))
+        return number
+
+    def is_unspoken_block(self, words: str) -> bool:
+        """Tell whether a line begins a block of WebVTT that nobody speaks: its header, or a comment after one."""
+        if not (self.found or self.speech) and _WEBVTT.fullmatch(words) and self.cast.find(words) is None:
+            self.is_webvtt = True
+            return True
+        return self.is_webvtt and self.speech is None and _NOT_CUES.match(words) is not None
+
+    def end_of_block(self, number: int, last: int) -> int:
+        """Find the last line before a blank one."""
+        while number < last and self.source.line(number + 1).strip():
+            number += 1
         return number
 
     def end_of_item(self, first: int, last: int) -> int:
