@@ -36,3 +36,17 @@ async def test_sound_is_a_size_wherever_an_event_has_it(part: dict[str, Any]) ->
     event = json.loads(hub._events[-1][1])["event"]
     assert event["item"]["content"] == [{**part, "audio": "<400>"}]
     assert (event["session"], event["audio"]) == (session, "<7>")
+
+
+async def test_a_page_that_comes_late_is_told_how_the_clocks_differ() -> None:
+    now = [100.0]
+    hub = Hub(clock=lambda: now[0])
+    stage = hub.join({"kind": "stage", "name": "s", "at": 30.0}, None)
+    hub.join({"kind": "take", "name": "t", "at": 30.0}, None)
+    for now[0], at in ((160.5, 90.0), (170.0, 100.25), (171.0, 10**400), (172.0, None)):
+        hub.take_in(stage, json.dumps({"at": at, "record": {"type": "warned", "text": "Hm."}}))
+    welcome, *_ = [json.loads(text) for text in hub.open_page()._waiting]
+    assert welcome["now_s"] == 172.0
+    assert [source["offset_s"] for source in welcome["sources"]] == [69.75, None]
+    hub.leave(stage, "it is over")
+    assert hub.join({"kind": "session", "name": "new"}, None).offset_s is None

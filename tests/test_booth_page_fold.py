@@ -28,6 +28,7 @@ FOLD = """(async (messages) => {
   return { air, rows: state.log.rows.map(row => [row.type, row.latency]), notices: state.notices,
     lines: [...(source.stage?.lines.values() ?? [])], items: [...(source.session?.items.values() ?? [])],
     usage: source.session?.usage, dollars: source.session?.dollars, prompt: source.stage?.prompt,
+    offset: source.offset, spent: source.stage?.spent,
     missed: state.log.missed, lost: state.log.lost, thinks: Boolean(source.session?.response) };
 })"""
 
@@ -42,7 +43,7 @@ def tab() -> Iterator[Browser]:
 def fold(tab: Browser, kind: str, told: list[dict[str, Any]], **facts: Any) -> dict[str, Any]:
     """What the page makes of messages of one source."""
     source = {"id": 1, "kind": kind, "name": "it", "connected": True, **facts}
-    messages: list[dict[str, Any]] = [{"type": "welcome", "epoch": "a", "sources": [source], "lost": 0}]
+    messages: list[dict[str, Any]] = [{"type": "welcome", "epoch": "a", "now_s": 40.0, "sources": [source], "lost": 0}]
     messages += [{"type": "event", "n": n, "source": 1, **each} for n, each in enumerate(told, 1)]
     found: dict[str, Any] = tab.run(f"{FOLD}({json.dumps(messages)})")
     return found
@@ -100,6 +101,21 @@ def test_lines_know_their_dead_air_their_hearers_and_their_takes(tab: Browser) -
     assert (first["said"], first["take"], first["samples"]) == ("two", 2, 2 * RATE)
     assert [(one["hearer"], one["took"]) for one in first["hearings"]] == [("ben", 0.25)]
     assert told["air"] == [["ann-2", -0.5], ["ann-3", -0.5]]
+
+
+def test_a_page_that_opens_late_knows_when_something_happened(tab: Browser) -> None:
+    event = {"at": 3.0, "from": "server", "event": {"type": "session.created"}}
+    told = fold(tab, "session", [event], offset_s=20.0)
+    assert told["offset"] == 80.0  # it happened at 23 s of the booth's clock, which is 60 s behind the page's
+
+
+def test_a_take_that_is_over_costs_what_it_says_also_at_an_open_microphone(tab: Browser) -> None:
+    step = {"record": {"type": "step_ended", "step": "ann-1", "dollars": "0.25"}}
+    lines = [{"id": "ann-1", "player": "ann", "dollars": "0.25"}, {"id": "listen-1-2", "player": "ann", "dollars": "1"}]
+    told = fold(tab, "take", [step], lines=lines, dollars="1.25")
+    assert (told["spent"], [line["dollars"] for line in told["lines"]]) == (1.25, [0.25, 1])
+    told = fold(tab, "stage", [step, step], lines=[{"id": "ann-1", "player": "ann"}])
+    assert (told["spent"], [line["dollars"] for line in told["lines"]]) == (0.5, [0.5])
 
 
 def test_a_session_that_began_before_its_booth_is_shown_as_it_says(tab: Browser) -> None:

@@ -19,6 +19,7 @@ import json
 import logging
 import secrets
 import struct
+import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ KEPT_SOUND = 128 * 1024 * 1024
 """Bytes of sound that can be heard again; the oldest items go first."""
 
 LONGEST_NAME = 200
+LONGEST_CLOCK_S = 1e12  # what shows more is no clock
 LEAST_RATE, MOST_RATE = 4_000, 192_000
 LONGEST_TEXT = 20_000
 """Characters of one text within an event; the rest is counted."""
@@ -92,6 +94,7 @@ class Feed:
         missed: Messages that it could not publish, as it found no hub.
         lasting: Events that a page which comes late is told, with their numbers.
         told: How often it has told each record of its journal, by hash.
+        offset_s: Seconds from its clock to the hub's; None where nothing has told it.
     """
 
     id: int
@@ -106,12 +109,20 @@ class Feed:
     lasting: deque[tuple[int, str]] = field(default_factory=deque)
     items: dict[str, ItemSound] = field(default_factory=dict)
     form: Format = PCM16
+    offset_s: float | None = None
 
     @property
     def described(self) -> JsonObject:
         """What a page is told of it."""
         about = {"id": self.id, "kind": self.kind, "name": self.name, "connected": self.send is not None}
-        return {**self.hello, **about, "gone": self.gone, "dropped": self.dropped, "missed": self.missed}
+        counts = {"dropped": self.dropped, "missed": self.missed}
+        return {**self.hello, **about, "gone": self.gone, "offset_s": self.offset_s, **counts}
+
+    def compare_clocks(self, at_s: object, now_s: float) -> None:
+        """Learn the difference of clocks from what it says now: the smallest is the nearest to the true one."""
+        if self.kind != "take" and isinstance(at_s, int | float) and abs(at_s) < LONGEST_CLOCK_S:
+            offset_s = now_s - at_s
+            self.offset_s = offset_s if self.offset_s is None else min(self.offset_s, offset_s)
 
 
 @dataclass(slots=True)
@@ -182,12 +193,15 @@ class Hub:
     Args:
         epoch: As the attribute; a fresh one, if none is given.
         kept_sound: As ``KEPT_SOUND``.
+        clock: Tells the seconds; pages compare their own clock with it.
 
     Attributes:
         epoch: Tells one life of a booth from another: numbers of events begin anew.
     """
 
-    def __init__(self, epoch: str = "", kept_sound: int = KEPT_SOUND) -> None:
+    def __init__(
+        self, epoch: str = "", kept_sound: int = KEPT_SOUND, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.epoch = epoch or secrets.token_hex(4)
         self.sources: dict[int, Feed] = {}
         self.pages: set[PageQueue] = set()
@@ -197,6 +211,7 @@ class Hub:
         self._newest = 0
         self._sounds: OrderedDict[tuple[int, str], bytearray] = OrderedDict()
         self._kept_sound = kept_sound
+        self._clock = clock
         self._kept = 0
         self._answers: dict[int, tuple[PageQueue, object, Feed]] = {}
         self._wishes = count(1)
@@ -225,6 +240,8 @@ class Hub:
             self._forget_gone()
         source.hello, source.send, source.gone, source.form = hello, send, "", _form(hello.get("output_format"))
         source.missed += missed
+        source.offset_s = None  # it may be another process
+        source.compare_clocks(hello.get("at"), self._clock())
         self.show({"type": "source", "source": source.described})
         self.catch_up(source, records)
         return source
@@ -263,6 +280,7 @@ class Hub:
 
     def _take_line(self, source: Feed, line: str) -> None:
         message = read_message(line)
+        source.compare_clocks(message.get("at"), self._clock())
         if "event" in message:
             self._event(source, message)
         elif "record" in message:
@@ -360,6 +378,7 @@ class Hub:
         welcome = {
             "type": "welcome",
             "epoch": self.epoch,
+            "now_s": self._clock(),
             "sources": [source.described for source in self.sources.values()],
             "lost": max(0, oldest - 1 - after) - len(older),
         }

@@ -16,7 +16,7 @@ from tau_stage.booth.hub import Feed, Hub
 from tau_stage.errors import TakeError, UsageError
 from tau_stage.protocol import JsonObject
 from tau_stage.signals import Signal
-from tau_stage.take import TakeFolder, is_locked, read_journal, read_take
+from tau_stage.take import Costs, TakeFolder, is_locked, read_journal, read_take
 
 MOST_ORDERS = 16
 LONGEST_PROBLEM = 2_000
@@ -44,9 +44,16 @@ def attach(hub: Hub, path: Path) -> Feed:
             {"name": each.name, "voice": each.voice, "model": each.model, "human": each.human} for each in take.players
         ],
         "lines": [
-            {"id": line.id, "player": line.player, "words": line.asked, "direction": line.direction}
+            {
+                "id": line.id,
+                "player": line.player,
+                "words": line.asked,
+                "direction": line.direction,
+                "dollars": _known(line.cost),
+            }
             for line in take.lines
         ],
+        "dollars": _known(take.cost),
         "folder": str(folder.path.absolute()),
         "mix": mix.name if mix else None,
         "seconds": take.samples / take.rate,
@@ -57,6 +64,11 @@ def attach(hub: Hub, path: Path) -> Feed:
     source.gone = "it is over"
     hub.catch_up(source, ((record.at_s, record.model_dump(mode="json")) for record in read_journal(folder.journal)))
     return source
+
+
+def _known(cost: Costs) -> str:
+    """Write what is known of a cost, in dollars."""
+    return str(cost.known if cost.total is None else cost.total)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,6 +16,7 @@ class Stage {
   opening = new Map(); // who waits to open a session, or opens one: {since, began, refused}
   states = new Map(); // what players do at an open microphone
   spent = 0;
+  isPriced = false; // whether its cost is told as a whole, as that of a take
   budget = null;
   ended = "";
   problem = "";
@@ -43,7 +44,9 @@ class Stage {
       const raw = object(each), line = this.line(text(raw.id), text(raw.player));
       line.asked ||= text(raw.words);
       line.direction ||= text(raw.direction);
+      if (raw.dollars !== undefined) line.dollars = dollarsOf(raw.dollars);
     }
+    if (hello.dollars !== undefined) { this.isPriced = true; this.spent = dollarsOf(hello.dollars) ?? 0; }
     for (const [step, player] of Object.entries(object(hello.listens))) this.listens.set(step, text(player));
     this.seconds = Math.max(this.seconds, number(hello.seconds));
     this.ended ||= text(hello.ended);
@@ -136,6 +139,7 @@ const READERS = {
   model_named(stage, record) { const player = stage.player(text(record.player)); if (player) player.model = text(record.model); },
   player_lost(stage, record) { stage.opening.delete(text(record.player)); const player = stage.player(text(record.player)); if (player) player.lost = text(record.problem); stage.warnings.push(`${text(record.player)} is lost: ${text(record.problem)}`); },
   step_ended(stage, record) {
+    if (stage.isPriced) return; // steps have no cost of what is said at an open microphone
     const dollars = dollarsOf(record.dollars) ?? 0;
     stage.spent += dollars;
     const line = stage.lines.get(text(record.step));
@@ -233,7 +237,7 @@ const READERS = {
   },
   listen_ended(stage) { if (stage.prompt?.listens) stage.prompt = null; },
   player_state(stage, record) { stage.states.set(text(record.player), text(record.state)); },
-  resume_summary(stage, record) { stage.spent = Math.max(stage.spent, dollarsOf(record.dollars) ?? 0); },
+  resume_summary(stage, record) { if (!stage.isPriced) stage.spent = Math.max(stage.spent, dollarsOf(record.dollars) ?? 0); },
 };
 
 export const applyRecord = (stage, record, at) => {

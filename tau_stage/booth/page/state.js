@@ -12,6 +12,7 @@ const TOO_SLOW = "This page was too slow";
 
 export const createState = () => ({
   epoch: "",
+  offset: Infinity, // from the booth's clock to the page's
   seen: 0,
   sources: new Map(),
   former: [], // sources of a booth that has ended, which may come to this one
@@ -54,6 +55,8 @@ const readHello = (state, source, told) => {
   source.run = text(told.run);
   source.player = text(told.player) || source.name;
   source.can = list(told.can).map(text);
+  const offset = maybe(told.offset_s);
+  if (offset !== null && state.offset !== Infinity) source.offset = Math.min(source.offset, offset + state.offset);
   if (source.kind === "stage" && !source.connected && text(told.folder)) source.can = ["retake", "pick"]; // it is a take by now
   readLost(state, source, number(told.dropped));
   readMissed(state, source, number(told.missed));
@@ -81,14 +84,16 @@ const join = (state, told) => {
   return source;
 };
 
-const welcome = (state, told) => {
+const welcome = (state, told, arrival) => {
   const epoch = text(told.epoch), lost = number(told.lost);
   if (state.epoch && epoch !== state.epoch) {
     note(state, "The booth was started again. What happened while it was away is not known.");
     state.former = [...state.sources.values(), ...state.former].slice(0, 500);
     state.sources = new Map();
     state.seen = 0;
+    state.offset = Infinity;
   }
+  if (maybe(told.now_s) !== null) state.offset = Math.min(state.offset, arrival - told.now_s);
   if (lost && state.epoch) note(state, `${lost} ${lost === 1 ? "event" : "events"} of before ${lost === 1 ? "is" : "are"} not kept any more.`);
   state.log.dropped += lost;
   state.epoch = epoch;
@@ -123,7 +128,7 @@ export const chainKey = (state, source) => chainOf(state, source).key;
 export const apply = (state, message, arrival) => {
   const told = object(message);
   switch (told.type) {
-    case "welcome": return welcome(state, told);
+    case "welcome": return welcome(state, told, arrival);
     case "source": return void join(state, object(told.source));
     case "forgotten": return void state.sources.delete(number(told.source));
     case "event": return happened(state, told, arrival);
