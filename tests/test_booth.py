@@ -527,7 +527,7 @@ async def test_a_page_types_and_speaks_to_one_session(variables: dict[str, str],
         assert len(heard) == 1
         assert [entry.role for entry in ann.conversation.items.values()] == ["user", "assistant"]
         await page.send(json.dumps({"id": 3, "to": numbers["ben"], "do": "dance"}))
-        assert "cannot 'dance'" in (await told(page, "answer"))["problem"]
+        assert "unknown action 'dance'" in (await told(page, "answer"))["problem"]
 
 
 async def test_a_session_that_takes_no_sound_refuses_it(variables: dict[str, str], real_voice: Understudy) -> None:
@@ -539,7 +539,7 @@ async def test_a_session_that_takes_no_sound_refuses_it(variables: dict[str, str
     ):
         await told(page, "welcome")
         await page.send(json.dumps({"id": 1, "to": 1, "do": "commit"}))
-        assert "takes no sound" in (await told(page, "answer"))["problem"]
+        assert "does not accept audio" in (await told(page, "answer"))["problem"]
 
 
 @pytest.mark.slow
