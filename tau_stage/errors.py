@@ -22,29 +22,29 @@ def _with_hint(text: str, hint: str) -> str:
 
 
 class StageError(Exception):
-    """The root: ``except StageError`` catches everything tau-stage raises on purpose.
+    """The base class: ``except StageError`` catches every error that tau-stage raises on purpose.
 
     >>> all(issubclass(kind, StageError) for kind in (SceneError, SessionError, UsageError, TakeError))
     True
     """
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Tell how a copy is made: by its facts, which are given by name, not by its call."""
+        """Copy the error by its facts, which are given by name, and not by its call."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 @dataclass(eq=False)
 class SceneError(StageError):
-    """A scene file that cannot be performed, at a line and a column, in characters, from 1.
+    """A scene file cannot be performed. ``line`` and ``column`` say where, in characters, from 1.
 
     Attributes:
         path: The file, as the user named it.
-        problem: What is wrong, one sentence without a full stop.
+        problem: What is wrong, as a sentence without a full stop.
         hint: What to do about it, or empty.
-        source: The source line itself, or empty where there is none to show.
+        source: The source line itself, or empty if there is none to show.
         also: Further errors, in the order of their lines.
-        caret: Where the caret stands under ``source``, from 1; 0 is at ``column``. They differ where a long line is
-            cut, or its characters are wide.
+        caret: Where the caret is under ``source``, from 1; 0 means at ``column``. They differ if a long line is
+            shortened, or if its characters are wide.
 
     >>> print(SceneError("duel.yaml", 6, 5, "player 'bob' has unknown key 'voise'", hint="did you mean 'voice'?"))
     duel.yaml:6:5: player 'bob' has unknown key 'voise'
@@ -69,7 +69,7 @@ class SceneError(StageError):
 
 @dataclass(eq=False)
 class ProtocolError(StageError):
-    """The Realtime protocol was broken: by us (``ours``) or by the server (``theirs``).
+    """The Realtime protocol was broken by tau-stage (``ours``) or by the server (``theirs``).
 
     >>> print(ProtocolError("theirs", "a response ended that never began"))
     the server broke the realtime protocol: a response ended that never began
@@ -85,7 +85,7 @@ class ProtocolError(StageError):
 
 @dataclass(eq=False, kw_only=True)
 class SessionError(StageError):
-    """One session failed; ``player``, ``endpoint`` and ``line`` say whose and where, as far as known.
+    """A session failed. ``player``, ``endpoint`` and ``line`` say where, as far as that is known.
 
     >>> print(SessionError(player="clerk", line="clerk-2"))
     line clerk-2, player clerk: the session failed
@@ -99,7 +99,7 @@ class SessionError(StageError):
     line: str = ""
 
     def about(self, *, player: str = "", endpoint: str = "", line: str = "") -> Self:
-        """Copy the failure, with what the caller knows about its place filled in.
+        """Copy the error and add what the caller knows about its place.
 
         >>> str(Timeout(what="session.updated", waited_s=5.0).about(player="clerk"))
         'player clerk: no session.updated within 5 s'
@@ -109,7 +109,7 @@ class SessionError(StageError):
         return known.with_traceback(self.__traceback__)
 
     def what_happened(self) -> str:
-        """Tell the failure itself, without its place."""
+        """Describe the error without its place."""
         return self.told.format(self)
 
     def __str__(self) -> str:
@@ -120,12 +120,12 @@ class SessionError(StageError):
 
 @dataclass(eq=False, kw_only=True)
 class ConnectFailed(SessionError):
-    """A session did not open.
+    """A session could not be opened.
 
     Attributes:
-        status: HTTP status of the refused upgrade, if it was one.
-        code: The server's error code, if it refused in-band (``invalid_api_key``, ``insufficient_quota``...).
-        close_code: WebSocket close code that followed, if any.
+        status: The HTTP status of the refused upgrade, if there was one.
+        code: The server's error code, if it refused the session (``invalid_api_key``, ``insufficient_quota``...).
+        close_code: The WebSocket close code that followed, if any.
         retry_after_s: The server's ``Retry-After``, in seconds.
         hint: What to do about it, or empty.
 
@@ -144,7 +144,7 @@ class ConnectFailed(SessionError):
         return _with_hint(super().__str__(), self.hint)
 
     def what_happened(self) -> str:
-        """Tell the refusal, with every number the server gave."""
+        """Describe the refusal, with every number that the server gave."""
         known = (
             ("HTTP {}", self.status),
             ("{}", self.code or None),
@@ -157,7 +157,7 @@ class ConnectFailed(SessionError):
 
 @dataclass(eq=False, kw_only=True)
 class SessionClosed(SessionError):
-    """The session is closed: by the server, by the network, or by us, with a WebSocket close code.
+    """The session was closed by the server, the network, or tau-stage. ``code`` is the WebSocket close code.
 
     >>> print(SessionClosed(player="clerk", code=1006))
     player clerk: the session was closed (1006)
@@ -167,7 +167,7 @@ class SessionClosed(SessionError):
     reason: str = ""
 
     def what_happened(self) -> str:
-        """Tell the close code and the server's own words."""
+        """Describe the close code and the server's reason."""
         return f"the session was closed ({self.code}{format_if(': {}', self.reason)})"
 
 
@@ -176,8 +176,8 @@ class ModelRefused(SessionError):
     """The server answered a request with an error.
 
     Attributes:
-        param: The field it complains of, if it names one.
-        event_id: Our id of the event that was refused.
+        param: The field that the server complains about, if it names one.
+        event_id: The id that tau-stage gave the refused event.
 
     >>> print(ModelRefused(code="cannot_update_voice", message="The voice is fixed."))
     the model refused (cannot_update_voice): The voice is fixed.
@@ -193,7 +193,7 @@ class ModelRefused(SessionError):
 
 @dataclass(eq=False, kw_only=True)
 class Timeout(SessionError):
-    """Something that was waited for did not come; ``instead`` is what came in its place, as a sentence, or empty.
+    """Something did not arrive in time. ``instead`` is a sentence about what arrived instead, or empty.
 
     >>> print(Timeout(player="clerk", what="session.updated", waited_s=5.0))
     player clerk: no session.updated within 5 s
@@ -204,19 +204,19 @@ class Timeout(SessionError):
     instead: str = ""
 
     def what_happened(self) -> str:
-        """Tell what was missed, how long it was waited for, and what came instead."""
+        """Describe what did not arrive, how long tau-stage waited, and what arrived instead."""
         return f"no {self.what} within {self.waited_s:g} s{format_if('; {}', self.instead)}"
 
 
 @dataclass(eq=False)
 class BudgetExceeded(StageError):
-    """The scene stopped between two lines because its budget was used up, or would be by the next one.
+    """The scene stopped between two lines, because its budget was used up or the next line would exceed it.
 
-    All is in dollars; ``expected`` is what the line, or without one the scene, was likely to cost that was not begun.
+    All amounts are in dollars. ``expected`` is the likely cost of the line that did not start, or of the whole scene.
 
     >>> from decimal import Decimal
     >>> print(BudgetExceeded(Decimal("0.50"), Decimal("0.48"), "clerk-7"))
-    stopped before line clerk-7: $0.4800 of the budget of $0.5000 is used; raise limits.budget or --budget to go on
+    stopped before line clerk-7: $0.4800 of the budget of $0.5000 is used; raise limits.budget or --budget to continue
     """
 
     budget: Decimal
@@ -228,39 +228,39 @@ class BudgetExceeded(StageError):
         used = f"${self.spent:.4f} of the budget of ${self.budget:.4f} is used"
         used += "" if self.expected is None else f", and it is likely to cost ${self.expected:.4f}"
         place = f"line {self.before_line}" if self.before_line else "the first line"
-        return f"stopped before {place}: {used}; raise limits.budget or --budget to go on"
+        return f"stopped before {place}: {used}; raise limits.budget or --budget to continue"
 
 
 @dataclass(eq=False)
 class LimitReached(StageError):
-    """The scene was ended by a limit of its own: what went beyond it, and the limit's name and value.
+    """The scene reached one of its limits. ``what`` exceeded it; ``limit`` is its name and value.
 
     >>> print(LimitReached("duel.yaml:9: cue-1 starts", "limits.cues is 100", "raise it"))
-    duel.yaml:9: cue-1 starts, and limits.cues is 100; raise it
+    duel.yaml:9: cue-1 starts, but limits.cues is 100; raise it
     """
 
     what: str
     limit: str
-    hint: str = "a cycle of cues ends so: give the cue 'times', or raise the limit"
+    hint: str = "this may be a cycle of cues: set 'times' on the cue, or raise the limit"
 
     def __str__(self) -> str:
-        return f"{self.what}, and {self.limit}; {self.hint}"
+        return f"{self.what}, but {self.limit}; {self.hint}"
 
 
 class Stopped(StageError):
-    """Somebody has asked to stop, and what was under way has come to its end.
+    """The user asked to stop, and the work in progress has ended.
 
     >>> isinstance(Stopped(), StageError)
     True
     """
 
     def __str__(self) -> str:
-        return "stopped by whoever ran it"
+        return "stopped by the user"
 
 
 @dataclass(eq=False)
 class UsageError(StageError):
-    """The command line or the environment asks for what cannot be: the problem as a sentence, and what to do, or empty.
+    """The command line or the environment asks for something impossible. ``hint`` says what to do, or is empty.
 
     >>> print(UsageError("there is no endpoint 'openia'", "did you mean openai?"))
     there is no endpoint 'openia'
@@ -285,15 +285,15 @@ class _InFolder:
 
 
 class TakeError(_InFolder, StageError):
-    """The take's folder cannot be written or read: the folder or file, what is wrong, and what to do, or empty.
+    """A take's folder or file cannot be written or read. ``hint`` says what to do, or is empty.
 
-    >>> print(TakeError("takes/duel", "is no folder"))
-    takes/duel: is no folder
+    >>> print(TakeError("takes/duel", "is not a folder"))
+    takes/duel: is not a folder
     """
 
 
 class CassetteError(_InFolder, StageError):
-    """A cassette is missing, damaged, or of another version: ``path``, ``problem`` and ``hint`` are as of a take's.
+    """A cassette is missing, damaged, or of another version. ``hint`` says what to do, or is empty.
 
     >>> print(CassetteError("tapes/duel", "there is no cassette of this scene"))
     tapes/duel: there is no cassette of this scene
@@ -302,12 +302,12 @@ class CassetteError(_InFolder, StageError):
 
 @dataclass(eq=False)
 class CassetteDiffers(StageError):
-    """The scene says something else than its cassette has heard.
+    """The scene differs from its cassette.
 
     Attributes:
         path: The cassette's folder.
-        line: The line's id as it was recorded, where it is about one.
-        field: What differs, in the scene's words.
+        line: The recorded id of the line, if the difference is in a line.
+        field: What differs, with the name that it has in the scene.
 
     >>> print(CassetteDiffers("tapes/duel", "clerk", "clerk-2", "words", "'No.'", "'Yes.'"))
     line clerk-2, player clerk: words differ: recorded 'No.', now 'Yes.'

@@ -70,10 +70,10 @@ WHOLE_TEXT = 0x81  # the first byte of a message of text in one frame
 TOO_LARGE = 1009
 REASONS = {
     ABNORMAL: "the connection was lost",
-    TOO_LARGE: f"an event of more than {LARGEST_EVENT // 1024**2} MiB came in, which is not taken",
+    TOO_LARGE: f"an event of more than {LARGEST_EVENT // 1024**2} MiB was received, which is too large",
 }
 WEBSOCKETS_ONLY = (
-    "This server speaks WebSocket only: connect with a Realtime client, to ws:// and not to http:// or wss://."
+    "This server supports only WebSocket. Connect with a Realtime client to ws://, not to http:// or wss://."
 )
 
 
@@ -83,7 +83,7 @@ def require_asyncio() -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         hint = "run the program with anyio.run(main) or asyncio.run(main())"
-        raise UsageError("tau-stage opens its sockets with asyncio, and this program runs on trio", hint) from None
+        raise UsageError("tau-stage opens its sockets with asyncio, but this program runs on trio", hint) from None
 
 
 SERVER_LOG = logging.getLogger("tau_stage.server")
@@ -466,13 +466,13 @@ async def _tunnel(url: str, proxy: Proxy) -> socket.socket:
         writer.write(f"{request}\r\n".encode())
         status = _STATUS.match(await reader.readuntil(b"\r\n\r\n"))
         if not status:
-            raise _ProxyRefused("it does not answer as a proxy does")
+            raise _ProxyRefused("it does not answer like a proxy")
         if not status[1].startswith(b"2"):
             raise _ProxyRefused(f"HTTP {status[1].decode()}")
         own: socket.socket = writer.get_extra_info("socket").dup()
         return own
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        raise _ProxyRefused("it gives no answer") from None
+        raise _ProxyRefused("it does not answer") from None
     finally:
         writer.transport.abort()
 
@@ -490,18 +490,18 @@ def _why(error: Exception, url: str, proxy: Proxy | None) -> str:
         said = f"{proxy} refused: {error}"
     else:
         said = _plainly(error, url) + format_if(", through {}", proxy)
-    return said + format_if("; name the host in no_proxy, if it is reached without", proxy)
+    return said + format_if("; if the host needs no proxy, add it to no_proxy", proxy)
 
 
 def _tls_problem(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
-            f"its certificate is not trusted: {error.verify_message.rstrip('.')}; "
-            "if you trust it, name a file with its authority's certificate in SSL_CERT_FILE"
+            f"the server's certificate is not trusted: {error.verify_message.rstrip('.')}; "
+            "if you trust it, set SSL_CERT_FILE to a file with its authority's certificate"
         )
     if error.reason in _NO_TLS:
-        return "it does not speak TLS; write ws:// if that is meant"
-    return f"TLS failed: {(error.reason or 'no reason is told').replace('_', ' ').lower()}"
+        return "the server does not use TLS; write ws:// if that is intended"
+    return f"TLS failed: {(error.reason or 'no reason given').replace('_', ' ').lower()}"
 
 
 def _plainly(error: Exception, url: str) -> str:
@@ -510,8 +510,8 @@ def _plainly(error: Exception, url: str) -> str:
         case ssl.SSLError():
             return _tls_problem(error)
         case InvalidMessage():
-            hint = "; write wss:// if it speaks TLS" if urlsplit(url).scheme == "ws" else ""
-            return f"it does not answer in HTTP{hint}"
+            hint = "; write wss:// if it uses TLS" if urlsplit(url).scheme == "ws" else ""
+            return f"the server does not answer with HTTP{hint}"
         case ProxyError() if str(error.__cause__ or ""):
             return f"{error}: {error.__cause__}"
         case ConnectionError() if not error.strerror:
@@ -531,13 +531,13 @@ def _refused(place: str, response: Response, secrets: Secrets) -> ConnectFailed:
 
 
 def _moved(url: str, place: str, response: Response, secrets: Secrets) -> ConnectFailed:
-    told = ", and does not say where"
+    told = ", but does not say where"
     if there := next(iter(response.headers.get_all("Location")), ""):
         with suppress(ValueError):  # it is no address, and shown as it is
             there = urljoin(url, there)
         there = UNPRINTABLE.sub("", secrets.strike(redact_url(there)))[:300]
-        told = f" to {re.sub('^http', 'ws', there, flags=re.IGNORECASE)}; name it as the endpoint, if you trust it"
-    return ConnectFailed(reason=f"it has moved{told}", status=response.status_code, endpoint=place)
+        told = f" to {re.sub('^http', 'ws', there, flags=re.IGNORECASE)}; use that endpoint if you trust it"
+    return ConnectFailed(reason=f"the server has moved{told}", status=response.status_code, endpoint=place)
 
 
 def _retry_after_s(headers: Headers) -> float | None:
@@ -621,7 +621,7 @@ def _answering(admit: AdmissionCheck) -> Callable[[ServerConnection, Request], A
         try:
             asked = handshake_of(request)
         except ValueError as error:
-            return connection.respond(400, f"{redact_url(request.path)} is no path: {error}.\n")
+            return connection.respond(400, f"{redact_url(request.path)} is not a valid path: {error}.\n")
         refusal = await admit(asked)
         if refusal is None and "websocket" in ",".join(request.headers.get_all("Upgrade")).lower():
             return None

@@ -20,7 +20,7 @@ TABLE = (
     "k-3,Cléo,- Hi,,Quay\n"
     "k-4,ann,Yo,,Quay\n"
 )
-CAST = """# Who speaks in dialogue.csv.
+CAST = """# The speakers in dialogue.csv.
 players:
   ANN: {voice: alloy}  # 2 lines
   Old Ben: {voice: ash}  # 1 line
@@ -65,7 +65,7 @@ def test_voices_are_shared_when_none_is_left(here: Path) -> None:
     rows = "".join(f"x{number},P{number},Hi,,s\n" for number in range(11))
     (here / "dialogue.csv").write_text("Line ID,Character,Text,Notes,Scene\n" + rows)
     assert run("cast", "dialogue.csv") == 0
-    assert (here / "cast.yaml").read_text().endswith("  P10: {voice: alloy}  # 1 line; alloy is P0's voice, too\n")
+    assert (here / "cast.yaml").read_text().endswith("  P10: {voice: alloy}  # 1 line; alloy is also the voice of P0\n")
     assert len(load_cast(here / "cast.yaml").players) == 11
 
 
@@ -145,7 +145,7 @@ def test_columns_and_the_kind_of_a_table_may_be_given(here: Path) -> None:
         ),
         (
             ["import", "big.csv", "--cast", "ann.yaml"],
-            "the scene 'big' of big.csv would have 2.4 MB, and 2 MB is the limit",
+            "the scene 'big' of big.csv would have 2.4 MB, but the limit is 2 MB",
         ),
     ],
 )

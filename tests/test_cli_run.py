@@ -188,7 +188,7 @@ def test_a_model_that_has_ended_is_a_warning_and_no_refusal(
     serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "old.yaml").write_text("model: gpt-4o-realtime-preview\n" + TRIO)
-    told = "gpt-4o-realtime-preview ended on 2026-05-07; its successor is gpt-realtime-2.1\n"
+    told = "gpt-4o-realtime-preview was shut down on 2026-05-07; its successor is gpt-realtime-2.1\n"
     assert run("run", "old.yaml", "--live", "--endpoint", serve(Understudy(Tones()))) == 0
     assert capsys.readouterr().err.count(told) == 1
     assert run("run", "old.yaml") == 0

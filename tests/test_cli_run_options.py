@@ -173,7 +173,7 @@ def test_a_scene_that_cues_keep_going_ends_with_two(
     scene = "players: {ann: , bob: }\non: [{said: ping, do: [bob: ping]}]\nlines: [ann: ping]\nlimits: {cues: 2}\n"
     (tmp_path / "ping.yaml").write_text(scene)
     assert run("run", "ping.yaml", "--endpoint", serve(Understudy(Tones())), "--quiet") == 2
-    assert "ping.yaml:2: the cue would start again, and limits.cues is 2" in capsys.readouterr().err
+    assert "ping.yaml:2: the cue would start again, but limits.cues is 2" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -76,17 +76,17 @@ def test_successors_do_not_end_themselves() -> None:
 def test_each_model_is_told_of_once_before_its_day_and_from_it_on() -> None:
     plan = plan_of("players: {ann: {model: gpt-realtime}, ben: {model: gpt-realtime}, cid: {model: gpt-realtime-mini}}")
     assert retirement_warnings(plan, date(2027, 1, 19)) == (
-        "players ann and ben: gpt-realtime ends on 2027-01-20; its successor is gpt-realtime-2.1",
-        "player cid: gpt-realtime-mini ends on 2027-01-20; its successor is gpt-realtime-2.1-mini",
+        "players ann and ben: gpt-realtime will be shut down on 2027-01-20; its successor is gpt-realtime-2.1",
+        "player cid: gpt-realtime-mini will be shut down on 2027-01-20; its successor is gpt-realtime-2.1-mini",
     )
     assert retirement_warnings(plan, date(2027, 1, 20))[1] == (
-        "player cid: gpt-realtime-mini ended on 2027-01-20; its successor is gpt-realtime-2.1-mini"
+        "player cid: gpt-realtime-mini was shut down on 2027-01-20; its successor is gpt-realtime-2.1-mini"
     )
 
 
 def test_who_writes_down_is_told_of_too() -> None:
     head = "players: {ann: {transcription: whisper-1}, you: {human: mic}}"
-    told = "player ann: whisper-1 ends on 2027-02-26; its successor is gpt-transcribe"
+    told = "player ann: whisper-1 will be shut down on 2027-02-26; its successor is gpt-transcribe"
     assert retirement_warnings(plan_of(head), TODAY) == (told,)
     steps = "[{listen: {turns: 1, transcription: gpt-4o-transcribe}}, {listen: {turns: 1}}]"
     assert retirement_warnings(plan_of(head, steps), TODAY) == (told, told.replace("whisper-1", "gpt-4o-transcribe"))
@@ -96,11 +96,11 @@ def test_who_writes_down_is_told_of_too() -> None:
 @pytest.mark.parametrize(
     ("place", "told"),
     [
-        ("openai", "gpt-realtime ends on 2027-01-20"),
-        ("azure", "gpt-realtime ends on 2027-03-02"),
-        ("azure-voice-live", "gpt-realtime ends on 2027-03-02"),
-        ("wss://mine.openai.azure.com/openai/v1/realtime", "gpt-realtime ends on 2027-03-02"),
-        ("wss://proxy.example.org/v1/realtime", "gpt-realtime ends on 2027-01-20"),
+        ("openai", "gpt-realtime will be shut down on 2027-01-20"),
+        ("azure", "gpt-realtime will be shut down on 2027-03-02"),
+        ("azure-voice-live", "gpt-realtime will be shut down on 2027-03-02"),
+        ("wss://mine.openai.azure.com/openai/v1/realtime", "gpt-realtime will be shut down on 2027-03-02"),
+        ("wss://proxy.example.org/v1/realtime", "gpt-realtime will be shut down on 2027-01-20"),
         ("understudy", ""),
         ("xai", ""),
     ],
@@ -117,7 +117,7 @@ def test_an_end_without_a_successor_is_told_when_it_is_near() -> None:
     plan = plan_of("endpoint: azure\nmodel: gpt-realtime-2.1\nplayers: {ann: }")
     assert retirement_warnings(plan, date(2027, 3, 26)) == ()
     assert retirement_warnings(plan, date(2027, 3, 27)) == (
-        "player ann: gpt-realtime-2.1 ends on 2027-06-25; no successor is named yet",
+        "player ann: gpt-realtime-2.1 will be shut down on 2027-06-25; no successor has been announced",
     )
 
 
@@ -130,6 +130,6 @@ def test_a_forecast_warns_where_it_is_told_the_day() -> None:
 def test_what_is_still_to_come() -> None:
     told = coming_retirements(TODAY)
     assert [line.split(";")[0] for _, line in told] == [
-        "ends on 2027-01-06", "ends on 2027-01-20", "ends on 2027-01-20", "ends on 2027-02-26",
-    ]  # fmt: skip
+        f"will be shut down on {day}" for day in ("2027-01-06", "2027-01-20", "2027-01-20", "2027-02-26")
+    ]
     assert coming_retirements(date(2028, 1, 1)) == coming_retirements(date(2028, 1, 1), "azure") == ()

@@ -57,7 +57,10 @@ def test_a_scene_error_without_source_or_hint_is_one_line() -> None:
         (Timeout(what="answer", waited_s=2.5, line="clerk-1"), "line clerk-1: no answer within 2.5 s"),
         (
             BudgetExceeded(Decimal("0.5"), Decimal("0.4"), "x"),
-            "stopped before line x: $0.4000 of the budget of $0.5000 is used; raise limits.budget or --budget to go on",
+            (
+                "stopped before line x: $0.4000 of the budget of $0.5000 is used; "
+                "raise limits.budget or --budget to continue"
+            ),
         ),
         (TakeError("takes/x", "is full"), "takes/x: is full"),
         (TakeError("takes/x", "is full", "make room"), "takes/x: is full\n  hint: make room"),

@@ -615,7 +615,7 @@ async def test_what_is_under_way_comes_to_its_end_and_the_rest_when_resumed(
     whole = await house.perform(scene)
     stems = files(house.folder)
     take = await stop_after(house, scene, kind, **facts)
-    assert (take.ended, take.problem, len(take.lines)) == ("interrupted", "stopped by whoever ran it", done)
+    assert (take.ended, take.problem, len(take.lines)) == ("interrupted", "stopped by the user", done)
     assert all(hearing.sha256 for line in take.lines for hearing in line.hearers)
     assert told(take) == told(whole)[:done]
     assert told(await house.perform(scene, again=house.folder)) == told(whole)

@@ -348,7 +348,7 @@ async def test_a_cue_is_performed_in_any_session_and_told(house: Playhouse) -> N
 async def test_a_cycle_of_cues_is_ended_by_its_limit(house: Playhouse) -> None:
     take = await house.perform(HEAD + "limits: {cues: 3}\non: [{said: ping, do: [bob: ping]}]\nlines: [ann: ping]")
     assert take.ended == "limit"
-    assert "test.yaml:8: the cue would start again, and limits.cues is 3" in take.problem
+    assert "test.yaml:8: the cue would start again, but limits.cues is 3" in take.problem
     assert len(take.lines) == 4
 
 

@@ -56,7 +56,7 @@ def test_any_header_may_be_named(tmp_path: Path) -> None:
 
 def test_a_table_without_ids_numbers_the_lines_of_each_player(tmp_path: Path) -> None:
     text = "Character,Text\nAnn,Hi\nBen,Hi\nAnn,Hm\n"
-    assert problems(tmp_path, text) == ["1:1: no column holds the ids of the lines"]
+    assert problems(tmp_path, text) == ["1:1: no column contains the ids of the lines"]
     lines = table_of(tmp_path, text, columns={"id": "none"}).lines
     assert [line.id for line in lines] == ["ann-1", "ben-1", "ann-2"]
 
@@ -95,8 +95,8 @@ def test_who_is_not_in_the_cast_is_told_with_all_others(tmp_path: Path) -> None:
         scenes_of_table(table, load_cast(tmp_path / "cast.yaml"))
     told = [(each.problem, each.hint.split("?")[0]) for each in (raised.value, *raised.value.also)]
     assert told[0] == ("B2 (Character): there is no player 'Anne'", "did you mean 'Ann'")
-    assert told[1][0] == "B3 (Character): nobody speaks this line"
-    assert told[2][0] == "E4 (Scene): scenes 'x' and 'X' would share the name 'x'"
+    assert told[1][0] == "B3 (Character): this line has no speaker"
+    assert told[2][0] == "E4 (Scene): scenes 'x' and 'X' would have the same name 'x'"
 
 
 def test_a_cast_has_no_lines(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_translation_takes_who_speaks_from_its_base(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("columns", [{"who": "Character"}, {"wrods": "Text"}])
 def test_a_part_that_no_line_has_is_refused(columns: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="a line has no"):
+    with pytest.raises(UsageError, match="is not a part of a line"):
         table_of(tmp_path, HEADER, columns=columns)
 
 

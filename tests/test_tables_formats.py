@@ -110,10 +110,10 @@ def test_the_structure_of_dink(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{", "1:2: this is no JSON: Expecting property name enclosed in double quotes"),
-        ("[]", "1:1: the file holds no lines: nothing in it has a LineID and a CharacterID"),
-        ("[" * 100_000, "1:1: this JSON is nested too deep to be a table"),
-        ('[{"LineID": 3, "CharacterID": "A", "Text": "x"}]', "1:1: LineID is no text"),
+        ("{", "1:2: this is not valid JSON: Expecting property name enclosed in double quotes"),
+        ("[]", "1:1: the file has no lines: no entry has a LineID and a CharacterID"),
+        ("[" * 100_000, "1:1: this JSON is nested too deeply for a table"),
+        ('[{"LineID": 3, "CharacterID": "A", "Text": "x"}]', "1:1: LineID is not text"),
         (
             '[{"LineID": "a/b", "CharacterID": "A", "Text": "x"}]',
             "1:1: 'a/b' is not a valid id, because ids are used in file names",
@@ -191,8 +191,8 @@ def test_a_translation_of_gettext(tmp_path: Path) -> None:
     ("text", "told"),
     [
         (PO, "26:1: 'menu|File' is not a valid id, because ids are used in file names"),
-        ('msgid "a"\nmsgstr "b" c"\n', "2:1: this is no PO file: unescaped double quote found"),
-        ("hello\n", "1:1: this is no PO file: a syntax error"),
+        ('msgid "a"\nmsgstr "b" c"\n', "2:1: this is not a valid PO file: unescaped double quote found"),
+        ("hello\n", "1:1: this is not a valid PO file: a syntax error"),
         ('msgid "a"\nmsgstr "b"\n', "1:1: no message has a context (msgctxt), which is the id of a line"),
         ("", "1:1: the table has no lines"),
     ],
@@ -305,7 +305,7 @@ def test_a_format_that_is_given_wins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "given"), [("a.docx", None), ("a.csv", "yarm")])
 def test_what_is_no_table_is_refused(name: str, given: str | None, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no table of lines|no format 'yarm'") as raised:
+    with pytest.raises(UsageError, match=r"not a table of lines|unknown table format 'yarm'") as raised:
         table_of(tmp_path, "x", name, format=given)
     assert raised.value.hint
     assert "yarn" in FORMATS

@@ -96,18 +96,18 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     "no header": (
         "a,Ann,Hi\nb,Ben,Ho\n",
         [
-            "1:1: no column holds the ids of the lines",
-            "1:1: no column holds who speaks",
-            "1:1: no column holds what is said",
+            "1:1: no column contains the ids of the lines",
+            "1:1: no column contains the speakers",
+            "1:1: no column contains the words",
         ],
     ),
-    "half a header": ("ID,Text\na,Hi\n", ["1:1: no column holds who speaks"]),
+    "half a header": ("ID,Text\na,Hi\n", ["1:1: no column contains the speakers"]),
     "a header far below": (
         "x\n" * 30 + HEADER + "a,Ann,Hi\n",
         [
-            "1:1: no column holds the ids of the lines",
-            "1:1: no column holds who speaks",
-            "1:1: no column holds what is said",
+            "1:1: no column contains the ids of the lines",
+            "1:1: no column contains the speakers",
+            "1:1: no column contains the words",
         ],
     ),
     "a header twice in a row": (
@@ -119,16 +119,19 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     "utf-16 without a mark": (HEADER.encode("utf-16-le"), ["1:1: this is UTF-16 text without a byte order mark"]),
     "half of utf-16": (
         b"\xff\xfe" + HEADER.encode("utf-16-le") + b"x",
-        ["1:1: this is no UTF-16 text: truncated data"],
+        ["1:1: this is not valid UTF-16 text: truncated data"],
     ),
-    "a NUL": (HEADER + "a,Ann,H\0i\n", ["2:8: a table is text, and U+0000 stands here"]),
-    "an escape": (HEADER + "a,Ann,\x1b[2J\n", ["2:3: C2 (Text): the cell holds U+001B, a control character"]),
-    "a vertical tab": (HEADER + "a,Ann,one\x0btwo\n", ["2:3: C2 (Text): the cell holds U+000B, a control character"]),
+    "a NUL": (HEADER + "a,Ann,H\0i\n", ["2:8: a table must be text, but it contains U+0000"]),
+    "an escape": (HEADER + "a,Ann,\x1b[2J\n", ["2:3: C2 (Text): the cell contains U+001B, a control character"]),
+    "a vertical tab": (
+        HEADER + "a,Ann,one\x0btwo\n",
+        ["2:3: C2 (Text): the cell contains U+000B, a control character"],
+    ),
     "a bell in a name": (
         HEADER + "a,An\x07n,Hi\n",
-        ["2:2: B2 (Character): the cell holds U+0007, a control character"],
+        ["2:2: B2 (Character): the cell contains U+0007, a control character"],
     ),
-    "a next line": (HEADER + "a,Ann,one\x85two\n", ["2:3: C2 (Text): the cell holds U+0085, a control character"]),
+    "a next line": (HEADER + "a,Ann,one\x85two\n", ["2:3: C2 (Text): the cell contains U+0085, a control character"]),
     "a quote that is never closed": (HEADER + 'a,Ann,"Hi\nb,Ben,Ho\n', ["2:3: C2: this quote is never closed"]),
     "a quote that is never closed, in a later cell": (
         HEADER + 'a,"Ann, or so","Hi\n',
@@ -136,11 +139,11 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "a quote that is closed too early": (
         HEADER + 'a,Ann,"Hi" you\n',
-        ["2:3: C2: more follows behind the quote that ends this cell"],
+        ["2:3: C2: there is text after the quote that ends this cell"],
     ),
     "quotes that are not doubled": (
         HEADER + 'x,Ann,"one\ntwo"\na,Ann,"She said "no"."\n',
-        ["4:3: C3: more follows behind the quote that ends this cell"],
+        ["4:3: C3: there is text after the quote that ends this cell"],
     ),
     "a cell of a megabyte": (
         HEADER + f"a,Ann,{'x' * 1_000_000}\n",
@@ -156,15 +159,15 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
         HEADER + "a,Ann\nb\n",
         ["2:3: C2 (Text): the line has no words", "3:3: C3 (Text): the line has no words"],
     ),
-    "a comma in words": (HEADER + "a,Ann,Hi, you\n", ["2:3: C2 (Text): the row has 4 cells, and the header 3"]),
-    "an id twice": (HEADER + "a,Ann,Hi\n\na,Ben,Ho\n", ["4:1: A4 (ID): the id 'a' is taken by A2"]),
+    "a comma in words": (HEADER + "a,Ann,Hi, you\n", ["2:3: C2 (Text): the row has 4 cells, but the header has 3"]),
+    "an id twice": (HEADER + "a,Ann,Hi\n\na,Ben,Ho\n", ["4:1: A4 (ID): the id 'a' is already used in A2"]),
     "an id twice but for capitals": (
         HEADER + "Key,Ann,Hi\nKEY,Ben,Ho\n",
-        ["3:1: A3 (ID): the id 'KEY' is taken by A2, where capitals do not count: 'Key'"],
+        ["3:1: A3 (ID): the id 'KEY' is already used in A2 as 'Key' (case is ignored)"],
     ),
     "an id three times": (
         HEADER + "a,A,x\na,A,x\na,A,x\n",
-        ["3:1: A3 (ID): the id 'a' is taken by A2", "4:1: A4 (ID): the id 'a' is taken by A2"],
+        ["3:1: A3 (ID): the id 'a' is already used in A2", "4:1: A4 (ID): the id 'a' is already used in A2"],
     ),
     "a slash": (HEADER + "a/b,Ann,Hi\n", [f"2:1: A2 (ID): 'a/b' {UNFIT}"]),
     "a backslash": (HEADER + "a\\b,Ann,Hi\n", [f"2:1: A2 (ID): 'a\\b' {UNFIT}"]),
@@ -210,7 +213,7 @@ OTHERS: dict[str, tuple[str, str, list[str]]] = {
     "a sentence with a colon": ("a.txt", "Ann: Hi.\nWhat I mean is that: no.\n", ["2:1: these words have no speaker"]),
     "a time": ("a.txt", "10:30\nAnn: Hi.\n", ["1:1: these words have no speaker"]),
     "a transcript of nothing": ("a.txt", "\n \n# note\n", ["1:1: the table has no lines"]),
-    "a transcript with a NUL": ("a.txt", "Ann: H\0i\n", ["1:7: a table is text, and U+0000 stands here"]),
+    "a transcript with a NUL": ("a.txt", "Ann: H\0i\n", ["1:7: a table must be text, but it contains U+0000"]),
     "a transcript with an escape": (
         "a.txt",
         "Ann: \x1b[2J\n",
@@ -227,7 +230,7 @@ OTHERS: dict[str, tuple[str, str, list[str]]] = {
     "captions with one id": (
         "a.vtt",
         "WEBVTT\n\nx\n00:01.000 --> 00:02.000\n<v Ann>Hi\n\nX\n00:03.000 --> 00:04.000\n<v Ann>Ho\n",
-        ["9:8: the id 'X' is taken by line 5, where capitals do not count: 'x'"],
+        ["9:8: the id 'X' is already used in line 5 as 'x' (case is ignored)"],
     ),
     "a caption whose id names no file": (
         "a.vtt",
@@ -238,9 +241,13 @@ OTHERS: dict[str, tuple[str, str, list[str]]] = {
     "a PO file with a message twice": (
         "a.po",
         'msgctxt "a"\nmsgid "x"\nmsgstr "y"\n\nmsgctxt "A"\nmsgid "x"\nmsgstr "z"\n',
-        ["5:1: the id 'A' is taken by line 1, where capitals do not count: 'a'"],
+        ["5:1: the id 'A' is already used in line 1 as 'a' (case is ignored)"],
     ),
-    "a PO file with half a message": ("a.po", 'msgctxt "a"\nmsgod "x"\n', ["2:1: this is no PO file: a syntax error"]),
+    "a PO file with half a message": (
+        "a.po",
+        'msgctxt "a"\nmsgod "x"\n',
+        ["2:1: this is not a valid PO file: a syntax error"],
+    ),
     "dialogue.tab with a short row": (
         "dialogue.tab",
         "Identifier\tCharacter\tDialogue\tFilename\tLine Number\tRen'Py Script\na_1\te\n",
@@ -259,17 +266,17 @@ OTHERS: dict[str, tuple[str, str, list[str]]] = {
     "JSON that is no list": (
         "a.json",
         '"x"',
-        ["1:1: the file holds no lines: nothing in it has a LineID and a CharacterID"],
+        ["1:1: the file has no lines: no entry has a LineID and a CharacterID"],
     ),
     "JSON with an id twice": (
         "a.json",
         '[{"LineID": "a", "CharacterID": "A", "Text": "x"},\n {"LineID": "a", "CharacterID": "B", "Text": "y"}]',
-        ["2:1: the id 'a' is taken by line 1"],
+        ["2:1: the id 'a' is already used in line 1"],
     ),
     "JSON with a number for words": (
         "a.json",
         '[{"LineID": "a", "CharacterID": "A", "Text": 3}]',
-        ["1:1: Text is no text"],
+        ["1:1: Text is not text"],
     ),
 }
 """Other kinds of tables that are refused, and what is said of each."""
@@ -400,7 +407,7 @@ def test_a_cell_is_read_as_a_spreadsheet_shows_it(name: str, tmp_path: Path) -> 
 UNSHOWN: dict[str, tuple[Fill, str]] = {
     "a date that was an id": (
         put([date(2026, 1, 2), "Ann", "x"], "mm-dd-yy", 1),
-        "A2 (ID): the spreadsheet has made a date of this cell: 2026-01-02 00:00:00",
+        "A2 (ID): the spreadsheet program has turned this cell into a date: 2026-01-02 00:00:00",
     ),
     "too many digits": (
         put([12345678901234567890, "Ann", "x"]),
@@ -408,17 +415,17 @@ UNSHOWN: dict[str, tuple[Fill, str]] = {
     ),
     "another form": (
         put(["a", "Ann", 5], "0.0E+0", 3),
-        "C2 (Text): it is not known how the cell shows the number 5 ('0.0E+0')",
+        "C2 (Text): the cell's number format is not supported: 5 ('0.0E+0')",
     ),
     "a length of time": (
         put(["a", "Ann", timedelta(hours=30)]),
-        "C2 (Text): the cell holds a length of time (1 day, 6:00:00), and no text",
+        "C2 (Text): the cell contains a duration (1 day, 6:00:00), not text",
     ),
     "a formula that was never computed": (
         put(["a", "Ann", '="Hi "&A2']),
-        "C2 (Text): the cell holds a formula whose result was never saved",
+        "C2 (Text): the cell contains a formula whose result was never saved",
     ),
-    "an error": (put(["a", "Ann", "#REF!"]), "C2 (Text): the formula ends in #REF!"),
+    "an error": (put(["a", "Ann", "#REF!"]), "C2 (Text): the result of the formula is #REF!"),
     "no words": (put(["a", "Ann", None]), "C2 (Text): the line has no words"),
     "an id of two": (put(["a/b", "Ann", "x"]), f"A2 (ID): 'a/b' {UNFIT}"),
 }
@@ -451,7 +458,7 @@ def test_an_id_that_is_merged_is_told_as_taken(tmp_path: Path) -> None:
         sheet.append([None, "Ann", "2"])
         sheet.merge_cells("A2:A3")
 
-    assert told_of(workbook(tmp_path, fill)) == [":Sheet1:3:1: A3 (ID): the id 'a' is taken by A2"]
+    assert told_of(workbook(tmp_path, fill)) == [":Sheet1:3:1: A3 (ID): the id 'a' is already used in A2"]
 
 
 def test_sheets_that_are_no_tables_and_hidden_ones_are_left_out(tmp_path: Path) -> None:
@@ -468,11 +475,11 @@ def test_sheets_that_are_no_tables_and_hidden_ones_are_left_out(tmp_path: Path) 
 
 def test_an_error_names_the_sheet(tmp_path: Path) -> None:
     file = workbook(tmp_path, put(["a", "Ann", "1"]), put(["a", "Ben", "2"]))
-    assert told_of(file) == [":Sheet2:2:1: A2 (ID): the id 'a' is taken by Sheet1!A2"]
+    assert told_of(file) == [":Sheet2:2:1: A2 (ID): the id 'a' is already used in Sheet1!A2"]
     book = openpyxl.load_workbook(file)
     book["Sheet2"]["C1"] = "Txt"
     book.save(file)
-    assert told_of(file) == [":Sheet2:1:1: no column holds what is said"]
+    assert told_of(file) == [":Sheet2:1:1: no column contains the words"]
 
 
 def test_a_workbook_without_a_table(tmp_path: Path) -> None:
@@ -560,18 +567,18 @@ BOMB = b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">]><x>&a;</x>'
 BROKEN: dict[str, tuple[Callable[[Parts], object], str]] = {
     "rows beyond the last": (
         replaced("</sheetData>", '<row r="99999999"><c r="A99999999"/></row></sheetData>'),
-        ":1048577:1: the sheet 'Sheet1' has more rows or cells than are read",
+        ":1048577:1: the sheet 'Sheet1' has too many rows or cells",
     ),
-    "no sheet": (lambda parts: parts.pop(SHEET), ":1:1: the workbook has no sheet that is shown"),
-    "no types": (lambda parts: parts.pop("[Content_Types].xml"), ":1:1: the workbook is of another format than .xlsx"),
+    "no sheet": (lambda parts: parts.pop(SHEET), ":1:1: the workbook has no visible sheet"),
+    "no types": (lambda parts: parts.pop("[Content_Types].xml"), ":1:1: the workbook is not in the .xlsx format"),
     "a binary workbook": (
         lambda parts: parts.update({"xl/workbook.bin": b""}),
-        ":1:1: the workbook is of another format than .xlsx",
+        ":1:1: the workbook is not in the .xlsx format",
     ),
     "no XML": (lambda parts: parts.update({SHEET: b"<worksheet"}), ":1:1: the workbook is damaged"),
     "entities": (
         lambda parts: parts.update({SHEET: BOMB}),
-        ":1:1: the workbook has a DTD, as no spreadsheet writes one",
+        ":1:1: the workbook contains a DTD, which is not allowed",
     ),
     "a text that is not there": (
         replaced('t="inlineStr"><is><t>Hi</t></is>', 't="s"><v>333</v>'),
@@ -580,7 +587,7 @@ BROKEN: dict[str, tuple[Callable[[Parts], object], str]] = {
     "a cell that is nowhere": (replaced('r="C2"', 'r="2C"'), ":1:1: the workbook is damaged"),
     "a bomb": (
         lambda parts: parts.update({f"xl/media/{number}": bytes(60_000_000) for number in range(10)}),
-        ":1:1: the workbook unpacks to 600 MB, and 537 MB is the limit",
+        ":1:1: the workbook unpacks to 600 MB, but the limit is 537 MB",
     ),
 }
 
@@ -596,8 +603,8 @@ def test_a_workbook_that_is_damaged_is_told_as_that(name: str, tmp_path: Path) -
 
 def test_a_workbook_in_which_no_zip_can_be_found(tmp_path: Path) -> None:
     olds = {
-        b"": "this is no workbook of a spreadsheet",
-        b"ID,Character,Text\n": "this is no workbook of a spreadsheet",
+        b"": "this is not a spreadsheet workbook",
+        b"ID,Character,Text\n": "this is not a spreadsheet workbook",
         b"PK\x03\x04": "the workbook is damaged: BadZipFile: File is not a zip file",
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "the workbook is in the old format of Excel (.xls)",
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -739,7 +746,7 @@ from tau_stage.cli.main import main; main()
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "told"), [("a.xlsx", "spreadsheets are read by openpyxl"), ("a.po", "PO files are read by polib")]
+    ("name", "told"), [("a.xlsx", "reading spreadsheets needs openpyxl"), ("a.po", "reading PO files needs polib")]
 )
 def test_without_the_extra_one_sentence_says_what_to_install(name: str, told: str, tmp_path: Path) -> None:
     """Slow: a process of its own whose path holds no extras."""

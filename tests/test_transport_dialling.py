@@ -110,7 +110,7 @@ async def test_a_redirect_is_not_followed_and_the_new_address_is_told(status: in
                 async with create_session(endpoint=f"ws://127.0.0.1:{port}", api_key=KEY):
                     pass
     told = there.replace("http://", "ws://") if "://" in there else f"ws:{there}"
-    assert f"it has moved to {told}; name it as the endpoint, if you trust it" in str(error)
+    assert f"the server has moved to {told}; use that endpoint if you trust it" in str(error)
     assert error.status == status
     assert heard == []
 
@@ -118,13 +118,13 @@ async def test_a_redirect_is_not_followed_and_the_new_address_is_told(status: in
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        (("Location: /v2",), "it has moved to ws://127.0.0.1:{port}/v2;"),
-        (("Location: https://api.example/v1",), "it has moved to wss://api.example/v1;"),
-        (("Location: ws://[::1",), "it has moved to ws://[::1;"),
-        (("Location: ws://a", "Location: ws://b"), "it has moved to ws://a;"),
-        (("Location: ws://u:p@a/?api_key=" + KEY,), "it has moved to ws://a/?api_key=[key];"),
-        ((f"Location: ws://a/{KEY}",), "it has moved to ws://a/[key];"),
-        ((), "it has moved, and does not say where"),
+        (("Location: /v2",), "the server has moved to ws://127.0.0.1:{port}/v2;"),
+        (("Location: https://api.example/v1",), "the server has moved to wss://api.example/v1;"),
+        (("Location: ws://[::1",), "the server has moved to ws://[::1;"),
+        (("Location: ws://a", "Location: ws://b"), "the server has moved to ws://a;"),
+        (("Location: ws://u:p@a/?api_key=" + KEY,), "the server has moved to ws://a/?api_key=[key];"),
+        ((f"Location: ws://a/{KEY}",), "the server has moved to ws://a/[key];"),
+        ((), "the server has moved, but does not say where"),
     ],
 )
 async def test_whatever_a_redirect_says_is_told_plainly(lines: tuple[str, ...], told: str) -> None:
@@ -251,7 +251,7 @@ async def test_a_proxy_that_refuses_is_named_without_its_password(monkeypatch: p
         monkeypatch.setenv("https_proxy", f"http://me:{PASSWORD}@127.0.0.1:{port}")
         error = str(await failed("ws://192.168.77.5:8000/v1/realtime"))
     assert f"the proxy http://127.0.0.1:{port} from https_proxy refused: HTTP 403" in error
-    assert "name the host in no_proxy, if it is reached without" in error
+    assert "if the host needs no proxy, add it to no_proxy" in error
     assert PASSWORD not in error
 
 
@@ -432,8 +432,8 @@ async def test_whatever_a_connection_by_tls_dies_of_is_its_end(
 async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do(certificate: Certificate) -> None:
     async with listening_by_tls(certificate, None, by_reset=False) as port:
         error = await failed(f"wss://localhost:{port}/v1")
-        assert "its certificate is not trusted: self" in error.reason
-        assert "name a file with its authority's certificate in SSL_CERT_FILE" in error.reason
+        assert "the server's certificate is not trusted: self" in error.reason
+        assert "set SSL_CERT_FILE to a file with its authority's certificate" in error.reason
 
 
 async def test_a_certificate_of_somebody_else_is_not_trusted(
@@ -442,7 +442,7 @@ async def test_a_certificate_of_somebody_else_is_not_trusted(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
     async with listening_by_tls(certificate, None, by_reset=False) as port:
         error = await failed(f"wss://127.0.0.1:{port}/v1")
-    assert "its certificate is not trusted: IP address mismatch" in error.reason
+    assert "the server's certificate is not trusted: IP address mismatch" in error.reason
 
 
 async def test_a_server_without_tls_and_one_with_it_are_told_apart(certificate: Certificate) -> None:
@@ -450,13 +450,13 @@ async def test_a_server_without_tls_and_one_with_it_are_told_apart(certificate: 
         port = url.rpartition(":")[2]
         assert (
             await failed(f"wss://localhost:{port}/v1")
-        ).reason == "it does not speak TLS; write ws:// if that is meant"
+        ).reason == "the server does not use TLS; write ws:// if that is intended"
     async with listening_by_tls(certificate, None, by_reset=False) as port_of_tls:
         error = await failed(f"ws://localhost:{port_of_tls}/v1")
-    assert error.reason == "it does not answer in HTTP; write wss:// if it speaks TLS"
+    assert error.reason == "the server does not answer with HTTP; write wss:// if it uses TLS"
 
 
-@pytest.mark.parametrize(("scheme", "told"), [("ws", "it does not answer in HTTP"), ("wss", "")])
+@pytest.mark.parametrize(("scheme", "told"), [("ws", "the server does not answer with HTTP"), ("wss", "")])
 async def test_a_server_that_hangs_up_at_once_is_told_plainly(scheme: str, told: str) -> None:
     async def hang_up(stream: SocketStream) -> None:
         await stream.receive()

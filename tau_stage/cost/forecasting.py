@@ -43,12 +43,12 @@ Other = TypeVar("Other")
 
 @dataclass(frozen=True, slots=True)
 class Estimate(Generic[Figure]):
-    """A figure as it may turn out.
+    """A value with its lower and upper estimate.
 
     Attributes:
-        low: People speak a quarter faster, answer briefly, and no cue starts.
-        likely: What to expect.
-        high: People speak a quarter slower, answer at length, cues start often, and nothing is cached.
+        low: People speak a quarter faster and answer briefly, and no cue starts.
+        likely: The most likely value.
+        high: People speak a quarter slower and answer at length, cues start often, and nothing is cached.
     """
 
     low: Figure
@@ -66,13 +66,13 @@ class Estimate(Generic[Figure]):
 
 @dataclass(frozen=True, slots=True)
 class LineForecast:
-    """One line.
+    """The forecast of one line.
 
     Attributes:
-        number: Place among what is likely to be spoken, from 1.
+        number: The position among the lines that are likely to be spoken, from 1.
         id: The line's; turns of free play and of open microphones have theirs.
-        words: What is said; empty where it is improvised.
-        at_s: Where in the take it is likely to begin.
+        words: What is said; empty if the line is improvised.
+        at_s: When in the take it is likely to start.
     """
 
     number: int
@@ -86,7 +86,7 @@ class LineForecast:
 
 @dataclass(frozen=True, slots=True)
 class Savings:
-    """What a player's share would be less, in likely dollars; None where a price is not known.
+    """What cheaper hearing would save for a player, in likely dollars; None if a price is not known.
 
     Attributes:
         hears_as_text: If it heard the others as text.
@@ -99,15 +99,15 @@ class Savings:
 
 @dataclass(frozen=True, slots=True)
 class PlayerForecast:
-    """One player.
+    """The forecast of one player.
 
     Attributes:
-        model: Empty for a person, who costs nothing.
+        model: The model's name; empty for a person, who costs nothing.
         cost: Tokens and dollars: spoken, listened, cached, total.
-        context: Most tokens its conversation holds when it has spoken.
-        window: What its model may hold; None where nobody knows.
-        savings: What a cheaper hearing would save.
-        hearing: How it hears: ``stream``, while a line is spoken, or ``create_audio``; it costs the same.
+        context: The largest number of tokens in its conversation after it has spoken.
+        window: The size of its model's window; None if it is not known.
+        savings: What cheaper hearing would save.
+        hearing: How it hears: ``stream`` (while a line is spoken) or ``create_audio``. Both cost the same.
     """
 
     name: str
@@ -131,15 +131,15 @@ class PlannedOpening:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A whole scene.
+    """The forecast of a whole scene.
 
     Attributes:
-        openings: Sessions in the order they open.
+        openings: The sessions, in the order in which they open.
         lines: What is likely to be spoken, in order.
-        seconds: How long the take is.
-        savings: What it would save if all players heard more cheaply.
+        seconds: The length of the take.
+        savings: What cheaper hearing would save for all players together.
         unpriced: Models whose price is not known, with their endpoints.
-        warnings: What to change before the scene is performed, a sentence each.
+        warnings: What to change before the scene is performed, in one sentence each.
 
     >>> from tau_stage import load_scene, make_plan
     >>> [player.name for player in forecast(make_plan(load_scene("scenes/hello.yaml"))).players]
@@ -159,11 +159,11 @@ class Forecast:
 
 
 def forecast(plan: Plan, today: date | None = None) -> Forecast:
-    r"""Forecast what a plan is likely to take.
+    r"""Forecast the cost and the duration of a plan.
 
     Args:
         plan: From a scene.
-        today: The date, to warn of models that end; without it, there is no such warning.
+        today: The date, for warnings about models that will be shut down. Without it, there is no such warning.
 
     >>> from tau_stage.scene.load import parse_scene
     >>> from tau_stage.scene.planner import make_plan
@@ -309,13 +309,13 @@ def _warnings(plan: Plan, players: Iterable[PlayerForecast], likely: Cost) -> It
         if window and context > window.most_in:
             yield (
                 f"player {player.name}: the conversation is likely to grow to {context:,} tokens, and {player.model} "
-                f"takes {window.most_in:,} in before it forgets the beginning (its window is {window.tokens:,}); "
-                "give the player hears_as: text, let fewer players hear each line, or split the scene"
+                f"keeps {window.most_in:,} before it drops the beginning (its window is {window.tokens:,}); "
+                "set hears_as: text for the player, let fewer players hear each line, or split the scene"
             )
     if plan.budget is not None and likely.total is not None and likely.total > plan.budget:
         yield (
             f"the scene is likely to cost ${likely.total:.4f}, more than its budget of ${plan.budget}: raise "
-            "limits.budget, shorten the scene, or give players hears_as: text"
+            "limits.budget, shorten the scene, or set hears_as: text for players"
         )
 
 

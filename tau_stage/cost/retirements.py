@@ -36,12 +36,12 @@ class Retirement:
         """Write the end and the successor as the second half of a sentence about the model.
 
         >>> RETIREMENTS["openai"]["gpt-realtime"].describe(date(2026, 12, 1))
-        'ends on 2027-01-20; its successor is gpt-realtime-2.1'
+        'will be shut down on 2027-01-20; its successor is gpt-realtime-2.1'
         >>> RETIREMENTS["openai"]["gpt-realtime"].describe(date(2027, 1, 20))
-        'ended on 2027-01-20; its successor is gpt-realtime-2.1'
+        'was shut down on 2027-01-20; its successor is gpt-realtime-2.1'
         """
-        verb = "ended" if today >= self.ends else "ends"
-        then = f"its successor is {self.successor}" if self.successor else "no successor is named yet"
+        verb = "was shut down" if today >= self.ends else "will be shut down"
+        then = f"its successor is {self.successor}" if self.successor else "no successor has been announced"
         return f"{verb} on {self.ends}; {then}"
 
 
@@ -98,7 +98,7 @@ def retirement_warnings(
     >>> from tau_stage.scene.planner import make_plan
     >>> plan = make_plan(parse_scene("model: gpt-realtime\nplayers: {ann: , ben: }\nlines: [ann: Hello.]"))
     >>> retirement_warnings(plan, date(2026, 11, 27))
-    ('players ann and ben: gpt-realtime ends on 2027-01-20; its successor is gpt-realtime-2.1',)
+    ('players ann and ben: gpt-realtime will be shut down on 2027-01-20; its successor is gpt-realtime-2.1',)
     """
     using: dict[str, dict[str, None]] = {}
     for player, model in _used(plan):
@@ -134,7 +134,7 @@ def coming_retirements(today: date, provider: str = "openai") -> tuple[tuple[str
 
     >>> coming_retirements(date(2027, 2, 1))[0]
     ('whisper-1, gpt-4o-transcribe, gpt-4o-transcribe-diarize, gpt-4o-mini-transcribe', \
-'ends on 2027-02-26; its successor is gpt-transcribe')
+'will be shut down on 2027-02-26; its successor is gpt-transcribe')
     """
     together: dict[tuple[date, str], list[str]] = {}
     for row in sorted(RETIREMENTS[provider].values(), key=lambda row: row.ends):

@@ -34,7 +34,7 @@ PROGRAMS: Mapping[str, Mapping[str, str]] = {name: about["columns"] for name, ab
 _KNOWN: Mapping[str, frozenset[str]] = {
     name: frozenset(about["known"].split()) for name, about in _HEADERS["formats"].items()
 }
-_ABOUT = {"id": "the ids of the lines", "player": "who speaks", "words": "what is said"}
+_ABOUT = {"id": "the ids of the lines", "player": "the speakers", "words": "the words"}
 _SIGNS = re.compile(r"[\W_]+")
 _UNSPEAKABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -76,8 +76,8 @@ class Wanted:
     def __post_init__(self) -> None:
         for part in self.columns:
             if part not in FIELDS:
-                hint = did_you_mean(part, FIELDS, f"parts of a line are {listed(FIELDS)}")
-                raise UsageError(f"columns: a line has no '{part}'", hint)
+                hint = did_you_mean(part, FIELDS, f"parts of a line: {listed(FIELDS)}")
+                raise UsageError(f"columns: '{part}' is not a part of a line", hint)
 
     def needs(self, program: str) -> list[str]:
         """Return the parts that must have a column."""
@@ -156,7 +156,9 @@ def _given(header: str, named: Sequence[tuple[str, Column]], problems: list[tupl
     found = found or [column for _, column in named if folded(column.header) == folded(wanted)]
     if not found:
         headers = [column.header for _, column in named]
-        problems.append((f"there is no column '{header}'", did_you_mean(header, headers, f"it has: {listed(headers)}")))
+        problems.append(
+            (f"there is no column '{header}'", did_you_mean(header, headers, f"columns: {listed(headers)}"))
+        )
     return _only(found, problems)
 
 
@@ -174,16 +176,16 @@ def _only(found: Sequence[Column], problems: list[tuple[str, str]]) -> Column | 
 
 
 def _missing(part: str, headers: Sequence[str]) -> tuple[str, str]:
-    hint = f"say which does: columns: {{{part}: HEADER}}, or --column {part}=HEADER; there are: {listed(headers)}"
+    hint = f"choose one: columns: {{{part}: HEADER}}, or --column {part}=HEADER; the table has: {listed(headers)}"
     if part == "id":
-        hint += "; for a table without ids: HEADER is none"
-    return f"no column holds {_ABOUT[part]}", hint
+        hint += "; for a table without ids, write none for HEADER"
+    return f"no column contains {_ABOUT[part]}", hint
 
 
 def header_errors(header: Header | None, sheet: Sheet) -> list[SceneError]:
     """Return what is wrong with a sheet's header, at its cells."""
     if header is None:
-        return [SceneError(sheet.path, 1, 1, "the table is empty", "it needs a row of headers, and lines below it")]
+        return [SceneError(sheet.path, 1, 1, "the table is empty", "add a header row and lines below it")]
     return [SceneError(sheet.path, header.row.line, 1, *problem) for problem in header.problems]
 
 
@@ -233,7 +235,7 @@ class RowReader:
             return ""
         text = cell.replace("\r\n", "\n").replace("\r", "\n")
         if bad := _UNSPEAKABLE.search(text):
-            problem = f"the cell holds U+{ord(bad[0]):04X}, a control character"
+            problem = f"the cell contains U+{ord(bad[0]):04X}, a control character"
             self.errors.append(place.error(part, problem, "remove it from the cell"))
         return text
 
@@ -245,8 +247,8 @@ class RowReader:
         if not any(row.texts[width:]):
             return None
         beyond = max(number for number, text in enumerate(row.texts, 1) if text)
-        hint = "put a text that holds the delimiter in quotes, or give the column a header"
-        return f"the row has {beyond} cells, and the header {width}", hint
+        hint = "put text that contains the delimiter in quotes, or give the column a header"
+        return f"the row has {beyond} cells, but the header has {width}", hint
 
     def _check(self, row: CellRow, texts: dict[str, str], place: Place) -> None:
         """Put the texts of a row into their form, and note what is wrong with them."""
@@ -262,8 +264,8 @@ class RowReader:
 
 
 _EMPTY = {
-    "id": ("the line has no id", "give it one that no other line has"),
-    "words": ("the line has no words", "write them, or delete the row"),
+    "id": ("the line has no id", "give the line a unique id"),
+    "words": ("the line has no words", "add words, or delete the row"),
 }
 
 

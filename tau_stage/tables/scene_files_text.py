@@ -60,12 +60,12 @@ def scene_text(scene: Scene, cast: Mapping[str, Node], table: LineTable, folder:
     if isinstance(deliver := known.get("deliver"), dict) and isinstance(mix := deliver.get("mix"), dict):
         known["deliver"] = {**deliver, "mix": _moved(mix, ("cover",), home, folder)}
     data: dict[str, Node] = {"scene": scene.title, **known, "players": own, "lines": [*map(_line, scene.lines)]}
-    text = f"# Made of {PurePath(table.path).name}.\n{as_yaml(data)}\n"
+    text = f"# Generated from {PurePath(table.path).name}.\n{as_yaml(data)}\n"
     if len(text.encode()) > LARGEST_SCENE:
         problem = (
-            f"the scene '{scene.title}' of {table.path} would have {len(text) / 1e6:.1f} MB, and 2 MB is the limit"
+            f"the scene '{scene.title}' of {table.path} would have {len(text) / 1e6:.1f} MB, but the limit is 2 MB"
         )
-        raise UsageError(problem, "part the table into scenes: give it a column with the scene of each line")
+        raise UsageError(problem, "split the table into scenes: add a column with the scene of each line")
     return text
 
 
@@ -132,7 +132,7 @@ def cast_text(table: LineTable) -> str:
         f"  {as_yaml({name: ''}).rstrip()} {{voice: {options['voice']}}}  # {comment}\n"
         for name, options, comment in _with_voices(speakers_in(table), (), voices_of(None))
     )
-    return f"# Who speaks in {PurePath(table.path).name}.\nplayers:\n{players}"
+    return f"# The speakers in {PurePath(table.path).name}.\nplayers:\n{players}"
 
 
 def complete_cast(document: Document, cast: Scene, table: LineTable) -> tuple[str, int]:
@@ -166,7 +166,9 @@ def _with_voices(
             continue
         voice = min(used, key=lambda each: used[each])
         if used[voice]:
-            comment += f"; {voice} is {owners[voice]}'s voice, too" if voice in owners else f"; {voice} is taken, too"
+            comment += (
+                f"; {voice} is also the voice of {owners[voice]}" if voice in owners else f"; {voice} is also in use"
+            )
         used[voice] += 1
         owners.setdefault(voice, name)
         yield name, {"voice": voice}, comment

@@ -81,9 +81,9 @@ def _speakers(lines: Sequence[TableLine], cast: Scene) -> tuple[dict[str, str], 
 
 def _unknown(line: TableLine, cast: Scene) -> SceneError:
     if not line.player:
-        hint = f"name one, or add a player '{NARRATOR}' to {cast.path}, who speaks such lines"
-        return line.place.error("player", "nobody speaks this line", hint)
-    hint = did_you_mean(line.player, cast.players, f"players: {listed(cast.players)}; add it to {cast.path}")
+        hint = f"write a speaker, or add a player '{NARRATOR}' to {cast.path} for such lines"
+        return line.place.error("player", "this line has no speaker", hint)
+    hint = did_you_mean(line.player, cast.players, f"players: {listed(cast.players)}; or add the player to {cast.path}")
     return line.place.error("player", f"there is no player '{line.player}'", hint)
 
 
@@ -92,7 +92,7 @@ def _same_names(groups: Mapping[str, Sequence[TableLine]]) -> Iterator[SceneErro
     for name, lines in groups.items():
         other = seen.setdefault(slug(name), name)
         if other != name:
-            problem = f"scenes '{other}' and '{name}' would share the name '{slug(name)}'"
+            problem = f"scenes '{other}' and '{name}' would have the same name '{slug(name)}'"
             yield lines[0].place.error("scene", problem, "rename one of them")
 
 

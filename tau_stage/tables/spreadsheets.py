@@ -41,7 +41,7 @@ _BROKEN = (
 """What openpyxl raises, and what it stands on, where a workbook is damaged; errors of XML are syntax errors."""
 
 _SAVE = "save it as 'Excel Workbook (.xlsx)'"
-_AS_TEXT = "format the column as text, and write it again"
+_AS_TEXT = "format the column as text, and enter the value again"
 
 
 def require_openpyxl() -> None:
@@ -54,7 +54,7 @@ def require_openpyxl() -> None:
         import openpyxl  # noqa: F401
     except ImportError:
         hint = "pip install 'tau-stage[tables]'"
-        raise UsageError("spreadsheets are read by openpyxl, which is not installed", hint) from None
+        raise UsageError("reading spreadsheets needs openpyxl, which is not installed", hint) from None
 
 
 def read_spreadsheet(path: str, wanted: Wanted, errors: list[SceneError]) -> LineTable:
@@ -80,7 +80,7 @@ def read_spreadsheet(path: str, wanted: Wanted, errors: list[SceneError]) -> Lin
             sheets = (*table.sheets, reader.sheet)
             table = LineTable(path, table.language or reader.language, header.program, table.lines + lines, sheets)
     if not table.sheets and not errors:
-        errors += strange or [SceneError(path, 1, 1, "the workbook has no sheet that is shown", "show one")]
+        errors += strange or [SceneError(path, 1, 1, "the workbook has no visible sheet", "make a sheet visible")]
     return table
 
 
@@ -100,9 +100,9 @@ def _wrong_kind(data: bytes) -> tuple[str, str] | None:
     if data.startswith(b"PK"):
         return None
     if not data.startswith(_COMPOUND):
-        return "this is no workbook of a spreadsheet", _SAVE
+        return "this is not a spreadsheet workbook", _SAVE
     if _ENCRYPTED in data:
-        return "the workbook is protected by a password", "save a copy without one"
+        return "the workbook is protected by a password", "save a copy without a password"
     return "the workbook is in the old format of Excel (.xls)", _SAVE
 
 
@@ -111,12 +111,12 @@ def _wrong_parts(archive: ZipFile) -> tuple[str, str] | None:
     parts = {part.filename: part.file_size for part in archive.infolist()}
     unpacked = sum(parts.values())
     if unpacked > MOST_UNPACKED:
-        unpacks = f"{unpacked / 1e6:,.0f} MB, and {MOST_UNPACKED / 1e6:,.0f} MB is the limit"
-        return f"the workbook unpacks to {unpacks}", "part it into several, or save it as CSV"
+        unpacks = f"{unpacked / 1e6:,.0f} MB, but the limit is {MOST_UNPACKED / 1e6:,.0f} MB"
+        return f"the workbook unpacks to {unpacks}", "split it into several files, or save it as CSV"
     if "[Content_Types].xml" not in parts or "xl/workbook.bin" in parts:
-        return "the workbook is of another format than .xlsx", _SAVE
+        return "the workbook is not in the .xlsx format", _SAVE
     if any(b"<!DOCTYPE" in archive.open(name).read(_PROLOG) for name in parts):
-        return "the workbook has a DTD, as no spreadsheet writes one", _SAVE
+        return "the workbook contains a DTD, which is not allowed", _SAVE
     return None
 
 
@@ -126,8 +126,8 @@ def _told_as_damaged(path: str) -> Iterator[None]:
     try:
         yield
     except _BROKEN as error:
-        problem = f"the workbook is damaged: {type(error).__name__}: {str(error)[:200] or 'no more is known'}"
-        raise SceneError(path, 1, 1, problem, f"open it in a spreadsheet, and {_SAVE}") from None
+        problem = f"the workbook is damaged: {type(error).__name__}: {str(error)[:200] or 'no details'}"
+        raise SceneError(path, 1, 1, problem, f"open it in a spreadsheet program, and {_SAVE}") from None
 
 
 @contextmanager
@@ -162,8 +162,8 @@ class _Rows:
         for number, cells in enumerate(self.worksheet.iter_rows(), 1):
             seen += len(cells)
             if number > MOST_ROWS or seen > MOST_CELLS:
-                problem = f"the sheet '{self.worksheet.title}' has more rows or cells than are read"
-                raise SceneError(self.path, number, 1, problem, "delete the empty rows and columns at its end")
+                problem = f"the sheet '{self.worksheet.title}' has too many rows or cells"
+                raise SceneError(self.path, number, 1, problem, "delete the empty rows and columns at the end")
             if not cells and not spread:
                 continue
             texts = [self.text(number, column, cell) for column, cell in enumerate(cells, 1)]
@@ -185,12 +185,16 @@ class _Rows:
     def text(self, number: int, column: int, cell: ReadOnlyCell | EmptyCell) -> str | BadCell:
         """Return what a cell shows."""
         if (number, column) in self.uncomputed:
-            hint = "open it in a spreadsheet, and save it; or write the text itself"
-            return BadCell("the cell holds a formula whose result was never saved", hint)
+            hint = "open and save the file in a spreadsheet program, or replace the formula with text"
+            return BadCell("the cell contains a formula whose result was never saved", hint)
         value = cell.value
         if isinstance(value, str):
             is_error = cell.data_type == "e"
-            return BadCell(f"the formula ends in {value}", "mend it") if is_error else value.replace("_x000D_", "")
+            return (
+                BadCell(f"the result of the formula is {value}", "fix the formula")
+                if is_error
+                else value.replace("_x000D_", "")
+            )
         return "" if value is None else shown(value, cell.number_format)
 
 
@@ -247,7 +251,7 @@ def shown(value: object, form: str) -> str | BadCell:
         return _number(value, form)
     if isinstance(value, datetime | date | time):
         return _moment(value, form)
-    return BadCell(f"the cell holds a length of time ({value}), and no text", _AS_TEXT)
+    return BadCell(f"the cell contains a duration ({value}), not text", _AS_TEXT)
 
 
 def _number(value: float, form: str) -> str | BadCell:
@@ -255,7 +259,7 @@ def _number(value: float, form: str) -> str | BadCell:
         return _general_number(value)
     found = _NUMBER.fullmatch(form)
     if not found or value < 0:
-        return BadCell(f"it is not known how the cell shows the number {value:g} ('{form}')", _AS_TEXT)
+        return BadCell(f"the cell's number format is not supported: {value:g} ('{form}')", _AS_TEXT)
     digits = len(found["part"] or ".") - 1
     whole = len(found["zeros"]) + (digits + 1 if digits else 0)
     number = value * 100 if found["percent"] else value
@@ -295,7 +299,7 @@ _OF_THE_COUNTRY = ("mm-dd-yy", "m/d/yy h:mm")  # each spreadsheet shows these as
 
 def _moment(value: datetime | date | time, form: str) -> str | BadCell:
     """Write a date or a time in the form of its cell."""
-    made = f"the spreadsheet has made a date of this cell: {value}"
+    made = f"the spreadsheet program has turned this cell into a date: {value}"
     rest = _DATE_PART.sub("", form)
     if form in _OF_THE_COUNTRY or re.search(r"[^-/.,: ]", rest):
         return BadCell(made, _AS_TEXT)

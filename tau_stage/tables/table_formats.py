@@ -60,7 +60,7 @@ def read_table(
     table = replace(_with_ids(_with_ids_of(base, table)), language=language or table.language)
     errors += _twins(table.lines)
     if not errors and not table.lines and base is None:
-        errors.append(SceneError(path, 1, 1, "the table has no lines", "write some below its header"))
+        errors.append(SceneError(path, 1, 1, "the table has no lines", "add lines below the header"))
     raise_all(errors)
     return translated(base, table) if base else table
 
@@ -88,13 +88,15 @@ def _read(
         from tau_stage.tables.transcripts import read_transcript_file
 
         return read_transcript_file(path, way, players, errors)
-    raise UsageError(f"{path} is no table of lines", f"tables end with {listed(_BY_ENDING)}, or have a format")
+    raise UsageError(
+        f"{path} is not a table of lines", f"known endings are {listed(_BY_ENDING)}; for other files, set a format"
+    )
 
 
 def _known(format_: str | None) -> str:
     if format_ is not None and format_ not in FORMATS:
         hint = did_you_mean(format_, FORMATS, f"formats: {listed(FORMATS)}")
-        raise UsageError(f"there is no format '{format_}' of tables", hint)
+        raise UsageError(f"unknown table format '{format_}'", hint)
     return format_ or ""
 
 
@@ -113,7 +115,7 @@ def _with_ids_of(base: LineTable | None, table: LineTable) -> LineTable:
     return replace(table, lines=tuple(named))
 
 
-_NO_BASE = ("the row has no words in the column that this one translates", "write them, or clear this cell")
+_NO_BASE = ("the row has no words in the column that this column translates", "add words, or clear this cell")
 
 
 def _with_ids(table: LineTable) -> LineTable:
@@ -143,8 +145,10 @@ def _twins(lines: Sequence[TableLine]) -> list[SceneError]:
             where = other.place.cell("id").partition(" ")[0] or f"line {other.place.line}"
             if other.place.sheet is not line.place.sheet:
                 where = f"{other.place.sheet.name}!{where}"
-            same = "" if other.id == line.id else f", where capitals do not count: '{other.id}'"
-            errors.append(line.place.error("id", f"the id '{line.id}' is taken by {where}{same}", "choose another"))
+            same = "" if other.id == line.id else f" as '{other.id}' (case is ignored)"
+            errors.append(
+                line.place.error("id", f"the id '{line.id}' is already used in {where}{same}", "choose another id")
+            )
     return errors
 
 

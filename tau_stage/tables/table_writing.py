@@ -68,7 +68,7 @@ def with_facts(
     """
     suffix = PurePath(table.path).suffix.lower()
     if suffix not in WRITABLE:
-        raise UsageError(f"{table.path}: nothing can be written into such a file", f"name one of {', '.join(WRITABLE)}")
+        raise UsageError(f"{table.path}: cannot write to this kind of file", f"use one of {', '.join(WRITABLE)}")
     if suffix in (".xlsx", ".xlsm"):
         return _workbook(table, facts, headers, kept)
     return _text(table, facts, headers, kept)

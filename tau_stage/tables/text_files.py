@@ -44,19 +44,21 @@ def read_bytes(path: str) -> bytes:
         status = file.stat()
         if not S_ISREG(status.st_mode):
             fact = "is a folder" if S_ISDIR(status.st_mode) else "is not a file"
-            raise SceneError(path, 1, 1, f"the table {fact}", "name a file")
+            raise SceneError(path, 1, 1, f"the table {fact}", "choose a file")
         if status.st_size > LARGEST_BYTES:
             size = f"{status.st_size / 1e6:,.0f} MB"
-            problem = f"the table is {size} large, and one has at most {LARGEST_BYTES / 1e6:,.0f} MB"
-            raise SceneError(path, 1, 1, problem, "part it into several")
+            problem = f"the table is {size}, but the limit is {LARGEST_BYTES / 1e6:,.0f} MB"
+            raise SceneError(path, 1, 1, problem, "split it into several files")
         data = file.read_bytes()
     except FileNotFoundError:
         beside = [each.name for each in sorted(file.parent.glob("*.*"))]
-        hint = did_you_mean(file.name, beside, f"it is looked for at {file.absolute().as_posix()}")
+        hint = did_you_mean(file.name, beside, f"tau-stage looks for {file.absolute().as_posix()}")
         raise SceneError(path, 1, 1, "the table does not exist", hint) from None
     except (OSError, ValueError) as error:
         reason = os_reason(error) if isinstance(error, OSError) else str(error)
-        raise SceneError(path, 1, 1, f"the table cannot be read: {reason}", "name a file that you may read") from None
+        raise SceneError(
+            path, 1, 1, f"the table cannot be read: {reason}", "check the permissions of the file"
+        ) from None
     if is_lfs_pointer(data):
         raise SceneError(path, 1, 1, f"the table {LFS_PROBLEM}", LFS_HINT)
     return data
@@ -79,9 +81,9 @@ def read_text(path: str) -> tuple[str, TextForm]:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         column = text.index("\0") - text.rfind("\n", 0, text.index("\0"))
-        problem = "a table is text, and U+0000 stands here"
+        problem = "a table must be text, but it contains U+0000"
         raise SceneError(
-            path, line, column, problem, "save the file as text (CSV UTF-8), or name the spreadsheet itself"
+            path, line, column, problem, "save the file as text (CSV UTF-8), or use the spreadsheet itself"
         )
     newline = _NEWLINE.search(text)
     return text, TextForm(encoding, newline=newline[0] if newline else "\n")
@@ -89,7 +91,7 @@ def read_text(path: str) -> tuple[str, TextForm]:
 
 def _undecodable(path: str, data: bytes, error: UnicodeDecodeError) -> SceneError:
     if error.encoding != "utf-8":
-        return SceneError(path, 1, 1, f"this is no UTF-16 text: {error.reason}", "save it as UTF-8")
+        return SceneError(path, 1, 1, f"this is not valid UTF-16 text: {error.reason}", "save it as UTF-8")
     before = data[: error.start]
     line = before.count(b"\n") + 1
     column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
@@ -177,9 +179,9 @@ def _no_row(path: str, text: str, line: int, number: int, delimiter: str) -> Sce
     line += len(_NEWLINE.findall(text, start, at))
     if found:
         problem = f"{where}: this cell has more than {csv.field_size_limit():,} characters"
-        return SceneError(path, line, column, problem, "part it into several lines")
+        return SceneError(path, line, column, problem, "split it into several lines")
     closed = re.compile(r'"(?:[^"]|"")*"').match(text, at)
-    problem = "more follows behind the quote that ends this cell" if closed else "this quote is never closed"
+    problem = "there is text after the quote that ends this cell" if closed else "this quote is never closed"
     hint = 'put the whole cell in quotes, and double each quote in it: "He said ""no""."'
     return SceneError(path, line, column, f"{where}: {problem}", hint)
 
@@ -210,7 +212,7 @@ def read_po(path: str, base: LineTable | None, errors: list[SceneError]) -> Line
         lines.append(TableLine(name, "", words, "", scene, place, lock=lock, note=entry.comment))
     if entries and not any(entry.msgctxt for entry in entries):
         problem = "no message has a context (msgctxt), which is the id of a line"
-        errors.append(SceneError(path, 1, 1, problem, "write the translations with contexts, or name a table"))
+        errors.append(SceneError(path, 1, 1, problem, "export the translations with contexts, or use a table"))
     return LineTable(path, str(entries.metadata.get("Language", "")), "po", tuple(lines), (sheet,), form)
 
 
@@ -219,14 +221,16 @@ def _parsed_po(path: str, text: str) -> polib.POFile:
         import polib
     except ImportError:
         raise UsageError(
-            "PO files are read by polib, which is not installed", "pip install 'tau-stage[tables]'"
+            "reading PO files needs polib, which is not installed", "pip install 'tau-stage[tables]'"
         ) from None
     try:
         return polib.pofile(text + "\n")
     except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         found = _SYNTAX.search(str(error))
         line, problem = (int(found[1]), found[2]) if found else (1, "")
-        raise SceneError(path, line, 1, f"this is no PO file: {problem or 'a syntax error'}", "mend it") from None
+        raise SceneError(
+            path, line, 1, f"this is not a valid PO file: {problem or 'a syntax error'}", "fix it"
+        ) from None
 
 
 def _is_translated(entry: polib.POEntry) -> bool:
@@ -240,14 +244,16 @@ def read_dink_structure(path: str, errors: list[SceneError]) -> LineTable:
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
-        raise SceneError(path, error.lineno, error.colno, f"this is no JSON: {error.msg}", "export it again") from None
+        raise SceneError(
+            path, error.lineno, error.colno, f"this is not valid JSON: {error.msg}", "export it again"
+        ) from None
     except RecursionError:
-        raise SceneError(path, 1, 1, "this JSON is nested too deep to be a table", "export it again") from None
+        raise SceneError(path, 1, 1, "this JSON is nested too deeply for a table", "export it again") from None
     places = [text.count("\n", 0, found.start()) + 1 for found in re.finditer(r'"LineID"\s*:', text)]
     lines = [*_beats(data, "", sheet, iter(places), errors)]
     if not lines and not errors:
-        problem = "the file holds no lines: nothing in it has a LineID and a CharacterID"
-        errors.append(SceneError(path, 1, 1, problem, "name the file that ends with -dink-structure.json"))
+        problem = "the file has no lines: no entry has a LineID and a CharacterID"
+        errors.append(SceneError(path, 1, 1, problem, "use the file that ends with -dink-structure.json"))
     return LineTable(path, "", "dink", tuple(lines), (sheet,), form)
 
 
@@ -278,9 +284,9 @@ def _beat(beat: Mapping[str, object], group: str, place: Place, errors: list[Sce
     odd = [key for key, fact in facts.items() if not isinstance(fact, str)]
     name, player, words, direction = (str(fact).strip() for fact in facts.values())
     if odd:
-        errors.append(place.error("words", f"{odd[0]} is no text", "export the file again"))
+        errors.append(place.error("words", f"{odd[0]} is not text", "export the file again"))
     elif not words:
-        errors.append(place.error("words", "the line has no words", "write them"))
+        errors.append(place.error("words", "the line has no words", "add its words"))
     elif wrong := unfit_id(name):
         errors.append(place.error("id", *wrong))
     else:

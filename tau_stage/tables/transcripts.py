@@ -79,7 +79,7 @@ def _line(
 ) -> Iterator[TableLine]:
     """Yield a line, if it is sound."""
     if not words:
-        errors.append(place.error("words", "the line has no words", "write them, or delete the line"))
+        errors.append(place.error("words", "the line has no words", "add its words, or delete the line"))
     elif name and (wrong := unfit_id(name)):
         errors.append(place.error("id", *wrong))
     else:

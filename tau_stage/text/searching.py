@@ -25,7 +25,7 @@ def pattern_problem(pattern: str) -> str:
     import regex
 
     if len(pattern) > LONGEST_PATTERN:
-        return f"it has {len(pattern):,} characters, and may have {LONGEST_PATTERN:,}"
+        return f"it has {len(pattern):,} characters, but the limit is {LONGEST_PATTERN:,}"
     try:
         with warnings.catch_warnings(action="ignore"):
             re.compile(pattern)
@@ -57,9 +57,9 @@ def is_found(pattern: str, text: str, *, any_case: bool = True, line: int = 0) -
     except TimeoutError:
         place = f"line {line} of the scene: " if line else ""
         raise LimitReached(
-            f"{place}the regular expression '{_shown(pattern)}' is not done with “{_shown(text)}”",
-            f"a search takes at most {LONGEST_SEARCH_S:g} s",
-            "repeat nothing that repeats itself, like (a+)+, and no choice of what looks alike, like (a|aa)+",
+            f"{place}the regular expression '{_shown(pattern)}' takes too long on “{_shown(text)}”",
+            f"a search may take at most {LONGEST_SEARCH_S:g} s",
+            "avoid nested repeats like (a+)+ and overlapping choices like (a|aa)+",
         ) from None
 
 
