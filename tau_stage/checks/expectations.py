@@ -99,6 +99,13 @@ class _Expectations:
     def at(self, what: str) -> Location:
         return locate(self.plan.locations, *self.key, what)
 
+    def all_figures(self) -> Iterator[Verdict]:
+        furthest = (value for line in self.seen.lines if (value := self.seen.voices[line.id]) is not None)
+        figures = {name: getattr(self.seen.figures, name) for name in COMPARED} | {"voice": max(furthest, default=None)}
+        for name, value in figures.items():
+            if (wanted := getattr(self.expect, name)) is not None:
+                yield self.figure(name, wanted, value)
+
     def verdicts(self) -> Iterator[Verdict]:
         """Yield a verdict for each."""
         yield from self.says()
@@ -108,11 +115,7 @@ class _Expectations:
             yield self.words("says_not", f"not “{phrase}”", holds=not holds(self.seen.said, phrase))
         if self.expect.calls is not None:
             yield from self.calls(self.expect.calls)
-        furthest = (value for line in self.seen.lines if (value := self.seen.voices[line.id]) is not None)
-        figures = {name: getattr(self.seen.figures, name) for name in COMPARED} | {"voice": max(furthest, default=None)}
-        for name, value in figures.items():
-            if (wanted := getattr(self.expect, name)) is not None:
-                yield self.figure(name, wanted, value)
+        yield from self.all_figures()
         if self.expect.heard_by is not None:
             yield self.heard_by(self.expect.heard_by)
 

@@ -6,7 +6,7 @@ import json
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
@@ -137,6 +137,16 @@ def take_snapshot(take: takes.Take, measures: TakeMetrics, resolved: str, files:
     )
 
 
+def _put_in(order: Iterable[str], names: list[str], only: Container[str]) -> list[str]:
+    """Put some lines among those that are kept, each after the last one that comes before it in the take."""
+    place = 0
+    for name in order:
+        if name in only and name not in names:
+            names.insert(place, name)
+        place = names.index(name) + 1 if name in names else place
+    return names
+
+
 def accept_snapshot(new: Snapshot, old: Snapshot | None, only: Sequence[str] = ()) -> Snapshot:
     """Choose the snapshot that is to be kept: all of a new one, or the old one with some lines of the new one.
 
@@ -150,12 +160,7 @@ def accept_snapshot(new: Snapshot, old: Snapshot | None, only: Sequence[str] = (
     if not only:
         return new
     lines |= {name: line for name, line in new.lines.items() if name in only}
-    names = [*filterfalse({*only}.difference(new.lines).__contains__, kept)]
-    place = 0  # after the last line that comes before in the take
-    for name in new.lines:
-        if name in only and name not in names:
-            names.insert(place, name)
-        place = names.index(name) + 1 if name in names else place
+    names = _put_in(new.lines, [*filterfalse({*only}.difference(new.lines).__contains__, kept)], only)
     return (old or new).model_copy(update={"lines": {name: lines[name] for name in names}})
 
 

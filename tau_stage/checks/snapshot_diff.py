@@ -299,10 +299,8 @@ def _is_alike(old: snapshots.LineSnapshot | None, new: snapshots.LineSnapshot | 
     measured = {*COMPARED, "voice"}
     if old is None or new is None or old.model_dump(exclude=measured) != new.model_dump(exclude=measured):
         return False
-    for what in COMPARED:
-        was, is_now = getattr(old, what), getattr(new, what)
-        if not (_is_near(was, is_now, what, LIMITS[what]) or (None in (was, is_now) and what in PERFORMED)):
-            return False
+    if not all(_has_stayed(what, getattr(old, what), getattr(new, what)) for what in COMPARED):
+        return False
     if old.voice is None or new.voice is None:
         return old.voice == new.voice
     return voice_distance(old.voice, new.voice) <= LIMITS["voice"].absolute
@@ -363,3 +361,7 @@ def moved(pairs: Pairs, new: Mapping[str, snapshots.LineSnapshot]) -> list[str]:
     after = [*filter(set(before).__contains__, new)]
     steps = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     return [name for kind, _, _, start, end in steps if kind != "equal" for name in after[start:end]]
+
+
+def _has_stayed(what: str, was: float | None, is_now: float | None) -> bool:
+    return _is_near(was, is_now, what, LIMITS[what]) or (None in (was, is_now) and what in PERFORMED)

@@ -400,15 +400,18 @@ class Simulation:
             if step.when is None or self.scenario.meets_conditions:
                 self._step(step)
 
+    def _add_items(self, step: scene.ItemPlan) -> None:
+        for name, words in step.words:
+            self._add_item(name, text_tokens(words))
+        for name, _ in step.sounds:
+            self._add_item(name, audio=math.ceil(durations.EFFECT_S * USER_PER_S))
+
     def _step(self, step: Step) -> None:
         match step:
             case LinePlan():
                 self._add_heard(self._line(step), step.hearers)
             case scene.ItemPlan():
-                for name, words in step.words:
-                    self._add_item(name, text_tokens(words))
-                for name, _ in step.sounds:
-                    self._add_item(name, audio=math.ceil(durations.EFFECT_S * USER_PER_S))
+                self._add_items(step)
             case scene.ChapterPlan():
                 pass
             case scene.PausePlan():

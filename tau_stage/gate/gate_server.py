@@ -21,7 +21,8 @@ from pathlib import Path
 from random import Random
 
 import anyio
-from anyio.abc import AnyByteStream, TaskGroup
+from anyio.abc import AnyByteStream, SocketStream, TaskGroup
+from anyio.streams.stapled import MultiListener
 from pydantic import TypeAdapter, ValidationError
 
 from tau_stage.environment import log_event
@@ -222,13 +223,17 @@ async def open_gate_server(
     if not (allow_remote or is_loopback(f"[{host}]" if ":" in host else host)):
         raise UsageError(f"{host} is no address of this machine alone", "add --allow-remote, or use 127.0.0.1")
     server = GateServer(limits, token, state=state, spent=spent, return_s=return_s)
-    try:
-        listener = await anyio.create_tcp_listener(local_host=host, local_port=port)
-    except OSError as error:
-        problem = f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}"
-        raise UsageError(problem, "choose another --port, or a --host of this machine") from None
+    listener = await _listener(host, port)
     bound = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - nothing of Django
     async with listener, anyio.create_task_group() as group:
         group.start_soon(partial(listener.serve, server.serve, group))
         yield f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}"
         group.cancel_scope.cancel()
+
+
+async def _listener(host: str, port: int) -> MultiListener[SocketStream]:
+    try:
+        return await anyio.create_tcp_listener(local_host=host, local_port=port)
+    except OSError as error:
+        problem = f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}"
+        raise UsageError(problem, "choose another --port, or a --host of this machine") from None

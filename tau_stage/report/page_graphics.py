@@ -17,6 +17,7 @@ from urllib.parse import quote
 import numpy as np
 import pybase64
 import soundfile
+from numpy.typing import NDArray
 
 from tau_stage.audio import RATE
 from tau_stage.errors import TakeError, os_reason
@@ -57,6 +58,12 @@ class Peaks:
         return f"M0 {WAVE_HEIGHT // 2}L" + " ".join(f"{x} {y}" for x, y in points) + "Z"
 
 
+def _read_block(file: wave.Wave_read, samples: int, channels: int) -> NDArray[np.int16]:
+    data = file.readframes(samples)
+    whole = len(data) // (2 * channels) * 2 * channels
+    return np.frombuffer(data[:whole], dtype="<i2").reshape(-1, channels)
+
+
 def peaks(path: Path, samples: int, start: int = 0) -> Peaks:
     """Measure the shape of a span of a 16-bit WAV file, which is read block by block; never an error."""
     lows: list[int] = []
@@ -72,9 +79,7 @@ def peaks(path: Path, samples: int, start: int = 0) -> Peaks:
             size = max(1, -(-samples // min(MOST, max(FEWEST, PER_SECOND * samples // rate))))
             file.setpos(min(start, file.getnframes()))
             while read < samples:
-                data = file.readframes(min(size * max(1, _BLOCK // size), samples - read))
-                whole = len(data) // (2 * channels) * 2 * channels
-                block = np.frombuffer(data[:whole], dtype="<i2").reshape(-1, channels)
+                block = _read_block(file, min(size * max(1, _BLOCK // size), samples - read), channels)
                 if not len(block):
                     break
                 edges = np.arange(0, len(block), size)

@@ -189,12 +189,8 @@ def _names(take: Take, applies: Callable[[Costs], bool]) -> str:
     return ", ".join(player.name for player in take.players if applies(player.cost))
 
 
-def _notes(take: Take) -> Iterator[str]:
-    """Yield warnings, what stopped it, and whose money it was."""
-    if reused := sum(line.former for line in take.lines):
-        yield f"performed: {len(take.lines) - reused} of {len(take.lines)} lines; the others were taken over"
-    for warning in take.warnings:
-        yield f"warning: {warning}"
+def _cost_notes(take: Take) -> Iterator[str]:
+    """Say how far the cost is known, and whose money it was."""
     if take.cost.estimated:
         names = _names(take, lambda cost: cost.estimated)
         yield f"estimated: {names}: the server told usage in part or in sums only; the dearest counts"
@@ -204,6 +200,15 @@ def _notes(take: Take) -> Iterator[str]:
     if not take.spent:
         models = ", ".join(dict.fromkeys(player.model for player in take.players if not player.human))
         yield f"Nothing was spent: the understudy played. The dollars are an estimate of what {models} would charge."
+
+
+def _notes(take: Take) -> Iterator[str]:
+    """Yield warnings, what stopped it, and whose money it was."""
+    if reused := sum(line.former for line in take.lines):
+        yield f"performed: {len(take.lines) - reused} of {len(take.lines)} lines; the others were taken over"
+    for warning in take.warnings:
+        yield f"warning: {warning}"
+    yield from _cost_notes(take)
     if take.ended != "incomplete":
         failed = (line for line in take.lines if line.problem)
         yield from (f"line {line.id}, player {line.player}, failed: {line.problem}" for line in failed)

@@ -79,15 +79,19 @@ def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool, p
     players = (replace(player, endpoint=endpoints.get(player.name, player.endpoint)) for player in job.plan.players)
     job = replace(job, plan=replace(job.plan, players=tuple(players)), folder=folder)
     if began.retake and began.retake.changed and takes.fold(journal).ended not in takes.OVER:
-        former = Path(began.former).resolve()
-        later = _takes(former.parent.parent, job.plan)
-        since = dropwhile(lambda each: each[0].path.resolve() != former, later)
-        scene = _compare(job.plan, since, None, through=began.retake.through)
-        if scene is None:
-            problem = "is not there any more, and lines are taken from it"
-            raise TakeError(began.former, problem, "perform the scene again")
-        job = replace(job, former=scene.changes.reuse)
+        job = replace(job, former=_still_reused(job.plan, Path(began.former), through=began.retake.through))
     return job
+
+
+def _still_reused(plan: Plan, former: Path, *, through: bool) -> ReusedLines:
+    """Return what a take that continues takes over from a former one and those after it."""
+    home = former.resolve()
+    since = dropwhile(lambda each: each[0].path.resolve() != home, _takes(home.parent.parent, plan))
+    scene = _compare(plan, since, None, through=through)
+    if scene is None:
+        problem = "is not there any more, and lines are taken from it"
+        raise TakeError(str(former), problem, "perform the scene again")
+    return scene.changes.reuse
 
 
 def retake_job(take: Path, wanted: Retake, *, anyway: bool = False) -> Job:

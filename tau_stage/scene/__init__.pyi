@@ -110,6 +110,7 @@ from .schema import allow_short_forms as allow_short_forms
 from .schema import scene_schema as scene_schema
 from .schema import without_nulls as without_nulls
 from .script import PlayerNames as PlayerNames
+from .script import ScriptSpeech as ScriptSpeech
 from .script import is_stamp as is_stamp
 from .script import names_in_script as names_in_script
 from .script import parse_speech as parse_speech

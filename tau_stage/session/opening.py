@@ -243,9 +243,7 @@ def _wishes_at(
     if not voice:
         del asked["voice"]
     name = voice if isinstance(voice, str) else ""
-    if meant := name and misspelt(name, place.name):
-        known = ", ".join(voices_of(place.name) or ())
-        raise UsageError(f"unknown voice '{name}' at {place.name}", f"did you mean '{meant}'? voices: {known}")
+    _refuse_misspelt(name, place)
     wanted = asked.get("transcription")
     if isinstance(wanted, Mapping) and "model" not in wanted and (model := default_transcription(place.name)):
         asked["transcription"] = {"model": model, **wanted}
@@ -450,3 +448,9 @@ def _in_words(entry: protocol.Entry) -> protocol.ClientItem | None:
             return items.AssistantMessage(id=entry.id, content=(items.OutputText(text=words),))
         case _:
             return items.UserMessage(id=entry.id, content=(items.InputText(text=words),))
+
+
+def _refuse_misspelt(voice: str, place: endpoints.Endpoint) -> None:
+    if meant := voice and misspelt(voice, place.name):
+        known = ", ".join(voices_of(place.name) or ())
+        raise UsageError(f"unknown voice '{voice}' at {place.name}", f"did you mean '{meant}'? voices: {known}")

@@ -393,15 +393,18 @@ class OpenMicrophone:
         """Tell why the session is closed."""
         return (self._session.wire.closed or SessionClosed(code=1006)).about(player=self._player.name)
 
+    def _begin_speech(self, event: server_events.SpeechStarted) -> None:
+        if self._person.is_live:
+            self._production.playback.mute()
+        start = max(0, self._feed.sample(event.audio_start_ms))
+        self._heard[event.item_id] = PersonSpeech(self._line(self._person.name), start)
+        self._numbered(self._heard[event.item_id].line)
+        self._set_silence(None)
+        self._publish_state("listening")
+
     def _follow_person(self, event: object) -> None:
         if isinstance(event, server_events.SpeechStarted):
-            if self._person.is_live:
-                self._production.playback.mute()
-            start = max(0, self._feed.sample(event.audio_start_ms))
-            self._heard[event.item_id] = PersonSpeech(self._line(self._person.name), start)
-            self._numbered(self._heard[event.item_id].line)
-            self._set_silence(None)
-            self._publish_state("listening")
+            self._begin_speech(event)
             return
         if (heard := self._heard.get(getattr(event, "item_id", ""))) is None:
             return
@@ -505,16 +508,10 @@ class OpenMicrophone:
             self._lost += 1
             self._production.tool_turn(self._numbered(answer.line), response)
             return
-        is_cut = heard < len(response.audio)
-        reason = "turn_detected" if is_cut else response.reason
-        status = "cancelled" if reason == "turn_detected" else response.status
         took_s = max(0.0, anyio.current_time() - answer.asked_at)
         at = answer.at if self._person.is_live else None
         words = response.transcript or response.text
-        response = replace(response, status=status, first_audio_s=answer.first_audio_s)
-        told = response.timings.until(len(audio))
-        result = LineResult(response, 1, reason, answer.first_words_s, word_times=told.words, visemes=told.visemes)
-        self._commit(answer.line, audio, words, at, result, took_s)
+        self._commit(answer.line, audio, words, at, _answer_result(answer, response, heard), took_s)
         self._look_for_the_end(words)
         self._fall_silent()
         await self._cap_next_answer()
@@ -658,3 +655,13 @@ class OpenMicrophone:
         """Note that a silence has begun, or has ended."""
         self._production.state = schedule.set_silence(self._production.state, since)
         self._production.changed.notify()
+
+
+def _answer_result(answer: ModelAnswer, response: protocol.Response, heard: int) -> LineResult:
+    """Return an answer as far as it was heard, in samples."""
+    is_cut = heard < len(response.audio)
+    reason = "turn_detected" if is_cut else response.reason
+    status = "cancelled" if reason == "turn_detected" else response.status
+    response = replace(response, status=status, first_audio_s=answer.first_audio_s)
+    told = response.timings.until(min(heard, len(response.audio)))
+    return LineResult(response, 1, reason, answer.first_words_s, word_times=told.words, visemes=told.visemes)

@@ -335,11 +335,15 @@ def _person(plan: scene.Plan, player: scene.PlayerPlan, *, stand_in: bool, booth
         return StandIn(player, recordings)
     if player.human == "tty":
         return Typist(player)
-    if player.human == "booth":
-        if not booth:
-            problem = f"player {player.name} speaks in the booth, but this performance has no booth"
-            raise UsageError(problem, "add --booth, or use recordings with 'stand_in:' and --stand-in")
-        return PageSpeaker(player)
+    if player.human != "booth":
+        return _speaker(player)
+    if not booth:
+        problem = f"player {player.name} speaks in the booth, but this performance has no booth"
+        raise UsageError(problem, "add --booth, or use recordings with 'stand_in:' and --stand-in")
+    return PageSpeaker(player)
+
+
+def _speaker(player: scene.PlayerPlan) -> Speaker:
     from tau_stage.devices import open_microphone, sound_cards
 
     try:

@@ -28,7 +28,7 @@ from tau_stage.stage.fan_out import FanOut, Heard, HeardClip, HearingNews, LineS
 from tau_stage.stage.line import RESULT_FACTS, LineResult, LineTake
 from tau_stage.stage.scene_tools import has_failed
 from tau_stage.stage.timeline import Timeline
-from tau_stage.take import PAID, Alternative, Performed, ReusedLines, TakeFolder, standing
+from tau_stage.take import PAID, Alternative, Called, Performed, ReusedLines, TakeFolder, standing
 from tau_stage.take import records as record
 from tau_stage.text import with_clause
 
@@ -347,14 +347,17 @@ class Production:
         facts = {**told, "file": file, "response": "", "usage": Usage(), "status": other.ended}
         self.append(record.TakeKept(line=line.id, player=line.player, **facts))
 
+    def _reuse_calls(self, line: LinePlan, calls: Iterable[Called]) -> None:
+        for call in calls:
+            made = {"player": line.player, "line": line.id, "tool": call.tool, "arguments": call.arguments}
+            self.record_fact(record.ToolBegan(**made))
+            self.record_fact(record.ToolCalled(**made, output=call.output, failed=call.failed, took_s=call.took_s))
+
     def reuse_line(
         self, line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, take: ReusedLines
     ) -> None:
         """Take a line over from a former take: nobody is paid, and who was there then has heard it."""
-        for call in former.calls:
-            made = {"player": line.player, "line": line.id, "tool": call.tool, "arguments": call.arguments}
-            self.record_fact(record.ToolBegan(**made))
-            self.record_fact(record.ToolCalled(**made, output=call.output, failed=call.failed, took_s=call.took_s))
+        self._reuse_calls(line, former.calls)
         before, present = {hearing.player for hearing in former.hearers}, self.presence.present
         has_come = bool(audio or former.said)
         hearers = tuple(name for name in line.hearers if name in before or (name in present and has_come))

@@ -338,10 +338,7 @@ class Runner:
         tries = [each for each in tries if not each.delivery.problem] or tries[-1:]
         if len(tries) == 1:
             return tries[0]
-        given = [(each.delivery.response, each.delivery.exact) for each in tries]
-        options = [
-            TakeOption(one.transcript, one.audio.duration_s, one.status == "completed", exact) for one, exact in given
-        ]
+        options = [_option(each.delivery) for each in tries]
         if line.pick == "ask" and self._ask and not self._production.stop.is_set():
             return tries[await self._ask(line, options)]
         return tries[pick_take(line.words, options, line.pick)]
@@ -373,3 +370,8 @@ class Runner:
         if self._plan.pace == "realtime" and response.audio:
             with anyio.move_on_after(max(0.0, (response.first_audio_s or 0.0) + response.audio.duration_s - took_s)):
                 await self._production.stop.wait()
+
+
+def _option(delivery: LineResult) -> TakeOption:
+    said = delivery.response
+    return TakeOption(said.transcript, said.audio.duration_s, said.status == "completed", delivery.exact)

@@ -427,13 +427,16 @@ def _started(plan: scene.Plan, state: ScheduleState, fact: record.CueStarted) ->
     if sum(state.started.values()) >= plan.most_cues:
         what = f"{plan.path}:{cue.source_line}: the cue would start again"
         raise LimitReached(what, f"limits.cues is {plan.most_cues}")
+    return _with_branch(replace(state, pending=tuple(pending)), cue)
+
+
+def _with_branch(state: ScheduleState, cue: scene.CuePlan) -> ScheduleState:
     times = state.started.get(cue.id, 0) + 1
     suffix = f".{times}" if times > 1 else ""
     return replace(
         state,
         branches={**state.branches, cue.id + suffix: Branch(cue.steps, suffix=suffix, event=cue.event)},
         started={**state.started, cue.id: times},
-        pending=tuple(pending),
         hushed=state.hushed | {cue.id},
     )
 
@@ -489,6 +492,12 @@ def _conditions(plan: scene.Plan) -> dict[scene.Condition, int]:
     return found
 
 
+def _next_in_turn(step: scene.ImprovisePlan, speaker: str) -> tuple[str, ...]:
+    order = step.players if isinstance(step.order, str) else step.order
+    after = order[order.index(speaker) + 1 :] + order if speaker in order else order
+    return next(((name,) for name in after if name != speaker), ())
+
+
 def next_speakers(state: ScheduleState, start: NextStep) -> tuple[str, ...]:
     """Return who speaks after a step, as far as that is known: those who must hear it first."""
     branch = state.branches.get(start.branch)
@@ -496,10 +505,7 @@ def next_speakers(state: ScheduleState, start: NextStep) -> tuple[str, ...]:
         return ()
     here = branch.steps[start.at]
     if isinstance(here, scene.ImprovisePlan):
-        order = here.players if isinstance(here.order, str) else here.order
-        speaker = start.step.player if isinstance(start.step, scene.LinePlan) else ""
-        after = order[order.index(speaker) + 1 :] + order if speaker in order else order
-        return next(((name,) for name in after if name != speaker), ())
+        return _next_in_turn(here, start.step.player if isinstance(start.step, scene.LinePlan) else "")
     for step in branch.steps[start.at + 1 :]:
         if speakers := step.players[:1] if isinstance(step, scene.ImprovisePlan) else speakers_of(step):
             return speakers

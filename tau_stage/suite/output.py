@@ -14,7 +14,7 @@ from tau_stage.checks import Verdict
 from tau_stage.errors import format_if
 from tau_stage.report import Annotation, as_github
 from tau_stage.suite.result import OVER_BUDGET, SAID_OF, CaseError, Result, Row, State, exit_code, total
-from tau_stage.text import counted, diff_speech, has_changes, one_line, printable
+from tau_stage.text import DiffPart, counted, diff_speech, has_changes, one_line, printable
 
 Style = Literal["good", "bad", "quiet", "plain", "strong"]
 Span = tuple[Style, str]
@@ -119,13 +119,19 @@ def _diff(verdict: Verdict) -> StyledLine:
     pieces = diff_speech(verdict.expected[1:-1], verdict.measured[1:-1])
     if not has_changes(pieces):
         return ()
-    spans: list[Span] = []
-    for number, piece in enumerate(pieces):
-        words = piece.words.strip()
-        marked: dict[str, Span] = {"gone": ("bad", f"[-{words}-] "), "new": ("good", f"{{+{words}+}} ")}
-        is_last = number == len(pieces) - 1
-        spans.append(marked.get(piece.kind) or ("quiet", _short(words.split(), bool(number), not is_last) + " "))
-    return tuple(spans)
+    last = len(pieces) - 1
+    return tuple(_marked(piece, is_first=not number, is_last=number == last) for number, piece in enumerate(pieces))
+
+
+def _marked(piece: DiffPart, *, is_first: bool, is_last: bool) -> Span:
+    words = piece.words.strip()
+    match piece.kind:
+        case "gone":
+            return "bad", f"[-{words}-] "
+        case "new":
+            return "good", f"{{+{words}+}} "
+        case _:
+            return "quiet", _short(words.split(), not is_first, not is_last) + " "
 
 
 def _short(words: list[str], *around: bool) -> str:
@@ -179,11 +185,7 @@ def as_markdown(results: Sequence[Result], left_out: Mapping[str, str] = NOTHING
         f"| {EMOJI.get(result.state, EMOJI['failed'])} `{_cell(each.path)}:{each.line}` | {_cell(each.problem)} |"
         for result, each in found[:MOST_FAILURES]
     ]
-    scenes = [
-        f"| {EMOJI[result.state]} {_cell(result.id)} | {result.lines} | {result.checked} | {len(result.failures)} "
-        f"| {SAID_OF[result.source]}, {result.took_s:.1f} s |"
-        for result in order[:MOST_SCENES]
-    ]
+    scenes = map(_scene_row, order[:MOST_SCENES])
     parts = [f"### tau-stage test: {total(results)}", ""]
     if failures:
         parts += ["| where | what |", "|---|---|", *failures, *_more(len(found) - MOST_FAILURES, "."), ""]
@@ -191,10 +193,19 @@ def as_markdown(results: Sequence[Result], left_out: Mapping[str, str] = NOTHING
     if all(result.state in ("passed", "unchecked") for result in order[MOST_SCENES:]):
         parts += _more(len(order) - MOST_SCENES, ", all of them well or with nothing to check.")
     if left_out:
-        shown = list(left_out.items())[:MOST_FAILURES]
-        parts += ["", *(f"- skipped {_cell(path)}: {_cell(reason)}" for path, reason in shown)]
-        parts += _more(len(left_out) - MOST_FAILURES, ".")
+        parts += ["", *_left_out(left_out), *_more(len(left_out) - MOST_FAILURES, ".")]
     return "\n".join(parts) + "\n"
+
+
+def _scene_row(result: Result) -> str:
+    played = f"{SAID_OF[result.source]}, {result.took_s:.1f} s"
+    counts = f"{result.lines} | {result.checked} | {len(result.failures)}"
+    return f"| {EMOJI[result.state]} {_cell(result.id)} | {counts} | {played} |"
+
+
+def _left_out(reasons: Mapping[str, str]) -> list[str]:
+    shown = list(reasons.items())[:MOST_FAILURES]
+    return [f"- skipped {_cell(path)}: {_cell(reason)}" for path, reason in shown]
 
 
 def _more(left: int, told: str) -> list[str]:

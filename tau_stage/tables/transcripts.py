@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import unescape
 from pathlib import PurePath
 from typing import NamedTuple
 
 from tau_stage.errors import SceneError
-from tau_stage.scene import Source, is_stamp, names_in_script, read_transcript, unfit_id
+from tau_stage.scene import ScriptSpeech, Source, is_stamp, names_in_script, read_transcript, unfit_id
 from tau_stage.tables.line_table import LineTable, Place, Sheet, TableLine
 from tau_stage.tables.text_files import read_text
 from tau_stage.text import folded
@@ -64,14 +64,23 @@ def read_transcript_file(path: str, kind: str, players: Sequence[str], errors: l
     except SceneError as error:
         errors += [_moved(each, spoken, original) for each in (error, *error.also)]
         return LineTable(path, "", kind, form=form)
-    lines: list[TableLine] = []
+    lines = tuple(_spoken_lines(speeches, spoken, original, sheet, errors))
+    return LineTable(path, "", kind, lines, (sheet,), form)
+
+
+def _spoken_lines(
+    speeches: Iterable[ScriptSpeech],
+    spoken: Sequence[CueLine],
+    original: Source,
+    sheet: Sheet,
+    errors: list[SceneError],
+) -> Iterator[TableLine]:
     for speech in speeches:
         at = spoken[speech.line - 1]
         raw = at.text[speech.column - 1 :].strip()
         direction, words = _parted(speech.text, raw)
         place = Place(sheet, at.line, at.line, _column(original, at.line, raw))
-        lines += _line(place, at.id, speech.speaker, words, direction, errors)
-    return LineTable(path, "", kind, tuple(lines), (sheet,), form)
+        yield from _line(place, at.id, speech.speaker, words, direction, errors)
 
 
 def _line(
@@ -133,9 +142,9 @@ def _cues(source: Source) -> Iterator[CueLine]:
 
 def _cue(block: Sequence[tuple[int, str]], *, is_first: bool) -> Iterator[CueLine]:
     """Yield the lines of one block that are spoken: those behind its times."""
-    times = next((at for at, (_, line) in enumerate(block) if is_stamp(line)), None)
     if not block or (is_first and block[0][1].startswith("WEBVTT")) or _NOT_CUES.match(block[0][1]):
         return
+    times = next((at for at, (_, line) in enumerate(block) if is_stamp(line)), None)
     before = "" if not times else block[times - 1][1]
     name = "" if before.isdecimal() else before
     is_begun = False

@@ -6,7 +6,7 @@ A transcript may hold a word as it is written (``CIA``) or as it was sent (``C. 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -138,16 +138,21 @@ def _signs(text: str, found: Sequence[_Found], offset: int) -> tuple[str, str]:
     return core_of(text[start - offset : stop - offset])[2], core_of(sound)[2]
 
 
+def _ends(unit: _Unit, said: Sequence[str], starts: Iterable[int]) -> dict[int, int]:
+    """Return where a unit may end in what was said, and where it begins then: at one of some places."""
+    ends: dict[int, int] = {}
+    for at in starts:
+        for form in filter(None, (unit.words, unit.sounded)):
+            if tuple(said[at : at + len(form)]) == form:
+                ends.setdefault(at + len(form), at)
+    return ends
+
+
 def _reading(units: Sequence[_Unit], said: Sequence[str]) -> list[_Place] | None:
     """Find what was said as it was sent, where all words are there and no others; else None."""
     ways: list[dict[int, int]] = [{0: 0}]  # where each unit may end, and where it begins then
     for unit in units:
-        ends: dict[int, int] = {}
-        for at in ways[-1]:
-            for form in filter(None, (unit.words, unit.sounded)):
-                if tuple(said[at : at + len(form)]) == form:
-                    ends.setdefault(at + len(form), at)
-        ways.append(ends)
+        ways.append(_ends(unit, said, ways[-1]))
     if len(said) not in ways[-1]:
         return None
     places: list[_Place] = []
@@ -160,13 +165,15 @@ def _reading(units: Sequence[_Unit], said: Sequence[str]) -> list[_Place] | None
     return places
 
 
+def _likely_form(unit: _Unit, text: str) -> tuple[str, ...]:
+    """Return a unit as it was sent, if only that was said; else as it is written."""
+    return unit.sounded if _is_said(unit.sounded, text) and not _is_said(unit.words, text) else unit.words
+
+
 def _likely_reading(units: Sequence[_Unit], said: Sequence[str]) -> list[_Place]:
     """Find what was said as it was sent, where other words were said, too."""
     text = " ".join(said)
-    forms = [
-        unit.sounded if _is_said(unit.sounded, text) and not _is_said(unit.words, text) else unit.words
-        for unit in units
-    ]
+    forms = [_likely_form(unit, text) for unit in units]
     steps = aligned([word for form in forms for word in form], said)
     moved = {a + n: c + n for kind, a, b, c, _ in steps if kind == "equal" for n in range(b - a)}
     places: list[_Place] = []

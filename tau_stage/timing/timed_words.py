@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import count, groupby
 from typing import Literal, NamedTuple
 
 from tau_stage.audio import Pcm, utterances
@@ -91,7 +91,7 @@ def time_words(
             found = [(words[at], span) for at in places if (span := known[at])]
             timed += [SpokenWord(word, span.start_s, span.end_s, source, span.confidence) for word, span in found]
         else:
-            after = known[places[-1] + 1] if places[-1] + 1 < len(words) else None
+            after = next(filter(None, known[places[-1] + 1 :]), None)
             gap = [(timed[-1].end_s if timed else 0.0, after.start_s if after else sound.duration_s)]
             timed += _spread([words[at] for at in places], gap, BETWEEN)
     return timed
@@ -150,6 +150,15 @@ def _at(stretches: Sequence[tuple[float, float]], passed: float, *, begins: bool
 # ---- as a provider tells them
 
 
+def _in_both(ours: str, theirs: str) -> Iterator[tuple[int, int]]:
+    """Yield where the letters are that two texts have in common, in each of them."""
+    from rapidfuzz.distance import Indel
+
+    for block in Indel.opcodes(ours, theirs):
+        if block.tag == "equal":
+            yield from zip(range(block.src_start, block.src_end), count(block.dest_start), strict=False)
+
+
 def provider_spans(said: str, told: Sequence[WordTime], rate: int) -> list[WordSpan | None]:
     """Find the spans of a transcript's words among those that a provider told; empty where it told of other words.
 
@@ -159,17 +168,10 @@ def provider_spans(said: str, told: Sequence[WordTime], rate: int) -> list[WordS
     >>> provider_spans("It's", told, rate=10)
     [WordSpan(start_s=0.0, end_s=2.0, confidence=1.0)]
     """
-    from rapidfuzz.distance import Indel
-
     words = split_transcript(said)
     ours, owners = _letters(words)
     theirs, tellers = _letters([each.text for each in told])
-    pairs = [
-        (owners[block.src_start + step], told[tellers[block.dest_start + step]])
-        for block in Indel.opcodes(ours, theirs)
-        if block.tag == "equal"
-        for step in range(block.src_end - block.src_start)
-    ]
+    pairs = [(owners[at], told[tellers[there]]) for at, there in _in_both(ours, theirs)]
     if len(pairs) < FEWEST_SHARED * len(ours) or not pairs:
         return []
     spans: list[WordSpan | None] = [None] * len(words)

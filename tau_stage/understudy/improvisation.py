@@ -125,10 +125,13 @@ def _marked(pieces: list[str], start: int, at: int) -> Topic | None:
         return None
     row = pieces[start : at + 1]
     if before in ARTICLES:
-        words = _noun(row, pieces[: start - 1], pieces[at + 1 :])
-        article = [] if before in {"some", "any"} and words[0][0].isupper() else [TURNED.get(before, "the")]
-        return Topic(" ".join([*article, *words]), is_thing=True)
+        return _with_article(before, _noun(row, pieces[: start - 1], pieces[at + 1 :]))
     return Topic(" ".join(word for word in row if not is_capital or word[0].isupper()), is_thing=True)
+
+
+def _with_article(before: str, words: Sequence[str]) -> Topic:
+    article = [] if before in {"some", "any"} and words[0][0].isupper() else [TURNED.get(before, "the")]
+    return Topic(" ".join([*article, *words]), is_thing=True)
 
 
 def _noun(found: list[str], before: list[str], after: list[str]) -> list[str]:
@@ -182,13 +185,18 @@ def _number(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(errors="replace"), digest_size=8).digest())
 
 
+def _heard(request: SpeechRequest) -> Sequence[Utterance]:
+    """Return what was said to the actor by sound, else what was written."""
+    written = request.user.strip()
+    return request.heard or ((Utterance(written),) if written else ())
+
+
 def improvise(request: SpeechRequest) -> str:
     """Say something short and sensible to whatever was said or heard last."""
     if request.output is not None:
         return say_result(request.output)
     told = read_briefing((request.instructions, *request.system))
-    written = request.user.strip()
-    heard = request.heard or ((Utterance(written),) if written else ())
+    heard = _heard(request)
     last = next((remark for remark in reversed(heard) if remark.words), None)
     if told.interprets and last:
         return last.words

@@ -265,12 +265,10 @@ class Voices:
             if not is_voiced:
                 raise UnsupportedScript(performance.transcript, script_of(performance.transcript))
             yield from bring_to_level(line, performance.style.gain_db)
-            entry = blobs.entry(line.samples, RATE)
-            for block in line.blocks():
-                entry.append(Pcm.from_array(block, RATE))
+            kept = _kept(line, blobs)
         if line.samples > LONG_S * RATE:
             _trim_memory()
-        yield entry.finish()
+        yield kept
 
     def _pieces_of(
         self, phrase: Phrase, performance: SpeechPlan, voice: str, dice: np.random.Generator
@@ -569,3 +567,10 @@ def _fade(sound: Sound, *, first: bool, last: bool) -> Sound:
     if last:
         faded[-length:] *= ramp[::-1]
     return faded
+
+
+def _kept(line: SampleFile, blobs: BlobStore) -> BlobRef:
+    entry = blobs.entry(line.samples, RATE)
+    for block in line.blocks():
+        entry.append(Pcm.from_array(block, RATE))
+    return entry.finish()
