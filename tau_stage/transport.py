@@ -449,6 +449,14 @@ class _ProxyRefused(OSError):
     """What a proxy said instead of yes."""
 
 
+def _connect_request(server: str, user: str | None, password: str | None) -> bytes:
+    request = f"CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n"
+    if user is not None:
+        login = f"{unquote(user)}:{unquote(password or '')}".encode()
+        request += f"Proxy-Authorization: Basic {b64encode(login).decode()}\r\n"
+    return f"{request}\r\n".encode()
+
+
 async def _tunnel(url: str, proxy: Proxy) -> socket.socket:
     """Return a socket that leads through an HTTP proxy to the server; an ``OSError`` tells that there is none.
 
@@ -457,13 +465,9 @@ async def _tunnel(url: str, proxy: Proxy) -> socket.socket:
     there, parts = urlsplit(proxy.url), urlsplit(url)
     host = (parts.hostname or "").encode("idna").decode()
     server = f"{_bracketed(host)}:{origin(parts)[2]}"
-    request = f"CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n"
-    if there.username is not None:
-        user = f"{unquote(there.username)}:{unquote(there.password or '')}".encode()
-        request += f"Proxy-Authorization: Basic {b64encode(user).decode()}\r\n"
     reader, writer = await asyncio.open_connection(there.hostname, there.port or 80, limit=LONGEST_ANSWER)
     try:
-        writer.write(f"{request}\r\n".encode())
+        writer.write(_connect_request(server, there.username, there.password))
         status = _STATUS.match(await reader.readuntil(b"\r\n\r\n"))
         if not status:
             raise _ProxyRefused("it does not answer like a proxy")

@@ -164,9 +164,12 @@ def _opened(path: Path) -> Iterator[Any]:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}", READABLE) from None
     except (RuntimeError, TypeError, ValueError) as error:  # libsndfile's own, a headerless file, a null in the name
-        reason = str(getattr(error, "error_string", error)).rstrip(".")
-        reason = "it is damaged or truncated" if reason in _NO_REASON else reason
-        raise UsageError(f"{path}: cannot read this file as audio ({reason})", READABLE) from None
+        raise UsageError(f"{path}: cannot read this file as audio ({_reason(error)})", READABLE) from None
+
+
+def _reason(error: Exception) -> str:
+    reason = str(getattr(error, "error_string", error)).rstrip(".")
+    return "it is damaged or truncated" if reason in _NO_REASON else reason
 
 
 @contextmanager

@@ -332,14 +332,19 @@ def _refuse_without_lines(batch: Batch, errors: Diagnostics) -> None:
         errors.add(("columns",), *_NO_TABLE, key=True)
 
 
+def _matched(home: Path, pattern: str) -> dict[str, str]:
+    """Return the files of a pattern by where they are; a file of that very name is the only one."""
+    matched = sorted(glob(pattern, root_dir=home, recursive=True))  # noqa: PTH207 - that of Path has no absolute ones
+    named = (str(home / each) for each in ([pattern] if (home / pattern).is_file() else matched))
+    return {normpath(Path(each).absolute()): each for each in named if Path(each).is_file()}
+
+
 def _files(patterns: Sequence[str], path: tuple[str], errors: Diagnostics) -> tuple[str, ...]:
     """Find the files of patterns, in their order, each once; the batch file is none of them."""
     home, what = Path(errors.document.source.path).parent, {"scenes": "scene file", "lines": "table"}[path[0]]
     found: dict[str, str] = {}
     for pattern in patterns:
-        matched = sorted(glob(pattern, root_dir=home, recursive=True))  # noqa: PTH207 - that of Path has no absolute ones
-        named = (str(home / each) for each in ([pattern] if (home / pattern).is_file() else matched))
-        files = {normpath(Path(each).absolute()): each for each in named if Path(each).is_file()}
+        files = _matched(home, pattern)
         if path == ("scenes",):
             files = {place: file for place, file in files.items() if not is_batch(file)}
         elif not (home / pattern).is_file():  # what a run has written beside its tables is none of them

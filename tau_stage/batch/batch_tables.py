@@ -133,16 +133,22 @@ def is_stale(line: TableLine, translation: TableLine) -> bool:
     return bool(translation.lock) and translation.lock.lower() not in line.own_locks
 
 
-def unread_columns(batch: Batch, tables: Mapping[str, LanguageTables]) -> list[tuple[str, str]]:
-    """Say which columns of a batch's own tables no language performs: the sheet, and a sentence.
-
-    Tables of programs have columns of their own by design. What a run writes back is no matter for performances.
-    """
+def _own_sheets(batch: Batch, tables: Mapping[str, LanguageTables]) -> Mapping[str, Sequence[Sheet]]:
+    """Return each sheet of the batch's own tables by its path, as often as it is read."""
     sheets: dict[str, list[Sheet]] = defaultdict(list)
     for table in (table for language in tables.values() for table in language.sources):
         if table.format == PLAIN and table.path in batch.tables:
             for sheet in table.sheets:
                 sheets[sheet.path].append(sheet)
+    return sheets
+
+
+def unread_columns(batch: Batch, tables: Mapping[str, LanguageTables]) -> list[tuple[str, str]]:
+    """Say which columns of a batch's own tables no language performs: the sheet, and a sentence.
+
+    Tables of programs have columns of their own by design. What a run writes back is no matter for performances.
+    """
+    sheets = _own_sheets(batch, tables)
     written = {
         f"{header}{end}" for header in _status_headers(batch) for end in ("", *(f" {n}" for n in batch.languages))
     }

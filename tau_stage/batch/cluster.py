@@ -30,7 +30,7 @@ from tau_stage.errors import StageError, UsageError, os_reason, unwrapped
 from tau_stage.gate import PATIENCE_S, open_gate
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 LOCAL = "local"
 LOOK_S = 2.0
@@ -175,7 +175,7 @@ def open_cluster(address: str, *, workers: int | None = None, at_once: int = 1) 
     """
     try:
         import dask
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError:
         raise UsageError("--cluster needs Dask, which is not installed", "pip install 'tau-stage[cluster]'") from None
     if address != LOCAL and "://" not in address:
@@ -185,20 +185,30 @@ def open_cluster(address: str, *, workers: int | None = None, at_once: int = 1) 
     many = {"distributed.scheduler.allowed-failures": MOST_DEATHS, "distributed.comm.timeouts.connect": CONNECTING_S}
     with dask.config.set(many):
         if address == LOCAL:
-            shape = {"n_workers": workers, "threads_per_worker": at_once, "dashboard_address": "127.0.0.1:0"}
-            try:
-                cluster = LocalCluster(**shape, silence_logs=logging.ERROR)
-            except RuntimeError as error:  # a worker was killed, or has no memory, before it began
-                hint = "try again, with fewer --workers"
-                raise UsageError(f"the local cluster did not start: {error}", hint) from None
-            with cluster, Client(cluster) as client:
+            with _local_cluster(workers, at_once) as cluster, Client(cluster) as client:
                 yield DaskCluster(client)
             return
-        try:
-            client = Client(address, timeout=CONNECTING_S)
-        except (OSError, ValueError) as error:
-            reason = os_reason(error) if isinstance(error, OSError) else str(error)
-            hint = "start it: dask scheduler; and its workers: dask worker ADDRESS"
-            raise UsageError(f"there is no scheduler at {address}: {reason}", hint) from None
-        with client:
+        with _client_of(address) as client:
             yield DaskCluster(client)
+
+
+def _local_cluster(workers: int | None, at_once: int) -> LocalCluster:
+    from distributed import LocalCluster
+
+    shape = {"n_workers": workers, "threads_per_worker": at_once, "dashboard_address": "127.0.0.1:0"}
+    try:
+        return LocalCluster(**shape, silence_logs=logging.ERROR)
+    except RuntimeError as error:  # a worker was killed, or has no memory, before it began
+        hint = "try again, with fewer --workers"
+        raise UsageError(f"the local cluster did not start: {error}", hint) from None
+
+
+def _client_of(address: str) -> Client:
+    from distributed import Client
+
+    try:
+        return Client(address, timeout=CONNECTING_S)
+    except (OSError, ValueError) as error:
+        reason = os_reason(error) if isinstance(error, OSError) else str(error)
+        hint = "start it: dask scheduler; and its workers: dask worker ADDRESS"
+        raise UsageError(f"there is no scheduler at {address}: {reason}", hint) from None

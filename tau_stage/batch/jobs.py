@@ -108,6 +108,12 @@ def is_rehearsal(jobs: Iterable[BatchJob], endpoint: str | None = None) -> bool:
 Loader = Callable[[], Iterator[BatchJob]]
 
 
+def _loaders(batch: Batch, tables: Mapping[str, LanguageTables], most: int) -> Iterator[Loader]:
+    for language in batch.languages or [NO_LANGUAGE]:
+        yield from (partial(_of_file, batch, language, file, most) for file in batch.files)
+        yield from _of_tables(batch, language, tables)
+
+
 def load_jobs(
     batch: Batch, *, most: int = ANY_NUMBER, tables: Mapping[str, LanguageTables] | None = None
 ) -> list[BatchJob]:
@@ -125,13 +131,11 @@ def load_jobs(
     errors: dict[SceneError, None] = {}
     jobs: list[BatchJob] = []
     found = read_tables(batch) if tables is None else tables
-    for language in batch.languages or [NO_LANGUAGE]:
-        loads: list[Loader] = [partial(_of_file, batch, language, file, most) for file in batch.files]
-        for load in (*loads, *_of_tables(batch, language, found)):
-            try:
-                jobs += load()
-            except SceneError as error:
-                errors |= dict.fromkeys((error, *error.also))
+    for load in _loaders(batch, found, most):
+        try:
+            jobs += load()
+        except SceneError as error:
+            errors |= dict.fromkeys((error, *error.also))
     if errors:
         first, *others = _distinct(errors)
         raise replace(first, also=tuple(others))

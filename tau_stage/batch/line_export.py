@@ -7,7 +7,7 @@ same is not opened, a file of somebody else's is never written over, and what no
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -267,10 +267,13 @@ class _Export:
                 for file, (sound, source) in left.items():
                     self._put(file, folder.inside(sound), source)
             else:
-                for name in [name for name, file in self.outcome.files.items() if file in left]:
-                    del self.outcome.files[name]
-                    self._miss("not delivered yet as the batch says now", *name)
+                self._miss_all(left)
             self._store.forget(job.takes)
+
+    def _miss_all(self, files: Container[str]) -> None:
+        for name in [name for name, file in self.outcome.files.items() if file in files]:
+            del self.outcome.files[name]
+            self._miss("not delivered yet as the batch says now", *name)
 
     def _miss(self, what: str, job: str, line: str) -> None:
         self.outcome.missing.setdefault(what, []).append(f"{job} {line}")

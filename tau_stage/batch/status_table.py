@@ -86,12 +86,8 @@ def write_status(
     """
     wanted = batch.status or TableStatus()
     facts = _facts(tables, jobs, ledger, files, endpoint)
-    sources: dict[str, dict[str, LineTable]] = {}
-    for code, language in tables.items():
-        for table in language.sources:
-            sources.setdefault(table.path, {})[code] = table
     outcome = StatusOutcome()
-    for path, languages in sources.items():
+    for path, languages in _by_file(tables).items():
         if Path(path).suffix.lower() in WRITABLE:
             final, is_new = write_table(Path(path), languages, facts, wanted, in_place=in_place or wanted.in_place)
             outcome.written += [str(final)] if is_new else []
@@ -99,6 +95,15 @@ def write_status(
         else:
             outcome.skipped.append(path)
     return outcome
+
+
+def _by_file(tables: Mapping[str, LanguageTables]) -> Mapping[str, Mapping[str, LineTable]]:
+    """Return the tables of each file, by language."""
+    sources: dict[str, dict[str, LineTable]] = {}
+    for code, language in tables.items():
+        for table in language.sources:
+            sources.setdefault(table.path, {})[code] = table
+    return sources
 
 
 def _facts(

@@ -222,8 +222,7 @@ class _Performance(runs.RunObserver):
             return await self._write_down(await _in_thread(partial(runs.finish, folder, plan=plan)))
         former = await _in_thread(self._result_so_far)
         self.before, self._unspent = former.dollars, former.unspent
-        there = left.former.lines.keys() | (await _in_thread(partial(_spoken, left.folder)) if left.folder else set())
-        lines = [line.id for line in plan.all_lines if line.id not in there]
+        lines = await _in_thread(partial(_lines_left, left))
         if lines and not await self._is_affordable(
             expected_cost(self._job.plan_at(worker.options.run.endpoint), lines).known
         ):
@@ -360,6 +359,12 @@ class _Performance(runs.RunObserver):
 def _spoken(folder: TakeFolder) -> set[str]:
     """Return the lines that are finished of a take."""
     return {fact.line for fact in read_journal(folder.journal) if isinstance(fact, record.LineSpoken)}
+
+
+def _lines_left(job: runs.Job) -> list[str]:
+    """List the lines that are not there yet, in a former take or in the one that continues."""
+    there = job.former.lines.keys() | (_spoken(job.folder) if job.folder else set())
+    return [line.id for line in job.plan.all_lines if line.id not in there]
 
 
 async def _in_thread(work: Callable[[], Value]) -> Value:

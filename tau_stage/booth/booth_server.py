@@ -269,6 +269,18 @@ class Booth:
                     await websocket.send_bytes(message)
             await anyio.sleep(0.01)  # what comes together travels together
 
+    def _take_message(self, page: PageQueue, text: str, sound: bytes | None) -> None:
+        about: object = None
+        try:
+            if sound is not None:
+                self.hub.hear(int.from_bytes(sound[:4], "little"), sound[4:])
+            else:
+                wish = _read_wish(text)
+                about = wish.get("id") if isinstance(wish.get("id"), int | str) else None
+                self._take_wish(page, wish)
+        except (ValueError, UsageError) as error:
+            self.hub.answer(page, about, str(error))
+
     async def _listen(self, websocket: WebSocket, page: PageQueue) -> None:
         while True:
             message = await websocket.receive()
@@ -280,16 +292,7 @@ class Booth:
                 _log_refusal("page", TOO_LARGE)
                 await websocket.close(TOO_LARGE, "a page sends less at once")
                 return
-            about: object = None
-            try:
-                if sound is not None:
-                    self.hub.hear(int.from_bytes(sound[:4], "little"), sound[4:])
-                else:
-                    wish = _read_wish(text or "")
-                    about = wish.get("id") if isinstance(wish.get("id"), int | str) else None
-                    self._take_wish(page, wish)
-            except (ValueError, UsageError) as error:
-                self.hub.answer(page, about, str(error))
+            self._take_message(page, text or "", sound)
 
     def _take_wish(self, page: PageQueue, wish: JsonObject) -> None:
         to = wish.get("to")

@@ -159,14 +159,8 @@ class PageQueue:
         if len(self._waiting) == 1:
             self._changed.notify()
 
-    async def next(self) -> list[str | bytes]:
-        """Wait for what is next: pieces of sound in one message, then texts in one array of JSON, each in its order."""
-        await self._changed.until(lambda: bool(self._waiting))
-        if not self._is_greeted:  # no sound is heard before it is known whose it is
-            self._is_greeted = True
-            greeting = self._waiting.popleft()
-            self._size -= len(greeting)
-            return [_array([greeting]) if isinstance(greeting, str) else greeting]
+    def _taken(self) -> tuple[list[bytes], list[str]]:
+        """Take pieces of sound and texts off the queue, as many as may be sent at once."""
         pieces: list[bytes] = []
         texts: list[str] = []
         size = 0
@@ -177,9 +171,20 @@ class PageQueue:
                 texts.append(message)
             else:
                 pieces.append(message)
+        self._size -= size
+        return pieces, texts
+
+    async def next(self) -> list[str | bytes]:
+        """Wait for what is next: pieces of sound in one message, then texts in one array of JSON, each in its order."""
+        await self._changed.until(lambda: bool(self._waiting))
+        if not self._is_greeted:  # no sound is heard before it is known whose it is
+            self._is_greeted = True
+            greeting = self._waiting.popleft()
+            self._size -= len(greeting)
+            return [_array([greeting]) if isinstance(greeting, str) else greeting]
+        pieces, texts = self._taken()
         messages: list[str | bytes] = [b"".join(pieces)] if pieces else []
         messages += [_array(texts)] if texts else []
-        self._size -= size
         if any(self._missed):
             events, sounds = self._missed
             messages.append(_text([{"type": "missed", "events": events, "sounds": sounds}]))
@@ -372,9 +377,8 @@ class Hub:
         page = PageQueue()
         after = seen if epoch == self.epoch else 0
         oldest = self._events[0][0] if self._events else self._newest + 1
-        older = sorted(
-            event for source in self.sources.values() for event in source.lasting if after < event[0] < oldest
-        )
+        lasting = (event for source in self.sources.values() for event in source.lasting)
+        older = sorted(event for event in lasting if after < event[0] < oldest)
         welcome = {
             "type": "welcome",
             "epoch": self.epoch,

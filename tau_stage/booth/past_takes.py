@@ -117,6 +117,11 @@ class TakeEditor:
         self._waiting.append(Order(source, tuple(words), answer))
         self._changed.notify()
 
+    async def _look_at_all(self) -> None:
+        for source in list(self._hub.sources.values()):
+            if source.send is None and "folder" in source.hello:
+                await self._look(source)
+
     async def run(self, url: str) -> None:
         """Run what is ordered, until it is cancelled.
 
@@ -130,9 +135,7 @@ class TakeEditor:
             if order := self._next():
                 self._waiting.remove(order)
             problem = await self._run(order, shown) if order else ""
-            for source in list(self._hub.sources.values()):
-                if source.send is None and "folder" in source.hello:
-                    await self._look(source)
+            await self._look_at_all()
             if order:
                 order.answer(problem)
 

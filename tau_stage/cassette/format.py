@@ -164,7 +164,8 @@ def _manifest(file: Path) -> Manifest:
     return parse_document(Manifest, data, file, "cassette", RECORD_AGAIN, CassetteError)
 
 
-def _entries(path: Path, player: str, track: PlayerTrack) -> Iterator[CassetteEvent]:
+def _event_lines(path: Path, player: str, track: PlayerTrack) -> list[bytes]:
+    """Read a track's events, if they are all there, and as they were recorded."""
     if not FILE.fullmatch(track.file):
         raise CassetteError(str(path / MANIFEST), f"{track.file!r} is not a valid name of an event file", RECORD_AGAIN)
     file = path / track.file
@@ -179,8 +180,12 @@ def _entries(path: Path, player: str, track: PlayerTrack) -> Iterator[CassetteEv
         raise CassetteError(str(file), f"is truncated: it has {len(lines)} of {track.events} events", RECORD_AGAIN)
     if sha256(data).hexdigest() != track.sha256:
         raise CassetteError(str(file), "was changed after it was recorded", RECORD_AGAIN)
-    codec = DeltaCodec()
-    for number, line in enumerate(lines, 1):
+    return lines
+
+
+def _entries(path: Path, player: str, track: PlayerTrack) -> Iterator[CassetteEvent]:
+    file, codec = path / track.file, DeltaCodec()
+    for number, line in enumerate(_event_lines(path, player, track), 1):
         try:
             yield CassetteEvent.decode(player, from_json(line), codec)
         except (ValueError, KeyError, TypeError) as error:

@@ -41,6 +41,12 @@ class Context:
         return " ".join(line.said for line in self.lines if line.said)
 
 
+def _of_line(plan: Plan, wanted: LinePlan, seen: Context) -> Iterator[Verdict]:
+    name = seen.lines[0].id
+    subject, key = VerdictSubject("line", name, (name,), "expect"), ("line", wanted.id, "expect")
+    yield from _Expectations(plan, subject, key, wanted.expect or Expect(), seen).verdicts()
+
+
 def check_expectations(
     plan: Plan, take: Take, measures: TakeMetrics, own: Mapping[str, VoicePrint]
 ) -> Iterator[Verdict]:
@@ -56,10 +62,7 @@ def check_expectations(
             if not performed and strand is plan.steps and not wanted.when:
                 yield _absent(plan, wanted, take)
             for line in performed:
-                seen = Context([line], measures.lines[line.id], voices)
-                subject = VerdictSubject("line", line.id, (line.id,), "expect")
-                key = ("line", wanted.id, "expect")
-                yield from _Expectations(plan, subject, key, wanted.expect or Expect(), seen).verdicts()
+                yield from _of_line(plan, wanted, Context([line], measures.lines[line.id], voices))
     seen = Context(take.lines, measures.whole, voices)
     subject = VerdictSubject("scene", "", tuple(line.id for line in take.lines), "expect")
     yield from _Expectations(plan, subject, ("expect",), plan.expect or Expect(), seen).verdicts()

@@ -99,6 +99,10 @@ class Snapshot(_Part):
         return {name: found for name in prints if (found := average_print(prints[name]))}
 
 
+def _player_snapshot(role: takes.Playing, facts: Mapping[str, Any]) -> PlayerSnapshot:
+    return PlayerSnapshot(voice=role.voice, model=role.model, speed=facts["speed"], told=facts["instructions"])
+
+
 def take_snapshot(take: takes.Take, measures: TakeMetrics, resolved: str, files: Mapping[str, str]) -> Snapshot:
     """Make a snapshot of a take.
 
@@ -108,7 +112,6 @@ def take_snapshot(take: takes.Take, measures: TakeMetrics, resolved: str, files:
     """
     plan = json.loads(resolved)
     told = {player["name"]: player for player in plan["players"]}
-    cast = ((role.name, role, told[role.name]) for role in take.players if not role.human)
     pan = {name: player["pan"] for name, player in told.items() if player.get("pan")}
     lines = {part["id"]: part for part in _mappings(plan) if "pause_s" in part and "player" in part}
     is_retake = any(line.former for line in take.lines)
@@ -118,10 +121,7 @@ def take_snapshot(take: takes.Take, measures: TakeMetrics, resolved: str, files:
         variant=take.scene.variant,
         deliver={key: value for key, value in {**plan["deliver"], "pan": pan}.items() if value != DELIVERED[key]},
         files=files,
-        players={
-            name: PlayerSnapshot(voice=role.voice, model=role.model, speed=facts["speed"], told=facts["instructions"])
-            for name, role, facts in cast
-        },
+        players={role.name: _player_snapshot(role, told[role.name]) for role in take.players if not role.human},
         cues=Counter(cued.cue for cued in take.cues),
         sounds=dict(_effects(take)),
         lines={
@@ -309,9 +309,12 @@ def _own_files(scene: str, part: Mapping[str, Any]) -> Iterator[str]:
     if part.get("human") not in (None, "", *LIVE) and "name" in part:
         yield str(part["human"])
     if isinstance(folder := part.get("stand_in"), str) and folder:
-        with suppress(OSError):
-            found = (each.name for each in resolve_path(scene, folder).iterdir() if each.suffix in (*SOUNDS, ".txt"))
-            yield from (f"{folder.rstrip('/')}/{name}" for name in found)
+        yield from (f"{folder.rstrip('/')}/{name}" for name in _recordings(resolve_path(scene, folder)))
+
+
+def _recordings(folder: Path) -> Iterator[str]:
+    with suppress(OSError):
+        yield from (each.name for each in folder.iterdir() if each.suffix in (*SOUNDS, ".txt"))
 
 
 def measure_folder(folder: takes.TakeFolder, take: takes.Take) -> TakeMetrics:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import typer
@@ -140,9 +140,8 @@ def run(
     batches.write_index(found, every_job, ledger)
     written = _Written()
     if found.export or found.status:  # of the scenes and tables as they are by now
-        names = {job.name for job in wanted}
         opened = _open(file, max_variants)
-        wanted = [job for job in opened.jobs if job.name in names]
+        wanted = _same_jobs(opened.jobs, wanted)
         written = _write(opened, wanted, endpoint=endpoint)
     _show_status(opened._replace(jobs=wanted), every=False, as_json=as_json, quiet=quiet, written=written)
     raise typer.Exit(code or written.code)
@@ -263,3 +262,9 @@ def _open(file: str, most: int) -> _OpenBatch:
 
 for verb in (plan, run, status, export):
     shared.add_verb(batch, verb)
+
+
+def _same_jobs(jobs: Sequence[batches.BatchJob], wanted: Iterable[batches.BatchJob]) -> list[batches.BatchJob]:
+    """Return the jobs that have the names of others."""
+    names = {job.name for job in wanted}
+    return [job for job in jobs if job.name in names]

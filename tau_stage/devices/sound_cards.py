@@ -91,13 +91,18 @@ def find_device(sd: ModuleType, device: str | None, side: Side = MICROPHONE) -> 
         known: dict[str, Any] = sd.query_devices(wanted, side.direction)
         return known
     except (ValueError, OverflowError, sd.PortAudioError) as error:
-        all_known = [each for each in sd.query_devices() if each[f"max_{side.direction}_channels"] > 0]
-        names = [f"{each['index']} ({each['name']})" for each in all_known]
-        if not names:
-            raise _unusable(side, f"this machine has no {side.name}", f"connect a {side.name}") from None
-        problem = f"several {side.name}s are" if str(error).startswith("Multiple") else f"no {side.name} is"
-        called = f"called {device!r}" if device else "the machine's default"
-        raise _unusable(side, f"{problem} {called}", f"use one of: {', '.join(names)}") from None
+        raise _no_device(sd, device, side, error) from None
+
+
+def _no_device(sd: ModuleType, device: str | None, side: Side, error: Exception) -> UsageError:
+    """Tell what devices there are, where the one that is meant is none of them, or several."""
+    all_known = [each for each in sd.query_devices() if each[f"max_{side.direction}_channels"] > 0]
+    names = [f"{each['index']} ({each['name']})" for each in all_known]
+    if not names:
+        return _unusable(side, f"this machine has no {side.name}", f"connect a {side.name}")
+    problem = f"several {side.name}s are" if str(error).startswith("Multiple") else f"no {side.name} is"
+    called = f"called {device!r}" if device else "the machine's default"
+    return _unusable(side, f"{problem} {called}", f"use one of: {', '.join(names)}")
 
 
 def is_found(side: Side) -> bool:

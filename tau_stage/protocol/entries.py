@@ -239,11 +239,14 @@ class Entries:
             return
         if entry.role in ("user", "system") and entry.text:
             self._text_messages += 1
+        behind = self._taken_behind(previous_item_id) if previous_item_id in self.by_id else {}
+        self.by_id |= {entry.id: entry, **behind}
+
+    def _taken_behind(self, item_id: str | None) -> dict[str, Entry]:
         behind: list[tuple[str, Entry]] = []
-        if previous_item_id in self.by_id:
-            while next(reversed(self.by_id)) != previous_item_id:
-                behind.append(self.by_id.popitem())
-        self.by_id |= {entry.id: entry, **dict(reversed(behind))}
+        while next(reversed(self.by_id)) != item_id:
+            behind.append(self.by_id.popitem())
+        return dict(reversed(behind))
 
     def _commit(self, item_id: str) -> None:
         heard_ms = self.input.heard_ms(item_id)

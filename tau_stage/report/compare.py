@@ -362,11 +362,13 @@ class ChangedWords:
                 words = (each for part in parts for each in (" ", (one_line(part.words), STYLES.get(part.kind, ""))))
                 yield Text.assemble((f"{one_line(name)}:", "bold"), *words)
             return
+        yield from map(Text, self._plain_lines())
+
+    def _plain_lines(self) -> Iterator[str]:
         yield "words: [-only in A-] {+only in B+}"
         for name, parts in self.lines:
             marked = " ".join(part.words.join(MARKS.get(part.kind, ("", ""))) for part in parts)
-            for line in wrap(one_line(f"{name}: {marked}"), WIDTH, subsequent_indent="  ", break_on_hyphens=False):
-                yield Text(line)
+            yield from wrap(one_line(f"{name}: {marked}"), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _heading(comparison: Comparison) -> Iterator[str]:

@@ -304,13 +304,17 @@ def _pieces(words: Sequence[TimedWord], end_s: float, name: str) -> list[tuple[S
             (best[at][0] + each + _EACH * max(0.0, SHORTEST_S - (over - starts[at])), at) for at in range(first, end)
         ]
         best.append(min(options))
-    pieces = []
-    end = len(words)
+    return [(words[begin:end], starts[end]) for begin, end in _cuts([begin for _, begin in best])]
+
+
+def _cuts(begins: Sequence[int]) -> list[tuple[int, int]]:
+    """Return where the pieces begin and end, by where the last piece up to each word begins."""
+    cuts: list[tuple[int, int]] = []
+    end = len(begins) - 1
     while end:
-        begin = best[end][1]
-        pieces.append((words[begin:end], starts[end]))
-        end = begin
-    return pieces[::-1]
+        cuts.append((begins[end], end))
+        end = begins[end]
+    return cuts[::-1]
 
 
 def _reaches(words: Sequence[TimedWord], name: int) -> list[int]:
@@ -365,12 +369,16 @@ def _voice(player: Playing) -> str:
     return one_line(player.voice if player.human is None else player.human)
 
 
+def _said(line: Performed) -> str:
+    if line.problem:
+        return f"[{one_line(line.problem)}]"
+    said = one_line(line.said)
+    return said if line.ended == "completed" else f"{said.rstrip(_ENDINGS)}—"
+
+
 def _paragraph(line: Performed) -> str:
     direction = f" ({one_line(line.direction)})" if line.direction else ""
-    said = f"[{one_line(line.problem)}]" if line.problem else one_line(line.said)
-    if not line.problem and line.ended != "completed":
-        said = f"{said.rstrip(_ENDINGS)}—"
-    head = f"[{_stamp(line.offset_s)}] {one_line(line.player).upper()}{direction}: {said}".rstrip()
+    head = f"[{_stamp(line.offset_s)}] {one_line(line.player).upper()}{direction}: {_said(line)}".rstrip()
     if line.commentary:
         head += f"\n    commentary: {one_line(line.commentary)}"
     if not line.asked or same_words(line.asked, line.said):

@@ -142,15 +142,19 @@ def finish(folder: TakeFolder, *, anyway: bool = False, plan: Plan | None = None
         return replace(delivered, problems=(*delivered.problems, *lost))
 
 
-def _check_sounds(folder: TakeFolder, take: Take) -> None:
-    """Make sure that everything is there that a take is made of, as it was performed."""
-    gone: dict[str, TakeError] = {}
+def _gone(folder: TakeFolder, take: Take) -> Iterator[tuple[str, TakeError]]:
+    """Yield the lines whose sound is not as it was performed, and why."""
     for line in take.lines:
         try:
             if line.file is not None:
                 takes.audio_of(folder, line)
         except TakeError as error:
-            gone[line.id] = error
+            yield line.id, error
+
+
+def _check_sounds(folder: TakeFolder, take: Take) -> None:
+    """Make sure that everything is there that a take is made of, as it was performed."""
+    gone = dict(_gone(folder, take))
     for name, first in gone.items():
         through = " --through" if len(gone) > 1 else ""
         again = f"tau-stage retake {shlex.quote(str(folder.path))} {shlex.quote(name)}{through}"

@@ -26,6 +26,7 @@ from tau_stage.scene import (
 )
 from tau_stage.stage import endpoint_for, keys_at, scene_changes
 from tau_stage.take import FormerTake, Record, Retake, ReusedLines, SceneChanges, Staged, Take, TakeFolder
+from tau_stage.take import records as record
 from tau_stage.text import counted
 
 STOPPED = ("interrupted", "failed", "budget")  # how takes ended that can go on
@@ -75,12 +76,16 @@ def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool, p
         shown = "\n".join(f"  {line}" for line in found)
         problem = f"{began.path}: the scene has changed since the take was performed\n{shown}"
         raise UsageError(problem, f"go on with the scene as it is: tau-stage resume {folder.path} --anyway")
-    endpoints = {role.name: role.endpoint for role in began.roles if role.endpoint}
-    players = (replace(player, endpoint=endpoints.get(player.name, player.endpoint)) for player in job.plan.players)
-    job = replace(job, plan=replace(job.plan, players=tuple(players)), folder=folder)
+    job = replace(job, plan=_played_as_before(job.plan, began.roles), folder=folder)
     if began.retake and began.retake.changed and takes.fold(journal).ended not in takes.OVER:
         job = replace(job, former=_still_reused(job.plan, Path(began.former), through=began.retake.through))
     return job
+
+
+def _played_as_before(plan: Plan, roles: Iterable[record.Role]) -> Plan:
+    endpoints = {role.name: role.endpoint for role in roles if role.endpoint}
+    players = (replace(player, endpoint=endpoints.get(player.name, player.endpoint)) for player in plan.players)
+    return replace(plan, players=tuple(players))
 
 
 def _still_reused(plan: Plan, former: Path, *, through: bool) -> ReusedLines:

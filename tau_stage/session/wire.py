@@ -393,6 +393,12 @@ class Wire:
         self._receipts.pop(request.event_id, None)
         return self._probes.pop(request.event_id)
 
+    def _take_refusal(self, request: protocol.Request, event: protocol.ErrorEvent, *, is_awaited: bool) -> None:
+        if stream := self._streams.pop(request.event_id, None):
+            stream.fail(refusal(event.error).about(player=self._name))
+        elif not is_awaited:
+            self._sink.warn(f"the server rejected a request that was assumed to have succeeded {told(event.error)}")
+
     def _settle(
         self, request: protocol.Request, event: protocol.ServerEvent, change: protocol.ResponseChange | None
     ) -> None:
@@ -409,10 +415,7 @@ class Wire:
             self._take_as_done(*older)
             return
         if isinstance(event, protocol.ErrorEvent):
-            if stream := self._streams.pop(request.event_id, None):
-                stream.fail(refusal(event.error).about(player=self._name))
-            elif receipt is None:
-                self._sink.warn(f"the server rejected a request that was assumed to have succeeded {told(event.error)}")
+            self._take_refusal(request, event, is_awaited=receipt is not None)
             return
         self._sink.answers[request.answer] = True
         if isinstance(change, protocol.ResponseBegan):

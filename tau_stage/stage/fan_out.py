@@ -467,18 +467,20 @@ class Listener:
         if delivery.attempt and delivery.by == "stream":
             refused = session.wire.pieces.pop(delivery.attempt.event_id, None) or refused
             if answers and answers[-1] is delivery.receipts[-1].request.assumed:  # nobody knows what is in the buffer
-                self._refuse_stream("its server does not confirm committed audio")
-                await self._forget_stream(session, delivery)
+                await self._stop_streaming(delivery, "its server does not confirm committed audio")
         if refused is None and not delivery.is_spoiled:
             return
         if item_id := getattr(answers[-1], "item_id", "") if answers else "":  # it lacks a piece, or has too many
             with suppress(ModelRefused):
                 await session.delete_conversation_item(item_id)
         if refused:
-            self._refuse_stream(refused.what_happened())
-            await self._forget_stream(session, delivery)
+            await self._stop_streaming(delivery, refused.what_happened())
         await self._send_whole(delivery, replace(self._form, labelled=False))  # its label is there
         await confirm(session, delivery.receipts)
+
+    async def _stop_streaming(self, delivery: _Delivery, why: str) -> None:
+        self._refuse_stream(why)
+        await self._forget_stream(delivery.session, delivery)
 
     async def _forget_stream(self, session: Session, refused: _Delivery) -> None:
         """Clear what a refusal has left in the buffer; what was committed behind it has that, too."""

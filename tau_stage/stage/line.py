@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from tau_stage.audio import SILENCE_DBFS, is_audible, peak_dbfs
@@ -87,6 +88,19 @@ def ending_in_words(response: Response, reason: str) -> str:
 MOST_CORRECTED = 6  # differences that a player is told of
 
 
+def _differences(asked: str, said: str) -> Iterator[str]:
+    parts = [part for part in diff_speech(asked, said) if part.kind != "moment"]
+    for number, (kind, words) in enumerate(parts):
+        core = core_of(words)[1]
+        before, after = parts[number - 1 : number], parts[number + 1 : number + 2]
+        if kind == "gone" and not (after and after[0].kind == "new"):
+            yield f"it left out “{core}”"
+        elif kind == "new" and before and before[0].kind == "gone":
+            yield f"it said “{core}” instead of “{core_of(before[0].words)[1]}”"
+        elif kind == "new":
+            yield f"it added “{core}”"
+
+
 def correction(line: LinePlan, said: str) -> str:
     """Ask for a line again that was said with other words: what was wrong, then the line as it was asked for.
 
@@ -96,17 +110,7 @@ def correction(line: LinePlan, said: str) -> str:
 line exactly as written, and nothing else.
     Perform this line: "I am very late."
     """
-    parts = [part for part in diff_speech(line.words, said) if part.kind != "moment"]
-    problems: list[str] = []
-    for number, (kind, words) in enumerate(parts):
-        core = core_of(words)[1]
-        before, after = parts[number - 1 : number], parts[number + 1 : number + 2]
-        if kind == "gone" and not (after and after[0].kind == "new"):
-            problems.append(f"it left out “{core}”")
-        elif kind == "new" and before and before[0].kind == "gone":
-            problems.append(f"it said “{core}” instead of “{core_of(before[0].words)[1]}”")
-        elif kind == "new":
-            problems.append(f"it added “{core}”")
+    problems = [*_differences(line.words, said)]
     told = "; ".join(problems[:MOST_CORRECTED])
     wrong = f"The last take did not match the line: {told}." if told else "The last take was incomplete."
     return f"{wrong} Say every word of the line exactly as written, and nothing else.\n{line.prompt}"

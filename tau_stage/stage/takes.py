@@ -432,6 +432,14 @@ class _LineRequest:
         """Seconds that are left of the line's time: for all its responses, its tools, and what is tried again."""
         return max(0.0, self._attempts.deadline - anyio.current_time())
 
+    def _unpaid(self, usage: protocol.Usage) -> BudgetExceeded | None:
+        """Tell that no other attempt can be paid."""
+        try:
+            self._attempts.afford(usage)
+        except BudgetExceeded as error:
+            return error
+        return None
+
     def _again(self, response: protocol.Response) -> tuple[Trouble, float] | None:
         """Find what is wrong with a response, and the seconds until the line is asked for again; None where it stands.
 
@@ -447,12 +455,10 @@ class _LineRequest:
             return None
         refused: StageError = ModelRefused(code=response.reason or "failed", message=response.message or SILENT_FAILURE)
         if wait_s is not None:
-            try:
-                self._attempts.afford(response.usage)
-            except BudgetExceeded as error:
-                refused = error
-            else:
+            unpaid = self._unpaid(response.usage)
+            if unpaid is None:
                 return trouble, wait_s
+            refused = unpaid
         if RULES[trouble].stands:
             return None
         self._attempts.failed(response.message or response.reason or "the response failed")

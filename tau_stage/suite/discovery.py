@@ -303,10 +303,7 @@ def _may_be_of(file: str, name: str) -> bool:
 def _probably(path: Path, name: str, owners: Mapping[str, str]) -> str:
     """Guess the scene or variant that something was of: one of its title without its own, or one of a like name."""
     free = {own: title for own, title in owners.items() if not path.with_name(own + _ending(path)).exists()}
-    title = None
-    with suppress(OSError, ValueError, AttributeError):
-        told = from_json((path / MANIFEST if path.is_dir() else path).read_bytes())
-        title = told.get("title") or told.get("scene")
+    title = _title_in(path / MANIFEST if path.is_dir() else path)
     same = [own for own in free if title is not None and free[own] == title]
     near = get_close_matches(name, same or list(free), 1, 0.5)
     return (near or same or [""])[0]
@@ -456,3 +453,12 @@ def own_place(place: Path = PLACE) -> Path:
 def failed_ids(states: Mapping[str, str]) -> set[str]:
     """Return ids of what failed or broke."""
     return {name for name, state in states.items() if state in ("failed", "error")}
+
+
+def _title_in(file: Path) -> str | None:
+    """Return the title of the scene that a file is of; None where it tells none."""
+    with suppress(OSError, ValueError, AttributeError):
+        told = from_json(file.read_bytes())
+        title: str | None = told.get("title") or told.get("scene")
+        return title
+    return None

@@ -51,16 +51,20 @@ def render_result(result: Result, sources: Mapping[str, Sequence[str]]) -> Itera
     yield from ((("quiet", f"  take: {take}"),) for take in result.takes)
 
 
+def _rates(result: Result) -> Iterator[StyledLine]:
+    for row in result.rows:
+        if row.rate and row.passed < row.runs:
+            style: Style = "quiet" if row.state == "passed" else "bad"
+            yield (("plain", f"  {row.name}: "), (style, row.rate))
+
+
 def _failures(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[StyledLine]:
     """Write everything that is not as expected: where, what, and the line it is about."""
     for verdict in result.failures[:MOST_SHOWN]:
         yield from _failure(verdict, sources)
     if len(result.failures) > MOST_SHOWN:
         yield (("plain", f"  ... and {len(result.failures) - MOST_SHOWN} more"),)
-    for row in result.rows:
-        if row.rate and row.passed < row.runs:
-            style: Style = "quiet" if row.state == "passed" else "bad"
-            yield (("plain", f"  {row.name}: "), (style, row.rate))
+    yield from _rates(result)
     if remedy := _remedy(result):
         yield (("quiet", f"  {remedy}"),)
 

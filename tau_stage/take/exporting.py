@@ -62,6 +62,12 @@ def at_rate_name(name: str, rate: int) -> str:
     return name if rate == RATE else f"{folder}-{rate // 1000}kHz/{rest}"
 
 
+def _resampled(blocks: Iterator[NDArray[np.floating]], rate: int, channels: int) -> Iterator[Pcm | Stereo]:
+    kind = Pcm if channels == 1 else Stereo
+    for block in at_rate(blocks, RATE, rate, channels):
+        yield kind(as_samples(block).astype("<i2").tobytes(), rate)
+
+
 def realign(folder: TakeFolder, take: Take, rate: int, spare: Iterable[str] = ()) -> tuple[str, ...]:
     """Write the aligned stems and the lines at another rate; the take's own stay as they were performed.
 
@@ -79,10 +85,7 @@ def realign(folder: TakeFolder, take: Take, rate: int, spare: Iterable[str] = ()
     for name, channels, samples in files:
         with open_sound(folder.inside(name), samples, channels=channels) as file:
             blocks = (file.read(BLOCK, dtype="float32") * FULL_SCALE for _ in range(0, file.frames, BLOCK))
-            kind = Pcm if channels == 1 else Stereo
-            resounded = at_rate(blocks, RATE, rate, channels)
-            parts = (kind(as_samples(block).astype("<i2").tobytes(), rate) for block in resounded)
-            _write(folder, at_rate_name(name, rate), parts, rate, channels)
+            _write(folder, at_rate_name(name, rate), _resampled(blocks, rate, channels), rate, channels)
         written.append(at_rate_name(name, rate))
     return tuple(written)
 

@@ -253,6 +253,14 @@ _SHAPE = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]+")
 REMEDY = "remove what is there"
 
 
+def _clear_links(home: Path, name: str) -> None:
+    """Remove drafts of ``latest``, as killed processes leave them."""
+    for draft in home.glob(f".{LATEST}-*"):
+        other = home / draft.name.removeprefix(f".{LATEST}-")
+        if draft.is_symlink() and (other.name == name or not is_locked(other)):
+            draft.unlink()
+
+
 def make_latest(take: TakeFolder) -> None:
     """Let ``latest``, beside a take's folder that this process has locked, name that folder.
 
@@ -264,10 +272,7 @@ def make_latest(take: TakeFolder) -> None:
     with guarded(link, REMEDY):
         if link.exists() and not link.is_symlink() and _named(link) is None:
             raise TakeError(str(link), "is in the way of the link to the newest take", "remove it")
-        for draft in home.glob(f".{LATEST}-*"):  # a process was killed before it could rename it
-            other = home / draft.name.removeprefix(f".{LATEST}-")
-            if draft.is_symlink() and (other.name == name or not is_locked(other)):
-                draft.unlink()
+        _clear_links(home, name)
         draft = home / f".{LATEST}-{name}"
         try:
             draft.symlink_to(name, target_is_directory=True)

@@ -10,7 +10,7 @@ from itertools import chain, starmap
 from typing import Any
 
 from tau_stage.audio import RATE
-from tau_stage.cost import KINDS, UNITS, Cost, price, prices
+from tau_stage.cost import KINDS, UNITS, Cost, PriceList, price, prices
 from tau_stage.errors import TakeError
 from tau_stage.scene import slug, who_knows
 from tau_stage.take import records as record
@@ -213,6 +213,12 @@ def _costs(cost: Cost) -> model.Costs:
     return model.Costs.model_validate(cost, from_attributes=True)
 
 
+def _subject_of(fact: Record) -> str:
+    """Return the line, the sound or the chapter that a record is about."""
+    told = vars(fact)  # to ask pydantic for a field that a record has not takes as long as all else of `standing`
+    return next((str(told[key]) for key in ("sound", "chapter", "line") if key in told), "")
+
+
 def standing(journal: Sequence[Record]) -> list[Record]:
     """Return the records that still count; what was paid counts nevertheless.
 
@@ -223,8 +229,7 @@ def standing(journal: Sequence[Record]) -> list[Record]:
     led_to: defaultdict[str, list[int]] = defaultdict(list)
     under_way: dict[str, list[int]] = {}
     for number, fact in enumerate(journal):
-        told = vars(fact)  # to ask pydantic for a field that a record has not takes as long as all else here
-        name = next((str(told[key]) for key in ("sound", "chapter", "line") if key in told), "")
+        name = _subject_of(fact)
         if isinstance(fact, record.LED_TO):
             led_to[name].append(number)
         if isinstance(fact, record.LineDropped):
@@ -434,6 +439,11 @@ NOT_SPENT = (
 )
 
 
+def _by_time(known: PriceList) -> dict[str, str | None]:
+    message = None if known.per_message is None else str(known.per_message)
+    return {"minute": str(known.per_minute), "text_message": message}
+
+
 def cost_json(journal: Sequence[Record]) -> str:
     """Return the costs of a take as JSON; a price that is not known is null, never zero."""
     began = beginning(journal)
@@ -448,14 +458,7 @@ def cost_json(journal: Sequence[Record]) -> str:
         "prices_per_million_tokens": {
             known.model: {kind: str(dollars) for kind, dollars in known.per_million.items()} for known in listed
         },
-        "prices_by_time": {
-            known.model: {
-                "minute": str(known.per_minute),
-                "text_message": None if known.per_message is None else str(known.per_message),
-            }
-            for known in listed
-            if known.per_minute is not None
-        },
+        "prices_by_time": {known.model: _by_time(known) for known in listed if known.per_minute is not None},
         "total": _told(costs.whole),
         "players": {role.name: _told(costs.by_player[role.name]) for role in began.roles},
         "lines": {line: _told(cost) for line, cost in costs.by_line.items()},

@@ -86,13 +86,15 @@ class Mastered:
         """Return how loud it is, as it was asked for; None where it is below what can be told."""
         return _level(self.found, wanted)
 
-    def missed(self, wanted: FileOptions) -> list[str]:
-        """Tell what is not as it must be, a phrase each."""
-        found, problems = self.found, []
+    def _missed_level(self, wanted: FileOptions) -> Iterator[str]:
         level, tolerance = self.level(wanted), wanted.tolerance
         if wanted.level and tolerance is not None and (level is None or abs(level - wanted.level.decibels) > tolerance):
             is_so = "is below the gate" if level is None else f"has {level:.1f} {wanted.level.unit}"
-            problems.append(f"{is_so}, and {wanted.level} within {tolerance:g} dB was asked for")
+            yield f"{is_so}, and {wanted.level} within {tolerance:g} dB was asked for"
+
+    def missed(self, wanted: FileOptions) -> list[str]:
+        """Tell what is not as it must be, a phrase each."""
+        found, problems = self.found, [*self._missed_level(wanted)]
         if wanted.ceiling is not None and self.peak_dbtp > wanted.ceiling:
             problems.append(f"has peaks of {self.peak_dbtp:.1f} dBTP, and {wanted.ceiling:g} dBTP are the most")
         floor = found.floor_dbfs
@@ -224,34 +226,45 @@ def _metered(blocks: Iterator[Samples], master: Master, gain_db: float = 0.0, *,
     return meter.result()
 
 
+def _new_file(draft: Path, master: Master, subtype: str | None) -> soundfile.SoundFile:
+    kbps = master.wanted.bitrate
+    level, mode = (None, None) if kbps is None else (_compression_level(kbps, master.rate), "CONSTANT")
+    return soundfile.SoundFile(
+        draft,
+        "w",
+        master.rate,
+        master.channels,
+        subtype=subtype,
+        format=FORMATS[master.kind],
+        compression_level=level,
+        bitrate_mode=mode,
+    )
+
+
+def _refuse_unfinished(draft: Path, samples: int, length: int, master: Master) -> None:
+    """Refuse a file that has not all of its samples, or no whole header."""
+    final, kind, kbps = str(master.final), master.kind, master.wanted.bitrate
+    if samples < length or (kind in LOSSLESS and samples > length):
+        raise TakeError(final, f"has {samples} samples, and should have {length}", MIX_AGAIN)
+    has_size = kind in WITH_SIZE and not (kbps and kbps < LEAST_KBPS_WITH_SIZE)
+    if has_size and not audio.tells_its_size(draft):
+        raise TakeError(final, "its end or its header could not be written", MIX_AGAIN)
+
+
 def _write(draft: Path, blocks: Iterator[Samples], master: Master) -> Loudness:
     """Write all blocks, and measure what is in the file then."""
-    final, kind, kbps = master.final, master.kind, master.wanted.bitrate
-    level, mode = (None, None) if kbps is None else (_compression_level(kbps, master.rate), "CONSTANT")
-    subtype = SUBTYPES[master.bits] if kind in LOSSLESS else None
+    final = master.final
+    subtype = SUBTYPES[master.bits] if master.kind in LOSSLESS else None
     length = 0
     with sound_errors(final, MIX_AGAIN):
-        made = soundfile.SoundFile(
-            draft,
-            "w",
-            master.rate,
-            master.channels,
-            subtype=subtype,
-            format=FORMATS[kind],
-            compression_level=level,
-            bitrate_mode=mode,
-        )
+        made = _new_file(draft, master, subtype)
     with made:
         for block in blocks:
             with sound_errors(final, MIX_AGAIN):
                 made.write(audio.as_samples(block * audio.FULL_SCALE) if subtype == "PCM_16" else block)
             length += len(block)
     with sound_errors(final, MIX_AGAIN), open_sound(draft, name=final, channels=master.channels) as file:
-        if file.frames < length or (kind in LOSSLESS and file.frames > length):
-            raise TakeError(str(final), f"has {file.frames} samples, and should have {length}", MIX_AGAIN)
-        has_size = kind in WITH_SIZE and not (kbps and kbps < LEAST_KBPS_WITH_SIZE)
-        if has_size and not audio.tells_its_size(draft):
-            raise TakeError(str(final), "its end or its header could not be written", MIX_AGAIN)
+        _refuse_unfinished(draft, file.frames, length, master)
         found = _metered(file.blocks(BLOCK, dtype="float32"), master)
     if subtype == "FLOAT":
         audio.forget_time(draft)

@@ -27,6 +27,13 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 AGAIN = "run the scene again, or name another take"
 
 
+def _no_folder(folder: Path, path: Path) -> TakeError:
+    there, hint = folder.exists(), "name the folder that tau-stage run printed"
+    if there and path.suffix in (".yaml", ".yml"):
+        hint += f"; the newest take of a scene goes on with: tau-stage run --resume {quote(str(path))}"
+    return TakeError(str(folder), "is no folder" if there else "there is no such folder", hint)
+
+
 def read_take(path: Path) -> tuple[TakeFolder, Take]:
     """Read a take and its folder; without ``take.json``, fold it from the journal, as far as that goes.
 
@@ -44,10 +51,7 @@ def read_take(path: Path) -> tuple[TakeFolder, Take]:
     path = followed(path)
     folder = TakeFolder(path.parent if path.name in (MANIFEST, JOURNAL) and not path.is_dir() else path)
     if not folder.path.is_dir():
-        there, hint = folder.path.exists(), "name the folder that tau-stage run printed"
-        if there and path.suffix in (".yaml", ".yml"):
-            hint += f"; the newest take of a scene goes on with: tau-stage run --resume {quote(str(path))}"
-        raise TakeError(str(folder.path), "is no folder" if there else "there is no such folder", hint)
+        raise _no_folder(folder.path, path)
     if folder.manifest.exists():
         return folder, _from_manifest(folder.manifest)
     if folder.journal.exists():

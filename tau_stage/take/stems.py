@@ -171,13 +171,17 @@ def follow_picks(folder: TakeFolder) -> None:
     _lay_stems(folder, journal, sounds)
 
 
-def _lay_stems(folder: TakeFolder, journal: Sequence[Record], sounds: Mapping[str, Playable]) -> None:
-    """Lay all stems anew, as the performance does, and put them in the place of those that are there."""
+def _drafts(folder: TakeFolder, channels: int) -> Stems:
+    """Begin drafts of all stems that there are."""
     with guarded(folder.stems, FULL_DISK):
         names = [path.stem for path in sorted(folder.stems.glob("*.wav"))]
     laid = [name for name in names if name.startswith(SOUND_STEMS)]
-    channels = beginning(journal).deliver.channels
-    stems = Stems(folder.drafts(folder.stems.name), (name for name in names if name not in laid), laid, channels)
+    return Stems(folder.drafts(folder.stems.name), (name for name in names if name not in laid), laid, channels)
+
+
+def _lay_stems(folder: TakeFolder, journal: Sequence[Record], sounds: Mapping[str, Playable]) -> None:
+    """Lay all stems anew, as the performance does, and put them in the place of those that are there."""
+    stems = _drafts(folder, beginning(journal).deliver.channels)
     take = fold(journal)
     lines = {line.id: line for line in take.lines}
     is_kept = set(map(id, kept(journal)))

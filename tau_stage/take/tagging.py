@@ -59,6 +59,12 @@ class Tags:
     chapters: tuple[ChapterSpan, ...]
 
 
+def _tags_of(take: Take, wanted: Mix) -> Tags:
+    texts = {"title": wanted.title or take.scene.title, "artist": wanted.artist or ""}
+    cover = _read_cover(resolve_path(take.scene.path, wanted.cover)) if wanted.cover else None
+    return Tags({name: text for name, text in texts.items() if text}, cover, chapters_of(take, wanted))
+
+
 def write_tags(draft: Path, take: Take, wanted: Mix) -> None:
     """Write the tags of a mix into its file; a WAV has none of them.
 
@@ -70,9 +76,7 @@ def write_tags(draft: Path, take: Take, wanted: Mix) -> None:
         return
     from mutagen import MutagenError
 
-    texts = {"title": wanted.title or take.scene.title, "artist": wanted.artist or ""}
-    cover = _read_cover(resolve_path(take.scene.path, wanted.cover)) if wanted.cover else None
-    tags = Tags({name: text for name, text in texts.items() if text}, cover, chapters_of(take, wanted))
+    tags = _tags_of(take, wanted)
     try:
         TAGGERS[wanted.kind](tags, draft)
     except MutagenError as error:

@@ -99,6 +99,9 @@ class Aligner:
         self._decoder: Any = Decoder(**SETTINGS)
         self._learned: set[str] = set()
 
+    def _knows_most(self, said: Sequence[str]) -> bool:
+        return bool(said) and sum(map(self._knows, said)) >= FEWEST_KNOWN * len(said)
+
     def align(self, words: Sequence[str], sound: Pcm) -> Alignment | None:
         """Find words in a sound; None where they are not what is said there, or are not English.
 
@@ -106,8 +109,7 @@ class Aligner:
         """
         spoken = [plain_word(word) for word in words]
         said = [word for word in spoken if word]
-        is_english = bool(said) and sum(map(self._knows, said)) >= FEWEST_KNOWN * len(said)
-        if not is_english or sound.duration_s > MOST_S or not is_audible(sound):
+        if not self._knows_most(said) or sound.duration_s > MOST_S or not is_audible(sound):
             return None
         try:
             segments = self._segments(" ".join(said), _samples(sound))

@@ -85,6 +85,10 @@ def plan_speech(request: SpeechRequest) -> SpeechPlan:
     return SpeechPlan(tuple(_parts(words)), transcript, style, language_of(transcript, told))
 
 
+def _moment(told: str) -> Moment:
+    return Moment(next((kind for part, kind in MOMENTS if part in told), "breath"))
+
+
 def _parts(words: str) -> list[Phrase | Moment]:
     parts: list[Phrase | Moment] = []
     at = 0
@@ -93,8 +97,7 @@ def _parts(words: str) -> list[Phrase | Moment]:
         at = piece.end()
         match piece.lastgroup:
             case "moment":
-                told = piece["moment"].lower()
-                parts.append(Moment(next((kind for part, kind in MOMENTS if part in told), "breath")))
+                parts.append(_moment(piece["moment"].lower()))
             case "rest":
                 parts.append(Moment("pause"))
             case group:

@@ -230,6 +230,14 @@ def stay_silent(dialogue: Dialogue, run: ResponseRun) -> Iterator[server_events.
     yield from end_response(dialogue, run, None, spent=_spent(dialogue, run))
 
 
+def _thought(run: ResponseRun, words: str, sound: Pcm | BlobRef) -> int:
+    """Count the tokens of the reasoning before a line, as far as its limit has room for them."""
+    if run.max_tokens == "inf":
+        return reasoning_tokens(words)
+    room = int(run.max_tokens) - text_tokens(words) - assistant_tokens(len(sound), sound.rate)
+    return min(reasoning_tokens(words), max(0, room))
+
+
 def _spent(
     dialogue: Dialogue,
     run: ResponseRun,
@@ -239,10 +247,7 @@ def _spent(
 ) -> JsonObject:
     """Sum up what a response used; what it read and made is cached for the next."""
     context = dialogue.context(run)
-    thought = reasoning_tokens(words) if sound and dialogue.profile.reasons and not run.verbatim else 0
-    if sound and run.max_tokens != "inf":
-        room = int(run.max_tokens) - text_tokens(words) - assistant_tokens(len(sound), sound.rate)
-        thought = min(thought, max(0, room))
+    thought = _thought(run, words, sound) if sound and dialogue.profile.reasons and not run.verbatim else 0
     spent = response_usage(context, dialogue.read_before, words, sound or Pcm(), thought)
     if run.conversational and not run.verbatim:
         made = (dialogue.items[item.id].cost for item in output if item.id in dialogue.items)

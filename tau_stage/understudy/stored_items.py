@@ -29,12 +29,7 @@ class StoredItem:
         """Keep an item; ``version`` counts its changes: a truncated one is read anew."""
         parts = item.content or ()
         words = " ".join(filter(None, [*(part.text or part.transcript for part in parts), item.arguments, item.output]))
-        if audio is None:
-            cost = Read(item.id, text_tokens(words), version=version)
-        else:
-            tokens = assistant_tokens if item.role == "assistant" else user_tokens
-            written = sum(text_tokens(part.text or "") for part in parts)
-            cost = Read(item.id, written, tokens(len(audio), audio.rate), version)
+        cost = Read(item.id, text_tokens(words), version=version) if audio is None else _cost_of(item, audio, version)
         told = item.model_dump_json(exclude_unset=True).encode()
         return cls(told, sys.intern(item.role or item.type), words, audio, cost)
 
@@ -137,3 +132,10 @@ def decode_base64(base64: str, param: str) -> bytes:
         return pybase64.b64decode(base64, validate=True)
     except ValueError:
         raise InvalidAudio(param) from None
+
+
+def _cost_of(item: Item, audio: Pcm | BlobRef, version: int) -> Read:
+    """Count the tokens of an item that sounds."""
+    tokens = assistant_tokens if item.role == "assistant" else user_tokens
+    written = sum(text_tokens(part.text or "") for part in item.content or ())
+    return Read(item.id, written, tokens(len(audio), audio.rate), version)

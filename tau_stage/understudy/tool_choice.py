@@ -379,10 +379,13 @@ def _array(told: JsonObject, place: ValuePlace) -> list[object]:
         every = told["contains"] if every is True else every
     while len(made) < min(least, most):
         value = _made(every, place.under(place.name))
-        if told.get("uniqueItems") is True and value in made:
-            value = next((other for other in _others(part, value) if other not in made), value)
-        made.append(value)
+        made.append(_unlike(made, value, part) if told.get("uniqueItems") is True else value)
     return made
+
+
+def _unlike(made: Sequence[object], value: object, part: JsonObject) -> object:
+    """Return a value that is not there yet, if there is another."""
+    return next((other for other in (value, *_others(part, value)) if other not in made), value)
 
 
 def _others(part: JsonObject, value: object) -> Iterator[object]:
@@ -427,6 +430,15 @@ def _limit(told: JsonObject, key: str, otherwise: float) -> float:
 
 
 def _text(told: JsonObject, place: ValuePlace) -> str:
+    for found in _candidates(told, place):
+        if (value := next((one for one in found if _fits(told, one)), None)) is not None:
+            found.remove(value)
+            return value
+    return _stretched(told, place.said.words)
+
+
+def _candidates(told: JsonObject, place: ValuePlace) -> list[list[str]]:
+    """List what a text may be, the likeliest first; what is taken of it is taken off."""
     said, form = place.said, told.get("format")
     candidates: list[list[str]] = [said.names, [said.words]]
     if is_identifier(place.name, told):
@@ -436,12 +448,7 @@ def _text(told: JsonObject, place: ValuePlace) -> str:
     default = told.get("default")
     if isinstance(default, str) and not said.names:
         candidates.insert(0, [default])
-    candidates.append(_texts(told.get("examples")))
-    for found in candidates:
-        if (value := next((one for one in found if _fits(told, one)), None)) is not None:
-            found.remove(value)
-            return value
-    return _stretched(told, said.words)
+    return [*candidates, _texts(told.get("examples"))]
 
 
 MAKERS: dict[str, Callable[[JsonObject, ValuePlace], object]] = {
