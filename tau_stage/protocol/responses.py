@@ -26,7 +26,7 @@ PCM, EXTENSIBLE = 1, 0xFFFE  # formats of plain samples (Microsoft, "Multiple ch
 
 @dataclass(frozen=True, slots=True)
 class WordTime:
-    """When a provider says that a word is heard: its first sample, and the one after its last."""
+    """The time of a word as reported by the provider: its first sample, and the first sample after it."""
 
     text: str
     start: int
@@ -35,7 +35,7 @@ class WordTime:
 
 @dataclass(frozen=True, slots=True)
 class VisemeTime:
-    """From which sample on a mouth has a shape, as a provider tells it; the numbers are Microsoft's, from 0 to 21."""
+    """The first sample of a mouth shape as reported by the provider, with the numbers of Microsoft, from 0 to 21."""
 
     viseme: int
     start: int

@@ -15,14 +15,22 @@ from typing import TypeVar
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one or more responses used, in tokens. Fresh and cached input are apart: nothing is counted twice.
+    """The tokens that one or more responses used. Cached input is not included in the other input.
 
     Attributes:
+        text_in: Text input that was not cached.
+        audio_in: Audio input that was not cached.
+        image_in: Image input that was not cached.
+        cached_text_in: Cached text input.
+        cached_audio_in: Cached audio input.
+        cached_image_in: Cached image input.
+        text_out: Text output, including reasoning.
+        audio_out: Audio output.
         reasoning_out: The part of ``text_out`` that is reasoning.
-        seconds: Seconds of audio that a provider bills by time; None where none were told.
-        text_messages: Text messages read since the last response, where a provider bills by time.
-        untold: Responses whose usage the server did not tell: what they cost is unknown.
-        estimated: Whether a kind was not told, or the server's figures disagree: what is dearest counts.
+        seconds: Seconds of audio, for providers that bill by time.
+        text_messages: Text messages since the last response, for providers that bill by time.
+        untold: The number of responses whose usage was not reported. Their cost is unknown.
+        estimated: Whether the usage was reported only partly or inconsistently. The highest possible price applies.
 
     >>> (Usage(audio_out=20) + Usage(audio_out=22, text_in=4)).audio_out
     42

@@ -17,7 +17,7 @@ from tau_stage.scene import units
 from tau_stage.scene.names import KINDS, VOICES, did_you_mean, is_url, kind_of, listed
 from tau_stage.scene.source import Quoted
 from tau_stage.scene.units import FromText, facts_of, matching, wrong
-from tau_stage.text import LONGEST_PATTERN, bears_key, composed, docstring, pattern_problem
+from tau_stage.text import LONGEST_PATTERN, attributes_of, bears_key, composed, docstring, pattern_problem
 
 IGNORED: JsonSchemaValue = {"patternProperties": {"^x-": {"description": "Ignored by tau-stage. Use it as you like."}}}
 
@@ -339,9 +339,12 @@ class DocumentedSchema(GenerateJsonSchema):
         return {**made, "description": made.get("description", "").partition("\n\n>>>")[0]}
 
     def dataclass_schema(self, schema: Any) -> JsonSchemaValue:
-        """Make the schema of a dataclass, with its docstring as description."""
+        """Make the schema of a dataclass, with the first paragraph of its docstring, and its attributes."""
         made = super().dataclass_schema(_documented(schema))
-        return {"additionalProperties": False, "description": schema["cls"].__doc__, **made}
+        told = schema["cls"].__doc__
+        for name, described in attributes_of(told).items():
+            made["properties"][name]["description"] = described.replace("``", "'")
+        return {"additionalProperties": False, **made, "description": told.partition("\n\n")[0]}
 
 
 def _documented(schema: Any) -> Any:

@@ -123,32 +123,32 @@ class TakeResumed(Record):
 class TakeFacts(TakePart):
     """What came of a line once it was asked for: of each of its takes, where there are several."""
 
-    take: int = Field(1, description="Which of its takes was picked, from 1.")
-    said: str = Field(description="The words that were spoken, as the provider transcribes them.")
-    file: str | None = Field(description="Relative to the take's folder.")
+    take: int = Field(1, description="Number of the picked take, from 1.")
+    said: str = Field(description="The spoken words, as transcribed by the provider.")
+    file: str | None = Field(description="Path of the audio file, relative to the take's folder.")
     sha256: str = Field(description="Hash of the samples.")
     samples: int
-    first_audio_s: float | None = Field(None, description="Seconds from the request to the first sound.")
+    first_audio_s: float | None = Field(None, description="Seconds from the request to the first audio.")
     first_words_s: float | None = Field(None, description="Seconds from the request to the first words.")
     took_s: float = Field(0.0, description="Seconds from the request to the end of the response.")
     usage: Usage
     response: str = Field(description="The provider's id of the response.")
-    attempts: int = Field(1, description="How often it was asked for.")
+    attempts: int = Field(1, description="Number of requests for the line.")
     reason: str | None = None
-    problem: str = Field("", description="Why it has failed, or empty.")
-    written: str = Field("", description="Words that came without a sound, where there should be one.")
+    problem: str = Field("", description="Why the line failed, or empty.")
+    written: str = Field("", description="Words that arrived without audio, although audio was requested.")
     commentary: str = Field(
-        "", description="What the model said about its work; it is billed, and no part of the line."
+        "", description="The model's remarks about its own work. They are billed, but are not part of the line."
     )
-    commentary_s: float = Field(0.0, description="Seconds that the commentary sounds.")
+    commentary_s: float = Field(0.0, description="Duration of the commentary in seconds.")
     word_times: tuple[WordTime, ...] = Field(
-        (), description="When each word is heard, in samples of the line's file, where the provider told."
+        (), description="The times of the words, in samples of the line's file, if the provider reports them."
     )
     visemes: tuple[VisemeTime, ...] = Field(
-        (), description="From when on a mouth has which shape, in samples, where the provider told."
+        (), description="The mouth shapes and their times in samples, if the provider reports them."
     )
     exact: bool | None = Field(
-        None, description="Whether its words are the scene's, where they must be; null: nobody can tell, or asked."
+        None, description="For exact words: whether the words match the scene. null if this is unknown or not required."
     )
 
 
@@ -163,13 +163,13 @@ class Asked(TakePart):
 class LineFacts(TakeFacts, Asked):
     """All that is known of one line; the journal's record and ``take.json`` have it."""
 
-    number: int = Field(description="Place in the scene, from 1.")
-    scripted: bool = Field(True, description="Whether its words stood in the scene.")
-    human: bool = Field(False, description="Whether a person said it.")
-    remembered: bool = Field(True, description="Whether its player knows of it afterwards, as it does by default.")
-    former: bool = Field(False, description="Whether it was taken over from a former take.")
-    key: str = Field("", description="Hash of what reached the wire for it: words, direction, player and options.")
-    context_key: str = Field("", description="Hash of that, and of what its player had heard and said before.")
+    number: int = Field(description="Position in the scene, from 1.")
+    scripted: bool = Field(True, description="Whether the words are in the scene.")
+    human: bool = Field(False, description="Whether a person spoke the line.")
+    remembered: bool = Field(True, description="Whether the player remembers the line, which is the default.")
+    former: bool = Field(False, description="Whether the line was copied from an earlier take.")
+    key: str = Field("", description="Hash of everything that was sent: words, direction, player and options.")
+    context_key: str = Field("", description="Hash of 'key' and of everything that the player heard and said before.")
     offset_samples: int
 
 

@@ -31,42 +31,42 @@ class Written(DocumentedSchema):
 
 
 class Costs(TakePart):
-    """Dollars, as an estimate from the provider's usage and a price list; null where a price is not known."""
+    """Estimated dollars, from the provider's usage and a price list. null if a price is unknown."""
 
-    spoken: Decimal | None = Field(description="For what was said.")
-    listened: Decimal | None = Field(description="For fresh input: what was heard and read.")
-    cached: Decimal | None = Field(description="For input that came from the cache.")
-    total: Decimal | None = Field(description="All of it.")
-    known: Decimal = Field(Decimal(0), description="What is known of it: the least it was, where the total is null.")
+    spoken: Decimal | None = Field(description="Cost of the output.")
+    listened: Decimal | None = Field(description="Cost of the input that was not cached.")
+    cached: Decimal | None = Field(description="Cost of the cached input.")
+    total: Decimal | None = Field(description="Total cost.")
+    known: Decimal = Field(Decimal(0), description="The known part of the total: a minimum if the total is null.")
     estimated: bool = Field(
         False,
-        description="Whether a server told its usage in part, or in sums only: what is dearest counts.",
+        description="Whether the usage was reported only partly or as totals. The highest possible price then applies.",
     )
 
 
 class Hearing(TakePart):
-    """One player's hearing of one line."""
+    """How one player heard one line."""
 
     player: str
     heard_at_s: float | None = Field(
-        description="Seconds since curtain up when the server acknowledged it; null: never."
+        description="Seconds from the start of the take to the server's acknowledgement; null if there was none."
     )
-    took_s: float | None = Field(description="Seconds from sending to the acknowledgement.")
-    sha256: str | None = Field(description="Hash of the samples that were heard.")
+    took_s: float | None = Field(description="Seconds from sending the line to the acknowledgement.")
+    sha256: str | None = Field(description="Hash of the samples that the player heard.")
     by: HearingWay = Field(
-        "create_audio", description="create_audio: after it was spoken; stream: while it was; text: as its words."
+        "create_audio", description="create_audio: as audio after the line; stream: as audio during it; text: as text."
     )
 
 
 class Called(TakePart):
-    """One call of a tool."""
+    """One tool call."""
 
     tool: str
-    arguments: str = Field(description="JSON, as the model wrote it.")
-    output: str = Field(description="What the model was told.")
+    arguments: str = Field(description="The arguments as JSON, as written by the model.")
+    output: str = Field(description="The result that the model received.")
     failed: bool
-    at_s: float = Field(description="Seconds since curtain up when its result was there.")
-    took_s: float = Field(description="Seconds the tool took.")
+    at_s: float = Field(description="Seconds from the start of the take to the result.")
+    took_s: float = Field(description="Running time of the tool in seconds.")
 
 
 def heard_by(hearings: Iterable[Hearing]) -> tuple[str, ...]:
@@ -75,74 +75,74 @@ def heard_by(hearings: Iterable[Hearing]) -> tuple[str, ...]:
 
 
 class PlayedSound(TakePart):
-    """One effect, or one bed."""
+    """A sound effect or a bed."""
 
     id: str
     kind: Literal["sfx", "bed"]
-    source: str = Field(description="The sound file, as the scene names it.")
-    stem: str = Field(description="Relative to the take's folder.")
+    source: str = Field(description="The path of the audio file in the scene.")
+    stem: str = Field(description="Path of the stem, relative to the take's folder.")
     gain_db: float
     offset_s: float
     offset_samples: int
-    samples: int = Field(description="How long it is heard.")
-    sha256: str = Field(description="Hash of its samples, once, at 24 kHz and its gain, in mono.")
+    samples: int = Field(description="Duration in samples.")
+    sha256: str = Field(description="Hash of the samples of one repetition: mono, at 24 kHz, with the gain applied.")
     hearers: tuple[Hearing, ...]
 
 
 class ChapterMark(TakePart):
-    """The beginning of a chapter."""
+    """The start of a chapter."""
 
     id: str
     title: str
-    offset_s: float = Field(description="Where it begins in the stems, in seconds.")
+    offset_s: float = Field(description="Start in the stems, in seconds.")
     offset_samples: int
 
 
 class Cued(TakePart):
     """One start of a cue."""
 
-    cue: str = Field(description="Which: cue-1 is the first of the scene.")
-    at_s: float = Field(description="Seconds since curtain up.")
+    cue: str = Field(description="The id of the cue: cue-1 is the first cue of the scene.")
+    at_s: float = Field(description="Seconds from the start of the take.")
 
 
 class Alternative(TakePart):
     """A take of a line that was not picked."""
 
-    take: int = Field(description="Which, from 1.")
+    take: int = Field(description="Number of the take, from 1.")
     said: str
-    file: str | None = Field(description="Relative to the take's folder.")
+    file: str | None = Field(description="Path of the audio file, relative to the take's folder.")
     sha256: str
     samples: int
     usage: Usage
-    ended: str = Field("completed", description="How its response ended, as of a line.")
-    problem: str = Field("", description="Why it has failed, or empty.")
-    exact: bool | None = Field(None, description="Whether its words are the scene's, as of a line.")
+    ended: str = Field("completed", description="How the response ended, with the same values as for a line.")
+    problem: str = Field("", description="Why the take failed, or empty.")
+    exact: bool | None = Field(None, description="Whether the words match the scene, as for a line.")
 
 
 class Attempt(TakePart):
-    """An attempt at a line that failed; the next one followed."""
+    """A failed attempt at a line, which was followed by another attempt."""
 
-    reason: str = Field(description="What went wrong, in a word or two, as docs/failures.md lists it.")
-    problem: str = Field(description="What the provider, or the network, said.")
+    reason: str = Field(description="The kind of failure, as listed in docs/failures.md.")
+    problem: str = Field(description="The message of the provider or of the network.")
     waited_s: float = Field(description="Seconds until the next attempt.")
-    file: str | None = Field(description="Sound that came with it, relative to the take's folder.")
+    file: str | None = Field(description="Path of the audio that was received, relative to the take's folder.")
     usage: Usage
-    cost: Costs = Field(description="Its total is null where it was cut off before the provider told.")
+    cost: Costs = Field(description="The total is null if the attempt ended before the provider reported its usage.")
 
 
 class Performed(LineFacts):
-    """One line as it was performed."""
+    """One performed line."""
 
     id: str
     alternatives: tuple[Alternative, ...] = Field((), description="The takes that were not picked.")
-    outdated: tuple[str, ...] = Field((), description="Lines that its player had heard as other takes than they are.")
-    offset_s: float = Field(description="Where it begins in the stems, in seconds.")
+    outdated: tuple[str, ...] = Field((), description="Earlier lines that have changed since the player heard them.")
+    offset_s: float = Field(description="Start in the stems, in seconds.")
     duration_s: float
     hearers: tuple[Hearing, ...]
     calls: tuple[Called, ...]
     cost: Costs
-    failed_attempts: tuple[Attempt, ...] = Field((), description="All but the last of them.")
-    ended: str = Field(description="completed, incomplete, cancelled, or failed: it has no sound.")
+    failed_attempts: tuple[Attempt, ...] = Field((), description="All attempts except the last one.")
+    ended: str = Field(description="completed, incomplete, cancelled, or failed (the line has no audio).")
 
     @property
     def files(self) -> tuple[Performed | Alternative, ...]:
@@ -163,19 +163,19 @@ class Playing(TakePart):
     """One player of the take."""
 
     name: str
-    human: str | None = Field(description="mic, tty or a sound file, where a person plays.")
+    human: str | None = Field(description="mic, tty, booth or an audio file, if a person plays.")
     voice: str
     model: str
-    answered_by: str = Field("", description="The model that answered, where the server named another; else empty.")
+    answered_by: str = Field("", description="The model that answered, if it differs from the requested one.")
     endpoint: str
-    sessions: tuple[str, ...] = Field(description="The provider's ids of its sessions.")
-    opened_s: float | None = Field(description="Seconds the opening took, waits included.")
+    sessions: tuple[str, ...] = Field(description="The provider's ids of the player's sessions.")
+    opened_s: float | None = Field(description="Duration of the opening in seconds, including waiting times.")
     opening_attempts: int
     status: Literal["played", "lost", "never opened"]
-    stem: str | None = Field(description="Relative to the take's folder.")
-    pan: float = Field(0.0, description="Where it stands in the mix, from -1, left, to 1, right.")
+    stem: str | None = Field(description="Path of the stem, relative to the take's folder.")
+    pan: float = Field(0.0, description="Position in the mix, from -1 (left) to 1 (right).")
     lines: int
-    seconds: float = Field(description="Seconds spoken.")
+    seconds: float = Field(description="Seconds of speech.")
     usage: Usage
     cost: Costs
 
@@ -187,36 +187,36 @@ class Staged(TakePart):
     slug: str
     path: str
     sha256: str = Field(description="Hash of the scene file's bytes.")
-    variant: str = Field(description="Which variant of its matrix, or empty.")
-    given: dict[str, str] = Field({}, description="Variables that were given from outside.")
-    overlays: tuple[str, ...] = Field((), description="Files that were laid over the scene from outside.")
-    language: str = Field("", description="The language of its batch that it was performed in, or empty.")
+    variant: str = Field(description="The variant of the scene's matrix, or empty.")
+    given: dict[str, str] = Field({}, description="Variables that were set when the scene was run.")
+    overlays: tuple[str, ...] = Field((), description="Files that a batch merged into the scene.")
+    language: str = Field("", description="The language of the batch in which the scene was performed, or empty.")
 
 
 class Take(TakePart):
-    """One performance of a scene: the only result.
+    """The result of one performance of a scene.
 
     >>> Take.model_json_schema()["properties"]["ended"]["enum"]
     ['complete', 'incomplete', 'failed', 'budget', 'limit', 'interrupted']
     """
 
     version: Literal[1] = 1
-    tau_stage: str = Field(description="Version that performed it.")
+    tau_stage: str = Field(description="The version of tau-stage that performed the scene.")
     scene: Staged
-    started: str = Field(description="UTC, ISO 8601.")
-    provider: str = Field(description="Endpoints that played, joined by a comma.")
-    spent: bool = Field(description="Whether money was spent; on the understudy it never is.")
+    started: str = Field(description="Start time in UTC, in the format of ISO 8601.")
+    provider: str = Field(description="The endpoints, separated by commas.")
+    spent: bool = Field(description="Whether money was spent. It is false for the understudy.")
     ended: Ending
-    problem: str = Field(description="What stopped it, or which lines have failed, or empty.")
-    rate: int = Field(description="Samples per second of all files.")
-    channels: int = Field(1, description="Of the mix, and of the stems of sounds: 2 in stereo.")
+    problem: str = Field(description="Why the performance stopped, or which lines failed, or empty.")
+    rate: int = Field(description="Sample rate of all files.")
+    channels: int = Field(1, description="Channels of the mix and of the stems of effects: 2 in stereo.")
     duration_s: float
     samples: int
     players: tuple[Playing, ...]
     lines: tuple[Performed, ...]
     sounds: tuple[PlayedSound, ...]
-    chapters: tuple[ChapterMark, ...] = Field((), description="Chapters that began, in the order of the recording.")
-    cues: tuple[Cued, ...] = Field((), description="Cues that started, in order.")
+    chapters: tuple[ChapterMark, ...] = Field((), description="Chapters, in the order of the recording.")
+    cues: tuple[Cued, ...] = Field((), description="Starts of cues, in order.")
     usage: Usage
     cost: Costs
     warnings: tuple[str, ...]

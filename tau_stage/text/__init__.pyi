@@ -16,6 +16,7 @@ from .diff import diff_speech as diff_speech
 from .diff import diff_words as diff_words
 from .diff import has_changes as has_changes
 from .diff import has_moments as has_moments
+from .docstrings import attributes_of as attributes_of
 from .docstrings import docstring as docstring
 from .languages import language_name as language_name
 from .languages import language_of as language_of

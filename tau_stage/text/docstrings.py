@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import textwrap
 from dataclasses import is_dataclass
 from typing import Any
@@ -23,6 +24,17 @@ def docstring(thing: Any) -> str:
     if is_dataclass(thing) and told.startswith(f"{getattr(thing, '__name__', '')}("):
         told = ""  # its signature, which dataclasses take where there is no docstring
     return told or _written(thing)
+
+
+def attributes_of(told: str) -> dict[str, str]:
+    r"""Return the descriptions of attributes that a docstring lists, by name.
+
+    >>> attributes_of("A lamp.\n\nAttributes:\n    on: Whether it\n        is on.\n    room: Its room.\n")
+    {'on': 'Whether it is on.', 'room': 'Its room.'}
+    """
+    listed = "".join(re.findall(r"^Attributes:\n((?:    .*\n?)+)", told, re.MULTILINE))
+    found = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", listed, re.MULTILINE)
+    return {name: " ".join(said.split()) for name, said in found}
 
 
 def _written(thing: Any) -> str:
