@@ -129,7 +129,7 @@ def variables() -> str:
     """List the variables in which endpoints look for keys and addresses."""
     lines = ["| endpoint | key | address |", "|---|---|---|"]
     for name, endpoint in ENDPOINTS.items():
-        keys = ", else ".join(f"`{key}`" for key in endpoint.key_env)
+        keys = " or ".join(f"`{key}`" for key in endpoint.key_env)
         lines.append(f"| `{name}` | {keys} | {f'`{endpoint.resource_env}`' if endpoint.resource_env else ''} |")
     return "\n".join(lines)
 
@@ -141,12 +141,12 @@ def speech_models() -> str:
     """List the models of OpenAI's speech endpoint with their ends and prices, and what succeeds them."""
     (listed,) = (provider.models for provider in providers if provider.id == "openai")
     ending = [(model, retirement_of(model.id)) for model in listed if re.search(r"\btts\b", model.id)]
-    rows = ["| model | ends | price |", "|---|---|---|"]
+    rows = ["| model | retirement | price |", "|---|---|---|"]
     rows += [f"| `{model.id}` | {end.ends} | {_price(model.prices)} |" for model, end in ending if end]
     spoken = prices(DEFAULT_MODEL).per_million["audio_out"]
     a_minute = spoken * SPOKEN_TOKENS_A_SECOND * 60 / 1_000_000
     rows.append(
-        f"| `{DEFAULT_MODEL}`, their successor | | ${spoken} for a million output tokens (${a_minute:.3f} a minute) |"
+        f"| `{DEFAULT_MODEL}`, the successor | | ${spoken} per million output tokens (${a_minute:.3f} a minute) |"
     )
     return "\n".join(rows)
 
@@ -155,10 +155,10 @@ def _price(listed: object) -> str:
     """Write a price list in words.
 
     >>> _price("$0.6/input MTok, $12/output MTok"), _price("$15/input characters M")
-    ('$0.6 for a million input tokens, $12 for a million output tokens', '$15 for a million characters')
+    ('$0.6 per million input tokens, $12 per million output tokens', '$15 per million characters')
     """
-    by_token = re.sub(r"/(\w+) MTok", r" for a million \1 tokens", str(listed))
-    return by_token.replace("/input characters M", " for a million characters")
+    by_token = re.sub(r"/(\w+) MTok", r" per million \1 tokens", str(listed))
+    return by_token.replace("/input characters M", " per million characters")
 
 
 MAKERS: dict[str, Callable[[], str]] = {

@@ -108,7 +108,7 @@ def holds(value: Schema) -> str:
     >>> holds({"enum": ["fast", "realtime"], "type": "string"})
     '`fast`, `realtime`'
     >>> holds({"type": "array", "items": {"$ref": "#/$defs/SetupItem"}})
-    'a list: [setup item](#setup-item)'
+    'a list of [setup item](#setup-item)'
     """
     match value:
         case {"$ref": _}:
@@ -121,12 +121,12 @@ def holds(value: Schema) -> str:
             return ", ".join(_json(choice) for choice in choices if choice is not None)
         case {"type": "array"}:
             inner = holds(value.get("items", {}))
-            return f"a list: {inner}" if inner else "a list"
+            return f"a list of {inner}" if inner else "a list"
         case {"type": "object"}:
             inner = (
                 holds(value["additionalProperties"]) if isinstance(value.get("additionalProperties"), Mapping) else ""
             )
-            return f"by name: {inner}" if inner else "a mapping"
+            return f"a mapping from names to {inner}" if inner else "a mapping"
     return _plain(value)
 
 
@@ -142,5 +142,5 @@ def _plain(value: Schema) -> str:
     if "minimum" in value and "maximum" in value:
         said += f" from {value['minimum']} to {value['maximum']}"
     if examples := value.get("examples"):
-        said += f" like {', '.join(map(_json, examples))}"
+        said += f", such as {', '.join(map(_json, examples))}"
     return said
