@@ -428,7 +428,7 @@ def test_text_that_is_piped_in_while_recordings_play_is_told(monkeypatch: pytest
     with os.fdopen(write, "w"), os.fdopen(read) as pipe:
         monkeypatch.setattr(sys, "stdin", pipe)
         [told] = unread_input(with_recordings)
-        assert told.startswith("player guest: the recordings in sounds/traveller play, as standard input is not a")
+        assert told.startswith("player guest: the recordings in sounds/traveller are played because standard input is")
         assert not [*unread_input(plan_of(PEOPLE % "tty"))]
     with Path(os.devnull).open() as empty:
         monkeypatch.setattr(sys, "stdin", empty)

@@ -57,9 +57,9 @@ class Session:
     """One conversation, created by ``create_session`` or ``open_session`` and read by one task.
 
     Args:
-        name: For messages; in a scene, the player's name.
+        name: A name for messages; in a scene, the player's name.
         deadlines: How long to wait for each kind of answer.
-        dialect: How the server spells events.
+        dialect: The event format of the server.
         opening: What the server sends when a session opens.
         heard_as: The format of the audio that is sent to the server.
         spoken_as: The format of the audio that the server sends.
@@ -194,7 +194,7 @@ class Session:
 
         Raises:
             ValueError: The text is empty.
-            SessionError: The request was refused, closed or not answered in time.
+            SessionError: The request was refused or not answered in time, or the session closed.
         """
         return await self.create(items.SystemMessage(id=self.fresh("item"), content=(text_content(text),)))
 
@@ -236,7 +236,7 @@ class Session:
 
         Raises:
             ValueError: Its id is longer than the API accepts.
-            SessionError: The request was refused, closed or not answered in time.
+            SessionError: The request was refused or not answered in time, or the session closed.
         """
         if item.id is None:
             item = item.model_copy(update={"id": self.fresh("item")})
@@ -260,7 +260,7 @@ class Session:
         await self.request(client_events.ConversationItemDelete(item_id=item_id))
 
     async def truncate(self, item_id: str, audio_end_ms: int, content_index: int = 0) -> None:
-        """Truncate what the model said at the point where the listener stopped listening, in milliseconds of a part."""
+        """Truncate what the model said: keep only the given milliseconds of a content part."""
         place = {"content_index": content_index, "audio_end_ms": audio_end_ms}
         await self.request(client_events.ConversationItemTruncate(item_id=item_id, **place))
 
@@ -317,7 +317,7 @@ class Session:
 
         Args:
             commentary: Whether comments by the model on its own work are part of the answer: ``drop`` or ``keep``; by
-                default the session's.
+                default, the value of the session.
             max_tries: The number of attempts if the response fails with a transient error.
             **options: Fields of ``ResponseConfig`` (OpenAI API reference, ``response.create``): ``conversation``,
                 ``input`` (items and references), ``instructions``, ``output_modalities``, ``tools``, ``tool_choice``,
@@ -492,7 +492,7 @@ class Session:
         """Send an event and wait for its answer.
 
         Raises:
-            SessionError: The request was refused, closed or not answered in time.
+            SessionError: The request was refused or not answered in time, or the session closed.
         """
         wire = await self.open_wire()
         return await wire.answer(await wire.send(event))

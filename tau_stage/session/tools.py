@@ -33,7 +33,7 @@ EMPTY: JsonObject = {"type": "object", "properties": {}}
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool a model may call.
+    """A tool that a model may call.
 
     Attributes:
         name: The name by which the model calls it.

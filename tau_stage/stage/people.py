@@ -380,7 +380,7 @@ def unread_input(plan: scene.Plan) -> Iterator[str]:
         mode = os.fstat(sys.stdin.fileno()).st_mode
         for player in plan.people if stat.S_ISFIFO(mode) or stat.S_ISREG(mode) else ():
             if player.human == "tty" and player.stand_in is not None:
-                reason = f"the recordings in {player.stand_in} play, as standard input is not a terminal"
+                reason = f"the recordings in {player.stand_in} are played because standard input is not a terminal"
                 yield f"player {player.name}: {reason}; to read lines from standard input, remove 'stand_in'"
 
 
