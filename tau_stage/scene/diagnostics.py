@@ -118,7 +118,7 @@ class Diagnostics:
         if meant := key_meant(key, options):
             self.meant.add(meant)
             return did_you_mean(key, (meant,), f"did you mean '{meant}'?")
-        if hint := self._comma_hint(path):
+        if len(self.noted) < MOST_RANKED and (hint := self._comma_hint(path)):
             return hint
         known = ranked(key, options) if len(self.noted) < MOST_RANKED else options
         return ELSEWHERE.get(key.lower()) or f"known keys: {listed(known)}"

@@ -450,8 +450,8 @@ def _remark_unused_words(scene: model.Scene, errors: Diagnostics) -> None:
     lines = [part for part in model.parts_of(chain(*scene.step_lists)) if isinstance(part, model.Line)]
     for name in ("", *scene.players):
         sounds, path = (scene.players[name].pronounce, ("players", name)) if name else (scene.pronounce, ())
-        text = "\n".join(line.text for line in lines if name in ("", line.speaker))
-        for word in never_pronounced(text, tuple(sounds.items())):
+        texts = [line.text for line in lines if name in ("", line.speaker)]
+        for word in never_pronounced(texts, tuple(sounds.items())):
             place: Path = (*path, "pronounce", word)
             if errors.document.source_of(place) is errors.document.source:
                 problem = f"'{word}' of 'pronounce' is in no line" + (f" of {name}" if name else "")

@@ -31,16 +31,24 @@ def pronounce(text: str, sounds: Sounds) -> str:
     return _replaced(composed(text), list(_found(composed(text), sounds)), 0) if sounds else text
 
 
-def never_pronounced(text: str, sounds: Sounds) -> list[str]:
-    """Return the words that a text does not have, as they are written in ``sounds``.
+def never_pronounced(texts: Sequence[str], sounds: Sounds) -> list[str]:
+    """Return the words that no text has, as they are written in ``sounds``.
 
-    >>> never_pronounced("The CIA called.", (("CIA", "C. I. A."), ("Fbi", "F. B. I."), ("called", "cold")))
+    >>> never_pronounced(["The CIA called."], (("CIA", "C. I. A."), ("Fbi", "F. B. I."), ("called", "cold")))
     ['Fbi']
     """
-    text = composed(text)
-    folded = text.casefold()
-    likely = [word for word, _ in sounds if all(composed(part).casefold() in folded for part in word.split())]
-    return [word for word, sound in sounds if word not in likely or not any(_found(text, ((word, sound),)))]
+    whole = [composed(text) for text in texts]
+    folded = [text.casefold() for text in whole]
+    everything = "\n".join(folded)
+
+    def is_in(word: str, sound: str) -> bool:
+        parts = [composed(part).casefold() for part in word.split()]
+        if not all(part in everything for part in parts):
+            return False
+        likely = (text for text, plain in zip(whole, folded, strict=True) if all(part in plain for part in parts))
+        return any(any(_found(text, ((word, sound),))) for text in likely)
+
+    return [word for word, sound in sounds if not is_in(word, sound)]
 
 
 def as_written(asked: str, said: str, sounds: Sounds) -> str:
