@@ -261,7 +261,7 @@ class Deliver(SceneModel):
     )
 
     preset: Preset | None = option(
-        "Settings for a common use: podcast, audiobook or game. Other options take precedence."
+        "Settings for a common use: podcast, audiobook or game. Your other options override them."
     )
     mix: Mix | None = Field(
         default_factory=Mix, description="All stems in one file; none for no mix. Default: see its keys."

@@ -326,7 +326,7 @@ Passes = Annotated[
 
 
 class Says(SceneModel):
-    """Which words must be said. Case and punctuation are ignored, except that ``matches`` sees punctuation."""
+    """Which words must be said. Case is ignored, and so is punctuation, except in ``matches``."""
 
     FORM = Form(
         "'says' of expect",
@@ -381,15 +381,15 @@ class Tolerances(SceneModel):
     FORM = Form("'tolerances' of expect", "for example: tolerances: {length: 300ms 15%}")
 
     words: SharesApart | None = option("Share of the words that differ. Default: 0%.")
-    length: SecondsApart | None = option("Default: 250ms 10%.")
-    loudness: LoudnessApart | None = option("Default: 1.5 LU.")
-    silence: SecondsApart | None = option("Default: 300ms 20%.")
-    clipping: SamplesApart | None = option("Default: 0.")
-    first_audio: SecondsApart | None = option("Default: 300ms 50%.")
-    dead_air: SecondsApart | None = option("Default: 50ms 5%.")
-    rate: RatesApart | None = option("Default: 0.3/s 10%.")
-    voice: VoicesApart | None = option("Default: 0.25.")
-    cost: DollarsApart | None = option("Default: $0.00002 25%.")
+    length: SecondsApart | None = option("Tolerance of the length. Default: 250ms 10%.")
+    loudness: LoudnessApart | None = option("Tolerance of the loudness. Default: 1.5 LU.")
+    silence: SecondsApart | None = option("Tolerance of the longest silence. Default: 300ms 20%.")
+    clipping: SamplesApart | None = option("Tolerance of the clipped samples. Default: 0.")
+    first_audio: SecondsApart | None = option("Tolerance of the time to the first audio. Default: 300ms 50%.")
+    dead_air: SecondsApart | None = option("Tolerance of the silence before a line. Default: 50ms 5%.")
+    rate: RatesApart | None = option("Tolerance of the words per second. Default: 0.3/s 10%.")
+    voice: VoicesApart | None = option("Tolerance of the voice distance. Default: 0.25.")
+    cost: DollarsApart | None = option("Tolerance of the cost. Default: $0.00002 25%.")
 
 
 class Expect(SceneModel):

@@ -73,14 +73,14 @@ READ_APART = ("vars", "matrix", "include", "script", "players", "tools", "on", "
 
 
 def load_scene(path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES) -> Scene:
-    """Read and validate a scene file; of one with a matrix, the first variant.
+    """Read and validate a scene file. If it has a matrix, return the first variant.
 
     Args:
         path: The file.
-        given: Variables by name; they overrule the file's.
+        given: Variables by name. They override the file's variables.
 
     Raises:
-        SceneError: The file cannot be read or performed; further errors are in its ``also``.
+        SceneError: The file cannot be read or performed. Further errors are in its ``also``.
 
     >>> load_scene("scenes/umbrella.yaml").title
     'The last umbrella'
@@ -96,11 +96,11 @@ def load_variants(
     overlays: Sequence[str] = (),
     most: int = MOST_VARIANTS,
 ) -> tuple[Scene, ...]:
-    """Load all variants of a scene file, in the order of its matrix; one scene, where there is no matrix.
+    """Load all variants of a scene file, in the order of its matrix; one scene if there is no matrix.
 
     Args:
         path: The file.
-        given: Variables by name; they overrule the file's.
+        given: Variables by name. They override the file's variables.
         only: The names of the variants that are wanted; none is all.
         overlays: Files like those that a scene includes; what stands in them wins over what stands in the scene.
         most: How many variants there may be.
@@ -134,7 +134,7 @@ def load_cast(path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES, *, 
 
     Args:
         path: The file.
-        given: Variables by name; they overrule the file's.
+        given: Variables by name. They override the file's variables.
         overlays: Files like those that a scene includes; what stands in them wins.
 
     Raises:

@@ -227,7 +227,9 @@ class CutIn(SceneModel):
 
     FORM = Form("cut_in", "for example: {on: clerk, after: 900ms}", short="on")
 
-    on: Name | None = option("The player who speaks just before, or the id of that line. Default: that player.")
+    on: Name | None = option(
+        "The line to cut into: the player who speaks just before, or the line's id. Default: the previous line."
+    )
     after: Seconds = option("How much of that line is heard before this one starts, like 900ms. Default: 1s.", 1.0)
     overlap: Seconds = option("How long both are heard before the other line stops. Default: 200ms.", 0.2)
 
@@ -403,7 +405,7 @@ class FreePlay(SceneModel):
     FORM = Form("'improvise'", "for example: '- improvise: {turns: 6}'", short="about")
 
     players: Names = option("Who plays. Default: all players with a model.", ())
-    about: Text | None = option("What the free play is about. Each player gets it as a whisper.")
+    about: Text | None = option("What the free play is about. It is whispered to each player.")
     order: Order = option("round, called (the player who is addressed answers), or a list of names.", "round")
     turns: Count | None = option("Ends after this many turns.")
     for_s: Span | None = option("Ends after this much speech, like 45s.", alias="for")
@@ -593,7 +595,7 @@ class ToolDefinition(LocatedModel):
 
     @property
     def is_code(self) -> bool:
-        """Whether calling it runs something of the author's."""
+        """Whether a call runs the author's code."""
         return self.run is not None or self.command is not None
 
 
@@ -694,25 +696,25 @@ class Scene(Cascade):
 
     @property
     def step_lists(self) -> tuple[tuple[AnyStep, ...], ...]:
-        """The scene's own steps, and those of each cue."""
+        """The steps of the scene, and the steps of each cue."""
         return (self.lines, *(cue.do for cue in self.on))
 
     def said(self, player: Player, option: str, default: Any = None) -> Any:
-        """Return what a player says of an option, else what the scene says of it, else a default."""
+        """Return a player's value of an option, or the scene's value, or a default."""
         return next(filter(_is_said, (getattr(player, option), getattr(self, option))), default)
 
     def is_exact(self, line: Line) -> bool:
-        """Tell whether what is said must be the line's words."""
+        """Tell whether exactly the line's words must be said."""
         speaker = self.players[line.speaker]
         words = line.words or self.said(speaker, "words")
         return words == "exact" and line.improvise is None and not speaker.human
 
     def takes_of(self, line: Line) -> int:
-        """Return how often a line is performed; an exact one, at most."""
+        """Return how many takes a line has; for a line with exact words, the maximum."""
         return line.takes or (EXACT_TAKES if self.is_exact(line) else 1)
 
     def tools_of(self, *callers: Line | Player) -> tuple[str, ...]:
-        """Return the names of the tools that may be called, as the first of the callers says that says it."""
+        """Return the names of the tools that may be called, as set by the first of the callers that sets them."""
         return next((caller.tools for caller in callers if caller.tools is not None), tuple(self.tools))
 
 

@@ -301,16 +301,16 @@ class Plan:
     """A whole scene, ready to be performed.
 
     Attributes:
-        slug: The name of all that belongs to the scene, in takes/, cassettes/ and snapshots/: see ``names.identity``.
-        path: The scene file, as the user named it; other files are looked for beside it.
-        opening_gap_s: Pause between two openings of sessions; None: as each endpoint wants it.
-        most_cues: How often cues may start in all.
-        waits: How long it waits for its players.
-        pace: Whether the scene goes on only when what was said would have been heard.
-        variant: Name of the variant of a matrix, or empty.
-        language: Of its batch, or empty.
-        locations: Where its parts stand in the file; plans that differ in nothing else are equal.
-        warnings: What in the file may not be what its author meant.
+        slug: The name of the scene's folders and files in takes/, cassettes/ and snapshots/: see ``names.identity``.
+        path: The scene file, as the user named it. Paths of other files are relative to it.
+        opening_gap_s: The pause between two session openings; None if each endpoint sets it.
+        most_cues: How many times cues may start in total.
+        waits: How long the performance waits for its players.
+        pace: Whether the scene continues only when the audio would have been heard.
+        variant: The name of the variant of a matrix, or empty.
+        language: The language of its batch, or empty.
+        locations: Where its parts are in the file. Plans that differ only in this are equal.
+        warnings: Parts of the file that may not be what the author meant.
 
     >>> from tau_stage import load_scene, make_plan
     >>> [line.id for line in make_plan(load_scene("scenes/hello.yaml")).lines]
@@ -342,22 +342,22 @@ class Plan:
 
     @property
     def lines(self) -> tuple[LinePlan, ...]:
-        """The lines that are written down, without those of cues."""
+        """The written lines, without those of cues."""
         return lines_of(self.steps)
 
     @property
     def models(self) -> tuple[PlayerPlan, ...]:
-        """Players that are played by a model."""
+        """The players that a model plays."""
         return tuple(player for player in self.players if player.human is None)
 
     @property
     def people(self) -> tuple[PlayerPlan, ...]:
-        """Players that are played by a human."""
+        """The players that a human plays."""
         return tuple(player for player in self.players if player.human is not None)
 
     @property
     def opening_order(self) -> tuple[PlayerPlan, ...]:
-        """Models in the order of their first line; the silent ones last."""
+        """The players with a model, in the order of their first line. Players without lines come last."""
         first = {line.player: line.number for line in reversed(self.lines)}
         return tuple(sorted(self.models, key=lambda player: first.get(player.name, len(self.lines) + 1)))
 
@@ -365,12 +365,12 @@ class Plan:
         """Return the player of that name.
 
         Raises:
-            KeyError: Nobody has it.
+            KeyError: There is no such player.
         """
         return {player.name: player for player in self.players}[name]
 
     def recordings(self, player: PlayerPlan) -> list[Path]:
-        """Return the sound files of a player: what it says instead of a person, and what stands in for one."""
+        """Return the audio files of a player: the one that is played for a person, and the recordings that stand in."""
         files = [] if player.human in (*LIVE, None) else [resolve_path(self.path, str(player.human))]
         if player.stand_in is not None:
             files += sounds_in(resolve_path(self.path, player.stand_in))
@@ -378,27 +378,27 @@ class Plan:
 
     @property
     def step_lists(self) -> tuple[tuple[Step, ...], ...]:
-        """The scene's own steps, and those of each cue."""
+        """The steps of the scene, and the steps of each cue."""
         return (self.steps, *(cue.steps for cue in self.cues))
 
     @property
     def sounds(self) -> tuple[SoundPlan, ...]:
-        """Every effect and bed, those of cues too."""
+        """Every sound effect and bed, including those of cues."""
         return tuple(part for part in chain(*map(_parts, self.step_lists)) if isinstance(part, SoundPlan))
 
     @property
     def all_lines(self) -> tuple[LinePlan, ...]:
-        """Every line, those of cues too."""
+        """Every line, including those of cues."""
         return tuple(chain(*map(lines_of, self.step_lists)))
 
     @property
     def has_expectations(self) -> bool:
-        """Whether anything is expected of it."""
+        """Whether the scene or a line has expectations."""
         return bool(self.expect) or any(line.expect for line in self.all_lines)
 
     @property
     def runs_code(self) -> tuple[str, ...]:
-        """Names of the tools that run something of the author's."""
+        """The names of the tools that run the author's code."""
         return tuple(name for name, tool in self.tools.items() if tool.is_code)
 
 

@@ -35,7 +35,7 @@ _FILLED = re.compile(r"\{(?:words|direction)\}")
 
 
 def make_plan(scene: model.Scene) -> plan.Plan:
-    r"""Resolve every default of a scene: pure, and the same each time.
+    r"""Resolve every default of a scene. The plan depends only on the scene.
 
     >>> from tau_stage.scene.load import parse_scene
     >>> plan = make_plan(parse_scene("players: {ann: , ben: }\nlines: [ann: (softly) Hello., ben: Hm?]"))
