@@ -27,17 +27,17 @@ TAKE_SPOILED = 2
 
 @dataclass(frozen=True, slots=True)
 class DeliveredTake:
-    """A take, its folder, and what was made of it.
+    """A take, its folder, and its delivered files.
 
     Attributes:
-        take: What was performed, as ``take.json`` tells it.
-        folder: Where its files are: ``folder.path``, ``folder.mix``, ``folder.report``, ``folder.stem(player)``.
-        made: What was made, a line for each.
-        judged: What the scene's expectations came to, in a few words; empty: it has none.
-        problems: What is not as expected or could not be made, a line for each.
-        exit_code: That of ``tau-stage run``: 0 fine, 1 an expectation failed, 2 something could not be made, 3 a
-            provider failed, a line has no sound or was not measured, 4 stopped at the budget, 130 interrupted.
-        delivery_code: That of making and judging alone, however the performance ended: 0, 1, 2 or 3 of these.
+        take: The contents of ``take.json``.
+        folder: The paths of its files: ``folder.path``, ``folder.mix``, ``folder.report``, ``folder.stem(player)``.
+        made: The created files, one line for each.
+        judged: A summary of the scene's expectations; empty if there are none.
+        problems: Expectations that failed and files that could not be written, one line for each.
+        exit_code: As for ``tau-stage run``: 0 success, 1 an expectation failed, 2 a file could not be written, 3 a
+            provider failed, a line has no audio or was not measured, 4 stopped at the budget, 130 interrupted.
+        delivery_code: The exit code of the files and expectations alone, regardless of the performance: 0, 1, 2 or 3.
 
     >>> import anyio
     >>> from pathlib import Path
@@ -65,31 +65,31 @@ class DeliveredTake:
 
     @property
     def ended(self) -> str:
-        """How it ended: complete, incomplete (lines have no sound), failed, budget, limit, or interrupted."""
+        """How the take ended: complete, incomplete (lines have no audio), failed, budget, limit, or interrupted."""
         return self.take.ended
 
     @property
     def problem(self) -> str:
-        """What stopped it, or which lines have failed; empty where it is complete."""
+        """Why the performance stopped, or which lines failed; empty if the take is complete."""
         return self.take.problem
 
     @property
     def cost(self) -> Costs:
-        """Estimated dollars; ``total`` is None where a price is not known."""
+        """The estimated cost in dollars; ``total`` is None if a price is unknown."""
         return self.take.cost
 
 
 def deliver(plan: Plan, folder: TakeFolder, take: Take, *, note: Note = ignore) -> DeliveredTake:
-    """Make what a scene asks for of its take (mix, page, subtitles, exports), and judge what it expects.
+    """Create the files of a take (mix, page, subtitles, exports), and check the scene's expectations.
 
     Args:
         plan: The scene.
-        folder: The take's.
-        take: As ``perform`` returned it.
-        note: Is told what is being made, and an empty text at the end.
+        folder: The folder of the take.
+        take: The take that ``perform`` returned.
+        note: Called with a description of each step, and with an empty text at the end.
 
     Raises:
-        TakeError: A file of the take is missing, or one cannot be written.
+        TakeError: A file of the take is missing or not writable.
 
     >>> import anyio
     >>> from pathlib import Path

@@ -49,17 +49,17 @@ Money = str | float | Decimal  # dollars: ``"$0.50"``, or a number
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """Say how scenes are performed, beyond what the scenes say.
+    """Options for performing scenes.
 
     Attributes:
-        endpoint: Who plays, whatever the scene says: an endpoint's name or a ``ws://`` or ``wss://`` URL.
-        live: Whether the understudy is refused, so that no performance passes for a real one.
-        allow_tools: Whether the scene's tools may run programs of its author.
-        stand_in: Whether recordings play the people.
-        aloud: Whether it is heard on the loudspeaker; None: where somebody speaks into a microphone, and there is one.
-        record: A folder of cassettes, to record the conversation with the providers into.
-        replay: A folder of cassettes, to perform from without a provider.
-        debug: Whether a booth shows it; None: as ``TAU_DEBUG`` says. A replay, which takes no time, is not shown.
+        endpoint: Overrides the scene's endpoint: a name, or a ``ws://`` or ``wss://`` URL.
+        live: Whether to reject the understudy.
+        allow_tools: Whether tools may run code from the scene's author.
+        stand_in: Whether recordings play instead of people.
+        aloud: Whether to play the scene on the loudspeaker; None plays it if a person uses a microphone.
+        record: The folder of cassettes in which the conversation with the providers is recorded.
+        replay: The folder of cassettes from which the scene is performed, without a provider.
+        debug: Whether the booth shows the performance; None follows ``TAU_DEBUG``. A replay is never shown.
 
     >>> RunOptions(endpoint="openai", live=True).replay is None
     True
@@ -76,12 +76,12 @@ class RunOptions:
 
     @property
     def is_shown(self) -> bool:
-        """Whether a booth shows it."""
+        """Whether the booth shows the performance."""
         return not self.replay and is_debugging(self.debug)
 
     @property
     def clock(self) -> BackendOptions:
-        """``backend_options`` of ``anyio.run``: a recording counts milliseconds, a replay does not wait."""
+        """The ``backend_options`` for ``anyio.run``: recordings count whole milliseconds, and replays do not wait."""
         return VIRTUAL if self.replay else STEADY if self.record else {}
 
 
@@ -233,25 +233,25 @@ async def perform_scene(
     on_event: Callable[[Event], object] | None = None,
     options: RunOptions = DEFAULTS,
 ) -> DeliveredTake:
-    """Perform a scene, and leave everything that ``tau-stage run`` leaves: lines, stems, mix, page, checks, exports.
+    """Perform a scene, and write the same files as ``tau-stage run``: lines, stems, mix, page, checks, exports.
 
-    A provider that fails, a line without a sound, and a spent budget are facts of the take, not exceptions: look at
-    ``ended`` and ``problem``, and go on with ``resume_take``. Whoever cancels it has a take that ended ``interrupted``.
+    A failed provider, a line without audio and a spent budget do not raise exceptions: check ``ended`` and ``problem``,
+    and continue with ``resume_take``. If you cancel the performance, its take ends as ``interrupted``.
 
     Args:
-        scene: Its file, or what ``load_scene`` or ``make_plan`` made of it.
-        out: The folder of all takes; the take's own is ``out/<scene>/<time>``.
-        budget: Dollars it may cost, like ``"$0.50"``; the scene's own limit, if it is not given.
-        on_event: Called with each event as it happens; it must not block, and what it raises ends the performance. With
-            ``record`` and ``replay`` it is called in another thread.
-        options: Who plays, and how.
+        scene: The scene file, or the result of ``load_scene`` or ``make_plan``.
+        out: The folder of all takes; the folder of this take is ``out/<scene>/<time>``.
+        budget: The maximum cost in dollars, like ``"$0.50"``; by default, the scene's limit.
+        on_event: Called with each event as it happens; it must not block, and its exceptions end the performance. With
+            ``record`` and ``replay``, it is called in another thread.
+        options: The endpoint, recordings and other options.
 
     Raises:
         SceneError: The scene cannot be performed; further errors are in its ``also``.
-        UsageError: Nobody can play it, a tool must not run, options contradict each other, or a key is missing.
-        CassetteError: A cassette is missing or broken.
-        CassetteDiffers: The scene says something else than its cassette.
-        TakeError: The folder cannot be written.
+        UsageError: No endpoint is usable, a tool may not run, options contradict each other, or a key is missing.
+        CassetteError: A cassette is missing or damaged.
+        CassetteDiffers: The scene differs from its cassette.
+        TakeError: The folder is not writable.
 
     >>> from tempfile import TemporaryDirectory
     >>> from tau_stage import RunOptions, perform_scene
@@ -273,19 +273,19 @@ async def resume_take(
     anyway: bool = False,
     options: RunOptions = DEFAULTS,
 ) -> DeliveredTake:
-    """Go on with a take that was stopped, in its own folder; lines that are finished are not performed again.
+    """Resume a stopped take in the same folder; finished lines are not performed again.
 
-    Of a take whose scene came to its end, what was not delivered is delivered now.
+    If all lines are finished, only missing files are created.
 
     Args:
-        take: Its folder.
-        budget: Dollars it may cost in all; as before, if it is not given.
-        on_event: As of ``perform_scene``.
-        anyway: Whether it goes on though the scene has changed since.
-        options: Who plays, and how; without an endpoint, it is played where it was.
+        take: The folder of the take.
+        budget: The maximum cost of the whole take in dollars; by default, the previous budget.
+        on_event: As for ``perform_scene``.
+        anyway: Whether to continue if the scene has changed.
+        options: The endpoint and other options; by default, the previous endpoint is used.
 
     Raises:
-        StageError: As ``perform_scene``; a UsageError where the scene has changed.
+        StageError: As for ``perform_scene``; a UsageError if the scene has changed.
 
     >>> anyio.run(resume_take, "takes/none")
     Traceback (most recent call last):
@@ -311,22 +311,22 @@ async def retake_lines(
     on_event: Callable[[Event], object] | None = None,
     options: RunOptions = DEFAULTS,
 ) -> DeliveredTake:
-    """Perform lines of a take again, in the same context, into a new take; the others are taken over as they are.
+    """Perform lines of a take again in the same context, in a new take; all other lines are copied unchanged.
 
     Args:
-        take: The former take's folder.
-        lines: The ids of the lines, like ``clerk-2``; none: all that failed.
-        direction: How to say them this time.
-        takes: How often to say each, 1 to 9; the closest to the words is picked.
-        through: Whether the lines after the first of them are performed again, too.
-        anyway: Whether the scene may have changed since.
-        out: The folder of all takes; None: beside the former one.
-        budget: As of ``perform_scene``.
-        on_event: As of ``perform_scene``.
-        options: Who plays, and how.
+        take: The folder of the earlier take.
+        lines: The ids of the lines, like ``clerk-2``; by default, all failed lines.
+        direction: How to say the lines this time.
+        takes: The number of takes of each line, from 1 to 9; the closest to the words is picked.
+        through: Whether to perform all later lines again, too.
+        anyway: Whether to continue if the scene has changed.
+        out: The folder of all takes; by default, the folder that contains the earlier take.
+        budget: As for ``perform_scene``.
+        on_event: As for ``perform_scene``.
+        options: The endpoint and other options.
 
     Raises:
-        StageError: As ``perform_scene``; a UsageError where there is no such line.
+        StageError: As for ``perform_scene``; a UsageError if a line does not exist.
 
     >>> anyio.run(retake_lines, "takes/none", "clerk-2")
     Traceback (most recent call last):

@@ -28,14 +28,14 @@ class AudioProgress:
 
 @dataclass(frozen=True, slots=True)
 class OpeningQueued:
-    """A player waits for its turn to open a session; for watchers only."""
+    """A player waits for its turn to open a session; only for observers."""
 
     player: str
 
 
 @dataclass(frozen=True, slots=True)
 class OpeningBegan:
-    """A player's session is being opened or reopened; for watchers only."""
+    """A player's session is being opened or reopened; only for observers."""
 
     player: str
 

@@ -128,12 +128,12 @@ MANIFEST, COSTS, CHECKS, REPORT = "take.json", "cost.json", "checks.json", "repo
 
 
 class TakeFolder:
-    """One take's folder: the one place that knows its files. They have their final names only when they are whole.
+    """The folder of a take, and the paths of its files. Files get their final names only when they are complete.
 
-    A ``TakeError`` says that a file of it cannot be written, or would lie outside.
+    A ``TakeError`` reports that a file is not writable, or would be outside the folder.
 
     Args:
-        path: Exists, with ``lines/`` and ``stems/`` in it.
+        path: An existing folder that contains ``lines/`` and ``stems/``.
 
     >>> from pathlib import Path
     >>> TakeFolder(Path("takes/umbrella/latest")).report.as_posix()
@@ -148,7 +148,7 @@ class TakeFolder:
 
     @classmethod
     def create(cls, out: Path, scene: str, started: datetime, short_id: str) -> TakeFolder:
-        """Make ``out/<scene>/<UTC time>-<short id>/``; the id keeps two takes of one second apart."""
+        """Create ``out/<scene>/<UTC time>-<short id>/``; the id distinguishes takes of the same second."""
         path = out / scene / f"{started:%Y%m%dT%H%M%SZ}-{short_id}"
         with guarded(path, "choose another folder with --out"):
             for name in ("lines", "stems"):
@@ -157,14 +157,14 @@ class TakeFolder:
 
     @property
     def mix(self) -> Path | None:
-        """The mix, under the name that the scene gave it; None where there is none."""
+        """The mix, with the name that the scene sets; None if there is no mix."""
         wanted = self._wanted_mix
         path = self.path / (wanted.file if wanted else "")
         return path if path.is_file() else None
 
     @property
     def mix_head_s(self) -> float:
-        """How long the mix is silent before the stems begin in it."""
+        """The seconds of silence in the mix before the start of the stems."""
         return self._wanted_mix.head if self._wanted_mix else 0.0
 
     @property
@@ -182,14 +182,14 @@ class TakeFolder:
         return self.path / stem_name(slug(player))
 
     def sound(self, line: Performed | Alternative) -> Path:
-        """Return the sound of a line, or of another take of it."""
+        """Return the audio of a line, or of another take of it."""
         if line.file is None:
             which = f"line {line.id}" if isinstance(line, Performed) else f"take {line.take}"
             raise TakeError(str(self.path), f"{which} has no sound: it was not spoken aloud", "name another line")
         return self.inside(line.file)
 
     def inside(self, name: str) -> Path:
-        """Return a file of the take, as the take names it."""
+        """Return the path of a file that the take refers to."""
         parts = PurePosixPath(name).parts
         path = self.path.joinpath(*parts)
         is_plain = bool(parts) and not {"/", ".."} & {*parts} and not re.search(r"[\\:]", name)
@@ -203,13 +203,13 @@ class TakeFolder:
         raise TakeError(str(self.path), f"names a file outside itself: {name}", "do not trust this take")
 
     def forget(self, *names: str) -> None:
-        """Remove files that are no longer true."""
+        """Remove outdated files."""
         for name in names:
             with guarded(self.path / name, "make the folder writable"):
                 (self.path / name).unlink(missing_ok=True)
 
     def drafts(self, name: str) -> Path:
-        """Make an empty folder for files that are to take the place of those in another."""
+        """Create an empty folder for files that will replace those of another folder."""
         path = self.path / f".{name}.part"
         with guarded(path, FULL_DISK):
             shutil.rmtree(path, ignore_errors=True)
@@ -218,7 +218,7 @@ class TakeFolder:
         return path
 
     def line(self, number: int, player: str, line_id: str, attempt: int | None = None) -> Path:
-        """Return the file of a line; of an attempt that failed, if one is given.
+        """Return the file of a line, or of one of its failed attempts.
 
         >>> TakeFolder(Path("t")).line(7, "Stranger", "stranger-1").name
         '007-stranger-1.wav'
@@ -231,7 +231,7 @@ class TakeFolder:
         return self.path / "lines" / f"{number:03d}-{name}{failed}.wav"
 
     def other(self, line: Path, take: int) -> Path:
-        """Return the file of a take of a line that was not picked, beside the line's.
+        """Return the file of a take of a line that was not picked.
 
         >>> TakeFolder(Path("t")).other(Path("t/lines/007-ann-1.wav"), 2).name
         '007-ann-1.take-2.wav'
@@ -239,11 +239,11 @@ class TakeFolder:
         return line.with_suffix(f".take-{take}.wav")
 
     def write(self, name: str, text: str) -> None:
-        """Write a whole file: under another name first, then renamed."""
+        """Write a file atomically: first under another name, then rename it."""
         self.write_all({name: text})
 
     def write_all(self, texts: Mapping[str, str], hint: str = FULL_DISK) -> None:
-        """Write whole files: all under other names first, then renamed; where one has no room, none is changed."""
+        """Write several files atomically: if one of them cannot be written, none is changed."""
         write_whole({self.path / name: text for name, text in texts.items()}, hint)
 
 

@@ -35,13 +35,13 @@ def _no_folder(folder: Path, path: Path) -> TakeError:
 
 
 def read_take(path: Path) -> tuple[TakeFolder, Take]:
-    """Read a take and its folder; without ``take.json``, fold it from the journal, as far as that goes.
+    """Read a take and its folder; without ``take.json``, reconstruct the take from its journal.
 
     Args:
-        path: Its folder, a link to it such as ``latest``, or its ``take.json`` or ``journal.jsonl``.
+        path: The take's folder, a link to it such as ``latest``, or its ``take.json`` or ``journal.jsonl``.
 
     Raises:
-        TakeError: There is none, it is broken, or a newer tau-stage left it.
+        TakeError: The take is missing or damaged, or was written by a newer version of tau-stage.
 
     >>> read_take(Path("takes/none"))
     Traceback (most recent call last):

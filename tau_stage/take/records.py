@@ -72,7 +72,7 @@ class Retake(TakePart):
 
 
 class TakeBegan(Record):
-    """Curtain up."""
+    """The take starts."""
 
     type: Literal["take_began"] = "take_began"
     version: Literal[1] = 1
@@ -97,12 +97,12 @@ class TakeBegan(Record):
 
 
 class TakeResumed(Record):
-    """A take that was stopped goes on; what is told here holds from now on.
+    """A stopped take is resumed; these settings apply from now on.
 
     Attributes:
         started: UTC.
-        resolved: The plan as JSON; empty: it is the one from before.
-        torn_bytes: Length of a last record that was not whole, and was cut off.
+        resolved: The plan as JSON; empty if the plan has not changed.
+        torn_bytes: The length of an incomplete last record, which was removed.
     """
 
     type: Literal["take_resumed"] = "take_resumed"
@@ -174,7 +174,7 @@ class LineFacts(TakeFacts, Asked):
 
 
 class OpeningRefused(Record):
-    """A provider asked to wait before it opens a session."""
+    """A provider asks tau-stage to wait before it opens a session."""
 
     type: Literal["opening_refused"] = "opening_refused"
     player: str
@@ -186,7 +186,7 @@ class OpeningRefused(Record):
 
 
 class PlayerOpened(Record):
-    """A session is open; ``took_s`` counts its waits too.
+    """A session is open; ``took_s`` includes waiting times.
 
     >>> PlayerOpened(player="clerk", session="sess_1", attempts=1, took_s=0.4).took_s
     0.4
@@ -200,7 +200,7 @@ class PlayerOpened(Record):
 
 
 class ModelNamed(Record):
-    """A player's server says that another model answers than was asked for; its price counts from now on."""
+    """A server reports that a different model answers; from now on, the price of this model applies."""
 
     type: Literal["model_named"] = "model_named"
     player: str
@@ -209,9 +209,9 @@ class ModelNamed(Record):
 
 
 class ItemGiven(Record):
-    """An item was put into a player's conversation: the prompter's whisper, or what somebody is taken to have said.
+    """An item was added to a player's conversation: a whispered prompt, or words that a user or the player said.
 
-    ``sound`` names the scene's sound file where it was no words.
+    ``sound`` is the path of the audio file, if the item is not text.
     """
 
     type: Literal["item_given"] = "item_given"
@@ -222,17 +222,17 @@ class ItemGiven(Record):
 
 
 class StepSkipped(Record):
-    """A step was left out, as what it depends on has not happened."""
+    """A step was skipped, because its condition is not met."""
 
     type: Literal["step_skipped"] = "step_skipped"
     source_line: int
 
 
 class StepBegan(Record):
-    """A step has begun, or begins anew as the performance was stopped in it.
+    """A step started, or started again because the performance was stopped during the step.
 
-    ``branch`` names the start of the cue whose step it is, like ``cue-1``, or ``cue-1.2`` for its second start; empty:
-    it is the scene's own. ``step`` names the step by the ids of its lines, or by what it does.
+    ``branch`` is the start of the cue that the step belongs to, like ``cue-1``, or ``cue-1.2`` for its second start;
+    it is empty for steps of the scene. ``step`` consists of the ids of the step's lines, or describes the step.
     """
 
     type: Literal["step_began"] = "step_began"
@@ -241,7 +241,7 @@ class StepBegan(Record):
 
 
 class StepEnded(Record):
-    """A step has ended; ``dollars`` is what its line has cost, as far as that is known."""
+    """A step ended; ``dollars`` is the known cost of its line."""
 
     type: Literal["step_ended"] = "step_ended"
     branch: str
@@ -250,7 +250,7 @@ class StepEnded(Record):
 
 
 class CueStarted(Record):
-    """Something happened that a cue waited for: in ``line``, where it was said, called or failed in one."""
+    """A cue started; ``line`` is the line that triggered it, if there is one."""
 
     type: Literal["cue_started"] = "cue_started"
     cue: str
@@ -259,16 +259,16 @@ class CueStarted(Record):
 
 
 class LineBegan(LineRecord):
-    """A player was asked for its line."""
+    """A line was requested from its player."""
 
     type: Literal["line_began"] = "line_began"
 
 
 class LineAgain(LineRecord):
-    """A line is asked for once more; sound that came with the failed attempt is kept in ``file``.
+    """A line is requested again; the audio of the failed attempt is kept in ``file``.
 
-    ``reason`` names the trouble; an attempt that was cut off before its usage was told has it ``untold``. Where it was
-    ``interrupted`` as the performance stopped, all that the attempt led to is void, but for its cost.
+    ``reason`` is the kind of failure. If the attempt ended before its usage was reported, the usage is ``untold``. If
+    the attempt was ``interrupted`` when the performance stopped, it only counts for the cost.
     """
 
     type: Literal["line_again"] = "line_again"
@@ -290,7 +290,7 @@ class LineAgain(LineRecord):
 
 
 class LineFailed(LineRecord):
-    """A line could not be had, and is not asked for any more; what it has cost, and what sounded, is kept."""
+    """A line failed and is not requested again; its cost and its audio are kept."""
 
     type: Literal["line_failed"] = "line_failed"
     problem: str
@@ -299,7 +299,7 @@ class LineFailed(LineRecord):
 
 
 class PlayerLost(Record):
-    """A player's connection was cut, or it fell silent."""
+    """A player's connection was lost, or its server stopped answering."""
 
     type: Literal["player_lost"] = "player_lost"
     player: str
@@ -311,7 +311,7 @@ class PlayerLost(Record):
 
 
 class ToolBegan(LineRecord):
-    """A model calls a tool; what comes of it follows."""
+    """A model calls a tool; the result follows."""
 
     type: Literal["tool_began"] = "tool_began"
     tool: str
@@ -319,7 +319,7 @@ class ToolBegan(LineRecord):
 
 
 class ToolCalled(LineRecord):
-    """A model called a tool, and was told what came of it."""
+    """A model called a tool and received the result."""
 
     type: Literal["tool_called"] = "tool_called"
     tool: str
@@ -333,7 +333,7 @@ class ToolCalled(LineRecord):
 
 
 class ToolTurn(LineRecord):
-    """A response called tools; what else it held belongs to the line."""
+    """A response called tools; its other content belongs to the line."""
 
     type: Literal["tool_turn"] = "tool_turn"
     response: str
@@ -341,7 +341,7 @@ class ToolTurn(LineRecord):
 
 
 class Transcribed(LineRecord):
-    """What a person said was written down by the provider; that is billed apart."""
+    """The provider transcribed what a person said, which is billed separately."""
 
     type: Literal["transcribed"] = "transcribed"
     model: str
@@ -349,7 +349,7 @@ class Transcribed(LineRecord):
 
 
 class LineLost(LineRecord):
-    """A line could not be had, and the scene goes on without it."""
+    """A line failed, and the scene continues without it."""
 
     type: Literal["line_lost"] = "line_lost"
     problem: str
@@ -360,7 +360,7 @@ class LineLost(LineRecord):
 
 
 class LineDropped(Record):
-    """A line, an effect or a chapter is no part of the take any more: its sound is gone, or the scene has changed."""
+    """A line, effect or chapter was removed from the take: its audio is missing, or the scene has changed."""
 
     type: Literal["line_dropped"] = "line_dropped"
     line: str
@@ -371,23 +371,23 @@ class LineDropped(Record):
 
 
 class ListenBegan(Record):
-    """A microphone is open."""
+    """A microphone was opened."""
 
     type: Literal["listen_began"] = "listen_began"
     step: str
 
 
 class ListenEnded(Record):
-    """A microphone is closed, as its step is over."""
+    """A microphone was closed at the end of its step."""
 
     type: Literal["listen_ended"] = "listen_ended"
     step: str
 
 
 class SoundPlayed(Record):
-    """An effect or a bed was laid; ``samples`` is its length, once.
+    """An effect or a bed started; ``samples`` is the length of one repetition.
 
-    ``sha256`` is of its samples as they are heard, in mono; ``stereo_sha256`` of those of a stem that is stereo.
+    ``sha256`` is the hash of its mono samples, ``stereo_sha256`` the hash of the samples of a stereo stem.
     """
 
     type: Literal["sound_played"] = "sound_played"
@@ -404,7 +404,7 @@ class SoundPlayed(Record):
 
 
 class ChapterBegan(Record):
-    """A chapter begins; it is known by the id of its step."""
+    """A chapter started; its id is the id of its step."""
 
     type: Literal["chapter_began"] = "chapter_began"
     chapter: str
@@ -413,7 +413,7 @@ class ChapterBegan(Record):
 
 
 class BedEnded(Record):
-    """A bed has ended."""
+    """A bed ended."""
 
     type: Literal["bed_ended"] = "bed_ended"
     sound: str
@@ -421,9 +421,9 @@ class BedEnded(Record):
 
 
 class TakeKept(TakeFacts, LineRecord):
-    """A take of a line has ended, where several are wanted: it is paid for, and kept.
+    """One of several takes of a line ended; it is paid for, and kept.
 
-    The one that is picked is told of once more as the line, without a usage, and its file becomes the line's.
+    The picked take is recorded again as the line, without its usage, and its file becomes the file of the line.
     """
 
     type: Literal["take_kept"] = "take_kept"
@@ -431,11 +431,11 @@ class TakeKept(TakeFacts, LineRecord):
 
 
 class LineSpoken(LineFacts, LineRecord):
-    """A line is spoken and its sound is on the disk; or, where its status is ``failed``, it was answered without one.
+    """A line was spoken and its audio is on the disk; with the status ``failed``, there is no audio.
 
-    ``problem`` says why it failed, ``written`` holds words that came without a sound. ``commentary`` is what the model
-    said about its work, which is no part of the line. ``heard_as`` holds, by id, the hash of what its player
-    had heard, or said, of each line that is another one now.
+    ``problem`` is the reason of a failure, and ``written`` contains words without audio. ``commentary`` contains the
+    model's remarks about its own work, which are not part of the line. ``heard_as`` lists earlier lines that have
+    changed since the player heard or said them, with the hash of the version that it heard.
 
     >>> LineSpoken.model_fields["said"].description is not None
     True
@@ -456,7 +456,7 @@ class LineSpoken(LineFacts, LineRecord):
 
 
 class TakePicked(Record):
-    """Another take of a line is the line from now on; whoever reads the journal finds it so."""
+    """Another take of a line was picked."""
 
     type: Literal["take_picked"] = "take_picked"
     line: str
@@ -468,7 +468,7 @@ HearingWay = Literal["create_audio", "stream", "text"]
 
 
 class LineHeard(Record):
-    """A player has heard a line: the server acknowledged it."""
+    """A player heard a line: the server acknowledged it."""
 
     type: Literal["line_heard"] = "line_heard"
     line: str
@@ -479,7 +479,7 @@ class LineHeard(Record):
 
 
 class LineMissed(Record):
-    """A player did not hear a line; one that is ``lost`` hears nothing any more."""
+    """A player did not hear a line; if it is ``lost``, it does not hear further lines."""
 
     type: Literal["line_missed"] = "line_missed"
     line: str
@@ -492,7 +492,7 @@ class LineMissed(Record):
 
 
 class Warned(Record):
-    """Something an author should know.
+    """A warning for the author of the scene.
 
     >>> Warned(text="gpt-realtime ends on 2027-01-01").text
     'gpt-realtime ends on 2027-01-01'
@@ -508,7 +508,7 @@ class Warned(Record):
 
 
 class TakeEnded(Record):
-    """Curtain down; a scene that ends with a pause has ``silence_samples`` after what is heard last."""
+    """The take ended; ``silence_samples`` is the length of a pause at the end of the scene."""
 
     type: Literal["take_ended"] = "take_ended"
     ended: Ending
@@ -517,13 +517,13 @@ class TakeEnded(Record):
 
 
 class TakeDelivered(Record):
-    """All that is to be made of the take is made, and it was held against what was expected of it.
+    """All files of the take were created, and its expectations were checked.
 
     Attributes:
-        made: What was made, a line for each.
-        judged: What the expectations came to, in a few words; empty: there were none.
-        problems: What is not as expected, a line for each.
-        code: The exit code of that.
+        made: The created files, one line for each.
+        judged: A summary of the expectations; empty if there are none.
+        problems: The failures, one line for each.
+        code: The exit code of the delivery.
     """
 
     type: Literal["take_delivered"] = "take_delivered"
