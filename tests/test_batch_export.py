@@ -118,15 +118,14 @@ def test_an_id_that_names_no_file_everywhere_is_refused_before_anything_is_perfo
     Path("con.yaml").write_text("players: {ann: }\nlines: [{ann: Hi., id: aux}, {ann: Ho., id: com1}]\n")
     assert len(load_jobs(load_batch("batch.yaml"))) == 1
     assert problems("scenes: con.yaml\nexport: plain\n") == [
-        f"con.yaml:2: the id '{name}' cannot name a file, as Windows keeps that name for itself"
-        for name in ("aux", "com1")
+        f"con.yaml:2: the id '{name}' cannot be a file name, because Windows reserves it" for name in ("aux", "com1")
     ]
 
 
 def test_files_that_an_engine_does_not_import_are_refused_before_anything_is_performed() -> None:
     ogg = "deliver: {lines: {format: ogg}}\n"
     write_batch(f"scenes: [scenes/*.yaml]\nexport: wwise\n{ogg}", "hat")
-    with pytest.raises(UsageError, match=r"imports .wav, and lines are .ogg"):
+    with pytest.raises(UsageError, match=r"imports .wav, but the lines are .ogg"):
         load_jobs(load_batch("batch.yaml"))
     write_batch(f"scenes: [scenes/*.yaml]\nexport: renpy\n{ogg}", "hat")
     assert len(load_jobs(load_batch("batch.yaml"))) == 1
@@ -182,7 +181,7 @@ def test_an_export_writes_what_has_changed_and_nothing_else(serve: Serve, capsys
     Path("scenes/key.yaml").unlink()
     assert run("batch", "export", "batch.yaml", "--endpoint", batch.url) == 0
     out = capsys.readouterr().out
-    assert "unwanted: 6 files of lines that are gone; --prune removes them" in out
+    assert "obsolete: 6 files of lines that no longer exist; remove them with --prune" in out
     Path("game/de/scenes/key/bob-1.wav").write_bytes(b"mastered by hand")
     assert run("batch", "export", "batch.yaml", "--endpoint", batch.url, "--prune", "--json") == 0
     told = json.loads(capsys.readouterr().out)["export"]
@@ -228,7 +227,10 @@ def test_files_that_are_to_be_made_otherwise_wait_for_the_next_run(
     for options, ending in (("{format: ogg}", "ogg"), ("{trim: no}", "wav"), ("{trim: no, loudness: -20 LUFS}", "wav")):
         write_batch(f"scenes: [scenes/*.yaml]\nexport: {{to: game}}\ndeliver: {{lines: {options}}}\n", "hat")
         assert run("batch", "export", "batch.yaml", "--endpoint", batch.url) == 3
-        assert "missing: 3 lines not delivered yet as the batch says now: scenes/hat ann-1" in capsys.readouterr().out
+        assert (
+            "missing: 3 lines not delivered yet with the current settings of the batch: scenes/hat ann-1"
+            in capsys.readouterr().out
+        )
         assert tree() == before
         written = batch.run("--quiet")["export"]["written"]
         assert written == [f"scenes/hat/{name}.{ending}" for name in ("ann-1", "bob-1", "ann-2")]

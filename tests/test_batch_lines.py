@@ -87,8 +87,8 @@ def test_what_a_language_has_not_and_has_of_an_older_text_is_known() -> None:
     assert (german.missing, german.stale, german.unknown) == (("s-1",), ("k-2",), ("x-9",))
     assert german.told("de") == [
         "de: 1 translation missing: s-1",
-        "de: 1 translation of an older text: k-2",
-        "de: 1 translation of no line of the batch: x-9",
+        "de: 1 translation of an older source text: k-2",
+        "de: 1 translation without a line in the batch: x-9",
     ]
 
 
@@ -103,9 +103,9 @@ def test_a_cell_without_words_is_not_translated_yet() -> None:
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        ("{columns: {said: Text}}", "the column 'Text' of dialogue.csv holds lines' own words"),
-        ("{columns: {file: Line ID}}", "the column 'Line ID' of dialogue.csv holds lines' own id"),
-        ("{columns: {said: X, file: X}}", "two columns of the status are both called 'X'"),
+        ("{columns: {said: Text}}", "the column 'Text' of dialogue.csv is already the column for words"),
+        ("{columns: {file: Line ID}}", "the column 'Line ID' of dialogue.csv is already the column for id"),
+        ("{columns: {said: X, file: X}}", "two status columns have the same header 'X'"),
     ],
 )
 def test_the_status_takes_no_column_of_the_lines(status: str, told: str) -> None:
@@ -212,7 +212,7 @@ def test_a_language_has_no_column_that_is_not_there() -> None:
         spoken()
     write_lines("lines: play.txt\ncast: cast.yaml\nlanguages: {en: {}, de: {columns: {words: Line DE}}}\n")
     Path("play.txt").write_text("Keeper: Who goes there?\n")
-    with pytest.raises(UsageError, match=r"the language de has columns, and play\.txt is no table with columns"):
+    with pytest.raises(UsageError, match=r"the language de has columns, but play\.txt is not a table with columns"):
         spoken()
 
 
@@ -222,11 +222,11 @@ def test_a_language_has_no_column_that_is_not_there() -> None:
         (
             "ID,Who,Line EN,Line DE,Remark,Take\nk-1,Keeper,Hi.,Ho.,tired,3\n",
             "off",
-            "reads: Remark, Take; does one say how lines are spoken? Name it: columns: {direction: Remark}\n",
+            "unused columns: Remark, Take; if one holds directions, write: columns: {direction: Remark}\n",
         ),
-        ("ID,Who,Line EN,Line DE,Notes,Remark,Take\nk-1,Keeper,Hi.,Ho.,calm,,3\n", "off", "reads: Take\n"),
+        ("ID,Who,Line EN,Line DE,Notes,Remark,Take\nk-1,Keeper,Hi.,Ho.,calm,,3\n", "off", "unused columns: Take\n"),
         ("ID,Who,Line EN,Line DE,Status,Said de\nk-1,Keeper,Hi.,Ho.,new,\n", "on", ""),
-        ("ID,Who,Line EN,Line DE,Status\nk-1,Keeper,Hi.,Ho.,new\n", "off", "reads: Status"),
+        ("ID,Who,Line EN,Line DE,Status\nk-1,Keeper,Hi.,Ho.,new\n", "off", "unused columns: Status"),
         ("ID,Who,Line EN,Line DE\nk-1,Keeper,Hi.,Ho.\n", "off", ""),
     ],
 )
@@ -268,7 +268,7 @@ def test_several_tables_are_translated_by_one_or_several() -> None:
     ]
     assert spoken()["de/act2/end/end"] == [("x-9", "sage", "Nichts.", "")]
     Path("act2/end.csv").write_text("id,character,text\nK-1,Sailor,Nothing.\n")
-    with pytest.raises(SceneError, match=r"act2/end.csv:2:1: A2 \(id\): the id 'K-1' is taken in dialogue.csv"):
+    with pytest.raises(SceneError, match=r"act2/end.csv:2:1: A2 \(id\): the id 'K-1' is already used in dialogue.csv"):
         spoken()
 
 
@@ -310,25 +310,25 @@ def test_a_cast_that_remembers_nothing_makes_each_line_cost_the_same() -> None:
 @pytest.mark.parametrize(
     ("batch", "told"),
     [
-        ("lines: dialogue.csv\n", "1:1: nobody speaks these lines, as the batch has no cast"),
-        ("lines: dialogue.csv\ncast: crew.yaml\n", "2:7: the file 'crew.yaml' does not exist"),
-        ("lines: dialog.csv\ncast: cast.yaml\n", "1:8: there is no table 'dialog.csv'"),
+        ("lines: dialogue.csv\n", "1:1: the batch has lines, but no cast"),
+        ("lines: dialogue.csv\ncast: crew.yaml\n", "2:7: file not found: 'crew.yaml'"),
+        ("lines: dialog.csv\ncast: cast.yaml\n", "1:8: no table matches 'dialog.csv'"),
         (
             "scenes: cast.yaml\nlanguages: {de: {lines: dialogue.de.csv}}\n",
-            "2:17: a language has lines, and the batch has none",
+            "2:17: a language has lines, but the batch has none",
         ),
         (
             "lines: dialogue.csv\ncast: cast.yaml\nlanguages: {de: {lines: de.csv}}\n",
-            "3:17: the file 'de.csv' does not exist",
+            "3:17: file not found: 'de.csv'",
         ),
-        ("scenes: cast.yaml\ncolumns: {id: Nr}\n", "2:1: these are columns of tables, and the batch has none"),
+        ("scenes: cast.yaml\ncolumns: {id: Nr}\n", "2:1: the batch has columns, but no tables"),
         (
             "scenes: cast.yaml\nlanguages: {de: {columns: {words: Text}}}\n",
-            "2:18: these are columns of tables, and the batch has none",
+            "2:18: the batch has columns, but no tables",
         ),
-        ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: {ids: Nr}\n", "3:11: a line of a table has no 'ids'"),
-        ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: Nr\n", "3:10: columns are headers by what they hold"),
-        ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: {id: [Nr]}\n", "3:15: 'id' needs the header of its column"),
+        ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: {ids: Nr}\n", "3:11: a line of a table has no field 'ids'"),
+        ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: Nr\n", "3:10: columns is a mapping of fields to headers"),
+        ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: {id: [Nr]}\n", "3:15: 'id' requires the header of a column"),
     ],
 )
 def test_what_is_wrong_with_a_batch_of_lines_has_its_place(batch: str, told: str) -> None:

@@ -74,7 +74,7 @@ def test_a_worker_is_forked_again_though_who_has_forked_it_was_killed_too(tmp_pa
 @pytest.mark.slow
 def test_workers_that_are_killed_again_and_again_are_given_up() -> None:
     """Slow: it is forked eleven times."""
-    with pytest.raises(UsageError, match=f"{MOST_DEATHS + 1} workers were killed one after another, .* signal 9"):
+    with pytest.raises(UsageError, match=f"{MOST_DEATHS + 1} workers in a row were killed, .* signal 9"):
         work(busy_workers.die, Heard())
 
 

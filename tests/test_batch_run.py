@@ -303,7 +303,7 @@ def test_what_a_rehearsal_would_have_cost_is_spent_of_no_real_budget(
     assert run("batch", "run", "batch.yaml") == 0
     told = capsys.readouterr()
     assert re.search(r"1/1 jobs, .* would have cost \$0\.\d*[1-9]\d* so far", told.err)
-    assert re.search(r"\$0\.\d+ of them were not spent, as the understudy played", told.out)
+    assert re.search(r"\$0\.\d+ of the total was not spent, because the understudy performed", told.out)
     assert run("batch", "plan", "batch.yaml") == 0
     assert re.search(
         r"rehearsals on the understudy would have cost \$0\.\d*[1-9]\d* of \$1\.0000", capsys.readouterr().out
@@ -320,7 +320,7 @@ def test_the_status_says_what_to_do_about_a_budget_that_is_spent() -> None:
     batch, problem = load_batch("batch.yaml"), "the budget of the batch is spent"
     told = plain_text(tabulate_status(batch, [JobStatus("scenes/hat", "stopped", problem=problem)]))
     assert "the budget is spent: raise limits.budget, or run with a higher --budget" in told
-    assert "left to do: tau-stage batch run batch.yaml --budget '$0.01'" in told
+    assert "left: tau-stage batch run batch.yaml --budget '$0.01'" in told
     found = [JobStatus("a", "done", dollars=Decimal("0.08")), JobStatus("b", "stopped", problem=problem)]
     assert "--budget '$0.20'" in plain_text(tabulate_status(batch, found))
     assert "budget" not in plain_text(tabulate_status(batch, [JobStatus("scenes/hat", "stopped")]))
@@ -335,5 +335,5 @@ def test_jobs_whose_scene_is_gone_are_told_and_stay(capsys: pytest.CaptureFixtur
         told = json.loads(capsys.readouterr().out)
         assert (told["gone"], [job["job"] for job in told["jobs"]]) == (["scenes/old"], ["scenes/hat"])
         assert run("batch", verb, "batch.yaml") == 0
-        assert "gone: 1 job of the store" in " ".join(capsys.readouterr().out.split())
+        assert "gone: 1 job in the store" in " ".join(capsys.readouterr().out.split())
     assert ledger.result("scenes/old")

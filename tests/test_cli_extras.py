@@ -140,5 +140,5 @@ def test_a_cluster_without_dask_is_told(tmp_path: Path) -> None:
     """Slow: a process of its own whose path holds no extras."""
     (tmp_path / "batch.yaml").write_text("scenes: [hello.yaml]\n")
     done = without_extras(tmp_path, "batch", "run", "batch.yaml", "--cluster", "local")
-    told = "--cluster needs Dask, which is not installed\n  hint: pip install 'tau-stage[cluster]'\n"
+    told = "--cluster requires Dask, which is not installed\n  hint: pip install 'tau-stage[cluster]'\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", told)

@@ -118,7 +118,7 @@ async def test_all_sessions_of_a_scene_begin_together_or_wait() -> None:
 
 
 async def test_more_sessions_than_there_are_at_all_are_refused_at_once() -> None:
-    with pytest.raises(UsageError, match="needs 6 sessions at once, and the limit is 5"):
+    with pytest.raises(UsageError, match="needs 6 open sessions, but the limit is 5"):
         async with LocalGate(GateLimits(sessions=5)).sessions(6):
             pass
 

@@ -199,7 +199,7 @@ async def test_a_flooding_client_is_stopped_and_keeps_nobody_waiting() -> None:
         await honest.tokens("a", 10)
         assert anyio.current_time() - start <= 30  # they take turns
         await raw.send(*(Ask(id=-number, kind="tokens", account="a") for number in range(10)))
-        assert (await raw.read("problem"))["problem"] == f"one client may wait for {MOST_LEASES} leases"
+        assert (await raw.read("problem"))["problem"] == f"a client can wait for at most {MOST_LEASES} leases"
         assert await raw.is_closed()
         status = await honest.status()
         assert (status.clients, status.waiting["tokens"]) == (1, 0)
@@ -211,7 +211,7 @@ async def test_who_asks_for_a_lease_twice_goes_and_the_gate_stays() -> None:
         async with honest.sessions(1):
             raw = await greeted(place)
             await raw.send(twice, twice)
-            assert (await raw.read("problem"))["problem"] == "lease 1 was asked for twice"
+            assert (await raw.read("problem"))["problem"] == "lease 1 was requested twice"
             assert await raw.is_closed()
         await greeted(place, "liar", *[twice] * 3)
         assert (await honest.status()).held["sessions"] == 1
@@ -265,7 +265,7 @@ async def test_whoever_says_no_hello_goes(line: bytes) -> None:
         if line:
             await raw.stream.send(line)
         told = await raw.read("problem")
-        assert told["problem"] == "no hello came"
+        assert told["problem"] == "no hello received"
         assert await raw.is_closed()
 
 
@@ -285,7 +285,7 @@ async def test_a_line_that_means_nothing_ends_the_connection(line: bytes) -> Non
     async with world() as place:
         raw = await greeted(place)
         await raw.stream.send(line)
-        assert (await raw.read("problem"))["problem"] == "the gate does not understand a line"
+        assert (await raw.read("problem"))["problem"] == "the gate received an invalid message"
         assert await raw.is_closed()
 
 
@@ -314,7 +314,7 @@ async def test_a_gate_that_stays_away_fails_who_waits_for_it() -> None:
     async with world(GateLimits(sessions=1)) as place, place.worker(patience_s=20) as gate:
         place.kill()
         start = anyio.current_time()
-        with pytest.raises(ConnectFailed, match="the gate at memory is away: connection refused"):
+        with pytest.raises(ConnectFailed, match="the gate at memory is unavailable: connection refused"):
             async with gate.sessions(1):
                 pytest.fail("it was granted")
         assert anyio.current_time() - start == pytest.approx(20)
@@ -333,7 +333,7 @@ async def test_who_comes_while_a_gate_is_away_waits_for_it_where_it_was_seen_bef
             place.start()
 
         group.start_soon(come_back)
-        with pytest.raises(UsageError, match="it is not there: connection refused"):
+        with pytest.raises(UsageError, match="cannot connect: connection refused"):
             async with place.worker():
                 pytest.fail("it is there")
         async with place.worker(first_patience_s=60.0) as gate, gate.sessions(1):
@@ -433,12 +433,12 @@ async def test_over_sockets_a_connection_that_breaks_frees_what_it_held() -> Non
 @pytest.mark.parametrize(
     ("opening", "problem"),
     [
-        (partial(open_gate, "127.0.0.1:1", TOKEN, patience_s=0.01), "it is not there: "),
-        (partial(open_gate, "nowhere", TOKEN), "'nowhere' is no address of a gate"),
-        (partial(open_gate, "127.0.0.1:99999", TOKEN), "is no address of a gate"),
-        (partial(open_gate, "127.0.0.1:1", ""), "wants a token"),
-        (partial(open_gate_server, GateLimits(), TOKEN, host="192.0.2.1"), "no address of this machine alone"),
-        (partial(open_gate_server, GateLimits(), ""), "a gate needs a token"),
+        (partial(open_gate, "127.0.0.1:1", TOKEN, patience_s=0.01), "cannot connect: "),
+        (partial(open_gate, "nowhere", TOKEN), "'nowhere' is not a valid gate address"),
+        (partial(open_gate, "127.0.0.1:99999", TOKEN), "is not a valid gate address"),
+        (partial(open_gate, "127.0.0.1:1", ""), "requires a token"),
+        (partial(open_gate_server, GateLimits(), TOKEN, host="192.0.2.1"), "is not a loopback address"),
+        (partial(open_gate_server, GateLimits(), ""), "a gate requires a token"),
         (
             partial(open_gate_server, GateLimits(), TOKEN, host="192.0.2.1", allow_remote=True),
             "cannot listen on 192.0.2.1",
@@ -454,7 +454,7 @@ async def test_what_cannot_be_opened_is_told(opening: partial[object], problem: 
 @REAL
 async def test_a_wrong_token_is_told_at_once() -> None:
     async with open_gate_server(GateLimits(), TOKEN) as address:
-        with pytest.raises(UsageError, match="the token is wrong"):
+        with pytest.raises(UsageError, match="wrong token"):
             async with open_gate(address, "guess"):
                 pytest.fail("it was opened")
 
@@ -463,6 +463,6 @@ async def test_a_wrong_token_is_told_at_once() -> None:
 async def test_a_state_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "gate.json"
     file.write_text(text)
-    with pytest.raises(UsageError, match="is no state of a gate"):
+    with pytest.raises(UsageError, match="is not a gate state file"):
         async with world(GateLimits(), file):
             pytest.fail("it was opened")

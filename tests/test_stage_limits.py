@@ -110,5 +110,5 @@ async def test_a_scene_that_turns_out_dear_ends_between_lines_where_the_gates_bu
 
 
 async def test_a_scene_with_more_players_than_sessions_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="the scene needs 2 sessions at once, and the limit is 1"):
+    with pytest.raises(UsageError, match="the scene needs 2 open sessions, but the limit is 1"):
         await Playhouse(tmp_path).perform(SCENE, gate=LocalGate(GateLimits(sessions=1)))

@@ -53,15 +53,15 @@ STATUS = ".status"  # ends the stem of a table that is written beside another
 
 def _columns(what: str, parts: Sequence[str], value: object) -> object:
     """Read headers by what their columns hold."""
-    hint = f"write it like columns: {{{parts[0]}: HEADER}}"
+    hint = f"write: columns: {{{parts[0]}: HEADER}}"
     if not isinstance(value, dict):
-        raise wrong("columns are headers by what they hold", hint)
+        raise wrong("columns is a mapping of fields to headers", hint)
     for part, header in value.items():
         if part not in parts:
-            hint = did_you_mean(part, parts, f"it has: {listed(parts)}")
-            raise wrong(f"{what} has no '{part}'", hint, inside=(part,), key=True)
+            hint = did_you_mean(part, parts, f"known fields: {listed(parts)}")
+            raise wrong(f"{what} has no field '{part}'", hint, inside=(part,), key=True)
         if not isinstance(header, str) or not header:
-            raise wrong(f"'{part}' needs the header of its column", hint, inside=(part,))
+            raise wrong(f"'{part}' requires the header of a column", hint, inside=(part,))
     return value
 
 
@@ -78,49 +78,51 @@ Columns = Annotated[
 class Language(SceneModel):
     """One language of a batch: the words of its lines, its cast, files that are laid over each scene."""
 
-    FORM = Form("language <name>", "write it like de: {lines: dialogue.de.csv, cast: cast.de.yaml}, or {} for none")
+    FORM = Form("language <name>", "write: de: {lines: dialogue.de.csv, cast: cast.de.yaml}, or {} for no changes")
 
-    include: Names = option("Files with players, variables or defaults; what stands there wins over the scene.", ())
-    lines: Names = option("Tables with the words of this language, by the ids of the batch's own lines.", ())
-    cast: Text | None = option("The file with the players of this language. Default: the batch's.")
+    include: Names = option("Files with players, variables or defaults. They override the scene.", ())
+    lines: Names = option("Tables with the words in this language. Lines are matched by id.", ())
+    cast: Text | None = option("The file with the players of this language. Default: the cast of the batch.")
     columns: Columns = option(
-        "Headers in these tables, or without 'lines' in the batch's own, by what they hold: {words: Deutsch}.", {}
+        "Headers of the columns in these tables, or without 'lines' in the batch's tables: {words: Deutsch}.", {}
     )
 
 
 class BatchLimits(SceneModel):
     """What a batch may not exceed, with all its workers."""
 
-    FORM = Form("limits", "write it like limits: {budget: $200, start_rate: 30/min}")
+    FORM = Form("limits", "write: limits: {budget: $200, start_rate: 30/min}")
 
-    budget: Dollars | None = option("What the batch may cost in all, like $200. Default: no limit.")
-    start_rate: PerMinute | None = option("How fast sessions open, like 30/min. Default: as each endpoint wants it.")
-    sessions: Count | None = option("How many sessions may be open at once. Default: no limit.")
-    tokens: PerMinute | None = option("Tokens that may be used in a minute, like 200000/min.")
+    budget: Dollars | None = option("Maximum total cost of the batch, like $200. Default: no limit.")
+    start_rate: PerMinute | None = option(
+        "Maximum rate at which sessions open, like 30/min. Default: the rate of each endpoint."
+    )
+    sessions: Count | None = option("Maximum number of open sessions. Default: no limit.")
+    tokens: PerMinute | None = option("Maximum number of tokens per minute, like 200000/min.")
 
 
 class Retry(SceneModel):
     """What is done about scenes that fail."""
 
-    FORM = Form("retry", "write it like retry: {times: 2}", short="times", without="off")
+    FORM = Form("retry", "write: retry: {times: 2}", short="times", without="off")
 
-    times: Count = option("How often a scene is tried again in one run. Default: 2.", 2)
+    times: Count = option("Maximum number of retries of a scene in one run. Default: 2.", 2)
 
 
 class Export(SceneModel):
     """The lines as files by id and language, where an engine looks for them."""
 
-    FORM = Form("export", "write it like export: {layout: wwise, to: game}", short="layout", without="none")
+    FORM = Form("export", "write: export: {layout: wwise, to: game}", short="layout", without="none")
 
     layout: LayoutName = option(
-        "Whose folders and names: plain, wwise, unreal, yarn, renpy, fmod, naninovel, unity, dink. Default: plain.",
+        "The layout: plain, wwise, unreal, yarn, renpy, fmod, naninovel, unity or dink. Default: plain.",
         "plain",
     )
     to: Text = option("The folder, relative to the batch file. Default: export.", "export")
 
 
 STATUS_HEADERS = {"status": "Status", "file": "Audio File", "seconds": "Seconds", "said": "Said"}
-"""What the columns are called that tell what has come of a line."""
+"""Headers of the columns that hold the status of a line."""
 
 StatusColumns = Annotated[
     Mapping[str, str], BeforeValidator(partial(_columns, "the status", tuple(STATUS_HEADERS))), _headers(STATUS_HEADERS)
@@ -130,14 +132,10 @@ StatusColumns = Annotated[
 class TableStatus(SceneModel):
     """What has come of the lines, written back into their tables."""
 
-    FORM = Form(
-        "status", "write it like status: {columns: {status: Recorded}}, or status: on", anything="on", without="off"
-    )
+    FORM = Form("status", "write: status: {columns: {status: Recorded}}, or status: on", anything="on", without="off")
 
-    columns: StatusColumns = option("Headers, by what they hold: status, file, seconds, said; none leaves one out.", {})
-    in_place: Boolean = option(
-        "Whether the tables themselves are written, not files beside them. Default: false.", False
-    )
+    columns: StatusColumns = option("Headers of the columns status, file, seconds and said. none omits a column.", {})
+    in_place: Boolean = option("Write to the source tables instead of files beside them. Default: false.", False)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -151,41 +149,43 @@ class Batch(SceneModel):
     FORM = Form(
         "the batch",
         strays={
-            "include": "a language includes files: languages: {de: {include: [cast.de.yaml]}}",
-            "vars": "scenes have variables; a batch varies them: matrix: {mood: [calm, cross]}",
-            "budget": "it belongs under limits: {budget: $200}",
-            "players": "write them into a file of their own: cast: cast.yaml",
+            "include": "in a language, include lists files: languages: {de: {include: [cast.de.yaml]}}",
+            "vars": "a batch varies the variables of scenes with: matrix: {mood: [calm, cross]}",
+            "budget": "write it under limits: {budget: $200}",
+            "players": "put the players in a separate file: cast: cast.yaml",
         },
     )
 
     title: Title = option("The batch's title. Default: the file's name.", "", alias="batch")
     scenes: Names = option("Scene files, by name or pattern: [scenes/*.yaml].", ())
-    lines: Names = option("Tables of lines, by name or pattern: CSV and others. Scenes are made of them.", ())
+    lines: Names = option(
+        "Tables of lines, by name or pattern: CSV and other formats. Scenes are created from them.", ()
+    )
     cast: Text | None = option("The file with the players of the lines.")
-    columns: Columns = option("Headers of the tables, by what they hold: {id: Line ID, words: Text}.", {})
+    columns: Columns = option("Headers of the columns in the tables: {id: Line ID, words: Text}.", {})
     markup: Literal["plain", "scene"] = option(
-        "scene: words of tables are as in a scene file, like (softly) Hello; plain: all is spoken. Default: plain.",
+        "scene: words are read as in a scene file, like (softly) Hello. plain: all is spoken. Default: plain.",
         "plain",
     )
-    format: Text | None = option("Which kind of tables they are. Default: as their endings and headers tell.")
+    format: Text | None = option("Format of the tables. Default: detected from their names and headers.")
     matrix: Mapping[str, tuple[str, ...]] = Field(
-        default_factory=dict, description="Variables of all scenes with several values each: each combination is one."
+        default_factory=dict,
+        description="Variables with a list of values each. Every scene is performed with each combination.",
     )
     languages: Mapping[str, Language] = Field(
-        default_factory=dict, description="By its code, what is laid over each scene: {en: {}, de: {include: de.yaml}}."
+        default_factory=dict,
+        description="What each language changes in the scenes, by language code: {en: {}, de: {include: de.yaml}}.",
     )
     deliver: Deliver | None = option(
-        "What is made of each take; it is laid over the 'deliver' of each scene, and wins. Default: the scene's."
+        "The files to make from each take. Overrides the 'deliver' of each scene. Default: the scene's."
     )
-    export: Export | None = option("Where the lines go as files by id and language, at the end of each run.")
-    status: TableStatus | None = option("What has come of the lines, back into their tables, at the end of each run.")
-    store: Text = option("Where everything is left: a folder, or s3://…, gs://…, abfs://…. Default: out.", "out")
+    export: Export | None = option("Where to write a file for each line, by id and language, at the end of each run.")
+    status: TableStatus | None = option("Write the status of each line to tables at the end of each run.")
+    store: Text = option("Where to write all results: a folder, or s3://…, gs://…, abfs://…. Default: out.", "out")
     limits: BatchLimits = Field(
-        default_factory=BatchLimits, description="What the batch may not exceed. Default: no limit."
+        default_factory=BatchLimits, description="Limits of the whole batch. Default: no limits."
     )
-    retry: Retry | None = Field(
-        default_factory=Retry, description="What is done about scenes that fail. Default: 2 tries."
-    )
+    retry: Retry | None = Field(default_factory=Retry, description="Retries of scenes that fail. Default: 2.")
     path: SkipJsonSchema[str] = option("The file, as the user named it.", "", exclude=True)
     files: SkipJsonSchema[tuple[str, ...]] = option("The scene files, in order.", (), exclude=True)
     tables: SkipJsonSchema[tuple[str, ...]] = option("The tables of lines, in order.", (), exclude=True)
@@ -268,9 +268,7 @@ def load_batch(path: str, *, most: int = ANY_NUMBER) -> Batch:
     if known.get("retry") == Retry.FORM.without:
         values["retry"] = None
     if not {"scenes", "lines"} & known.keys():
-        errors.add(
-            (), "the batch names no scenes and no lines", "write scenes: [scenes/*.yaml], or lines: dialogue.csv"
-        )
+        errors.add((), "the batch has no scenes and no lines", "write scenes: [scenes/*.yaml], or lines: dialogue.csv")
     batch = errors.build(Batch, values, ())
     files = _files(batch.scenes, ("scenes",), errors) if batch else ()
     tables = _files(batch.lines, ("lines",), errors) if batch else ()
@@ -283,12 +281,17 @@ def load_batch(path: str, *, most: int = ANY_NUMBER) -> Batch:
 
 def _languages(node: Node, errors: Diagnostics) -> dict[str, Language]:
     found: dict[str, Language] = {}
-    entries = errors.entries(node, ("languages",), "languages", "write it like {en: {}, de: {include: cast.de.yaml}}")
+    entries = errors.entries(node, ("languages",), "languages", "write: {en: {}, de: {include: cast.de.yaml}}")
     for name, part in entries.items():
         found[name] = errors.load(Language, part, ("languages", name)) or Language()
         if slug(name) != name.lower():
-            hint = "write a code, like en, de or pt-br"
-            errors.add(("languages", name), f"'{name}' cannot be a language, as languages name folders", hint, key=True)
+            hint = "use a language code, like en, de or pt-br"
+            errors.add(
+                ("languages", name),
+                f"'{name}' is not a valid language name, because languages are also folder names",
+                hint,
+                key=True,
+            )
         for file in (*found[name].include, *found[name].lines):
             _check_file(file, ("languages", name), errors)
     return found
@@ -298,11 +301,11 @@ def _check_file(file: str, path: tuple[str, ...], errors: Diagnostics) -> None:
     """Note a file that is not there."""
     if not (there := Path(errors.document.source.path).parent / file).is_file():
         beside = [each.name for each in sorted(there.parent.glob(f"*{there.suffix}"))]
-        hint = did_you_mean(there.name, beside, "name a file beside the batch file")
-        errors.add(path, f"the file '{file}' does not exist", hint)
+        hint = did_you_mean(there.name, beside, "specify a path relative to the batch file")
+        errors.add(path, f"file not found: '{file}'", hint)
 
 
-_NO_TABLE = ("these are columns of tables, and the batch has none", "name the tables: lines: dialogue.csv")
+_NO_TABLE = ("the batch has columns, but no tables", "add the tables: lines: dialogue.csv")
 
 
 def _check_cast(batch: Batch, errors: Diagnostics) -> None:
@@ -316,16 +319,16 @@ def _check_cast(batch: Batch, errors: Diagnostics) -> None:
             _check_file(language.cast, ("languages", name), errors)
     has_casts = bool(batch.languages) and all(language.cast for language in batch.languages.values())
     if batch.lines and not (batch.cast or has_casts):
-        hint = f"name a file with its players: cast: cast.yaml; tau-stage cast {batch.lines[0]} writes one"
-        errors.add(("lines",), "nobody speaks these lines, as the batch has no cast", hint, key=True)
+        hint = f"add a file with the players: cast: cast.yaml; tau-stage cast {batch.lines[0]} writes one"
+        errors.add(("lines",), "the batch has lines, but no cast", hint, key=True)
 
 
 def _refuse_without_lines(batch: Batch, errors: Diagnostics) -> None:
     """Refuse what only lines of tables can have."""
     for name, language in batch.languages.items():
         if language.lines:
-            hint = "name the tables whose ids they have: lines: dialogue.csv"
-            errors.add(("languages", name), "a language has lines, and the batch has none", hint)
+            hint = "add the tables that the ids come from: lines: dialogue.csv"
+            errors.add(("languages", name), "a language has lines, but the batch has none", hint)
         elif language.columns:
             errors.add(("languages", name, "columns"), *_NO_TABLE, key=True)
     if batch.columns:
@@ -351,8 +354,8 @@ def _files(patterns: Sequence[str], path: tuple[str], errors: Diagnostics) -> tu
             files = {place: file for place, file in files.items() if not PurePath(file).stem.endswith(STATUS)}
         if not files:
             like = {"scenes": "[scenes/*.yaml]", "lines": "dialogue.csv"}[path[0]]
-            hint = f"name {what}s relative to the batch file, like {like}"
-            errors.add(path, f"there is no {what} '{pattern}'", hint)
+            hint = f"specify {what}s relative to the batch file, like {like}"
+            errors.add(path, f"no {what} matches '{pattern}'", hint)
         found |= {place: file for place, file in files.items() if place not in found}
     return tuple(found.values())
 

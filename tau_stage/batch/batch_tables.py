@@ -41,7 +41,7 @@ class LanguageTables:
 
     def told(self, language: str) -> list[str]:
         """Say what is missing, stale or unknown, a sentence each."""
-        kinds = ("missing", "of an older text", "of no line of the batch")
+        kinds = ("missing", "of an older source text", "without a line in the batch")
         found = zip((self.missing, self.stale, self.unknown), kinds, strict=True)
         return [f"{language}: {counted(len(ids), 'translation')} {kind}: {_some(ids)}" for ids, kind in found if ids]
 
@@ -79,28 +79,28 @@ def _twins(tables: Sequence[LineTable]) -> Iterable[SceneError]:
         for line in table.lines:
             other = seen.setdefault(line.id.casefold(), table)
             if other is not table:
-                yield line.place.error("id", f"the id '{line.id}' is taken in {other.path}", "choose another")
+                yield line.place.error("id", f"the id '{line.id}' is already used in {other.path}", "choose another id")
 
 
 def _refuse_headers(batch: Batch, tables: Sequence[LineTable]) -> None:
     """Refuse a status that would be written over the lines themselves."""
     if not batch.status:
         return
-    hint = "give it another header under status: {columns: {...}}"
+    hint = "set another header: status: {columns: {...}}"
     headers = [header for header in batch.status.headers.values() if header != "none"]
     if twice := next((header for header in headers if headers.count(header) > 1), ""):
-        raise UsageError(f"two columns of the status are both called '{twice}'", hint)
+        raise UsageError(f"two status columns have the same header '{twice}'", hint)
     read = ((table, *found) for table in tables for sheet in table.sheets for found in sheet.columns.items())
     for table, part, column in read:
         if column.header in headers:
-            raise UsageError(f"the column '{column.header}' of {table.path} holds lines' own {part}", hint)
+            raise UsageError(f"the column '{column.header}' of {table.path} is already the column for {part}", hint)
 
 
 def _refuse_no_columns(code: str, tables: Iterable[LineTable]) -> None:
     """Refuse columns of a language in tables that have none, such as transcripts."""
     if table := next((table for table in tables if not any(sheet.columns for sheet in table.sheets)), None):
-        problem = f"the language {code} has columns, and {table.path} is no table with columns"
-        raise UsageError(problem, f"name the tables with its words: languages: {{{code}: {{lines: FILE}}}}")
+        problem = f"the language {code} has columns, but {table.path} is not a table with columns"
+        raise UsageError(problem, f"specify the tables with its words: languages: {{{code}: {{lines: FILE}}}}")
 
 
 def _in_language(
@@ -168,8 +168,8 @@ def _unread(sheets: Sequence[Sheet], written: Container[str]) -> str:
     left = [header for number, header in headers if header and number not in read and header not in written]
     if not left:
         return ""
-    hint = "" if is_directed else f"; does one say how lines are spoken? Name it: columns: {{direction: {left[0]}}}"
-    return f"columns that no performance reads: {_some(left)}{hint}"
+    hint = "" if is_directed else f"; if one holds directions, write: columns: {{direction: {left[0]}}}"
+    return f"unused columns: {_some(left)}{hint}"
 
 
 NO_TABLES: Mapping[str, LanguageTables] = {}

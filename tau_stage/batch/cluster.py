@@ -177,10 +177,12 @@ def open_cluster(address: str, *, workers: int | None = None, at_once: int = 1) 
         import dask
         from distributed import Client
     except ImportError:
-        raise UsageError("--cluster needs Dask, which is not installed", "pip install 'tau-stage[cluster]'") from None
+        raise UsageError(
+            "--cluster requires Dask, which is not installed", "pip install 'tau-stage[cluster]'"
+        ) from None
     if address != LOCAL and "://" not in address:
         raise UsageError(
-            f"--cluster: '{address}' is no cluster", "write local, or a scheduler like tcp://10.0.0.5:8786"
+            f"--cluster: invalid address '{address}'", "use local, or a scheduler like tcp://10.0.0.5:8786"
         )
     many = {"distributed.scheduler.allowed-failures": MOST_DEATHS, "distributed.comm.timeouts.connect": CONNECTING_S}
     with dask.config.set(many):
@@ -200,7 +202,7 @@ def _local_cluster(workers: int | None, at_once: int) -> LocalCluster:
         return LocalCluster(**shape, silence_logs=logging.ERROR)
     except RuntimeError as error:  # a worker was killed, or has no memory, before it began
         hint = "try again, with fewer --workers"
-        raise UsageError(f"the local cluster did not start: {error}", hint) from None
+        raise UsageError(f"the local cluster could not be started: {error}", hint) from None
 
 
 def _client_of(address: str) -> Client:
@@ -210,5 +212,5 @@ def _client_of(address: str) -> Client:
         return Client(address, timeout=CONNECTING_S)
     except (OSError, ValueError) as error:
         reason = os_reason(error) if isinstance(error, OSError) else str(error)
-        hint = "start it: dask scheduler; and its workers: dask worker ADDRESS"
-        raise UsageError(f"there is no scheduler at {address}: {reason}", hint) from None
+        hint = "start a scheduler with dask scheduler, and workers with dask worker ADDRESS"
+        raise UsageError(f"cannot connect to the scheduler at {address}: {reason}", hint) from None

@@ -191,10 +191,10 @@ def _refuse_twins(jobs: Sequence[BatchJob]) -> None:
     for job in jobs:
         other = seen.setdefault(job.name.casefold(), job)
         if other.plan.path != job.plan.path:
-            problem = f"{other.plan.path} and {job.plan.path} would both be called {job.name}"
+            problem = f"{other.plan.path} and {job.plan.path} have the same job name {job.name}"
             raise UsageError(problem, "rename one of the files or folders")
         if other is not job:
-            problem = f"{other.name} and {job.name} are one name where case does not count"
+            problem = f"{other.name} and {job.name} differ only in case"
             raise UsageError(problem, "rename one of the languages")
 
 
@@ -216,10 +216,10 @@ def export_places(batch: Batch, jobs: Iterable[BatchJob]) -> dict[tuple[str, str
             name, place = (job.name, line.id), layout.place(engine_line(job, line), is_first=job.language == first)
             spot = locate(job.plan.locations, "line", line.id, "id")
             if is_device(line.id):
-                problem = f"the id '{line.id}' cannot name a file, as Windows keeps that name for itself"
+                problem = f"the id '{line.id}' cannot be a file name, because Windows reserves it"
                 errors.append(SceneError(spot.path, spot.line, spot.column, problem, "give the line another id"))
             elif (other := seen.setdefault(place.casefold(), name)) != name:
-                problem = f"lines {' '.join(other)} and {' '.join(name)} would both be exported as {place}"
+                problem = f"lines {' '.join(other)} and {' '.join(name)} would be exported to the same file {place}"
                 errors.append(SceneError(spot.path, spot.line, spot.column, problem, "give one of them another id"))
             places[name] = place
     if errors:
@@ -232,8 +232,10 @@ def _refuse_kind(job: BatchJob, layout: EngineLayout) -> None:
     """Refuse files of lines that the engine of an export does not import."""
     ending = f".{job.plan.deliver.lines.kind if job.plan.deliver.lines else 'wav'}"
     if ending not in layout.endings:
-        problem = f"{job.plan.path}: the engine of 'export' imports {listed(layout.endings)}, and lines are {ending}"
-        raise UsageError(problem, "write another format under deliver: {lines: {format: wav}}")
+        problem = (
+            f"{job.plan.path}: the engine in 'export' imports {listed(layout.endings)}, but the lines are {ending}"
+        )
+        raise UsageError(problem, "set another format: deliver: {lines: {format: wav}}")
 
 
 def engine_line(job: BatchJob, line: LinePlan) -> EngineLine:
@@ -252,7 +254,7 @@ def choose_jobs(jobs: Sequence[BatchJob], only: Sequence[str]) -> list[BatchJob]
     for pattern in only:
         if not any(_fits(name, pattern) for name in names):
             hint = did_you_mean(pattern, names, f"jobs: {listed(names[:12])}")
-            raise UsageError(f"no job of the batch fits '{pattern}'", hint)
+            raise UsageError(f"no job of the batch matches '{pattern}'", hint)
     return [job for job in jobs if not only or any(_fits(job.name, pattern) for pattern in only)]
 
 

@@ -165,7 +165,7 @@ class Ledger:
         self.store.write(_document(result.job), _data(result))
 
     def _parsed(self, kind: type[Document], name: str, data: bytes) -> Document:
-        return parse_document(kind, data, self.store.address(name), "document of a batch", "remove it", _refused)
+        return parse_document(kind, data, self.store.address(name), "document of a batch", "delete it", _refused)
 
     # ---- claims
 

@@ -40,7 +40,7 @@ from tau_stage.text import counted
 
 EXPORTED = ".tau-stage-export.json"
 LOCK = ".tau-stage-export.lock"
-REMEDY = "choose another folder with --to, or let it be written to"
+REMEDY = "choose another folder with --to, or make the folder writable"
 LOCKED_S = 60.0
 """Seconds that an export waits for another one into its folder."""
 
@@ -167,12 +167,12 @@ class ExportOutcome:
             yield f"missing: {counted(len(self.untranslated), 'line')} not translated: {listed(self.untranslated)}"
         if self.in_the_way:
             count = counted(len(self.in_the_way), "file")
-            yield f"in the way: {count} that no export wrote; move them away: {listed(self.in_the_way)}"
+            yield f"not replaced: {count} that no export wrote; move or delete them: {listed(self.in_the_way)}"
         if self.removed:
             yield f"removed: {counted(len(self.removed), 'file')}: {listed(self.removed)}"
         if self.unwanted:
             count = counted(len(self.unwanted), "file")
-            yield f"unwanted: {count} of lines that are gone; --prune removes them: {listed(self.unwanted)}"
+            yield f"obsolete: {count} of lines that no longer exist; remove them with --prune: {listed(self.unwanted)}"
 
 
 def export_lines(
@@ -227,10 +227,12 @@ def _opened(folder: Path) -> Iterator[tuple[Path, ExportManifest]]:
         try:
             lock.acquire()
         except Timeout:
-            raise TakeError(str(folder), "another export writes into this folder", "wait for it, or stop it") from None
+            raise TakeError(
+                str(folder), "another export is writing to this folder", "wait until it ends, or stop it"
+            ) from None
         try:
             data = path.read_bytes() if path.exists() else b"{}"
-            yield folder, parse_document(ExportManifest, data, path, "list of exported files", "remove it")
+            yield folder, parse_document(ExportManifest, data, path, "list of exported files", "delete it")
         finally:
             lock.release()
 
@@ -273,7 +275,7 @@ class _Export:
     def _miss_all(self, files: Container[str]) -> None:
         for name in [name for name, file in self.outcome.files.items() if file in files]:
             del self.outcome.files[name]
-            self._miss("not delivered yet as the batch says now", *name)
+            self._miss("not delivered yet with the current settings of the batch", *name)
 
     def _miss(self, what: str, job: str, line: str) -> None:
         self.outcome.missing.setdefault(what, []).append(f"{job} {line}")

@@ -17,7 +17,7 @@ import fsspec
 from tau_stage.errors import TakeError, UsageError
 from tau_stage.take import JOURNAL
 
-REMEDY = "look at its address, at the network, and at your credentials; then run the batch again"
+REMEDY = "check the address, the network and your credentials, then run the batch again"
 LAST = (JOURNAL, "take.json")  # files that say what others hold: they are pushed after those
 
 _FOREIGN = ("botocore.exceptions:BotoCoreError", "aiohttp:ClientError", "azure.core.exceptions:AzureError")
@@ -178,7 +178,7 @@ class ObjectStore:
             yield
         except _errors() as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise TakeError(self.address(name), f"the store does not answer as it should: {reason}", REMEDY) from error
+            raise TakeError(self.address(name), f"the store does not work as expected: {reason}", REMEDY) from error
 
 
 def _errors() -> tuple[type[BaseException], ...]:
@@ -206,9 +206,9 @@ def open_object_store(address: str) -> ObjectStore:
     try:
         files, root = fsspec.core.url_to_fs(address, use_listings_cache=False)
     except (ImportError, ValueError) as error:
-        raise UsageError(f"the store {address} cannot be opened: {error}", "install what it needs") from None
+        raise UsageError(f"cannot open the store {address}: {error}", "install the missing package") from None
     if not _makes_if_absent(files):
-        problem = f"the store {address} cannot make a document only if there is none"
+        problem = f"the store {address} does not support conditional writes"
         raise UsageError(problem, "use a folder, s3://, gs:// or abfs://")
     store = ObjectStore(address, files, root)
     store.names("claims")

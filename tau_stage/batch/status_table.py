@@ -18,7 +18,7 @@ from tau_stage.take import guarded, write_whole
 from tau_stage.text import counted
 
 STALE = "stale translation"
-REMEDY = "close it where it is open, or let it be written to"
+REMEDY = "close it in other programs, or make it writable"
 
 DINK = "dink"
 DINK_STATUS, SYNTHETIC = "Audio Status", "TTS"
@@ -49,7 +49,7 @@ class StatusOutcome:
             yield f"status: {', '.join(self.written) or 'no table'} written, {self.unchanged:,} unchanged"
         if self.skipped:
             files = counted(len(self.skipped), "file")
-            yield f"status: {files} have no cells to write it into: {', '.join(self.skipped)}"
+            yield f"status: {files} cannot hold a status: {', '.join(self.skipped)}"
 
     def as_data(self) -> JsonObject:
         """Make data of it, for ``json.dumps``."""

@@ -11,7 +11,7 @@ from typing import Protocol
 from tau_stage.errors import UsageError, os_reason
 from tau_stage.take import draft_beside, guarded, write_whole
 
-FOLDER_REMEDY = "choose another store, or let it be written to"
+FOLDER_REMEDY = "choose another store, or make it writable"
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
 
 
@@ -149,10 +149,10 @@ def open_store(home: str) -> Store:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"the store {home} cannot be made: {os_reason(error)}", FOLDER_REMEDY) from None
+            raise UsageError(f"cannot create the store {home}: {os_reason(error)}", FOLDER_REMEDY) from None
         return FolderStore(path)
     try:
         from tau_stage.batch.object_store import open_object_store
     except ModuleNotFoundError:
-        raise UsageError(f"the store {home} needs fsspec", "pip install 'tau-stage[store]'") from None
+        raise UsageError(f"the store {home} requires fsspec", "pip install 'tau-stage[store]'") from None
     return open_object_store(home)

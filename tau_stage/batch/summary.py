@@ -161,15 +161,15 @@ def tabulate_plan(
     groups, order = _by_state(planned), ("new", "changed", "stopped", "failed", "fine")
     rows = [_plan_row(state, groups[state]) for state in order if state in groups]
     columns = ("jobs", "count", "lines", "perform", "new", "changed", "outdated", "removed", "dollars")
-    shown_tables = [TextTable(columns, [*rows, _plan_row("in all", planned)], has_total=True)]
+    shown_tables = [TextTable(columns, [*rows, _plan_row("total", planned)], has_total=True)]
     by_language = {code: [each for each in planned if each.language == code] for code in batch.languages}
     if by_language:
         spoken = [_plan_row(code, found) for code, found in by_language.items()]
         shown_tables.append(TextTable(("language", "jobs", *columns[2:]), spoken, title="by language"))
     if shown := planned if every else _dearest(planned):
         each_rows = [(each.job, each.state, *_plan_row("", [each])[2:]) for each in shown]
-        title = "every job" if every else "the dearest"
-        shown_tables.append(TextTable(("job", "is", *columns[2:]), each_rows, {0, 1}, title=title))
+        title = "all jobs" if every else "most expensive jobs"
+        shown_tables.append(TextTable(("job", "status", *columns[2:]), each_rows, {0, 1}, title=title))
     notes = [*languages_told(tables), *_gone_told(gone), *_limits(batch.limits, planned, already)]
     head = f"{batch.title} ({batch.path}): {counted(len(planned), 'job')}"
     return TextReport((head,), shown_tables, [*map(note, notes)])
@@ -196,11 +196,11 @@ def _limits(limits: BatchLimits, planned: Sequence[PlannedJob], already: Account
     if limits.tokens and tokens:
         yield f"about {tokens:,} tokens would be used, which takes at least {tokens / limits.tokens:.1f} min"
     if limits.budget is not None:
-        told = "rehearsals on the understudy would have cost {} of {}" if already.is_rehearsal else "{} of {} are spent"
+        told = "rehearsals on the understudy would have cost {} of {}" if already.is_rehearsal else "{} of {} is spent"
         yield told.format(dollars(already.counted), dollars(limits.budget))
         if likely is not None and already.counted + likely > limits.budget:
-            yield "warning: the budget is likely to end before the batch does"
-    yield "The dollars are an estimate."
+            yield "warning: the budget is probably too small for the whole batch"
+    yield "All amounts are estimates."
 
 
 def plan_data(
@@ -236,7 +236,7 @@ def gone_jobs(jobs: Iterable[BatchJob], ledger: Ledger) -> list[str]:
 def _gone_told(gone: Sequence[str]) -> Iterator[str]:
     if gone:
         count = counted(len(gone), "job")
-        yield f"gone: {count} of the store not in the batch any more, whose takes stay: {listed(gone)}"
+        yield f"gone: {count} in the store but no longer in the batch; the takes are kept: {listed(gone)}"
 
 
 # ---- what has come of it
@@ -299,11 +299,11 @@ def _next_steps(batch: Batch, found: Sequence[JobStatus]) -> Iterator[str]:
     is_spent = any("budget" in each.problem for each in groups["stopped"])
     if left := sum(len(groups[state]) for state in ("stopped", "waiting", "abandoned")):
         option = f" --budget '{_budget_for_all(found)}'" if is_spent else ""
-        yield f"{counted(left, 'job')} left to do: tau-stage batch run {quote(batch.path)}{option}"
+        yield f"{counted(left, 'job')} left: tau-stage batch run {quote(batch.path)}{option}"
     if is_spent:
         yield "the budget is spent: raise limits.budget, or run with a higher --budget"
     if groups["failed"]:
-        yield f"failed: perform them again with tau-stage batch run {batch.path} --retry failed"
+        yield f"failed jobs: perform them again with tau-stage batch run {batch.path} --retry failed"
 
 
 def tabulate_status(
@@ -319,20 +319,23 @@ def tabulate_status(
     order = ("done", "running", "waiting", "stopped", "abandoned", "failed")
     columns = ("jobs", "count", "lines", "seconds", "outdated", "dollars")
     rows = [_status_row(state, groups[state]) for state in order if state in groups]
-    shown_tables = [TextTable(columns, [*rows, _status_row("in all", found)], has_total=True)]
+    shown_tables = [TextTable(columns, [*rows, _status_row("total", found)], has_total=True)]
     worst = {state: number for number, state in enumerate(("failed", "abandoned", "stopped", "running"))}
     wrong = sorted((each for each in found if each.state in worst), key=lambda each: worst[each.state])
     if shown := found if every else wrong[:MOST_ROWS]:
         each_rows = [(each.job, each.state, *_status_row("", [each])[2:], each.problem or each.take) for each in shown]
         shown_tables.append(
             TextTable(
-                ("job", "is", *columns[2:], ""), each_rows, {0, 1, 6}, title="every job" if every else "to look at"
+                ("job", "status", *columns[2:], ""),
+                each_rows,
+                {0, 1, 6},
+                title="all jobs" if every else "jobs to check",
             )
         )
     notes = [*_next_steps(batch, found), *languages_told(tables), *_gone_told(gone)]
-    notes.append("The dollars are an estimate, of all that was performed.")
+    notes.append("All amounts are estimates. They include everything that was performed.")
     if unspent := sum((each.unspent for each in found), ZERO):
-        notes.append(f"{dollars(unspent)} of them were not spent, as the understudy played: it would have cost that.")
+        notes.append(f"{dollars(unspent)} of the total was not spent, because the understudy performed.")
     head = f"{batch.title} ({batch.path}): {counted(len(found), 'job')}"
     return TextReport((head,), shown_tables, [*map(note, notes)])
 

@@ -41,7 +41,7 @@ LOOK_AGAIN_S = 2.0
 
 LOOK_AT_LOCK_S = 0.05
 OUT_OF_MONEY = {"state": "stopped", "ended": "budget", "problem": "the budget of the batch is spent", "code": 4}
-AT_ONCE = {"state": "stopped", "ended": "interrupted", "problem": "stopped in the middle of a line", "code": 130}
+AT_ONCE = {"state": "stopped", "ended": "interrupted", "problem": "stopped during a line", "code": 130}
 
 _STATES: Mapping[str, State] = {"complete": "done", "incomplete": "failed", "failed": "failed", "limit": "failed"}
 """States of jobs, by how their takes ended; of any other ending, the job goes on in the next run."""
@@ -391,8 +391,8 @@ class Shard:
         number, slash, of = text.partition("/")
         if slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of):
             return cls(int(number), int(of))
-        hint = "write the number of the part and how many there are, from 1: --shard 3/40"
-        raise UsageError(f"--shard: '{text}' is no part of a whole", hint)
+        hint = "write the number of the part, from 1, and the number of parts: --shard 3/40"
+        raise UsageError(f"--shard: invalid value '{text}'", hint)
 
     def of_jobs(self, jobs: Sequence[BatchJob]) -> list[BatchJob]:
         """Return the jobs of this part: each belongs to one part, whatever else is in the batch."""

@@ -93,8 +93,8 @@ class WorkerProcesses:
         self._deaths += 1
         if self._deaths > most:
             how = "" if code == FORKER_GONE else f", the last by signal {-code}"
-            problem = f"{self._deaths} workers were killed one after another{how}"
-            raise UsageError(problem, "look for what kills them: memory, most often; use fewer --workers")
+            problem = f"{self._deaths} workers in a row were killed{how}"
+            raise UsageError(problem, "find out what kills them, often a lack of memory, or use fewer --workers")
         self._killed += 1
         by = "" if code == FORKER_GONE else f" by signal {-code}"
         self._warn(f"a worker process was killed{by}; its jobs are continued (killed so far: {self._killed})")

@@ -211,8 +211,8 @@ class Gate(ABC):
         """
         async with self._lease(messages.Ask(id=next(self._ids), kind="sessions", count=number)) as denied:
             if denied:
-                problem = f"the scene needs {number} sessions at once, and the limit is {denied.sessions}"
-                raise UsageError(problem, "raise limits.sessions, or let fewer players be there at once")
+                problem = f"the scene needs {number} open sessions, but the limit is {denied.sessions}"
+                raise UsageError(problem, "raise limits.sessions, or use fewer players in the scene")
             yield
 
     async def open(

@@ -90,7 +90,7 @@ class GateServer:
         """Write down what was spent before anything else is granted: another gate begins with it."""
         if self._state is not None:
             spent = SPENT.dump_json(self.queue.book.spent_by, indent=2)
-            write_whole({self._state: spent}, "name another file: --state")
+            write_whole({self._state: spent}, "choose another file with --state")
 
     async def serve(self, stream: AnyByteStream) -> None:
         """Serve one connection until it ends."""
@@ -135,7 +135,7 @@ class GateServer:
         hello = None if line is None else _parse(line)
         if isinstance(hello, messages.Hello) and compare_digest(hello.token.encode(), self._token.encode()):
             return hello
-        problem = "the token is wrong" if isinstance(hello, messages.Hello) else "no hello came"
+        problem = "wrong token" if isinstance(hello, messages.Hello) else "no hello received"
         log_event("gate", logging.WARNING, f"refused a client: {problem}")
         await connection.finish(messages.Problem(problem=problem))
         return None
@@ -145,13 +145,13 @@ class GateServer:
         while (line := await connection.line()) is not None:
             match _parse(line):
                 case messages.Ask(id=number) if number in waiting:
-                    await connection.finish(messages.Problem(problem=f"lease {number} was asked for twice"))
+                    await connection.finish(messages.Problem(problem=f"lease {number} was requested twice"))
                     return
                 case messages.Ask() as asked if len(leases) < MOST_LEASES:
                     waiting.add(asked.id)
                     group.start_soon(self._grant, connection, leases, asked, waiting)
                 case messages.Ask():
-                    problem = f"one client may wait for {MOST_LEASES} leases"
+                    problem = f"a client can wait for at most {MOST_LEASES} leases"
                     await connection.finish(messages.Problem(problem=problem))
                     return
                 case messages.Enlarge() as asked:
@@ -161,7 +161,7 @@ class GateServer:
                 case messages.Ping():
                     pass
                 case messages.Hello() | None:
-                    await connection.finish(messages.Problem(problem="the gate does not understand a line"))
+                    await connection.finish(messages.Problem(problem="the gate received an invalid message"))
                     return
                 case notice:
                     leases.tell(notice)
@@ -187,8 +187,10 @@ def _read_spent(state: Path | None) -> Mapping[str, Decimal]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        reason = (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "is no state of a gate"
-        raise UsageError(f"{state}: {reason}", "name another file: --state") from None
+        reason = (
+            (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "is not a gate state file"
+        )
+        raise UsageError(f"{state}: {reason}", "choose another file with --state") from None
 
 
 @asynccontextmanager
@@ -219,9 +221,9 @@ async def open_gate_server(
         UsageError: The host is not loopback, the port is taken, the token is empty, or the file is none of a gate.
     """
     if not token:
-        raise UsageError("a gate needs a token", "set TAU_STAGE_GATE_TOKEN")
+        raise UsageError("a gate requires a token", "set TAU_STAGE_GATE_TOKEN")
     if not (allow_remote or is_loopback(f"[{host}]" if ":" in host else host)):
-        raise UsageError(f"{host} is no address of this machine alone", "add --allow-remote, or use 127.0.0.1")
+        raise UsageError(f"{host} is not a loopback address", "add --allow-remote, or use 127.0.0.1")
     server = GateServer(limits, token, state=state, spent=spent, return_s=return_s)
     listener = await _listener(host, port)
     bound = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - nothing of Django
@@ -236,4 +238,4 @@ async def _listener(host: str, port: int) -> MultiListener[SocketStream]:
         return await anyio.create_tcp_listener(local_host=host, local_port=port)
     except OSError as error:
         problem = f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}"
-        raise UsageError(problem, "choose another --port, or a --host of this machine") from None
+        raise UsageError(problem, "choose another --port, or use an address of this machine for --host") from None

@@ -119,8 +119,8 @@ class RemoteGate(Gate):
         return since + self._patience_s
 
     def _away(self) -> SessionError:
-        reason = self._problem or "it does not answer"
-        return ConnectFailed(reason=f"the gate at {self._address} is away: {reason}")
+        reason = self._problem or "no response"
+        return ConnectFailed(reason=f"the gate at {self._address} is unavailable: {reason}")
 
     def tell(self, notice: messages.Notice) -> None:
         """Tell of something; what concerns a lease is remembered for the next connection, too."""
@@ -187,8 +187,8 @@ class RemoteGate(Gate):
         with anyio.move_on_after(self._first_patience_s):
             await self._changed.until(lambda: self._connection is not None or bool(self._refusal))
         if self._connection is None:
-            problem = self._refusal or f"it is not there: {self._problem or 'it does not answer'}"
-            hint = f"set {TOKEN} as for tau-stage gate" if self._refusal else "start it: tau-stage gate"
+            problem = self._refusal or f"cannot connect: {self._problem or 'no response'}"
+            hint = f"set {TOKEN} to the token of the gate" if self._refusal else "start a gate with tau-stage gate"
             raise UsageError(f"the gate at {self._address}: {problem}", hint)
 
     async def _connected(self) -> AnyByteStream | None:
@@ -237,7 +237,7 @@ class RemoteGate(Gate):
         try:
             return None if line is None else messages.ANSWERS.validate_json(line)
         except ValidationError:
-            self._problem = "what answers there is no gate"
+            self._problem = "the server is not a gate"
             return None
 
     def _settle(self, waiting: _Waiting, answer: messages.Granted | messages.Denied) -> None:
@@ -275,7 +275,7 @@ async def open_gate(
     """
     host, port = parse_address(address)
     if not token:
-        raise UsageError(f"the gate at {address} wants a token", f"set {TOKEN} as for tau-stage gate")
+        raise UsageError(f"the gate at {address} requires a token", f"set {TOKEN} to the token of the gate")
     connecting = partial(anyio.connect_tcp, host, port)
     gate = RemoteGate(connecting, token, address=address, patience_s=patience_s, first_patience_s=first_patience_s)
     async with gate.running():
