@@ -218,7 +218,7 @@ NAMED_BY_THE_CLOCK = {
     "runs/run_scenes.py",
     "suite/execution.py",
     "stage/performance.py",
-    "take/lock.py",
+    "take/folder.py",
     "understudy/server.py",
 }
 """When a take began, since when a folder or a job is held, what is today for retirements: names, never lengths."""

@@ -255,7 +255,7 @@ lines: [ada: again, ada: again]
 
 def test_a_cycle_ends_with_the_limit_and_its_place() -> None:
     plan = plan_of("on: [{said: ping, do: [bob: ping]}]\nlines: [ada: ping]", limits="{cues: 3}")
-    with pytest.raises(LimitReached, match=r"scene\.yaml:5: the cue would start again, and limits\.cues is 3"):
+    with pytest.raises(LimitReached, match=r"scene\.yaml:5: the cue would start again, but limits\.cues is 3"):
         list(performed(plan))
 
 
