@@ -98,10 +98,10 @@ def members_of(union: UnionType) -> list[str]:
 
     >>> from tau_stage import LineSpoken, Warned
     >>> members_of(LineSpoken | Warned)[0]
-    'One of these, each with its fields:'
+    'An event is an instance of one of these classes:'
     """
     members = [member for listed in get_args(union) for member in _leaves(listed)]
-    return ["One of these, each with its fields:", "", *(f"- {_described(member)}" for member in members), ""]
+    return ["An event is an instance of one of these classes:", "", *(f"- {_described(member)}" for member in members), ""]
 
 
 def _leaves(base: type) -> list[type]:
