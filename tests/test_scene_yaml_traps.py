@@ -34,6 +34,25 @@ def test_whatever_yaml_refuses_is_mended_by_its_own_hint(words: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "hint"),
+    [
+        ("[ann: Hello, there]", 'put text that contains a comma in quotes:\n  lines: [ann: "Hello, there"]'),
+        ("[{ann: Hello, to: nobody}, {together: [ann: A, b]}]", '[ann: "A, b"]'),
+        ("[there, ann: Hi]", ""),
+        ("[ann: 'Hello', there]", ""),
+        ("[ann: , there]", ""),
+        ("[ann: Hello\n, there]", ""),
+        ("\n- ann: Hello\n- there", ""),
+    ],
+)
+def test_a_comma_that_ends_a_text_in_brackets(lines: str, hint: str) -> None:
+    with pytest.raises(SceneError) as error:
+        parse_scene(f"players: {{ann: }}\nlines: {lines}\n")
+    assert hint in error.value.hint
+    assert hint or "comma" not in error.value.hint
+
+
+@pytest.mark.parametrize(
     ("player", "hint"),
     [
         ("{persona: old, tired}", 'put text that contains a comma in quotes:\n    ann: {persona: "old, tired"}'),

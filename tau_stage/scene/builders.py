@@ -96,7 +96,8 @@ class Steps:
         """Note a step that is a text or a list."""
         name, words = (part.strip() for part in re.split("[:\uff1a\ufe55]", f"{node}:", maxsplit=1))
         if not isinstance(node, str) or composed(name) not in self.players:
-            self.errors.add(path, "this line has no speaker", "write a line as '- player: words'")
+            hint = self.errors.list_comma_hint(path) or "write a line as '- player: words'"
+            self.errors.add(path, "this line has no speaker", hint)
         elif self.errors.misread(path):
             return
         elif node.strip() == name:

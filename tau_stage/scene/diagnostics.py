@@ -109,6 +109,18 @@ class Diagnostics:
             end = keys[other].end if keys[other].end.line == end.line else end
         return comma_hint(line, start.start.column, end.column)
 
+    def list_comma_hint(self, path: Path) -> str:
+        """Return a hint for an item that is the rest of a text in brackets, which a comma ends; else nothing."""
+        values, above = self.document.values, path[:-1]
+        if above not in values or values[above].style != "flow" or len(self.noted) >= MOST_RANKED:
+            return ""
+        item = (*above, int(path[-1]) - 1)
+        start = next((values[other] for other in reversed(self.document.keys) if other[:-1] == item), None)
+        end = values[path].end
+        if start is None or start.style or start.start == start.end or start.start.line != end.line:
+            return ""
+        return comma_hint(self.document.source_of(path).line(end.line), start.start.column, end.column)
+
     def _is_bare(self, path: Path) -> bool:
         """Tell whether a key has no colon after it."""
         return path in self.document.keys and self.document.values[path].start == self.document.keys[path].end
