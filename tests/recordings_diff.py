@@ -26,8 +26,8 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.delivery import plan_speech
-from tau_stage.understudy.profiles import CURRENT, XAI, Profile, profile_of
 from tau_stage.understudy.server import Understudy
+from tau_stage.understudy.settings import CURRENT, XAI, Profile, profile_of
 from tau_stage.understudy.sound_store import KnownSpeech
 from tests.support.live_recordings import FOLDER
 from tests.support.memory_server import connected

@@ -18,7 +18,8 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tau_stage.audio.chunks import (
+from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.riff import (
     ADTL,
     BEXT,
     CUE,
@@ -26,15 +27,16 @@ from tau_stage.audio.chunks import (
     Mark,
     Origin,
     Slate,
+    append_chunks,
     bext_chunk,
     chunk,
     coding_history,
     cue_chunks,
     ixml_chunk,
     plain,
+    read_chunks,
+    tells_its_size,
 )
-from tau_stage.audio.pcm import Pcm
-from tau_stage.audio.riff import append_chunks, read_chunks, tells_its_size
 from tau_stage.audio.wav import HEADER_BYTES, WavWriter, header, read_wav
 
 SOUND = Pcm(bytes(range(200)) * 10)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tau_stage.audio.chunks import plain
 from tau_stage.audio.formats import Format, decode_g711, encode_g711
 from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.riff import plain
 from tau_stage.audio.wav import header
 
 

@@ -10,7 +10,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from tau_stage.batch.ledger import Ledger
-from tau_stage.batch.object_store import ObjectStore
+from tau_stage.batch.store import ObjectStore
 from tau_stage.errors import TakeError
 
 JOB = "de/scenes/hat"

@@ -21,8 +21,8 @@ from tau_stage.take.folding import Bills
 from tau_stage.take.journal import read_journal
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.delivery import plan_speech
-from tau_stage.understudy.profiles import profile_named
 from tau_stage.understudy.server import Understudy
+from tau_stage.understudy.settings import profile_named
 from tau_stage.understudy.voices import Voices
 from tests.test_stage_perform import stage_for
 

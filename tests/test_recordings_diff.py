@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tau_stage.understudy.profiles import MODELS, XAI
+from tau_stage.understudy.settings import MODELS, XAI
 from tests.recordings_diff import EXPECTED, Player, RecordedDialogue, differences, load, recordings
 from tests.support.live_recordings import FOLDER
 

@@ -14,8 +14,7 @@ from mutagen.flac import FLAC
 from mutagen.id3 import ID3
 from mutagen.oggvorbis import OggVorbis
 
-from tau_stage.audio.chunks import ADTL
-from tau_stage.audio.riff import read_chunks
+from tau_stage.audio.riff import ADTL, read_chunks
 from tau_stage.errors import TakeError
 from tau_stage.protocol.usage import Usage
 from tau_stage.report.delivering import deliver

@@ -30,8 +30,8 @@ from tau_stage.transport import Transport
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.delivery import requested_line
 from tau_stage.understudy.faults import RewordLines
-from tau_stage.understudy.profiles import profile_named
 from tau_stage.understudy.server import Understudy, open_understudy
+from tau_stage.understudy.settings import profile_named
 from tests.support.in_memory_stage import Playhouse, plan_of
 from tests.support.memory_server import connected
 from tests.support.scripted_providers import ScriptedProvider

@@ -19,8 +19,8 @@ from tau_stage.take import records as record
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.delivery import plan_speech
-from tau_stage.understudy.profiles import CURRENT
 from tau_stage.understudy.server import Understudy
+from tau_stage.understudy.settings import CURRENT
 from tests.support.in_memory_stage import Playhouse, plan_of, reused_for_retake
 from tests.support.tone_voice import Tones, tone
 from tests.test_cli_run import Serve, no_key, serve

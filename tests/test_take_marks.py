@@ -12,9 +12,8 @@ from xml.etree import ElementTree as ET
 import pytest
 import soundfile
 
-from tau_stage.audio.chunks import ADTL, BEXT, CUE, IXML
 from tau_stage.audio.pcm import Pcm
-from tau_stage.audio.riff import read_chunks
+from tau_stage.audio.riff import ADTL, BEXT, CUE, IXML, read_chunks
 from tau_stage.audio.wav import WavWriter, read_wav
 from tau_stage.errors import TakeError
 from tau_stage.stage.people import people_of

@@ -17,9 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutagen.mp3 import MP3
 
-from tau_stage.audio.chunks import BEXT, CUE, IXML
 from tau_stage.audio.pcm import RATE, pan_gains
-from tau_stage.audio.riff import read_chunks
+from tau_stage.audio.riff import BEXT, CUE, IXML, read_chunks
 from tau_stage.audio.wav import read_wav
 from tau_stage.checks.snapshot import take_snapshot
 from tau_stage.checks.snapshot_diff import compare_snapshot

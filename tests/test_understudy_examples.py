@@ -21,8 +21,15 @@ from tau_stage.understudy.improvisation import (
     say_result,
     topic_of,
 )
-from tau_stage.understudy.profiles import CURRENT, Profile, profile_of
-from tau_stage.understudy.settings import forbidden_null, new_session, update_session, voice_name
+from tau_stage.understudy.settings import (
+    CURRENT,
+    Profile,
+    forbidden_null,
+    new_session,
+    profile_of,
+    update_session,
+    voice_name,
+)
 from tau_stage.understudy.sound_store import BlobStore, read_bytes
 from tau_stage.understudy.tool_choice import identifier_words, make_arguments, word_stems
 from tau_stage.understudy.voices import Timbre, split_phonemes, timbre

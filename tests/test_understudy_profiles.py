@@ -15,8 +15,8 @@ from tau_stage.protocol.client_events import session_config
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.session import open_session
 from tau_stage.transport import Handshake
-from tau_stage.understudy.profiles import MODELS, PROFILES, profile_named
 from tau_stage.understudy.server import Understudy
+from tau_stage.understudy.settings import MODELS, PROFILES, profile_named
 from tests.support.memory_server import Client, bare_client, connected
 from tests.support.tone_voice import Tones, tone
 from tests.test_cli_validate import run

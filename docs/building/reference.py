@@ -101,7 +101,12 @@ def members_of(union: UnionType) -> list[str]:
     'An event is an instance of one of these classes:'
     """
     members = [member for listed in get_args(union) for member in _leaves(listed)]
-    return ["An event is an instance of one of these classes:", "", *(f"- {_described(member)}" for member in members), ""]
+    return [
+        "An event is an instance of one of these classes:",
+        "",
+        *(f"- {_described(member)}" for member in members),
+        "",
+    ]
 
 
 def _leaves(base: type) -> list[type]:

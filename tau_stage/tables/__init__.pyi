@@ -6,12 +6,12 @@ from .line_table import Sheet as Sheet
 from .line_table import TableLine as TableLine
 from .line_table import TextForm as TextForm
 from .line_table import raise_all as raise_all
-from .scene_files_text import as_markup as as_markup
-from .scene_files_text import cast_text as cast_text
-from .scene_files_text import complete_cast as complete_cast
-from .scene_files_text import scene_text as scene_text
-from .scene_files_text import speakers_in as speakers_in
+from .scenes import as_markup as as_markup
+from .scenes import cast_text as cast_text
+from .scenes import complete_cast as complete_cast
+from .scenes import scene_text as scene_text
 from .scenes import scenes_of_table as scenes_of_table
+from .scenes import speakers_in as speakers_in
 from .table_formats import FORMATS as FORMATS
 from .table_formats import PLAIN as PLAIN
 from .table_formats import read_table as read_table

@@ -1,9 +1,14 @@
+from .comparing import DiffPart as DiffPart
 from .comparing import aligned as aligned
 from .comparing import alikeness as alikeness
 from .comparing import closeness as closeness
 from .comparing import composed as composed
 from .comparing import core_of as core_of
+from .comparing import diff_speech as diff_speech
+from .comparing import diff_words as diff_words
 from .comparing import folded as folded
+from .comparing import has_changes as has_changes
+from .comparing import has_moments as has_moments
 from .comparing import holds as holds
 from .comparing import is_parted as is_parted
 from .comparing import letters_apart as letters_apart
@@ -11,11 +16,6 @@ from .comparing import same_words as same_words
 from .comparing import spoken_words as spoken_words
 from .comparing import word_error_rate as word_error_rate
 from .comparing import words_of as words_of
-from .diff import DiffPart as DiffPart
-from .diff import diff_speech as diff_speech
-from .diff import diff_words as diff_words
-from .diff import has_changes as has_changes
-from .diff import has_moments as has_moments
 from .docstrings import attributes_of as attributes_of
 from .docstrings import docstring as docstring
 from .languages import language_name as language_name

@@ -8,9 +8,9 @@ from .faults import parse_fault as parse_fault
 from .line_voices import LANGUAGES_HINT as LANGUAGES_HINT
 from .line_voices import LineSpeech as LineSpeech
 from .line_voices import speech_of as speech_of
-from .profiles import profile_named as profile_named
 from .server import Understudy as Understudy
 from .server import open_understudy as open_understudy
+from .settings import profile_named as profile_named
 from .sound_store import SoundCache as SoundCache
 from .voices import Ensemble as Ensemble
 from .voices import Voices as Voices

@@ -15,7 +15,7 @@ from tau_stage.protocol import JsonObject, RateLimit, ServerError, TokenBucket, 
 from tau_stage.transport import Handshake, Refusal
 from tau_stage.understudy.client_dialects import wants_beta
 from tau_stage.understudy.faults import RefuseInBand
-from tau_stage.understudy.profiles import profile_of
+from tau_stage.understudy.settings import profile_of
 
 AZURE_PATHS = frozenset({"/openai/v1/realtime", "/openai/realtime", "/voice-live/realtime"})
 PATHS = AZURE_PATHS | {"/v1/realtime"}

@@ -37,8 +37,7 @@ from tau_stage.protocol import (
     without,
 )
 from tau_stage.transport import Handshake
-from tau_stage.understudy.profiles import Profile
-from tau_stage.understudy.settings import DEFAULTS
+from tau_stage.understudy.settings import DEFAULTS, Profile
 
 BETA_OMITS = {"conversation.item.done", "conversation.item.input_audio_transcription.delta"}
 """The beta tells an item once, when it is created, and a transcript when it is whole."""

@@ -38,8 +38,9 @@ from tau_stage.protocol import (
 )
 from tau_stage.understudy.billing import Read, transcription_usage
 from tau_stage.understudy.listening import TimedOut, TurnDetector, TurnEnded, TurnStarted
-from tau_stage.understudy.profiles import CURRENT, Profile
 from tau_stage.understudy.settings import (
+    CURRENT,
+    Profile,
     ResponseRun,
     Settings,
     forbidden_null,

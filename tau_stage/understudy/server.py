@@ -40,9 +40,8 @@ from tau_stage.understudy.faults import (
     parse_fault,
 )
 from tau_stage.understudy.listening import asked_with, comment_request, request_for, take_named, wanted_calls
-from tau_stage.understudy.profiles import CURRENT, Profile, profile_of
 from tau_stage.understudy.response import MessageStream, call_tools, end_response, stay_silent
-from tau_stage.understudy.settings import ResponseRun, new_session
+from tau_stage.understudy.settings import CURRENT, Profile, ResponseRun, new_session, profile_of
 from tau_stage.understudy.sound_store import KnownSpeech
 from tau_stage.understudy.stored_items import ItemStore
 
