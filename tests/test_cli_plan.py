@@ -57,7 +57,7 @@ def test_the_prices_are_those_of_the_endpoint_that_is_chosen(
     assert run("plan", str(UMBRELLA)) == 0
     assert "gpt-realtime-2.1-mini at vllm;" in capsys.readouterr().out
     assert run("plan", str(UMBRELLA), "--endpoint", "xia") == 2
-    assert "there is no endpoint 'xia'" in capsys.readouterr().err
+    assert "unknown endpoint 'xia'" in capsys.readouterr().err
 
 
 def test_a_wrong_scene_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,7 +113,7 @@ def serving(command: list[str], env: Mapping[str, str], cwd: Path) -> Iterator[s
     with group as server:
         try:
             assert server.stdout is not None
-            yield server.stdout.readline().split()[4].partition("/v1/")[0]
+            yield server.stdout.readline().partition(" at ")[2].partition("/v1/")[0]
         finally:
             os.killpg(server.pid, signal.SIGTERM)
 
