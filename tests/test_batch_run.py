@@ -258,6 +258,16 @@ def test_another_worker_resumes_what_one_that_died_has_left(
     assert len(takes) == 1
 
 
+@pytest.mark.usefixtures("batch")
+def test_a_batch_is_planned_with_the_prices_of_its_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    write_batch(SCENES, "hat")
+    known = []
+    for wish in ((), ("--endpoint", "xai")):
+        assert run("batch", "plan", "batch.yaml", "--json", *wish) == 0
+        known.append(json.loads(capsys.readouterr().out)["total"]["dollars"] is not None)
+    assert known == [True, False]
+
+
 def documented_columns() -> list[str]:
     """The columns of the results, in the order in which the documentation lists them."""
     page = (Path(__file__).parent.parent / "docs" / "batch.md").read_text(encoding="utf-8")
