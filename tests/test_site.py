@@ -37,7 +37,7 @@ QUESTIONS = {
     "which environment variables are read": "reference/environment",
     "what are the options of tau-stage run": "reference/commands",
     "which fields does an event of the stream have": "reference/stream",
-    "what can stand under deliver in a scene": "reference/scene-keys",
+    "which keys can deliver have in a scene": "scenes/delivery reference/scene-keys",
     "what are the arguments of create_session": "reference/names",
     "how do I get my scene into Reaper": "how-to/daw takes",
     "how do I make an MP3 of a podcast": "how-to/podcast",
@@ -49,7 +49,7 @@ QUESTIONS = {
     "how do I voice the lines of a spreadsheet": "how-to/game-lines",
     "who hears whom": "explanation/hearing scenes/hearing",
     "how do I install it and perform my first scene": "tutorials/first-scene",
-    "how do I go on with a take that was stopped": "takes",
+    "how do I resume a stopped take": "takes",
 }
 """What people ask, and the pages that answer it."""
 
