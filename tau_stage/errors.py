@@ -262,8 +262,8 @@ class Stopped(StageError):
 class UsageError(StageError):
     """The command line or the environment asks for something impossible. ``hint`` says what to do, or is empty.
 
-    >>> print(UsageError("there is no endpoint 'openia'", "did you mean openai?"))
-    there is no endpoint 'openia'
+    >>> print(UsageError("unknown endpoint 'openia'", "did you mean openai?"))
+    unknown endpoint 'openia'
       hint: did you mean openai?
     """
 

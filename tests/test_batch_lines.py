@@ -205,10 +205,10 @@ def test_the_columns_of_a_language_leave_the_others_as_the_batch_has_them() -> N
 
 def test_a_language_has_no_column_that_is_not_there() -> None:
     write_sheet("words: Line EN", "en: {}, de: {columns: {words: Line GE}}")
-    with pytest.raises(SceneError, match=r"sheet.csv:1:1: there is no column 'Line GE'"):
+    with pytest.raises(SceneError, match=r"sheet.csv:1:1: unknown column 'Line GE'"):
         spoken()
     write_sheet("id: ID", "en: {columns: {words: Line US}}, de: {columns: {words: Line DE}}")
-    with pytest.raises(SceneError, match=r"sheet.csv:1:1: there is no column 'Line US'"):
+    with pytest.raises(SceneError, match=r"sheet.csv:1:1: unknown column 'Line US'"):
         spoken()
     write_lines("lines: play.txt\ncast: cast.yaml\nlanguages: {en: {}, de: {columns: {words: Line DE}}}\n")
     Path("play.txt").write_text("Keeper: Who goes there?\n")
@@ -341,7 +341,7 @@ def test_what_is_wrong_with_a_batch_of_lines_has_its_place(batch: str, told: str
 def test_an_error_names_the_cell_of_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     write_lines(rows="k-1,Keeper,Hi.,,\nk-2,Kepper,Ho.,,\n")
     assert run("validate", "batch.yaml") == 2
-    assert "dialogue.csv:3:2: B3 (Character): there is no player 'Kepper'" in capsys.readouterr().err
+    assert "dialogue.csv:3:2: B3 (Character): unknown player 'Kepper'" in capsys.readouterr().err
     write_lines()
     assert run("validate", "batch.yaml") == 0
     assert capsys.readouterr().out == "ok batch.yaml: batch, 4 jobs, 5 lines\n"

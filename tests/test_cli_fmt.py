@@ -83,7 +83,7 @@ def test_one_broken_file_and_none_is_written(
     assert run(*verb, str(scene), str(broken), str(scene.with_name("none.yaml"))) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.count("there is no player 'bob'") == 2
+    assert said.err.count("unknown player 'bob'") == 2
     assert "the scene file does not exist" in said.err
     assert scene.read_bytes() == SCENE
 
@@ -91,7 +91,7 @@ def test_one_broken_file_and_none_is_written(
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("players: {ann: }\nscript: |\n  BOB: hi\n", "3:3: there is no player 'BOB'"),
+        ("players: {ann: }\nscript: |\n  BOB: hi\n", "3:3: unknown player 'BOB'"),
         ("players: ann\nscript: |\n  - pause: 1s\n", "1:10: players must be a mapping"),
         ("players: {ann: }\nscript: x.fountain\n", "2:9: the screenplay 'x.fountain' does not exist"),
         ("{players: {ann: }, script: play.fountain}\n", "1:28: there is no script here"),

@@ -141,7 +141,7 @@ def test_columns_and_the_kind_of_a_table_may_be_given(here: Path) -> None:
         (["import", "dialogue.csv", "--cast", "none.yaml"], "none.yaml:1:1: the cast file does not exist"),
         (
             ["import", "dialogue.csv", "--cast", "ann.yaml"],
-            "dialogue.csv:3:2: B3 (Character): there is no player 'Old Ben'",
+            "dialogue.csv:3:2: B3 (Character): unknown player 'Old Ben'",
         ),
         (
             ["import", "big.csv", "--cast", "ann.yaml"],

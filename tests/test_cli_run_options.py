@@ -76,9 +76,9 @@ def test_one_variant_and_another_variable(serve: Serve, moods: str, capsys: pyte
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (("--only", "crass"), "there is no variant 'crass'\n"),
+        (("--only", "crass"), "unknown variant 'crass'\n"),
         (("--var", "hat"), "--var expects a name and a value, not 'hat'"),
-        (("--var", "waht=x"), "there is no variable 'waht' in the scene"),
+        (("--var", "waht=x"), "unknown variable 'waht'"),
         (("--var", "mood=x"), "'mood' is in the matrix, but a value was also given"),
     ],
 )

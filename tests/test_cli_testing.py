@@ -137,7 +137,7 @@ def test_only_what_was_not_well_is_tested_again(capsys: Printed) -> None:
     assert run("test", "--jobs", "1") == 2
     said = capsys.readouterr().out
     assert "ERROR scenes/broken.yaml" in said
-    assert "scenes/broken.yaml:3:3: there is no player 'bob'" in said
+    assert "scenes/broken.yaml:3:3: unknown player 'bob'" in said
     assert said.endswith("6 scenes: 3 passed, 2 failed, 1 broken\n")
     broken.write_text(WELCOME.read_text().replace("The door was", "The moon was"))
     shutil.copytree(TAPE, TAPE.with_name("broken"))

@@ -343,4 +343,4 @@ def test_live_performances_have_a_ceiling(capsys: Printed) -> None:
     assert run("test", "--only", "calm") == 2
     assert "no scene has a variant 'calm'" in capsys.readouterr().err
     assert run("test", "--var", "city=Oslo") == 2
-    assert "there is no variable 'city' in the scene" in capsys.readouterr().out
+    assert "unknown variable 'city'" in capsys.readouterr().out

@@ -95,7 +95,7 @@ def test_errors_point_into_the_included_file(tmp_path: Path) -> None:
 def test_variables_stand_in_texts(text: str, words: str | None) -> None:
     scene = f"vars: {{city: Oslo, my-name_2: x}}\n{HEAD}- ann: '{text}'\n"
     if words is None:
-        with pytest.raises(SceneError, match="there is no variable ''"):
+        with pytest.raises(SceneError, match="unknown variable ''"):
             parse_scene(scene)
     else:
         assert make_plan(parse_scene(scene)).lines[0].words == words
@@ -117,11 +117,11 @@ def test_variables_fill_whatever_is_text_but_no_name() -> None:
 def test_a_variable_from_outside_must_be_the_scenes(tmp_path: Path) -> None:
     scene = written(tmp_path, scene=f"vars: {{city: Oslo}}\n{HEAD}- ann: Hi\n")
     assert refused(scene, {"citty": "Rome", "zoo": "Rome"}) == [
-        "there is no variable 'citty' in the scene | did you mean 'city'?",
-        "there is no variable 'zoo' in the scene | variables: city",
+        "unknown variable 'citty' | did you mean 'city'?",
+        "unknown variable 'zoo' | variables: city",
     ]
     bare = written(tmp_path, scene=f"{HEAD}- ann: Hi\n")
-    assert refused(bare, {"city": "Rome"}) == ["there is no variable 'city' in the scene | variables: none"]
+    assert refused(bare, {"city": "Rome"}) == ["unknown variable 'city' | variables: none"]
 
 
 # ---- matrix
@@ -144,12 +144,12 @@ def test_one_variant_is_chosen_by_its_name(tmp_path: Path) -> None:
     both = load_variants(scene, only=["very-cross-1", "calm-2"])
     assert sorted(each.variant for each in both) == ["calm-2", "very-cross-1"]
     assert make_plan(variant).lines[0].words == "Very cross 1"
-    assert refused(scene, only=["calm-3"]) == ["there is no variant 'calm-3' | did you mean 'calm-2'?"]
+    assert refused(scene, only=["calm-3"]) == ["unknown variant 'calm-3' | did you mean 'calm-2'?"]
     assert refused(scene, only=["zzz"]) == [
-        "there is no variant 'zzz' | variants: calm-1, calm-2, very-cross-1, very-cross-2"
+        "unknown variant 'zzz' | variants: calm-1, calm-2, very-cross-1, very-cross-2"
     ]
     bare = written(tmp_path, scene=f"{HEAD}- ann: Hi\n")
-    assert refused(bare, only=["calm"]) == ["there is no variant 'calm' | the scene has no matrix"]
+    assert refused(bare, only=["calm"]) == ["unknown variant 'calm' | the scene has no matrix"]
 
 
 def test_what_is_varied_is_not_given(tmp_path: Path) -> None:
@@ -367,5 +367,5 @@ def test_a_scene_is_loaded_for_several_sets_of_variables(tmp_path: Path) -> None
 
 def test_variables_are_filled_in_where_no_scene_file_is() -> None:
     assert fill_text("$${a} is ${a}, ${ not", {"a": "b"}) == "${a} is b, ${ not"
-    with pytest.raises(PydanticCustomError, match="there is no variable 'b'"):
+    with pytest.raises(PydanticCustomError, match="unknown variable 'b'"):
         fill_text("${b}", {"a": "b"})

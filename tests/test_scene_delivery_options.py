@@ -148,7 +148,7 @@ def test_a_scene_with_variables_fills_them_in() -> None:
         ("deliver: {mix: {rms: -20 LUFS}}", "'LUFS' is not a valid unit for level", "did you mean -20 dB?"),
         ("deliver: {mix: {rms: -20 dB, loudness: -16 LUFS}}", "loudness or rms, not both", "remove one"),
         ("deliver: {mix: {tolerance: 0 dB}}", "tolerance must be from 0.2 to 10 dB", "for example: 1 dB"),
-        ("deliver: {preset: podkast}", "there is no preset 'podkast'", "did you mean 'podcast'?"),
+        ("deliver: {preset: podkast}", "unknown preset 'podkast'", "did you mean 'podcast'?"),
         ("deliver: {lines: {trim: maybe}}", "neither true nor false", "write true or false"),
     ],
 )

@@ -353,7 +353,7 @@ def test_a_screenplay_of_a_scene_in_brackets_is_refused(play: str) -> None:
 
 
 def test_an_error_of_the_script_keeps_its_place() -> None:
-    with pytest.raises(SceneError, match=r"x\.yaml:2:3: there is no player 'BARISTA'"):
+    with pytest.raises(SceneError, match=r"x\.yaml:2:3: unknown player 'BARISTA'"):
         lines_of("script: |\n  BARISTA: hi")
 
 

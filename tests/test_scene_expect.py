@@ -132,13 +132,13 @@ def test_a_share_of_performances_is_written_as_it_is_said() -> None:
         ("says: {contains: [[x]]}", "expected a text or a list of texts", "[umbrella"),
         ("says: {wer: {max: 5}}", "a percentage needs a unit, but '5' has none", "did you mean 5%?"),
         ("says_not: {a: b}", "expected a text or a list of texts", "[umbrella"),
-        ("calls: lmap", "there is no tool 'lmap'", "did you mean 'lamp'?"),
-        ("calls: [lamp, {tool: lmap}]", "there is no tool 'lmap'", "did you mean 'lamp'?"),
+        ("calls: lmap", "unknown tool 'lmap'", "did you mean 'lamp'?"),
+        ("calls: [lamp, {tool: lmap}]", "unknown tool 'lmap'", "did you mean 'lamp'?"),
         ("calls: [{arguments: {room: hall}}]", "a call needs the name of a tool", "calls: ["),
         ("calls: [{tool: lamp, arguments: hall}]", "arguments must be a mapping", "calls: ["),
         ("calls: [[lamp]]", "a call must be a mapping", "calls: ["),
         ("calls: {tool: lamp}", "'calls' must be a tool name or a list of calls", "calls: ["),
-        ("heard_by: [bbo]", "there is no player 'bbo'", "did you mean 'bob'?"),
+        ("heard_by: [bbo]", "unknown player 'bbo'", "did you mean 'bob'?"),
         ("heard_by: [ann]", "'ann' always knows its own lines", "only the other players"),
         ("voice: other", "'other' is not a valid range", "for example: {max: 1}"),
         ("tolerances: 5%", "'tolerances' of expect must be a mapping", "length: 300ms 15%"),
@@ -174,7 +174,7 @@ def test_the_whole_scene_may_expect_too() -> None:
     plan = make_plan(parse_scene("expect: {cost: ..$0.50, heard_by: bob}\nplayers: {ann: , bob: }\nlines: [ann: Hi]"))
     assert plan.expect is not None
     assert plan.expect.cost == Range(None, 0.5)
-    with pytest.raises(SceneError, match="no player 'bbo'"):
+    with pytest.raises(SceneError, match="unknown player 'bbo'"):
         parse_scene("expect: {heard_by: bbo}\nplayers: {ann: , bob: }\nlines: [ann: Hi]")
 
 

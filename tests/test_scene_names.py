@@ -53,7 +53,7 @@ def test_default_voices_are_known() -> None:
 
 @pytest.mark.parametrize(("endpoint", "voice"), [("openai", "marinn"), ("openai", "Marin"), ("xai", "zenit")])
 def test_a_misspelt_voice_is_an_error_that_says_what_was_meant(endpoint: str, voice: str) -> None:
-    with pytest.raises(SceneError, match=f"there is no voice '{voice}' at {endpoint}") as error:
+    with pytest.raises(SceneError, match=f"{endpoint} has no voice '{voice}'") as error:
         voice_at(endpoint, f"voice: {voice}")
     assert error.value.hint.startswith(f"did you mean '{misspelt(voice, endpoint)}'?")
 
@@ -66,8 +66,8 @@ def test_without_an_endpoint_a_voice_of_any_known_one_is_possible() -> None:
     assert voice_warning("rex", None).startswith("'rex' is a voice of xai: write 'endpoint: xai'")
     assert voice_problem("ash", "openai") == ("", "")
     for voice in ("Marin", "robot"):
-        assert voice_problem(voice, "openai")[0] == f"there is no voice '{voice}' at openai"
-        with pytest.raises(SceneError, match=f"there is no voice '{voice}' at openai"):
+        assert voice_problem(voice, "openai")[0] == f"openai has no voice '{voice}'"
+        with pytest.raises(SceneError, match=f"openai has no voice '{voice}'"):
             plan(voice)
 
 

@@ -84,7 +84,7 @@ def test_names_of_several_words_and_foreign_ones() -> None:
 
 def test_players_who_differ_in_capitals_only_are_called_exactly() -> None:
     assert said("Ж: Да", ["ж", "Ж"]) == [("Ж", "Да")]
-    assert refused("CLERK: Yes", ["clerk", "Clerk"]).problem == "there is no player 'CLERK'"
+    assert refused("CLERK: Yes", ["clerk", "Clerk"]).problem == "unknown player 'CLERK'"
 
 
 def test_a_speech_goes_on_until_a_blank_line_or_the_next_speech() -> None:
@@ -143,14 +143,14 @@ def test_an_empty_script_says_nothing() -> None:
 def test_who_is_no_player_does_not_speak(text: str, place: tuple[int, int], name: str, hint: str) -> None:
     error = refused(text)
     assert (error.line, error.column) == place
-    assert (error.problem, error.hint) == (f"there is no player '{name}'", hint)
+    assert (error.problem, error.hint) == (f"unknown player '{name}'", hint)
 
 
 @pytest.mark.parametrize("cue", ["TOURISTS: Two", "tuorist: Two", "BARISTA:\nTwo"])
 def test_a_misspelt_cue_is_not_swallowed_by_the_speech_above(cue: str) -> None:
     error = refused(f"CLERK: One\n{cue}")
     assert (error.line, error.column) == (2, 1)
-    assert error.problem.startswith("there is no player")
+    assert error.problem.startswith("unknown player")
     assert error.hint.endswith("\n  indent the continuation of a speech deeper than its first line")
     deeper = cue.replace("\n", "\n  ")
     assert said(f"CLERK: One\n  {deeper}") == [("clerk", f"One {cue}".replace("\n", " "))]
@@ -176,7 +176,7 @@ def test_only_what_stands_deeper_goes_on(words: str) -> None:
 def test_a_name_in_capitals_without_a_colon_is_somebody_s(name: str) -> None:
     for text in (f"CLERK: One\n{name}\nTwo", f"CLERK:\nOne\n{name}\nTwo"):
         error = refused(text)
-        assert (error.line, error.problem) == (text[: text.index(name)].count("\n") + 1, "there is no player 'GUEST'")
+        assert (error.line, error.problem) == (text[: text.index(name)].count("\n") + 1, "unknown player 'GUEST'")
         assert error.hint.endswith("\n  indent the continuation of a speech deeper than its first line")
 
 
@@ -200,7 +200,7 @@ def test_stage_plays_and_exports_of_meetings_are_read(text: str) -> None:
 
 def test_several_parentheses_beside_a_name_are_one_direction() -> None:
     assert said("CLERK (low) (O.S.) (slow): One") == [("clerk", "(low, slow) One")]
-    assert refused("GUEST (low) (slow): One").problem == "there is no player 'GUEST'"
+    assert refused("GUEST (low) (slow): One").problem == "unknown player 'GUEST'"
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_a_speech_of_a_stranger_is_never_words(line: str, name: str, column: int
     for before in ("CLERK: One\n", "CLERK: One\n\n", "", "WAITER: One\n"):
         error = refused(f"{before}{line}")
         told = [(each.line, each.column, each.problem) for each in (error, *error.also)]
-        assert told[-1] == (before.count("\n") + 1, column, f"there is no player '{name}'")
+        assert told[-1] == (before.count("\n") + 1, column, f"unknown player '{name}'")
     if ": " in line:
         assert said(f"CLERK: One\n  {line}") == [("clerk", f"One {line}")]
 
@@ -330,14 +330,14 @@ def test_what_nobody_speaks_in_webvtt_is_passed_over() -> None:
         "2\n00:02.500 --> 00:04.000\n<v Tourist>NOTE this.\n\nSTYLE\n::cue { color: red }\n"
     )
     assert said(cues) == [("clerk", "Hello."), ("tourist", "NOTE this.")]
-    assert refused("CLERK: Hi\n\nWEBVTT\n").problem == "there is no player 'WEBVTT'"
-    assert refused("NOTE\n").problem == "there is no player 'NOTE'"
+    assert refused("CLERK: Hi\n\nWEBVTT\n").problem == "unknown player 'WEBVTT'"
+    assert refused("NOTE\n").problem == "unknown player 'NOTE'"
     assert said("WEBVTT: Hi", ["WEBVTT"]) == said("WEBVTT\nHi", ["WEBVTT"]) == [("WEBVTT", "Hi")]
 
 
 def test_a_time_before_a_colon_belongs_to_a_name_only() -> None:
     assert refused("Meet me at 12:30: here").problem == "these words have no speaker"
-    assert refused("ZOE 12:30: here").problem == "there is no player 'ZOE'"
+    assert refused("ZOE 12:30: here").problem == "unknown player 'ZOE'"
 
 
 def test_names_that_look_the_same_are_the_same() -> None:
@@ -356,9 +356,9 @@ def test_words_without_a_speaker_are_refused(words: str) -> None:
 def test_all_errors_are_told_at_once_and_each_speech_once() -> None:
     error = refused("ONE: a\nmore of it\n\nTWO: b\nmore: of it\n\nCLERK: Yes\n\nlost")
     assert [(each.line, each.problem) for each in (error, *error.also)] == [
-        (1, "there is no player 'ONE'"),
-        (4, "there is no player 'TWO'"),
-        (5, "there is no player 'more'"),
+        (1, "unknown player 'ONE'"),
+        (4, "unknown player 'TWO'"),
+        (5, "unknown player 'more'"),
         (9, "these words have no speaker"),
     ]
 
@@ -616,14 +616,14 @@ def test_strangers_in_a_screenplay_are_all_told() -> None:
     with pytest.raises(SceneError) as raised:
         fountain("CLARK (V.O.)\nYes\n\n BANG!\nThe door.\n\n@Hal\nYes")
     assert [(e.line, e.column, e.problem, e.hint) for e in (raised.value, *raised.value.also)] == [
-        (1, 1, "there is no player 'CLARK'", "did you mean 'clerk'?\n  start an action in capitals with '!'"),
+        (1, 1, "unknown player 'CLARK'", "did you mean 'clerk'?\n  start an action in capitals with '!'"),
         (
             4,
             2,
-            "there is no player 'BANG!'",
+            "unknown player 'BANG!'",
             "players: clerk, tourist, Old Man\n  start an action in capitals with '!'",
         ),
-        (7, 1, "there is no player 'Hal'", "players: clerk, tourist, Old Man"),
+        (7, 1, "unknown player 'Hal'", "players: clerk, tourist, Old Man"),
     ]
 
 

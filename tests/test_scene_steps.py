@@ -100,7 +100,7 @@ def test_a_chapter_is_a_step_with_a_title_and_an_id_of_its_own() -> None:
         ("{chapter: A, id: b}", "a chapter has unknown key 'id'"),
         ("{chapter: A, ann: Hi}", "a chapter and a line cannot be in one step"),
         ("together: [ann: Hi, chapter: A]", "'together' may contain only lines and sound effects"),
-        ("section: A", "there is no player 'section'"),
+        ("section: A", "unknown player 'section'"),
     ],
 )
 def test_what_is_no_chapter_is_told(step: str, problem: str) -> None:

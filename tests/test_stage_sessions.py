@@ -104,7 +104,7 @@ def test_a_voice_that_the_chosen_endpoint_does_not_have_is_refused_before_anythi
     [player] = plan_of("players: {ann: {voice: rex}}\nlines: [ann: Hello.]").players
     assert provider_for(player, {"XAI_API_KEY": "k"}, wished="xai").endpoint.name == "xai"
     assert provider_for(player, {}).endpoint.name == "understudy"
-    with pytest.raises(UsageError, match="player ann: there is no voice 'rex' at openai") as error:
+    with pytest.raises(UsageError, match="player ann: openai has no voice 'rex'") as error:
         provider_for(player, {"OPENAI_API_KEY": "k"})
     assert error.value.hint == "write 'endpoint: xai' in the scene, or use --endpoint xai"
 

@@ -103,7 +103,7 @@ def test_each_variant_is_a_test_a_broken_scene_is_an_error_and_one_without_expec
     (project / "bare.yaml").write_text("players: {ann: }\nlines: [bob: Hello.]\n")
     found = pytester.runpytest(*STRICT, "scenes/bare.yaml")
     found.assert_outcomes(errors=1)
-    assert "there is no player 'bob'" in found.stdout.str()
+    assert "unknown player 'bob'" in found.stdout.str()
 
 
 @pytest.mark.usefixtures("project")

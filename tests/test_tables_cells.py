@@ -94,7 +94,7 @@ def test_who_is_not_in_the_cast_is_told_with_all_others(tmp_path: Path) -> None:
     with pytest.raises(SceneError) as raised:
         scenes_of_table(table, load_cast(tmp_path / "cast.yaml"))
     told = [(each.problem, each.hint.split("?")[0]) for each in (raised.value, *raised.value.also)]
-    assert told[0] == ("B2 (Character): there is no player 'Anne'", "did you mean 'Ann'")
+    assert told[0] == ("B2 (Character): unknown player 'Anne'", "did you mean 'Ann'")
     assert told[1][0] == "B3 (Character): this line has no speaker"
     assert told[2][0] == "E4 (Scene): scenes 'x' and 'X' would have the same name 'x'"
 
@@ -131,8 +131,8 @@ def test_words_may_be_markup_where_that_is_asked_for(tmp_path: Path) -> None:
         scenes_of_table(table_of(tmp_path, wrong), cast, markup=True)
     assert [each.problem for each in (raised.value, *raised.value.also)] == [
         "C2 (Text): this parenthesis is never closed",
-        "C3 (Text): there is no variable 'town'",
-        "D4 (Notes): there is no variable 'cyti'",
+        "C3 (Text): unknown variable 'town'",
+        "D4 (Notes): unknown variable 'cyti'",
     ]
 
 

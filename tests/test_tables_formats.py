@@ -222,8 +222,8 @@ def test_an_unknown_name_is_an_error_and_never_words_of_the_one_before(tmp_path:
     with pytest.raises(SceneError) as raised:
         scenes_of_table(table, load_cast(tmp_path / "cast.yaml"))
     assert [(each.line, each.problem) for each in (raised.value, *raised.value.also)] == [
-        (2, "there is no player 'Annn'"),
-        (3, "there is no player 'She said'"),
+        (2, "unknown player 'Annn'"),
+        (3, "unknown player 'She said'"),
     ]
     assert problems(tmp_path, "ANN: Hi.\n\nHo.\n", "b.txt") == ["3:1: these words have no speaker"]
 

@@ -209,7 +209,7 @@ def test_what_is_wrong_is_told_with_row_and_column(name: str, tmp_path: Path) ->
 
 OTHERS: dict[str, tuple[str, str, list[str]]] = {
     "words of nobody": ("a.txt", "Hello.\n", ["1:1: these words have no speaker"]),
-    "a name in capitals without a colon": ("a.txt", "ANN: Hi.\n\nBEN\nHo.\n", ["3:1: there is no player 'BEN'"]),
+    "a name in capitals without a colon": ("a.txt", "ANN: Hi.\n\nBEN\nHo.\n", ["3:1: unknown player 'BEN'"]),
     "a sentence with a colon": ("a.txt", "Ann: Hi.\nWhat I mean is that: no.\n", ["2:1: these words have no speaker"]),
     "a time": ("a.txt", "10:30\nAnn: Hi.\n", ["1:1: these words have no speaker"]),
     "a transcript of nothing": ("a.txt", "\n \n# note\n", ["1:1: the table has no lines"]),
@@ -336,7 +336,7 @@ def test_a_name_that_is_nobodys_is_refused_with_the_nearest(
     players: str, spelt: str, hint: str, tmp_path: Path
 ) -> None:
     (tmp_path / "cast.yaml").write_text(f"players: {players}\n", encoding="utf-8")
-    with pytest.raises(SceneError, match="there is no player") as raised:
+    with pytest.raises(SceneError, match="unknown player") as raised:
         scenes_of_table(table_of(tmp_path, HEADER + f"a,{spelt},Hi\n"), load_cast(tmp_path / "cast.yaml"))
     assert raised.value.hint.startswith(hint)
 
@@ -763,4 +763,4 @@ def test_columns_that_are_not_there(columns: dict[str, str], tmp_path: Path) -> 
     if "id" in columns:
         assert problems(tmp_path, HEADER + "a,Ann,Hi!\n", columns=columns) == [f"2:3: C2 (Text): 'Hi!' {UNFIT}"]
     else:
-        assert problems(tmp_path, HEADER, columns=columns) == ["1:1: there is no column 'Txt'"]
+        assert problems(tmp_path, HEADER, columns=columns) == ["1:1: unknown column 'Txt'"]

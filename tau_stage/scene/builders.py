@@ -154,7 +154,7 @@ class Steps:
                 hint = self.rewritten(meant, here, key=True)
             elif step := next((word for word in WORDS if folded(key) in MEANT.get(word, ())), ""):
                 hint = f"did you mean '{step}'?"
-            self.errors.add(here, f"there is no player '{key}'", hint, key=True)
+            self.errors.add(here, f"unknown player '{key}'", hint, key=True)
 
     def line(self, entries: Entries, speaker: str, path: Path) -> model.AnyStep | None:
         """Load a player's line."""

@@ -128,7 +128,7 @@ def variables(entries: Entries, given: Mapping[str, str], errors: Diagnostics) -
     varied = _mapping(entries.get("matrix"))
     for name in sorted(given.keys() - own.keys() - varied.keys()):
         hint = did_you_mean(name, (*own, *varied), f"variables: {listed(own) or 'none'}")
-        errors.add(("vars",), f"there is no variable '{name}' in the scene", hint)
+        errors.add(("vars",), f"unknown variable '{name}'", hint)
     for name in sorted(given.keys() & varied.keys()):
         errors.add(
             ("matrix", name),
@@ -172,7 +172,7 @@ def fill_text(text: str, values: Mapping[str, str]) -> str:
 
 def _no_variable(name: str, values: Mapping[str, str]) -> tuple[str, str]:
     otherwise = f"variables: {listed(values) or 'none'}; write $${{ for a literal ${{"
-    return f"there is no variable '{name}'", did_you_mean(name, values, otherwise)
+    return f"unknown variable '{name}'", did_you_mean(name, values, otherwise)
 
 
 class _Substitution:
@@ -278,7 +278,7 @@ def _wanted(only: Sequence[str], names: Sequence[str], errors: Diagnostics) -> s
             wanted |= known
         else:
             hint = did_you_mean(name, names, f"variants: {listed(names)}") if names else "the scene has no matrix"
-            errors.add(("matrix",), f"there is no variant '{name}'", hint)
+            errors.add(("matrix",), f"unknown variant '{name}'", hint)
     return wanted
 
 

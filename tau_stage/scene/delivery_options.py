@@ -107,7 +107,7 @@ def filled(template: str, values: Mapping[str, str | int]) -> str:
 def preset(value: str) -> str:
     """Return the name of a preset."""
     if value not in PRESETS:
-        raise wrong(f"there is no preset '{value}'", did_you_mean(value, PRESETS, f"known: {listed(PRESETS)}"))
+        raise wrong(f"unknown preset '{value}'", did_you_mean(value, PRESETS, f"known: {listed(PRESETS)}"))
     return value
 
 

@@ -94,7 +94,7 @@ def endpoint(value: str) -> str:
         raise wrong("an address must start with ws:// or wss://", f"did you mean ws://{value}{path}?")
     if value not in VOICES:
         hint = did_you_mean(value, VOICES, f"known: {listed(VOICES)}, or a ws:// or wss:// address")
-        raise wrong(f"there is no endpoint '{value}'", hint)
+        raise wrong(f"unknown endpoint '{value}'", hint)
     return value
 
 

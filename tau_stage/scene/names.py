@@ -310,13 +310,13 @@ def voice_problem(voice: str, endpoint: str) -> tuple[str, str]:
     """Return what is wrong with a voice at an endpoint, and what to do about it; empty where nothing is.
 
     >>> voice_problem("rex", "openai")
-    ("there is no voice 'rex' at openai", "write 'endpoint: xai' in the scene, or use --endpoint xai")
+    ("openai has no voice 'rex'", "write 'endpoint: xai' in the scene, or use --endpoint xai")
     """
     if not is_wrong_voice(voice, endpoint):
         return "", ""
     places, known = endpoints_with(voice), voices_of(endpoint) or ()
     hint = endpoint_hint(places[0]) if places else did_you_mean(voice, known, f"voices: {', '.join(known)}")
-    return f"there is no voice '{voice}' at {endpoint}", hint
+    return f"{endpoint} has no voice '{voice}'", hint
 
 
 def endpoint_hint(name: str) -> str:

@@ -276,7 +276,7 @@ class PlayerNames:
     def refuse(self, place: Position, name: str, advice: str = "") -> None:
         """Note that somebody is no player; ``advice`` stands under the nearest name."""
         near = did_you_mean(name, self.players, f"players: {listed(self.players)}")
-        self.add(place, f"there is no player '{name}'", "\n  ".join(filter(None, (near, advice))))
+        self.add(place, f"unknown player '{name}'", "\n  ".join(filter(None, (near, advice))))
 
     def add(self, place: Position, problem: str, hint: str) -> None:
         """Note an error."""

@@ -63,7 +63,7 @@ class SceneChecks:
                 hint = f"write several names as a list: [{', '.join(several)}]"
             elif folded(name) in NOBODY and path[-2:-1] in (("to",), ("hears",)):
                 hint = "did you mean 'nobody'?"
-            self.add(path, f"there is no player '{name}'", hint, key=key)
+            self.add(path, f"unknown player '{name}'", hint, key=key)
         return name in players
 
     def has_model(self, name: str, path: Path, what: str, *, key: bool = False) -> None:
@@ -91,7 +91,7 @@ class SceneChecks:
         tools = self.scene.tools
         if name not in tools:
             otherwise = f"define it under 'tools:'; tools: {names.listed(tools) or 'none'}"
-            self.add(path, f"there is no tool '{name}'", names.did_you_mean(name, tools, otherwise))
+            self.add(path, f"unknown tool '{name}'", names.did_you_mean(name, tools, otherwise))
         return name in tools
 
     def tool_choice(self, choice: str | None, path: Path, may: Iterable[str]) -> None:
@@ -206,7 +206,7 @@ class SceneChecks:
         self.sounds(step.file, (*step.path, step.kind))
         if step.until not in (None, "end") and step.until not in self.line_ids:
             hint = names.did_you_mean(str(step.until), self.line_ids, "write 'end', or the id of a line")
-            self.add((*step.path, "until"), f"there is no line '{step.until}'", hint)
+            self.add((*step.path, "until"), f"unknown line '{step.until}'", hint)
 
     @step_itself.register
     def together(self, step: model.Together) -> None:
@@ -516,7 +516,7 @@ def _check_voice(name: str, player: model.Player, scene: model.Scene, errors: Di
     if voice and not player.human and not errors.is_wrong(path) and names.is_wrong_voice(voice, endpoint):
         voices = names.voices_of(endpoint) or ()
         hint = f"{names.did_you_mean(voice, voices)} voices: {', '.join(voices)}, or your own: voice_..."
-        errors.add(path, f"there is no voice '{voice}' at {endpoint}", hint.strip())
+        errors.add(path, f"{endpoint} has no voice '{voice}'", hint.strip())
 
 
 def _check_person(name: str, player: model.Player, path: Path, checks: SceneChecks) -> None:

@@ -156,9 +156,7 @@ def _given(header: str, named: Sequence[tuple[str, Column]], problems: list[tupl
     found = found or [column for _, column in named if folded(column.header) == folded(wanted)]
     if not found:
         headers = [column.header for _, column in named]
-        problems.append(
-            (f"there is no column '{header}'", did_you_mean(header, headers, f"columns: {listed(headers)}"))
-        )
+        problems.append((f"unknown column '{header}'", did_you_mean(header, headers, f"columns: {listed(headers)}")))
     return _only(found, problems)
 
 

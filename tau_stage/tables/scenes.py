@@ -95,7 +95,7 @@ def _unknown(line: TableLine, cast: Scene) -> SceneError:
         hint = f"write a speaker, or add a player '{NARRATOR}' to {cast.path} for such lines"
         return line.place.error("player", "this line has no speaker", hint)
     hint = did_you_mean(line.player, cast.players, f"players: {listed(cast.players)}; or add the player to {cast.path}")
-    return line.place.error("player", f"there is no player '{line.player}'", hint)
+    return line.place.error("player", f"unknown player '{line.player}'", hint)
 
 
 def _same_names(groups: Mapping[str, Sequence[TableLine]]) -> Iterator[SceneError]:
