@@ -227,6 +227,12 @@ class _Performance(runs.RunObserver):
             expected_cost(self._job.plan_at(worker.options.run.endpoint), lines).known
         ):
             return await _in_thread(lambda: self._written(self._result(**OUT_OF_MONEY)))
+        delivered = await self._perform(left)
+        return await self._write_down(delivered[0]) if delivered else None
+
+    async def _perform(self, left: runs.Job) -> Sequence[runs.DeliveredTake]:
+        """Perform a job while its claim is kept; nothing comes of it where another worker has taken it over."""
+        worker = self._worker
         delivered: list[runs.DeliveredTake] = []
         async with anyio.create_task_group() as group:
             group.start_soon(self._keep_claim, group.cancel_scope)
@@ -240,7 +246,7 @@ class _Performance(runs.RunObserver):
                 on=worker.stage,
             )
             group.cancel_scope.cancel()
-        return await self._write_down(delivered[0]) if delivered else None
+        return delivered
 
     async def _is_left(self) -> bool:
         """Wait until nobody writes into a take of the job: a process that was killed may take a moment to be gone."""

@@ -465,8 +465,7 @@ async def open_booth(
     with unwrapped():
         async with anyio.create_task_group() as group:
             group.start_soon(serve)
-            shown = "127.0.0.1" if host == "localhost" else f"[{host}]" if ":" in host else host
-            url = f"http://{shown}:{number}/{token}/"
+            url = f"http://{_shown_host(host)}:{number}/{token}/"
             group.start_soon(editor.run, url)
             try:
                 yield url
@@ -517,3 +516,9 @@ def former_address(variables: Mapping[str, str]) -> tuple[int, str]:
         return 0, ""
     parts = urlsplit(last.url)
     return parts.port or 0, parts.path.strip("/")
+
+
+def _shown_host(host: str) -> str:
+    if host == "localhost":
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

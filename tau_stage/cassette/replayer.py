@@ -170,15 +170,19 @@ class Replay:
 
     # ---- connections
 
+    async def _next_opening(self, player: str) -> list[CassetteEvent]:
+        """Return what was recorded of the socket that a player opens now."""
+        number = self._dials[player] = self._dials.get(player, 0) + 1
+        entries = [entry for entry in self.cassette.entries if (entry.player, entry.socket) == (player, number)]
+        if not entries or entries[0].kind != "dial":
+            await self.diverge(self._difference(player, "", "opening", f"{number - 1}", f"{number}"))
+        return entries
+
     @asynccontextmanager
     async def _connect(self, player: PlayerPlan) -> AsyncIterator[Transport]:
         if self._base == -math.inf:
             self._base = math.ceil(anyio.current_time() * 1000) / 1000
-        number = self._dials[player.name] = self._dials.get(player.name, 0) + 1
-        entries = [entry for entry in self.cassette.entries if (entry.player, entry.socket) == (player.name, number)]
-        if not entries or entries[0].kind != "dial":
-            await self.diverge(self._difference(player.name, "", "opening", f"{number - 1}", f"{number}"))
-        dialled, *rest = entries
+        dialled, *rest = await self._next_opening(player.name)
         if found := event_diff.first_difference(dialled.body, {"model": player.model}, self.cassette.clips.is_same):
             await self.diverge(self._difference(player.name, "", "model", *found.shown()))
         await self.wait_turn(dialled)

@@ -78,6 +78,19 @@ def _tokens(cost: Cost) -> int:
     return sum(getattr(cost.tokens, kind) for kind in TOKENS)
 
 
+def _change_rows(plan: Plan, changes: SceneChanges) -> list[Row]:
+    """Return a row for each line, in the order of the scene; those that it has no more are last."""
+    order = {line.id: number for number, line in enumerate(plan.all_lines)}
+    players = {line.id: line.player for line in plan.all_lines}
+    found = [(line, state) for state, lines in _states(changes).items() for line in lines]
+    found.sort(key=lambda pair: (pair[1] == "removed", order.get(pair[0], len(order))))
+    fates = dict.fromkeys(changes.performed, "performed")
+    return [
+        (line, players.get(line, "-"), state, "left out" if state == "removed" else fates.get(line, "taken over"))
+        for line, state in found
+    ]
+
+
 def tabulate_changes(plan: Plan, changes: SceneChanges, cost: Cost, newest: str) -> TextReport:
     """Tell what of a scene has changed since its newest take, and what performing that is likely to cost.
 
@@ -85,18 +98,10 @@ def tabulate_changes(plan: Plan, changes: SceneChanges, cost: Cost, newest: str)
     """
     name = f"{plan.title} ({plan.path})" + (f", {plan.variant}" if plan.variant else "")
     heading = f"{name}: compared with {newest}" if newest else f"{name}: there is no take of it yet"
-    order = {line.id: number for number, line in enumerate(plan.all_lines)}
-    players = {line.id: line.player for line in plan.all_lines}
-    found = [(line, state) for state, lines in _states(changes).items() for line in lines]
-    found.sort(key=lambda pair: (pair[1] == "removed", order.get(pair[0], len(order))))
-    fates = dict.fromkeys(changes.performed, "performed")
-    rows = [
-        (line, players.get(line, "-"), state, "left out" if state == "removed" else fates.get(line, "taken over"))
-        for line, state in found
-    ]
+    rows = _change_rows(plan, changes)
     columns: Row = ("line", "player", "is", "would be")
     anew = len(changes.performed)
-    costs = f"{anew} of {len(found) - len(changes.removed)} lines would be performed, for about {dollars(cost.total)}"
+    costs = f"{anew} of {len(rows) - len(changes.removed)} lines would be performed, for about {dollars(cost.total)}"
     notes = (*changes.reasons, f"{costs}, an estimate.")
     return TextReport((heading,), (TextTable(columns, rows, {0, 1, 2, 3}),), tuple(map(note, notes)))
 

@@ -265,12 +265,11 @@ class ChangedScene:
         if not any(line.key for take in self.takes for line in take.take.lines):
             yield f"{_name(self.plan)}: {folder} does not say what its lines depend on: all lines are performed"
             return
-        anew, taken = len(found.performed), len(found.same) + len(found.outdated)
-        taken -= sum(name in found.performed for name in found.outdated)
         if self.stands:
             yield f"{_name(self.plan)}: nothing has changed since {folder}"
         else:
-            to_perform, taken_over = counted(anew, "line"), counted(taken, "line")
+            kept = {*found.same, *found.outdated}.difference(found.performed)
+            to_perform, taken_over = counted(len(found.performed), "line"), counted(len(kept), "line")
             yield f"{_name(self.plan)}: {to_perform} to perform, {taken_over} taken over from {folder}"
         for kind in ("new", "changed", "removed", "outdated"):
             if names := getattr(found, kind):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pybase64
@@ -97,6 +98,14 @@ class InvalidAudio(ValueError):
     """A client's audio is no base64 of whole samples; the message is the field's path."""
 
 
+def _sounds_in(
+    told: items.UserMessage | items.SystemMessage | items.AssistantMessage, form: Format, place: str
+) -> Iterator[Pcm]:
+    for number, part in enumerate(told.content):
+        if isinstance(part, items.InputAudio):
+            yield decode_sound(part.audio, f"{place}.content[{number}].audio", form)
+
+
 def read_item(item_id: str, told: ClientItem, form: Format = PCM16, place: str = "item") -> tuple[Item, Pcm | None]:
     """Read a client's item and its sound, which travels in a format; ``place`` is where it stands in the event."""
     facts = {"id": item_id, "type": told.type, "status": "completed"}
@@ -108,11 +117,7 @@ def read_item(item_id: str, told: ClientItem, form: Format = PCM16, place: str =
             del facts["status"]
             return Item.model_validate(facts | {"call_id": told.call_id, "output": told.output}), None
         case items.UserMessage() | items.SystemMessage() | items.AssistantMessage():
-            sounds = [
-                decode_sound(part.audio, f"{place}.content[{number}].audio", form)
-                for number, part in enumerate(told.content)
-                if isinstance(part, items.InputAudio)
-            ]
+            sounds = [*_sounds_in(told, form, place)]
             content = [part.model_dump(exclude={"audio", "detail"}) for part in told.content]
             item = Item.model_validate(facts | {"role": told.role, "content": content})
             return item, Pcm.join(sounds) if sounds else None
