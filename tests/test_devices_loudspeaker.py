@@ -150,7 +150,7 @@ def test_a_machine_without_a_loudspeaker_says_what_to_do_without(tmp_path: Path,
     (tmp_path / "none.conf").write_text("pcm.none { type hw  card 99 }")
     assert play(device, tmp_path / "none.conf") == (
         "False this machine has no loudspeaker\n"
-        "  hint: connect one; or run without --aloud and listen to the audio files of the take"
+        "  hint: connect a loudspeaker; or run without --aloud and listen to the audio files of the take"
     )
 
 
@@ -214,7 +214,7 @@ def test_aloud_without_a_loudspeaker_says_what_to_do_and_nobody_is_paid(tmp_path
     (tmp_path / "none.conf").write_text("pcm.none { type hw  card 99 }")
     done = run(tmp_path, tmp_path / "none.conf", "--aloud")
     assert done.returncode == 2
-    assert "this machine has no loudspeaker\n  hint: connect one; or run without --aloud" in done.stderr
+    assert "this machine has no loudspeaker\n  hint: connect a loudspeaker; or run without --aloud" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
