@@ -20,9 +20,9 @@ def test_a_pronounced_word_that_is_in_no_line_is_remarked(tmp_path: Path) -> Non
     )
     told = [(remark.location.line, remark.problem) for remark in load_scene(scene).warnings]
     assert told == [
-        (2, "'Nyugen' of 'pronounce' is in no line"),
-        (3, "'Nguyen' of 'pronounce' is in no line of ann"),
-        (3, "'CIA' of 'pronounce' is in no line of bob"),
+        (2, "'Nyugen' of 'pronounce' does not occur in any line"),
+        (3, "'Nguyen' of 'pronounce' does not occur in any line of ann"),
+        (3, "'CIA' of 'pronounce' does not occur in any line of bob"),
     ]
     scene.write_text(
         "matrix: {who: [CIA, FBI]}\npronounce: {CIA: C. I. A.}\nplayers: {ann: }\nlines: [ann: '${who}']\n"

@@ -454,7 +454,7 @@ def _remark_unused_words(scene: model.Scene, errors: Diagnostics) -> None:
         for word in never_pronounced(texts, tuple(sounds.items())):
             place: Path = (*path, "pronounce", word)
             if errors.document.source_of(place) is errors.document.source:
-                problem = f"'{word}' of 'pronounce' is in no line" + (f" of {name}" if name else "")
+                problem = f"'{word}' of 'pronounce' does not occur in any line" + (f" of {name}" if name else "")
                 hint = "check its spelling, or remove it. A word in lowercase matches any case"
                 errors.remark(place, problem, hint)
 
