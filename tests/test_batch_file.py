@@ -102,7 +102,7 @@ def test_only_takes_patterns_of_names_or_of_their_last_part() -> None:
             "2:13: '../de' is not a valid language name, because languages are also folder names",
         ),
         ("scenes: [scenes/*.yaml]\ndeliver: {rate: 48}\n", "2:17: a sample rate needs a unit, but '48' has none"),
-        ("scenes: [scenes/*.yaml]\nmatrix: {mood: calm}\n", "2:16: 'mood' needs a list of texts"),
+        ("scenes: [scenes/*.yaml]\nmatrix: {mood: calm}\n", "2:16: 'mood' needs a list of values"),
         ("scenes: [scenes/*.yaml]\nretry: {times: often}\n", "2:16: 'often' is not a whole number from 1 to 100,000"),
     ],
 )

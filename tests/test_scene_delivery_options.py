@@ -335,8 +335,8 @@ def test_a_cover_that_is_too_large_or_a_folder_is_told(tmp_path: Path) -> None:
     [
         (r'title: "a\0b"', "the text contains U+0000, which cannot be spoken", "remove the escape"),
         (r'artist: "\u202Ea"', "this text contains invisible characters: U+202E", "type it again: a"),
-        ("title: ' '", "this text is empty", "write a text, or remove the key"),
-        ("artist: [Ann, Ben]", "a tag must be one text, not a list", 'write "Ann, Ben"'),
+        ("title: ' '", "this text is empty", "write some text, or remove the key"),
+        ("artist: [Ann, Ben]", "a tag must be a string, not a list", 'write "Ann, Ben"'),
         ("artist: [[Ann]]", "'artist' of 'mix' of deliver must be text", "put the text in quotes"),
         ("stereo: true", "'mix' of deliver has unknown key 'stereo'", "move it next to 'mix', under 'deliver'"),
         ("channels: 2", "'mix' of deliver has unknown key 'channels'", "known keys: "),

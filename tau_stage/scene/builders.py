@@ -217,7 +217,7 @@ class Steps:
         values = self.own(word, entries, path, model.ItemStep, owner)
         hint = f"for example: '- {word}: {{player: {'what to whisper' if word == 'prompt' else 'what was said'}}}'"
         if not isinstance(node, dict) or not node:
-            self.errors.add(here, f"{owner} needs a player and a text", hint)
+            self.errors.add(here, f"{owner} needs a player and text", hint)
             return None
         wavs: dict[str, str] = {}
         words: dict[str, str] = {}
@@ -243,7 +243,7 @@ class Steps:
         if text is None:
             return ""
         if not text.strip():
-            self.errors.add(path, f"{owner} needs a text", hint)
+            self.errors.add(path, f"{owner} needs text", hint)
         return text.strip()
 
     def whole(

@@ -266,7 +266,7 @@ def _axes(node: Node, errors: Diagnostics) -> dict[str, list[str]]:
             axes[name] = [*map(str, values)]
             _check_variable(("matrix", name), axes[name], errors)
         else:
-            errors.add(("matrix", name), f"'{name}' needs a list of texts", f"for example: {name}: [calm, cross]")
+            errors.add(("matrix", name), f"'{name}' needs a list of values", f"for example: {name}: [calm, cross]")
     return axes
 
 

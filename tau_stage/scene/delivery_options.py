@@ -57,7 +57,7 @@ def mix_file(value: str) -> str:
 def one_text(value: object) -> object:
     """Return a text, and no list of them."""
     if are_texts(value):
-        raise wrong("a tag must be one text, not a list", f'write "{", ".join(value)}"')
+        raise wrong("a tag must be a string, not a list", f'write "{", ".join(value)}"')
     return value
 
 
@@ -67,7 +67,7 @@ def tag(value: str) -> str:
         hint = f"type it again: {visible(value)}" if visible(value) else "type it again, or remove the key"
         raise wrong(f"this text contains invisible characters: {', '.join(unseen)}", hint)
     if not value:
-        raise wrong("this text is empty", "write a text, or remove the key")
+        raise wrong("this text is empty", "write some text, or remove the key")
     return value
 
 

@@ -253,7 +253,7 @@ def phrases(value: object) -> object:
     """Read words to look for: one text, or a list of them."""
     texts = [value] if isinstance(value, str) else value
     if not are_texts(texts):
-        raise wrong("expected a text or a list of texts", "for example: [umbrella, the last one]")
+        raise wrong("expected a string or a list of strings", "for example: [umbrella, the last one]")
     if not texts or not all(map(re.compile(r"\w").search, texts)):
         raise wrong("the text to look for must contain a letter", "write the words, or remove the key")
     return tuple(map(str.strip, texts))
@@ -336,7 +336,7 @@ class Says(SceneModel):
         hint="write the words, or remove the key",
     )
 
-    contains: Phrases = option("Words that must be said: one text or a list.", ())
+    contains: Phrases = option("Words that must be said: a string or a list.", ())
     matches: Regex | None = option("A regular expression that must match. Case is ignored.")
     exact: Text | None = option("The complete text that must be said.")
     wer: Share | None = option("Word error rate: the share of the line's words that differ, like {max: 5%}.")
@@ -399,7 +399,7 @@ class Expect(SceneModel):
 
     says: Says | None = option("Words that must be said, or {contains, matches, exact, wer}.")
     exact: Boolean | None = option("true: exactly the words of the scene must be said.")
-    says_not: Phrases | None = option("Words that must not be said: one text or a list.")
+    says_not: Phrases | None = option("Words that must not be said: a string or a list.")
     length: Length | None = option("Length, like 1s..4s.")
     loudness: Loudness | None = option("Integrated loudness, like -30..-18 LUFS.")
     silence: Length | None = option("The longest silence within a line, like {max: 1s}.")

@@ -189,11 +189,11 @@ def order(value: object) -> object:
 def metadata(value: object) -> object:
     """Read a few short texts by name."""
     if not isinstance(value, dict) or not are_texts([*value.values()]):
-        raise wrong("metadata must be a mapping of names to texts", "for example: {shot: 12a}")
+        raise wrong("metadata must be a mapping of names to strings", "for example: {shot: 12a}")
     if len(value) > MOST_METADATA or any(len(name) > 64 or len(text) > 512 for name, text in value.items()):
         hint = "these are the limits of the Realtime API"
         raise wrong(
-            f"metadata may have at most {MOST_METADATA} names of up to 64 characters, with texts of up to 512", hint
+            f"metadata may have at most {MOST_METADATA} names of up to 64 characters, with values of up to 512", hint
         )
     return value
 
@@ -210,7 +210,7 @@ def pronunciation(value: object) -> object:
         raise wrong(problem, "keep only the words that a model mispronounces")
     for word, sound in entries.items():
         if not isinstance(sound, str):
-            raise wrong(f"the pronunciation of '{word}' must be one text", _PRONOUNCE, inside=(word,))
+            raise wrong(f"the pronunciation of '{word}' must be a string", _PRONOUNCE, inside=(word,))
         for text, key in ((word, True), (sound, False)):
             if not any(map(str.isalnum, text)):
                 raise wrong(f"'{text}' is not a word", _PRONOUNCE, inside=(word,), key=key)

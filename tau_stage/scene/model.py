@@ -286,7 +286,7 @@ class Line(Step):
         "The maximum number of output tokens for this line. Default: the player's setting."
     )
     expect: Expect | None = option("What to check in the recorded line: words, length, loudness, cost...")
-    metadata: Metadata | None = option("Names and texts that the provider stores with the response.")
+    metadata: Metadata | None = option("Names and values that the provider stores with the response.")
 
 
 class ItemStep(Step):
@@ -591,7 +591,7 @@ class ToolDefinition(LocatedModel):
         "The tool's arguments: {city: string, days: integer}, or a complete JSON schema. Default: those of 'run'.",
         exclude=True,
     )
-    returns: Typed = option("A fixed result: any text, list or mapping.", exclude=True)
+    returns: Typed = option("A fixed result: any string, list or mapping.", exclude=True)
 
     @property
     def is_code(self) -> bool:
@@ -653,7 +653,7 @@ class Scene(Cascade):
     prompt_template: Template = option(
         "The prompt for a line, which contains {words} and may contain {direction}.", fields.DEFAULT_TEMPLATE
     )
-    vars: Mapping[str, Text] = Field(default_factory=dict, description="Texts by name. Write ${name} to insert one.")
+    vars: Mapping[str, Text] = Field(default_factory=dict, description="Values by name. Write ${name} to insert one.")
     matrix: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict,
         description="Variables with several values each. Every combination is a variant of the scene.",
@@ -665,9 +665,7 @@ class Scene(Cascade):
     )
     on: tuple[Cue, ...] = option("Steps to perform when something happens.", ())
     lines: tuple[AnyStep, ...] = Field(description="The steps of the scene, in order.")
-    script: Text | None = option(
-        "Instead of lines: a text with 'NAME: words' on each line, or a .fountain or .txt file."
-    )
+    script: Text | None = option("Instead of lines: text with 'NAME: words' on each line, or a .fountain or .txt file.")
     limits: Limits = Field(
         default_factory=Limits,
         description="Limits on cost, starting rate and waiting times. Default: see its keys.",

@@ -27,7 +27,7 @@ _ITEMS = {
 """What the items of a step are put into a conversation as, and how each is written."""
 
 _GIVEN = {"clerk": "It is raining, and it is late."}
-_COMPARISON = {"type": "string", "description": "A comparison of texts, like '${mood} == happy' or '${mood} != sad'."}
+_COMPARISON = {"type": "string", "description": "A comparison, like '${mood} == happy' or '${mood} != sad'."}
 
 
 @cache

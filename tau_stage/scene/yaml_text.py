@@ -146,7 +146,7 @@ class _EventReader:
     def document(self) -> Document:
         data = self.root(())
         if not isinstance(data, dict):
-            fact = "a list" if isinstance(data, list) else "a text"
+            fact = "a list" if isinstance(data, list) else "text"
             hint = "write a mapping: 'players:' first, then 'lines:' with the list under it"
             raise self.source.error(self.values[()].start, f"the top level of the scene file is {fact}", hint)
         return Document(self.source, data, self.keys, self.values)
