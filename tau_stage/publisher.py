@@ -106,7 +106,7 @@ def find_booth(variables: Mapping[str, str] | None = None) -> BoothAddress | Non
     if named := variables.get("TAU_DEBUG_SERVER_URL", "").strip():
         if not _is_page(named):
             hint = "write the address that tau-stage booth printed, like http://127.0.0.1:30020/TOKEN/"
-            raise UsageError("TAU_DEBUG_SERVER_URL is no address of a booth", hint)
+            raise UsageError("TAU_DEBUG_SERVER_URL is not the address of a booth", hint)
         return BoothAddress(named.rstrip("/") + "/")
     booth = last_booth(variables)
     return booth if booth and is_running(booth.pid) else None
@@ -253,7 +253,7 @@ class Publisher:
                 problem = ""
             except (SessionError, UsageError) as error:
                 if problem != (problem := str(error)):
-                    log_event("booth", logging.INFO, f"the booth is not reached: {problem}")
+                    log_event("booth", logging.INFO, f"cannot connect to the booth: {problem}")
             finally:
                 self.is_connected = False
                 self.missed += self._forget()
@@ -321,5 +321,5 @@ def sound_of(wish: JsonObject) -> Pcm:
     """
     audio = wish.get("audio")
     if not isinstance(audio, str) or not audio:
-        raise ValueError("no sound came")
+        raise ValueError("no audio received")
     return Pcm(pybase64.b64decode(audio, validate=True))

@@ -93,7 +93,7 @@ def test_a_full_disk_keeps_what_was_spoken(
     disk = tmp_path / "disk"
     with mounted(disk, "-o", "size=84k"):
         done = performed(SCENE, serve(Understudy(Tones())), disk)
-        assert "no space left on device  hint: make room" in only_a_message(done)
+        assert "no space left on device  hint: free some disk space" in only_a_message(done)
         (folder,) = disk.glob("scene/*")
         assert "ann-1" in is_sound(folder)
         subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
@@ -110,7 +110,7 @@ def test_a_quota_keeps_what_was_spoken(
     """Slow: a process of its own."""
     limit = resource.RLIMIT_FSIZE, 45_000, 45_000
     done = performed(SCENE, serve(Understudy(Tones())), tmp_path / "takes", limit)
-    assert "file too large  hint: a file may not grow so large here" in only_a_message(done)
+    assert "file too large  hint: the file size limit is reached" in only_a_message(done)
     (folder,) = (tmp_path / "takes").glob("scene/*")
     assert is_sound(folder)[:2] == ["ann-1", "ben-1"]
 
@@ -138,7 +138,7 @@ async def test_a_folder_that_is_removed_is_told_so(tmp_path: Path) -> None:
                 shutil.rmtree(house.folder.path)
                 return
 
-    told = r"no such file or directory\n.*its folder was removed or renamed meanwhile: run the scene again"
+    told = r"no such file or directory\n.*its folder was deleted or renamed during the performance: run the scene again"
     async with anyio.create_task_group() as group:
         group.start_soon(remove)
         with pytest.raises(TakeError, match=told):

@@ -405,7 +405,7 @@ def test_one_changed_cell_is_one_line_performed_and_one_file_written(
     assert "missing: 1 line not translated: de s-1" in capsys.readouterr().out
     assert run("batch", "export", "batch.yaml", "--endpoint", batch.url, "--only", "en/*") == 0
     assert run("retake", "out/takes/en/dialogue/quay/latest", "k-1") == 2
-    assert "quay.csv: the scene was made of a table, and has no file of its own" in capsys.readouterr().err
+    assert "quay.csv: the scene was created from a table and has no scene file" in capsys.readouterr().err
 
 
 ENGLISH = "The harbour is closed tonight, and nobody leaves before the morning."

@@ -202,11 +202,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "edited": (lambda path: _rewrite(path / "ann.jsonl", lambda text: text.replace("Never", "Always")), "was changed"),
     "newer": (
         lambda path: _rewrite(path / "cassette.json", lambda text: text.replace('"cassette": 1', '"cassette": 2')),
-        "version 2, and this tau-stage knows version 1",
+        "version 2, but this tau-stage supports version 1",
     ),
     "no manifest": (lambda path: (path / "cassette.json").unlink(), "no cassette found for this scene"),
-    "no JSON": (lambda path: (path / "cassette.json").write_text("{"), "is broken JSON"),
-    "another JSON": (lambda path: (path / "cassette.json").write_text("[]"), "is no cassette"),
+    "no JSON": (lambda path: (path / "cassette.json").write_text("{"), "is not valid JSON"),
+    "another JSON": (lambda path: (path / "cassette.json").write_text("[]"), "is not a valid cassette"),
     "no events": (lambda path: (path / "bob.jsonl").unlink(), "cannot read the events of bob"),
     "a clip lost": (lambda path: shutil.rmtree(path / "audio"), "the clip is missing"),
     "a clip damaged": (

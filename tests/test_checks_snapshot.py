@@ -98,16 +98,19 @@ def test_what_is_no_snapshot_is_told(tmp_path: Path) -> None:
     assert read_snapshot(file) is None
     file.parent.mkdir()
     for text, problem in [
-        ("{", "is broken JSON"),
-        ("[]", "is no snapshot: the whole"),
-        (json.dumps({"version": 7}), "is of version 7, and this tau-stage knows version 1"),
-        (json.dumps({**json.loads(format_snapshot(snapshot(ann_1="A"))), "extra": 1}), "is no snapshot: extra"),
+        ("{", "is not valid JSON"),
+        ("[]", "is not a valid snapshot: the document"),
+        (json.dumps({"version": 7}), "has version 7, but this tau-stage supports version 1"),
+        (
+            json.dumps({**json.loads(format_snapshot(snapshot(ann_1="A"))), "extra": 1}),
+            "is not a valid snapshot: extra",
+        ),
     ]:
         file.write_text(text)
         with pytest.raises(TakeError, match=problem):
             read_snapshot(file)
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(TakeError, match="is no text"):
+    with pytest.raises(TakeError, match="is not valid UTF-8 text"):
         read_snapshot(file)
     file.unlink()
     file.mkdir()
@@ -131,7 +134,7 @@ def test_accepting_some_lines_leaves_the_others_byte_for_byte() -> None:
     more = snapshot(bob_0="S", ann_1="A", bob_1="B", cid_1="N", ann_2="C")
     assert list(accept_snapshot(more, old, ["cid-1", "bob-0"]).lines) == ["bob-0", "ann-1", "bob-1", "cid-1", "ann-2"]
     assert list(accept_snapshot(snapshot(ann_1="A"), old, ["bob-1"]).lines) == ["ann-1", "ann-2"]
-    with pytest.raises(UsageError, match="there is no line 'bob-9'"):
+    with pytest.raises(UsageError, match="no line 'bob-9'"):
         accept_snapshot(new, old, ["bob-9"])
 
 
@@ -181,7 +184,7 @@ async def test_what_is_new_or_missing_is_named(tmp_path: Path) -> None:
     told = {(verdict.of, verdict.line) for verdict in bad(removed, kept) if verdict.what in ("line", "sound")}
     assert told == {("ann-1", 2), ("sounds/door.wav", 3)}
     cast = await rehearse(SCENE.replace("bob: {voice: coral}}", "bob: {voice: coral}, cid: {voice: sage}}"), tmp_path)
-    assert "cid: player is new, and not in the snapshot" in failures(cast, kept)
+    assert "cid: player is new and not in the snapshot" in failures(cast, kept)
     assert "cid: player is missing" in failures(performed, cast.snapshot())
 
 
@@ -198,7 +201,7 @@ async def test_a_cue_that_starts_more_often_is_told(tmp_path: Path) -> None:
     cue = "on:\n- said: Two\n  do:\n  - ann: Again.\n"
     kept = (await rehearse(SCENE + cue, tmp_path)).snapshot()
     twice = await rehearse(SCENE + cue.replace("Two", "Two|Four"), tmp_path)
-    assert "cue-1: it started 2 times, and 1 time before" in failures(twice, kept)
+    assert "cue-1: it started 2 times, was 1 time" in failures(twice, kept)
     assert any(verdict.of == "cue-1-ann-1.2" and verdict.line == 13 for verdict in bad(twice, kept))
 
 
@@ -262,7 +265,7 @@ async def test_a_line_that_is_gone_stood_where_it_is_written_or_after_another(tm
     assert [(name, told[name].line, told[name].message) for name in ("cid-1", "ann-2", "cid-2")] == [
         ("cid-1", 2, "cid-1: line is missing: “Hm.”"),
         ("ann-2", 6, "ann-2: line is missing: “Three.”"),
-        ("cid-2", 8, "cid-2: line is missing: “So?”; it stood after last"),
+        ("cid-2", 8, "cid-2: line is missing: “So?”; it was after last"),
     ]
 
 

@@ -88,7 +88,7 @@ async def test_a_take_is_accepted_whole_or_line_by_line(capsys: pytest.CaptureFi
     put(str(file), text_of(file).replace("lamp is out", "moon is out"))
     assert run("accept", str(folder.path), "ann-1") == 0
     assert run("accept", str(folder.path), "anne-1") == 2
-    assert "there is no line 'anne-1'\n  hint: did you mean 'ann-1'?" in capsys.readouterr().err
+    assert "no line 'anne-1'\n  hint: did you mean 'ann-1'?" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -115,12 +115,12 @@ async def test_what_cannot_be_accepted_is_told(capsys: pytest.CaptureFixture[str
         assert not Path("scenes/snapshots").exists()
 
     folder.write("take.json", take.model_copy(update={"ended": "failed"}).model_dump_json())
-    refused("ended failed")
+    refused("is not complete (failed)")
     folder.write("take.json", take.model_dump_json())
     sound = folder.path / str(take.lines[0].file)
     kept = sound.read_bytes()
     sound.unlink()
-    refused("the sound of line ann-1 is missing")
+    refused("the audio of line ann-1 is missing")
     sound.write_bytes(kept)
     journal = folder.journal.read_bytes()
     folder.journal.unlink()
@@ -177,11 +177,11 @@ async def test_broken_files_are_told_and_the_take_stays(capsys: pytest.CaptureFi
     _, folder, take = await performed()
     plan = make_plan(load_variants("scenes/lamp.yaml")[0])
     put("scenes/snapshots/lamp.out.json", "{")
-    with pytest.raises(TakeError, match=r"lamp\.out\.json: is broken JSON"):
+    with pytest.raises(TakeError, match=r"lamp\.out\.json: is not valid JSON"):
         deliver_take(plan, folder, take)
     put(folder.path / "checks.json", "{")
     assert run("report", str(folder.path)) == 2
-    assert "checks.json: is broken" in capsys.readouterr().err
+    assert "checks.json: is invalid" in capsys.readouterr().err
 
 
 async def test_of_many_failures_the_first_are_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,10 +134,10 @@ def test_what_a_booth_cannot_be_is_told(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         for words, told in (
-            (["--port", port], f"127.0.0.1:{port} cannot be used: Address already in use\n  hint: leave --port away"),
-            (["--host", "0.0.0.0"], "0.0.0.0 lets other machines in\n  hint: add --allow-remote"),  # noqa: S104
-            (["--host", "192.0.2.1", "--allow-remote"], "192.0.2.1:0 cannot be used: "),
-            (["--attach", str(tmp_path)], f"{tmp_path}: holds no take"),
+            (["--port", port], f"cannot listen on 127.0.0.1:{port}: Address already in use\n  hint: remove --port"),
+            (["--host", "0.0.0.0"], "0.0.0.0 is not a loopback address\n  hint: add --allow-remote"),  # noqa: S104
+            (["--host", "192.0.2.1", "--allow-remote"], "cannot listen on 192.0.2.1:0: "),
+            (["--attach", str(tmp_path)], f"{tmp_path}: is not a take"),
         ):
             assert run("booth", "--no-browser", *words) in (2, 3)
             said = capsys.readouterr().err
@@ -185,7 +185,7 @@ def test_a_conversation_is_had_in_the_page_until_it_is_interrupted(home: dict[st
         page.socket.send(json.dumps({"id": 1, "to": source["id"], "do": "say", "text": "Hello."}))
         assert page.event("response.done")["event"]["response"]["status"] == "completed"
         code, said = end(talk)
-        assert page.until("source")["source"]["gone"] == "it is over"
+        assert page.until("source")["source"]["gone"] == "it has ended"
     assert code == 130
     assert said.splitlines() == [
         "OPENAI_API_KEY is not set: the understudy answers, at no cost.",

@@ -106,7 +106,7 @@ def test_a_run_that_fails_leaves_the_former_cassette(
     before = (recorded / "cassette.json").read_text()
     broken = Understudy(Tones(), faults=[fault.FailResponses(99, "model_broken", "No.")])
     assert run("run", trio, "--endpoint", serve(broken), "--record", "tapes") == 3
-    assert "no cassette was left" in capsys.readouterr().err
+    assert "no cassette was written" in capsys.readouterr().err
     assert (recorded / "cassette.json").read_text() == before
     assert [path.name for path in Path("tapes").iterdir()] == ["trio"]
     assert run("run", trio, "--endpoint", serve(broken), "--record", "others") == 3
@@ -116,9 +116,9 @@ def test_a_run_that_fails_leaves_the_former_cassette(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--record", "t", "--replay", "t"), "--record and --replay cannot be together"),
-        (("--replay", "t", "--live"), "--replay needs no provider"),
-        (("--replay", "t", "--aloud"), "--replay takes no time"),
+        (("--record", "t", "--replay", "t"), "--record and --replay cannot be combined"),
+        (("--replay", "t", "--live"), "--replay uses no provider"),
+        (("--replay", "t", "--aloud"), "--aloud cannot play --replay"),
         (("--replay", "nowhere"), "no cassette found for this scene"),
         (
             ("--replay", "trio.yaml"),
@@ -364,7 +364,7 @@ def test_a_take_that_was_cut_before_its_cassette_was_whole_says_that_there_is_no
     capsys.readouterr()
     assert run("resume", "takes/trio/latest") == 0
     told = capsys.readouterr().err
-    assert "no cassette was left, as a cassette holds a performance without a break" in told
+    assert "no cassette was written, because a cassette holds an uninterrupted performance" in told
     assert f"tau-stage run {trio} --record tapes" in told
     assert run("resume", "takes/trio/latest") == 0
     assert capsys.readouterr().err == ""

@@ -67,7 +67,7 @@ class Changed:
 def stage(serve: Serve, capsys: pytest.CaptureFixture[str]) -> Changed:
     changed = Changed(serve(Understudy(Tones())), capsys)
     changed.run(SCENE)
-    assert "there is no take of it in takes: all lines are performed" in changed.err
+    assert "no take in takes: all lines are performed" in changed.err
     return changed
 
 
@@ -93,9 +93,9 @@ def files(folder: str = "takes") -> dict[Path, tuple[int, bytes]]:
         ("coral", "echo", ["cid-1"], ["changed: cid-1", "line bob-2 heard an older take of cid-1"]),
         ("  - bob: F", "  - bob: No.\n  - bob: F", ["bob-2"], ["new: bob-2", "line bob-3 did not hear bob-2"]),
         ("  - ann: Where", "  - ann: Hm.\n  - ann: Where", ["ann-1"], ["new: ann-1", "5 lines did not hear ann-1"]),
-        ("  - cid: Oh well.\n", "", [], ["removed: cid-1", "line bob-2 heard cid-1, which the scene does not have"]),
-        ("lines:\n", "lines:\n  - prompt: {bob: You are cross.}\n", [], ["2 lines heard other words"]),
-        ("  - cid", "  - pause: 1s\n  - cid", [], ["0 lines to perform, 5 lines taken over"]),
+        ("  - cid: Oh well.\n", "", [], ["removed: cid-1", "line bob-2 heard cid-1, which is no longer in the scene"]),
+        ("lines:\n", "lines:\n  - prompt: {bob: You are cross.}\n", [], ["2 lines heard words"]),
+        ("  - cid", "  - pause: 1s\n  - cid", [], ["0 lines to perform, 5 lines reused"]),
     ],
 )  # fmt: skip
 def test_only_what_has_changed_is_performed_and_the_rest_is_taken_over_byte_for_byte(
@@ -229,15 +229,15 @@ def test_variants_variables_and_several_scenes(serve: Serve, capsys: pytest.Capt
     assert run("run", "a.yaml", "--changed", "--only", "glad", "--endpoint", url, "--quiet") == 0
     assert capsys.readouterr().out.count("takes/") == 1
     assert run("run", "a.yaml", "--changed", "--var", "n=two", "--only", "glad", "--endpoint", url) == 0
-    assert "a.yaml (glad): there is no take of it" in capsys.readouterr().err
+    assert "a.yaml (glad): no take in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (("--changed", "--resume"), "--changed makes new takes, and --resume goes on with old ones"),
-        (("--changed", "--record", "c"), "--changed cannot be together with --record or --replay"),
-        (("--changed", "--replay", "c"), "--changed cannot be together with --record or --replay"),
+        (("--changed", "--resume"), "--changed creates new takes, but --resume continues old ones"),
+        (("--changed", "--record", "c"), "--changed cannot be combined with --record or --replay"),
+        (("--changed", "--replay", "c"), "--changed cannot be combined with --record or --replay"),
         (("--through",), "--through requires --changed\n  hint: add --changed"),
     ],
 )
@@ -285,7 +285,7 @@ def test_what_has_changed_and_what_that_would_cost_is_told_before_it_is_performe
     assert run("plan", "talk.yaml", "--changed", *there) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines if line.startswith(("ann", "cid"))] == [
-        ["ann-1", "ann", "outdated", "taken", "over"],
+        ["ann-1", "ann", "outdated", "reused"],
         ["cid-1", "cid", "changed", "performed"],
         ["ann-1", "ann", "removed", "left", "out"],
     ]
@@ -331,8 +331,8 @@ def test_of_many_lines_and_scenes_those_are_performed_whose_key_has_changed(serv
         "s13.yaml": [],
     }
     assert outdated(second["s03.yaml"]) == [line.id for line in second["s03.yaml"].lines[8:]]
-    assert any("did not hear bob-3, as it is new" in text for text in second["s11.yaml"].warnings)
-    assert any("heard ann-3, which the scene" in text for text in second["s13.yaml"].warnings)
+    assert any("did not hear bob-3, which is new" in text for text in second["s11.yaml"].warnings)
+    assert any("heard ann-3, which is no longer" in text for text in second["s13.yaml"].warnings)
     assert second["s13.yaml"].cost.total == 0
     after = files()
     old_takes = [path for path in before if "latest" not in path.parts]

@@ -90,7 +90,7 @@ def test_takes_that_differ_are_no_failure(takes: tuple[str, str], capsys: pytest
     assert "who said: Who left the [-red-] {+blue+} door open?" in said.out
     assert said.err == ""
     assert run("compare", takes[0], takes[0]) == 0
-    assert "none of 2 lines differs" in capsys.readouterr().out
+    assert "no differences in 2 lines" in capsys.readouterr().out
 
 
 def test_of_several_takes_the_newest_two_are_compared_and_one_is_held_beside_the_one_before_it(
@@ -179,13 +179,13 @@ def test_a_sound_that_is_missing_is_told_and_the_rest_is_compared(
     lost.unlink()
     assert run("compare", *takes, "--html", "page.html") == 0
     said = capsys.readouterr()
-    assert said.err == f"warning: {lost}: the sound of line nobody is missing\n"
+    assert said.err == f"warning: {lost}: the audio of line nobody is missing\n"
     assert len(Page(Path("page.html").read_text()).all("audio", "src")) == 3
 
 
 def test_what_cannot_be_is_one_message(takes: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("compare", takes[0], "nowhere") == 2
-    assert capsys.readouterr().err.startswith("nowhere: there is no such folder\n  hint: ")
+    assert capsys.readouterr().err.startswith("nowhere: no such folder\n  hint: ")
     assert run("compare", *takes, "--html", "no/folder/page.html") == 2
     assert "choose another file with --html" in capsys.readouterr().err
     assert run("play", takes[0], "whom") == 2

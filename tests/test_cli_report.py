@@ -59,7 +59,7 @@ def test_all_that_is_made_of_a_take_comes_back(tmp_path: Path, capsys: pytest.Ca
 def test_an_interrupted_take_is_reported_and_said_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = written(tmp_path / "take", [BEGAN])
     assert run("report", str(folder.path), "--embed") == 0
-    assert capsys.readouterr().err == "interrupted: the journal has no end\n"
+    assert capsys.readouterr().err == "interrupted: the journal is incomplete\n"
 
 
 def refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
@@ -73,18 +73,18 @@ def refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_what_is_no_take_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    hint = "\n  hint: name the folder of a take, like takes/umbrella/latest\n"
-    assert refused(tmp_path / "nowhere", capsys) == f"TAKE: is no folder{hint}"
+    hint = "\n  hint: specify the folder of a take, like takes/umbrella/latest\n"
+    assert refused(tmp_path / "nowhere", capsys) == f"TAKE: not a directory{hint}"
     assert refused(tmp_path, capsys) == f"TAKE/journal.jsonl: is missing{hint}"
 
 
-BROKEN = "TAKE/journal.jsonl: line {}: a record is broken"
+BROKEN = "TAKE/journal.jsonl: line {}: invalid record"
 
 
 @pytest.mark.parametrize(
     ("journal", "told"),
     [
-        ("", "TAKE/journal.jsonl: the journal has no beginning\n"),
+        ("", "TAKE/journal.jsonl: the journal has no first record\n"),
         ("what\nnext\n", BROKEN.format(1)),
         ('{"type": "unheard of"}\n', BROKEN.format(1)),
         (BEGAN.model_dump_json() + '\n{"type": "line_spoken"}\n', BROKEN.format(2)),
@@ -92,7 +92,7 @@ BROKEN = "TAKE/journal.jsonl: line {}: a record is broken"
         (
             "\n".join(fact.model_dump_json() for fact in [BEGAN, *RECORDS[3:]]).replace('"clerk"', '"ghost"', 0)
             + '\n{"type":"tool_turn","line":"a","player":"ghost","response":"r","usage":{}}\n',
-            "TAKE/journal.jsonl: the journal contradicts itself (KeyError: 'ghost')\n",
+            "TAKE/journal.jsonl: the journal is inconsistent (KeyError: 'ghost')\n",
         ),
     ],
     ids=["empty", "no JSON", "unknown", "incomplete", "no text", "contradictory"],
@@ -110,7 +110,7 @@ def test_a_broken_journal_is_one_message(
 def test_what_a_newer_version_left_is_not_touched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = written(tmp_path / "take", [BEGAN])
     (folder.path / "take.json").write_text('{"version": 2, "tau_stage": "9.0"}')
-    told = "is of version 2, and this tau-stage knows version 1\n  hint: install a newer tau-stage\n"
+    told = "has version 2, but this tau-stage supports version 1\n  hint: install a newer tau-stage\n"
     assert refused(folder.path, capsys) == f"TAKE/take.json: {told}"
     (folder.path / "take.json").unlink()
     newer = (

@@ -92,7 +92,7 @@ def test_a_complete_take_whose_sounds_are_gone_is_told_and_how_to_have_them_agai
     whole = stem.read_bytes()
     stem.unlink()
     assert run("resume", folder) == 2
-    assert f"{stem}: is not there\n  hint: " in capsys.readouterr().err
+    assert f"{stem}: file not found\n  hint: " in capsys.readouterr().err
     stem.write_bytes(whole)
     line = Path(folder) / "lines" / "002-bob-1.wav"
     line.unlink()
@@ -100,7 +100,7 @@ def test_a_complete_take_whose_sounds_are_gone_is_told_and_how_to_have_them_agai
     for verb in (["resume", folder], ["run", "talk.yaml", "--resume", "--endpoint", url]):
         assert run(*verb) == 2
         said = capsys.readouterr()
-        problem = f"{line}: the sound of line bob-1 is missing\n  hint: perform it again, into a new take: {again}\n"
+        problem = f"{line}: the audio of line bob-1 is missing\n  hint: perform it again, into a new take: {again}\n"
         assert problem in said.err.replace(f"{Path.cwd()}/", "")
         assert "the take is complete" not in said.out
     (Path(folder) / "lines" / "003-ann-2.wav").unlink()

@@ -74,7 +74,7 @@ def test_several_lines_are_retaken_at_once(performed: tuple[str, str], capsys: p
         (("takes/none", "bob-1"), "takes/none"),
         (("takes/talk/latest", "bob-9"), "the take has no line 'bob-9'\n  hint: did you mean 'bob-1'?"),
         (("takes/talk/latest", "bob1"), "the take has no line 'bob1'\n  hint: did you mean 'bob-1'?"),
-        (("takes/talk/latest", "xyz"), "the take has no line 'xyz'\n  hint: it has ann-1"),
+        (("takes/talk/latest", "xyz"), "the take has no line 'xyz'\n  hint: its lines: ann-1"),
     ],
 )
 def test_what_is_not_there_is_told(
@@ -110,8 +110,8 @@ def test_only_what_was_asked_for_is_performed_and_the_rest_is_told(
         ("bob-1", False),
         ("ann-2", True),
     ]
-    assert "ann-2: changed since, and kept as they were" in said.err
-    assert "bob-2, ann-3, bob-3: new in the scene, and not performed" in said.err
+    assert "ann-2: changed in the scene, kept unchanged" in said.err
+    assert "bob-2, ann-3, bob-3: new in the scene, not performed" in said.err
 
 
 def test_a_line_keeps_its_sound_where_one_is_written_before_it(
@@ -123,7 +123,7 @@ def test_a_line_keeps_its_sound_where_one_is_written_before_it(
     assert run("retake", folder, "ann-2", "--direction", "shouting", "--endpoint", url, "--anyway", "--json") == 0
     said = capsys.readouterr()
     told = json.loads(said.out)
-    assert "ann-1, improvise-1: new in the scene, and not performed" in said.err
+    assert "ann-1, improvise-1: new in the scene, not performed" in said.err
     assert [(line["id"], line["said"], line["former"]) for line in told["take"]["lines"]] == [
         ("ann-2", "Where is my umbrella?", True), ("bob-1", "Here.", True), ("ann-3", "Thank you.", False),
     ]  # fmt: skip
@@ -131,7 +131,7 @@ def test_a_line_keeps_its_sound_where_one_is_written_before_it(
     assert [line["sha256"] for line in told["take"]["lines"][:2]] == [line["sha256"] for line in before[:2]]
     assert run("retake", told["path"], "bob-1", "--endpoint", url, "--json") == 0
     said = capsys.readouterr()
-    assert "ann-1, improvise-1: new in the scene, and not performed" in said.err
+    assert "ann-1, improvise-1: new in the scene, not performed" in said.err
     again = json.loads(said.out)["take"]["lines"]
     assert [(line["id"], line["former"]) for line in again] == [("ann-2", True), ("bob-1", False), ("ann-3", True)]
 
@@ -149,7 +149,7 @@ def test_what_was_taken_over_is_no_difference_and_what_is_outdated_is_told(
     assert "heard an older take of bob-1" in (Path(again) / "report.html").read_text()
     assert run("compare", folder, again) == 0
     told = capsys.readouterr().out
-    assert "1 of 3 lines differ; 2 were taken over" in told
+    assert "1 of 3 lines differ; 2 were reused" in told
     assert "B: heard an older take of bob-1: ann-2" in told
     assert run("compare", folder, again, "--json") == 0
     cost = json.loads(capsys.readouterr().out)["totals"]["cost, an estimate"]

@@ -210,8 +210,8 @@ def test_nobody_there_is_exit_3(trio: str, capsys: pytest.CaptureFixture[str]) -
         (["--budget", "0.5"], "did you mean '$0.50'?"),
         (["--budget", "much"], "--budget: 'much' is not a dollar amount"),
         (["--jobs", "0"], "'--jobs'"),
-        (["--aloud", "--jobs", "2"], "--aloud plays one scene at a time, and --jobs is 2\n  hint: leave --jobs away"),
-        (["--aloud", "trio.yaml"], "--aloud plays one scene, and there are 2\n  hint: name one scene"),
+        (["--aloud", "--jobs", "2"], "--aloud plays one scene at a time, but --jobs is 2\n  hint: remove --jobs"),
+        (["--aloud", "trio.yaml"], "--aloud plays one scene, but there are 2\n  hint: specify one scene"),
         (["--out", "trio.yaml"], "not a directory"),
     ],
 )
@@ -298,7 +298,7 @@ def test_no_secret_is_anywhere(
         (
             "x: {voice: ash, endpoint: ws://127.0.0.1:9}",
             {},
-            "OPENAI_API_KEY is not set: the understudy plays who has no endpoint.",
+            "OPENAI_API_KEY is not set: the understudy plays players without an endpoint.",
         ),
     ],
 )

@@ -101,7 +101,7 @@ def test_without_a_cassette_the_understudy_plays_and_the_words_that_differ_are_s
     said = capsys.readouterr().out
     assert "host-1: said\n" in said
     assert "was: There you are. The [-door-] {+gate+} was open, I hope?" in said
-    assert "host-1: well in 0 of 2, needed 2" in said
+    assert "host-1: passed 0 of 2 times, required 2" in said
     assert f"accept it: tau-stage accept {(take := said.split('tau-stage accept ')[1].split()[0])}\n" in said
     assert Path(take, "report.html").is_file()
     assert "failed" in Path(take, "checks.json").read_text()
@@ -155,16 +155,16 @@ def test_only_what_was_not_well_is_tested_again(capsys: Printed) -> None:
 @pytest.mark.usefixtures("project")
 def test_nothing_tested_is_never_green(capsys: Printed) -> None:
     assert run("test", "nowhere") == 2
-    assert "there is neither a scene nor a folder" in capsys.readouterr().err
+    assert "no such scene or folder" in capsys.readouterr().err
     Path("empty").mkdir()
     Path("empty/compose.yaml").write_text("services: {web: {image: nginx}}\n")
     assert run("test", "empty") == 2
-    assert "no scene was found in empty" in capsys.readouterr().err
+    assert "no scene found in empty" in capsys.readouterr().err
     Path("empty/compose.yaml").unlink()
     Path("empty/hello.yaml").write_text((SCENES / "hello.yaml").read_text())
     assert run("test", "empty", "--junit", "junit.xml") == 2
     said = capsys.readouterr()
-    assert "-- empty/hello.yaml  nothing is expected of it, not performed" in said.out
+    assert "-- empty/hello.yaml  no expectations, not performed" in said.out
     assert "no scene has expectations" in said.err
     (suite,) = JUnitXml.fromfile("junit.xml")
     (case,) = suite
@@ -205,12 +205,12 @@ def damage_missing_manifest() -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (damage_newer, "is of version 2, and this tau-stage knows version 1"),
+        (damage_newer, "has version 2, but this tau-stage supports version 1"),
         (damage_truncated, "is truncated"),
         (damage_edited, "was changed after it was recorded"),
         (damage_clip, "the clip is damaged"),
         (damage_missing_clip, "clip"),
-        (damage_manifest, "is broken JSON"),
+        (damage_manifest, "is not valid JSON"),
         (damage_missing_manifest, "no cassette found"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
@@ -243,7 +243,7 @@ def test_a_cassette_that_must_be_there_is_missed(capsys: Printed) -> None:
 def test_a_broken_snapshot_is_an_error(capsys: Printed) -> None:
     SNAPSHOT.write_text("{")
     assert run("test") == 3
-    assert f"{SNAPSHOT}: is broken JSON" in capsys.readouterr().out
+    assert f"{SNAPSHOT}: is not valid JSON" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("project")
@@ -339,7 +339,7 @@ def test_unchanged_it_is_green_each_time(capsys: Printed, times: int) -> None:
 def test_a_line_may_be_well_in_some_performances_only(capsys: Printed) -> None:
     edit(WELCOME, "length: 500ms..4s", "length: 3s..4s, pass: 1 of 2")
     assert run("test", "--repeat", "2") == 1
-    assert "guest-1: well in 0 of 2, needed 1" in capsys.readouterr().out
+    assert "guest-1: passed 0 of 2 times, required 1" in capsys.readouterr().out
 
 
 OFFLINE = """

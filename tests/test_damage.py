@@ -31,12 +31,12 @@ def contents(folder: Path) -> dict[Path, bytes]:
 @pytest.mark.parametrize(
     ("file", "damage", "command", "told"),
     [
-        (LINE, Path.unlink, ("report", "TAKE"), "is not there"),
-        (LINE, cut, ("report", "TAKE"), "samples, and the take"),
-        (STEM, Path.unlink, ("report", "TAKE"), "is not there"),
-        (STEM, cut, ("report", "TAKE"), "samples, and the take"),
+        (LINE, Path.unlink, ("report", "TAKE"), "file not found"),
+        (LINE, cut, ("report", "TAKE"), "samples, expected"),
+        (STEM, Path.unlink, ("report", "TAKE"), "file not found"),
+        (STEM, cut, ("report", "TAKE"), "samples, expected"),
         (LINE, Path.unlink, RETAKE, "is missing"),
-        (LINE, cut, RETAKE, "is cut short: "),
+        (LINE, cut, RETAKE, "is incomplete: "),
     ],
 )
 def test_a_sound_that_is_missing_or_cut_short_is_told(
@@ -70,8 +70,8 @@ def test_what_is_damaged_can_be_compared_as_far_as_it_is_there(
     assert run("compare", str(take), newest) == 0
     said = capsys.readouterr()
     told = " ".join((said.out + said.err).split())
-    assert "002-bob-1.wav: is cut short" in told
-    assert "the sound of line ann-2 is missing" in told
+    assert "002-bob-1.wav: is incomplete" in told
+    assert "the audio of line ann-2 is missing" in told
 
 
 @contextmanager

@@ -30,10 +30,10 @@ def test_a_chunk_longer_than_its_file_is_no_wav(tmp_path: Path) -> None:
     file.write_bytes(header(4, 24_000)[:12] + b"LIST\xff\xff\0\0" + bytes(8))
     with pytest.raises(ValueError, match="not a WAV file"):
         read_wav(file)
-    assert peaks(file, 100).problem == "is no WAV file"
+    assert peaks(file, 100).problem == "is not a WAV file"
 
 
 def test_a_sound_without_a_rate_has_no_shape(tmp_path: Path) -> None:
     file = tmp_path / "sound.wav"
     file.write_bytes(header(4, 0) + bytes(8))
-    assert peaks(file, 100).problem == "is no WAV file"
+    assert peaks(file, 100).problem == "is not a WAV file"

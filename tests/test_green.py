@@ -141,15 +141,21 @@ def test_what_belongs_to_no_scene_is_told_with_the_scene_it_probably_was_of(caps
     moved(TAPE.with_name("second"), "old")
     assert run("test", "--no-strict") in (2, 3)
     said = capsys.readouterr().out
-    assert "scenes/snapshots/secnd.json:1:1: the snapshot belongs to no scene; it probably was of second" in said
-    assert "scenes/cassettes/old:1:1: the cassette belongs to no scene; it probably was of second" in said
+    assert (
+        "scenes/snapshots/secnd.json:1:1: this snapshot does not belong to any scene; it probably belonged to second"
+        in said
+    )
+    assert (
+        "scenes/cassettes/old:1:1: this cassette does not belong to any scene; it probably belonged to second" in said
+    )
     assert "rename it to second.json, or delete it" in said
     shutil.copy(SNAPSHOT, SNAPSHOT.with_name("welcome.cross.json"))
     moved(SNAPSHOT.with_name("secnd.json"), "second.json")
     moved(TAPE.with_name("old"), "second")
     assert run("test", "scenes", "--no-strict") == 2
     assert (
-        "belongs to no scene; it probably was of a variant that welcome.yaml has no longer" in capsys.readouterr().out
+        "does not belong to any scene; it probably belonged to a variant that no longer exists in welcome.yaml"
+        in capsys.readouterr().out
     )
 
 
@@ -162,11 +168,11 @@ def test_a_cassette_of_no_scene_in_a_folder_of_cassettes_is_told_where_all_scene
     assert "secnd" not in capsys.readouterr().out
     assert run("test", "scenes", "--replay", "tapes", "--strict") == 2
     said = capsys.readouterr().out
-    assert "tapes/secnd:1:1: the cassette belongs to no scene" in said
-    assert "hint: delete it, or bring the scene back" in said
+    assert "tapes/secnd:1:1: this cassette does not belong to any scene" in said
+    assert "hint: delete it, or restore the scene" in said
     removed(tapes / "second")
     run("test", "scenes", "--replay", "tapes", "--strict")
-    assert "it probably was of second" in capsys.readouterr().out
+    assert "it probably belonged to second" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("two")
@@ -196,7 +202,7 @@ def test_strict_is_the_default_where_ci_is_set(monkeypatch: pytest.MonkeyPatch, 
     assert run("test") == 0
     monkeypatch.setenv("CI", "true")
     assert run("test") == 1
-    assert "strict: it has no snapshot in scenes/snapshots: accept one" in capsys.readouterr().out
+    assert "strict: no snapshot in scenes/snapshots: accept one" in capsys.readouterr().out
     assert run("test", "--no-strict") == 0
 
 
@@ -223,7 +229,7 @@ def test_junit_json_and_the_page_tell_what_was_left_out(capsys: Printed) -> None
     reasons = {
         "scenes/.act": "its name begins with a dot",
         "scenes/data/config.yaml": "it has no players: and no lines:",
-        "scenes/act two": "a link to what does not exist",
+        "scenes/act two": "a broken link",
     }
     assert run("test", "--junit", "junit.xml", "--summary", "page.md") == 0
     said = capsys.readouterr().out
@@ -249,7 +255,7 @@ def test_a_test_that_finds_nothing_leaves_no_older_result(named: str, capsys: Pr
     write(Path("junit.xml"), b"<testsuites/>")
     assert run("test", named, "--junit", "junit.xml", "--json") == 2
     said = capsys.readouterr()
-    assert said.err.startswith(("no scene was found in scenes", "elsewhere: there is neither a scene nor a folder"))
+    assert said.err.startswith(("no scene found in scenes", "elsewhere: no such scene or folder"))
     told = json.loads(said.out)
     assert (told["exit_code"], told["error"]) == (2, 1)
     assert JUnitXml.fromfile("junit.xml").errors == 1
@@ -270,7 +276,7 @@ def test_names_that_are_composed_otherwise_are_one(capsys: Printed) -> None:
     tape.rename(tape.with_name("cafe\u0301"))
     capsys.readouterr()
     assert run("test", "--strict") == 3
-    assert "it probably was of caf\u00e9, which is written with other characters\n" in capsys.readouterr().out
+    assert "it probably belonged to caf\u00e9, which is spelled with different characters\n" in capsys.readouterr().out
 
 
 SOUNDING = """\
@@ -330,7 +336,7 @@ def test_lines_that_were_not_reached_are_told_in_junit() -> None:
     (suite,) = (each for each in JUnitXml.fromfile("junit.xml") if each.name == "scenes/welcome.yaml")
     cases = {case.name: case for case in suite}
     assert isinstance(cases["guest-1"].result[0], Skipped)
-    assert cases["guest-1"].result[0].message == "not reached: the scene is no longer the one on its cassette"
+    assert cases["guest-1"].result[0].message == "not reached: the scene differs from its cassette"
     assert not cases["host-1"].is_skipped
 
 

@@ -75,7 +75,7 @@ async def test_a_page_can_be_opened(tmp_path: Path) -> None:
     assert render_page(take, stage.folder, most=size)
     with pytest.raises(TakeError, match=r"its page would be larger than 0 MiB\n  hint: read take.json"):
         render_page(take, stage.folder, most=size - 1)
-    with pytest.raises(TakeError, match="hint: leave --embed out"):
+    with pytest.raises(TakeError, match="hint: run without --embed"):
         render_page(take, stage.folder, most=100, embed=True)
 
 

@@ -79,7 +79,7 @@ async def test_silence_is_told_and_what_is_broken_is_an_error(tmp_path: Path) ->
     bare = take.model_copy(update={"players": players, "sounds": ()})
     assert deliver(house.folder, bare, Deliver()).told == ["no mix: the take has no stems"]
     (house.folder.stems / "ann.wav").unlink()
-    with pytest.raises(TakeError, match="is not there"):
+    with pytest.raises(TakeError, match="file not found"):
         deliver(house.folder, take, Deliver())
 
 
@@ -90,7 +90,7 @@ async def test_a_run_tells_what_cannot_be_made_and_goes_on(tmp_path: Path, capsy
     delivered = deliver_performed(PerformedTake(plan_of(SCENE), house.folder, take))
     assert (delivered.made, delivered.exit_code) == ((), 2)
     print_take(delivered, quiet=True, as_json=False)
-    assert "ann.wav: is not there\n  hint:" in capsys.readouterr().err
+    assert "ann.wav: file not found\n  hint:" in capsys.readouterr().err
 
 
 async def test_a_file_that_does_not_meet_its_preset_fails_the_delivery_and_not_the_take(
@@ -127,7 +127,7 @@ async def test_a_take_that_was_stopped_is_delivered_without_its_mix(tmp_path: Pa
 
 async def test_a_beginning_that_is_none_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").write_text('{"type": "take_ended", "ended": "complete"}\n')
-    with pytest.raises(TakeError, match="no beginning"):
+    with pytest.raises(TakeError, match="no first record"):
         read_beginning(tmp_path / "journal.jsonl")
     with pytest.raises(TakeError, match="no such file"):
         read_beginning(tmp_path / "none.jsonl")

@@ -54,13 +54,13 @@ ann       $0.0029   $0.0008  $0.0000  $0.0037  $0.0028..$0.0045
 ben       $0.0014   $0.0003  $0.0000  $0.0017  $0.0013..$0.0021
 estimate  $0.0044   $0.0010  $0.0000  $0.0054  $0.0040..$0.0066
 
-what would be saved
+possible savings
 player    hears_as: text  hears: nobody
 ann              $0.0002        $0.0002
 ben              $0.0002        $0.0002
 estimate         $0.0004        $0.0004
 
-The dollars are an estimate, without calls of tools. low..high: brisk and cached, to slow and uncached."""
+All amounts are estimates, without tool calls. low..high: fast speech, cached, to slow speech, uncached."""
     )
 
 

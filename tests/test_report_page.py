@@ -93,7 +93,7 @@ def test_what_was_asked_and_not_said_is_marked(sheet: Element) -> None:
     cut = sheet.all("li", css="line")[1]
     assert "asked, not said: " in cut.all("del")[0].text
     assert "until it stands again." in cut.all("del")[0].text
-    assert cut.all(css="how")[0].text == "// cut in on: it was heard to here"
+    assert cut.all(css="how")[0].text == "// interrupted: it was heard up to here"
     assert not sheet.all("li", css="line")[2].all("del")
 
 
@@ -121,7 +121,7 @@ def test_calls_attempts_and_deaf_ears_are_told(tmp_path: Path) -> None:
     assert line.all(css="call")[0].text == 'Tool weather failed in 250 ms asked{"city":"Oslo"}toldrain'
     assert line.all(css="odd")[0].text == "Attempts2"
     assert line.all(css="deaf")[0].text == "tourist never"
-    assert line.all(css="how")[0].text == "// stopped: its time was up"
+    assert line.all(css="how")[0].text == "// stopped: it reached its timeout"
 
 
 def test_what_stopped_it_stands_out_and_warnings_are_listed(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_missing_or_truncated_sound_is_told_and_the_rest_stands(tmp_path: Path
     whole = (folder.path / "lines" / "b.wav").read_bytes()
     (folder.path / "lines" / "b.wav").write_bytes(whole[: len(whole) // 2])
     sheet = read(render_page(fold(facts), folder))
-    assert "2 warnings lines/a.wav is missing lines/b.wav is cut short: 0.50 s of 1.00 s are there" in texts(
+    assert "2 warnings lines/a.wav is missing lines/b.wav is incomplete: it has 0.50 s of 1.00 s" in texts(
         sheet.all(css="notice")
     )
     urls = [block.attributes["data-url"] for block in sheet.all("button", css="block")]

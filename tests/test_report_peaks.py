@@ -44,18 +44,18 @@ def test_a_span_of_a_stem_is_read_alone(tmp_path: Path) -> None:
 def test_what_is_missing_or_broken_is_told(tmp_path: Path) -> None:
     assert peaks(tmp_path / "a.wav", 10).problem == "is missing"
     (tmp_path / "b.wav").write_text("no sound")
-    assert peaks(tmp_path / "b.wav", 10).problem == "is no WAV file"
+    assert peaks(tmp_path / "b.wav", 10).problem == "is not a WAV file"
     (tmp_path / "c.wav").write_bytes(b"")
-    assert peaks(tmp_path / "c.wav", 10).problem == "is no WAV file"
+    assert peaks(tmp_path / "c.wav", 10).problem == "is not a WAV file"
     assert "cannot be read" in peaks(tmp_path, 10).problem
     (tmp_path / "d.wav").write_bytes(header(RATE, RATE) + bytes(RATE + 1))
     short = peaks(tmp_path / "d.wav", RATE)
-    assert short.problem == "is cut short: 0.50 s of 1.00 s are there"
+    assert short.problem == "is incomplete: it has 0.50 s of 1.00 s"
     assert short.highs
     import soundfile
 
     soundfile.write(tmp_path / "e.wav", np.zeros((10, 3)), RATE)
-    assert peaks(tmp_path / "e.wav", 10).problem == "is not 16 bit, mono or stereo"
+    assert peaks(tmp_path / "e.wav", 10).problem == "is not 16-bit mono or stereo"
 
 
 def test_of_two_channels_the_larger_is_drawn(tmp_path: Path) -> None:

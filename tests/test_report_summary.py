@@ -42,16 +42,14 @@ def test_each_player_has_a_row_and_the_totals_are_an_estimate() -> None:
 
 def test_on_the_understudy_it_says_that_nothing_was_spent() -> None:
     said = plain(take(spent=False))
-    assert "Nothing was spent: the understudy played." in said
-    assert "an estimate of what gpt-realtime-2.1 would charge" in said
+    assert "Nothing was spent, because the understudy performed." in said
+    assert "estimate what gpt-realtime-2.1 would cost" in said
 
 
 def test_an_unknown_price_is_never_zero() -> None:
     said = plain(take(model="my-own"))
     assert "unknown" in said
-    assert (
-        "cost unknown: clerk, tourist: no price in the list, or usage that was not told; it is at least $0.0000" in said
-    )
+    assert "cost unknown: clerk, tourist: a price or a reported usage is missing; it is at least $0.0000" in said
 
 
 def test_usage_that_was_not_told_is_unknown_and_what_is_known_is_told_too() -> None:
@@ -73,7 +71,7 @@ def test_what_is_built_on_sums_is_marked() -> None:
     assert "~$0.0640" in clerk
     assert "~" not in tourist
     assert "~$0.0960" in total
-    assert note == "estimated: clerk: the server told usage in part or in sums only; the dearest counts"
+    assert note == "estimated: clerk: usage was reported partly or as totals; the highest price is used"
 
 
 def test_what_stopped_it_is_the_last_word() -> None:

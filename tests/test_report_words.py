@@ -283,7 +283,7 @@ def test_what_is_written_stands_as_long_as_it_is_read() -> None:
     take = take_of(line_of(1), line_of(2, told, offset_samples=RATE, samples=0))
     assert [(start, end) for _, start, end, _ in read_vtt(take)] == [(0, 1), (1, 4)]
     assert read_labels(render_labels(take))[1][:2] == (1, 1)
-    assert read_sheet(take)[1]["note"] == "no sound"
+    assert read_sheet(take)[1]["note"] == "no audio"
 
 
 # ---- the rest, of a real take

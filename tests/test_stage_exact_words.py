@@ -99,7 +99,7 @@ async def test_a_line_with_other_words_is_asked_for_again_with_what_was_wrong(
     assert first == f'user: Perform this line: "{ASKED}"'
     assert again.startswith(f"user: The last take did not match the line: {told}. Say every word")
     assert again.endswith(f'\nPerform this line: "{ASKED}"')
-    assert not [warning for warning in take.warnings if "other words" in warning]
+    assert not [warning for warning in take.warnings if "words differ" in warning]
 
 
 async def test_a_player_remembers_its_line_as_it_was_first_asked_for(tmp_path: Path) -> None:
@@ -122,10 +122,10 @@ async def test_the_closest_take_is_kept_where_none_is_exact(tmp_path: Path) -> N
     assert (line.said, line.exact, line.take) == (said[1], False, 2)
     assert [other.said for other in line.alternatives] == [said[0], said[2]]
     assert len(house.sent("ann", "response.create")) == 3
-    warning = f"line ann-1, player ann: other words than asked for: “{said[1]}”"
+    warning = f"line ann-1, player ann: the spoken words differ: “{said[1]}”"
     assert warning in take.warnings
     assert line_of(take, "bob-1").exact is True
-    assert [ending(each) for each in take.lines] == ["other words than asked for", ""]
+    assert [ending(each) for each in take.lines] == ["words differ from the scene", ""]
     failed = [verdict.message for verdict in judged(house, plan, take) if not verdict.passed]
     assert [message.partition(":")[0] for message in failed] == ["the scene", "ann-1"]
     assert all("ann-1 said “I do not know where that key is.”" in message for message in failed)
@@ -183,7 +183,7 @@ async def test_what_nobody_transcribes_is_not_known(tmp_path: Path) -> None:
     assert (line_of(take, "ann-1").said, line_of(take, "ann-1").exact) == ("", None)
     assert len(house.sent("ann", "response.create")) == 1
     (verdict,) = judged(house, plan, take)
-    assert (verdict.outcome, verdict.measured) == ("error", "not known")
+    assert (verdict.outcome, verdict.measured) == ("error", "unknown")
 
 
 async def test_words_are_free_where_nothing_else_is_said(tmp_path: Path) -> None:

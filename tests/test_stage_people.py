@@ -383,8 +383,8 @@ async def test_who_says_nothing_is_passed_over_and_told(house: Playhouse) -> Non
     take = await house.perform(plan, people=person)
     assert (take.ended, len(take.lines)) == ("complete", 3)
     assert take.warnings == (
-        "line guest-2, player guest: nobody spoke; the scene went on without the line",
-        "line guest-3, player guest: nobody spoke; the scene went on without the line",
+        "line guest-2, player guest: nobody spoke; the scene continued without the line",
+        "line guest-3, player guest: nobody spoke; the scene continued without the line",
     )
 
 

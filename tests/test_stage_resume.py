@@ -231,7 +231,7 @@ async def test_a_line_that_was_cut_is_performed_again_and_the_first_attempt_is_k
     resumed, again, *_ = take.warnings
     assert resumed.startswith("the take was stopped, and resumed at ")
     assert again == (
-        "line cid-1, player cid: the performance was stopped during this line, and it was performed again; "
+        "line cid-1, player cid: the performance was stopped during this line; it was performed again; "
         "the first attempt is kept in lines/003-cid-1.attempt-1.wav"
     )
     (fact,) = house.facts(record.TakeResumed)
@@ -330,7 +330,7 @@ async def test_a_line_whose_sound_is_gone_is_performed_again(house: Playhouse, t
     take = await house.perform(PLAIN, again=part)
     assert [line.said for line in take.lines] != []
     assert {line.id: line.said for line in take.lines} == {line.id: line.said for line in whole.lines}
-    assert any(warning.startswith("bob-1 was dropped: the sound of line bob-1 is missing") for warning in take.warnings)
+    assert any(warning.startswith("bob-1 was dropped: the audio of line bob-1 is missing") for warning in take.warnings)
     behind = [line.id for line in whole.lines[2:] if line.former or line.id in " ".join(take.warnings)]
     assert behind
     for name in behind:

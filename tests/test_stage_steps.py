@@ -358,7 +358,7 @@ async def test_a_failure_that_a_cue_waits_for_does_not_end_the_scene(tmp_path: P
     take = await house.perform(scene)
     assert (take.ended, [line.id for line in take.lines]) == ("complete", ["cue-1-bob-1", "cid-1"])
     assert take.warnings == (
-        "line ann-1, player ann: the model refused (content_filter): No; the scene went on without the line",
+        "line ann-1, player ann: the model refused (content_filter): No; the scene continued without the line",
     )
     without = Playhouse(tmp_path / "b", faults=[fault.FailResponses(times=1, code="content_filter", message="No.")])
     assert (await without.perform(HEAD + "lines: [ann: One., cid: Two.]")).ended == "failed"

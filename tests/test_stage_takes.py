@@ -292,9 +292,9 @@ async def test_a_former_line_whose_sound_is_damaged_ends_the_retake_and_leaves_t
     plan = plan_of(TRIO % "")
     folder, take = await performed(house, plan)
     (folder.path / str(take.lines[0].file)).write_bytes(b"RIFF")
-    with pytest.raises(TakeError, match="the sound of line ann-1 cannot be read"):
+    with pytest.raises(TakeError, match="cannot read the audio of line ann-1"):
         await house.perform(plan, former=reused_for_retake(plan, folder, take, "ann-2"))
     other = replace(ReusedLines(folder, {"ann-1": take.lines[1]}))
     assert other.sound(take.lines[1])
-    with pytest.raises(TakeError, match="is not the sound of line bob-1: its sha256 is another"):
+    with pytest.raises(TakeError, match="is not the audio of line bob-1: its sha256 differs"):
         other.sound(take.lines[1].model_copy(update={"sha256": "0"}))

@@ -194,10 +194,10 @@ def test_a_line_that_is_gone_or_cut_short_is_told(tmp_path: Path) -> None:
     folder, take = take_of(tmp_path, ("one", "clerk", tone(4800)))
     with WavWriter(tmp_path / "lines" / "001.wav") as short:
         short.append(tone(100))
-    with pytest.raises(TakeError, match="is cut short: 100 of the 4800 samples"):
+    with pytest.raises(TakeError, match="is incomplete: it has 100 of the 4800 samples"):
         export(folder, take, LineFiles())
     (tmp_path / "lines" / "001.wav").unlink()
-    with pytest.raises(TakeError, match="the sound of line one is missing"):
+    with pytest.raises(TakeError, match="the audio of line one is missing"):
         pack(folder, take)
 
 
@@ -285,7 +285,7 @@ def test_a_line_too_short_to_be_gated_is_measured_with_silence_after_it(tmp_path
     assert second_meter(padded) == pytest.approx(-23, abs=0.2)
     silence, _ = soundfile.read(tmp_path / made.files["two"])
     assert not silence.any()
-    assert made.missed == ("export/t_clerk_002_two.wav is below the gate, and -23 LUFS within 1 dB was asked for",)
+    assert made.missed == ("export/t_clerk_002_two.wav is below the gate, expected -23 LUFS within 1 dB",)
 
 
 def test_a_peak_alone_leaves_a_line_as_loud_as_it_is(tmp_path: Path) -> None:

@@ -76,5 +76,5 @@ def test_no_file_outside_the_folder_is_named(tmp_path: Path) -> None:
         "out/a.wav",
         "loop/a",
     ):
-        with pytest.raises(TakeError, match="names a file outside itself"):
+        with pytest.raises(TakeError, match="refers to a file outside the take"):
             folder.inside(name)

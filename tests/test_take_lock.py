@@ -88,7 +88,7 @@ def test_nothing_is_written_through_a_link_that_leads_out(name: str, tmp_path: P
     outside.mkdir()
     (take / name).parent.mkdir(parents=True)
     (take / name).symlink_to(outside)
-    told = f"{take / name}: is a link out of the take's folder"
+    told = f"{take / name}: is a link to a file outside the take"
     with pytest.raises(TakeError, match=re.escape(told)), locked(take):
         pass
     assert list(outside.iterdir()) == []

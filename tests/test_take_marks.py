@@ -145,9 +145,9 @@ async def test_what_is_missing_or_broken_is_told_and_the_rest_is_marked(house: P
     player = take.players[0].model_copy(update={"stem": "../../outside.wav"})
     before = outside.read_bytes()
     assert write_marks(house.folder, take.model_copy(update={"players": (player, *take.players[1:])})) == [
-        f"{gone}: is not there, so it has no marks",
-        f"{broken}: has no marks: not a WAV file",
-        "../../outside.wav: lies outside of the take's folder; it is left alone",
+        f"{gone}: file not found, so it has no marks",
+        f"{broken}: could not be marked: not a WAV file",
+        "../../outside.wav: is outside the take's folder and is not changed",
     ]
     assert outside.read_bytes() == before
     assert BEXT in read_chunks(house.folder.path / rest)
@@ -155,7 +155,7 @@ async def test_what_is_missing_or_broken_is_told_and_the_rest_is_marked(house: P
 
 async def test_what_cannot_be_written_is_a_take_error_with_a_hint(house: Playhouse) -> None:
     take = await performed(house)
-    with pytest.raises(TakeError, match=r"take.json: the take began at no known time: 'now'\n  hint: write 'started'"):
+    with pytest.raises(TakeError, match=r"take.json: invalid start time of the take: 'now'\n  hint: write 'started'"):
         write_marks(house.folder, take.model_copy(update={"started": "now"}))
 
 
@@ -166,7 +166,7 @@ async def test_a_full_disk_is_told_and_leaves_the_sound(house: Playhouse) -> Non
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (max(path.stat().st_size for path in before), limits[1]))
-        with pytest.raises(TakeError, match="file too large\n  hint: make room and mark the take again"):
+        with pytest.raises(TakeError, match="file too large\n  hint: free some disk space"):
             write_marks(house.folder, take)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

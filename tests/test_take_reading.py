@@ -68,22 +68,22 @@ async def test_a_journal_that_is_torn_in_the_middle_is_refused(house: Playhouse)
     lines = house.folder.journal.read_bytes().splitlines(keepends=True)
     house.folder.journal.write_bytes(b"".join([*lines[:3], lines[3][:9] + b"\n", *lines[4:]]))
     told = refusal(house.folder.path)
-    assert told.startswith(f"{house.folder.journal}: line 4: a record is broken: ")
+    assert told.startswith(f"{house.folder.journal}: line 4: invalid record: ")
 
 
 async def test_a_journal_without_a_beginning_or_of_a_stranger_is_refused(house: Playhouse) -> None:
     (house.folder.path / "take.json").unlink()
     kept = house.folder.journal.read_bytes()
     house.folder.journal.write_bytes(b"")
-    assert "the journal has no beginning" in refusal(house.folder.path)
+    assert "the journal has no first record" in refusal(house.folder.path)
     house.folder.journal.write_bytes(kept.replace(b'"name":"bob"', b'"name":"eve"'))
-    assert "tells of 'bob', who is no player of it" in refusal(house.folder.path)
+    assert "refers to an unknown player 'bob'" in refusal(house.folder.path)
 
 
 def test_where_there_is_no_take_the_message_says_where_to_look(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "gone").startswith(f"{tmp_path / 'gone'}: there is no such folder\n  hint: ")
+    assert refusal(tmp_path / "gone").startswith(f"{tmp_path / 'gone'}: no such folder\n  hint: ")
     (tmp_path / "file").touch()
-    assert "is no folder" in refusal(tmp_path / "file")
+    assert "not a directory" in refusal(tmp_path / "file")
     (tmp_path / "my scene.yaml").touch()
     assert refusal(tmp_path / "my scene.yaml").endswith(f"tau-stage run --resume '{tmp_path / 'my scene.yaml'}'")
     assert "neither take.json nor journal.jsonl" in refusal(tmp_path)
@@ -98,11 +98,11 @@ async def test_a_folder_of_takes_is_answered_with_one_of_them(tmp_path: Path) ->
 async def test_a_take_of_a_newer_version_is_named_with_both_versions(house: Playhouse) -> None:
     rewrite(house, version=7, curtains="red")
     told = refusal(house.folder.path)
-    assert "is of version 7, and this tau-stage knows version 1" in told
+    assert "has version 7, but this tau-stage supports version 1" in told
     assert "install a newer tau-stage" in told
     (house.folder.path / "take.json").unlink()
     house.folder.journal.write_bytes(house.folder.journal.read_bytes().replace(b'"version":1', b'"version":2', 1))
-    assert "is of version 2" in refusal(house.folder.path)
+    assert "has version 2" in refusal(house.folder.path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", "[" * 100_000, "\xff", '{"version": 1}', '{"version": "x"}'])
@@ -110,7 +110,7 @@ async def test_a_broken_take_json_is_refused_and_the_journal_offered(house: Play
     (house.folder.path / "take.json").write_bytes(text.encode("latin-1"))
     told = refusal(house.folder.path)
     assert told.startswith(f"{house.folder.path / 'take.json'}: is ")
-    assert told.endswith("remove it, and the take is read from journal.jsonl")
+    assert told.endswith("delete it to read the take from journal.jsonl")
     house.folder.journal.unlink()
     assert "run the scene again" in refusal(house.folder.path)
 
@@ -127,18 +127,18 @@ async def test_a_sound_that_is_missing_short_broken_or_another_is_told(house: Pl
         return str(told.value)
 
     path.write_bytes(whole[:-101])
-    assert f"is cut short: {line.samples - 51} of the {line.samples} samples" in refused()
+    assert f"is incomplete: it has {line.samples - 51} of the {line.samples} samples" in refused()
     path.write_bytes(b"RIFX" + whole[4:])
-    assert "the sound of line ann-1 cannot be read: not a WAV file" in refused()
+    assert "cannot read the audio of line ann-1: not a WAV file" in refused()
     path.unlink()
-    assert "the sound of line ann-1 is missing" in refused()
+    assert "the audio of line ann-1 is missing" in refused()
     with WavWriter(path) as file:
         file.append(Pcm.silence(line.samples))
-    assert "is not the sound of line ann-1" in refused()
+    assert "is not the audio of line ann-1" in refused()
 
 
 async def test_a_line_without_sound_and_a_file_outside_are_refused(house: Playhouse) -> None:
     folder, take = read_take(house.folder.path)
-    for name, problem in ((None, "line ann-1 has no sound"), ("../../secret.wav", "names a file outside itself")):
+    for name, problem in ((None, "line ann-1 has no audio"), ("../../secret.wav", "refers to a file outside the take")):
         with pytest.raises(TakeError, match=problem):
             audio_of(folder, take.lines[0].model_copy(update={"file": name}))

@@ -290,5 +290,5 @@ async def test_a_line_that_is_no_speech_is_estimated_and_said_to_be(tmp_path: Pa
     assert words == (
         "lines/*.words.json 2 lines: 2 estimated; the recogniser did not find the words of ann-1, bob-1 in the audio"
     )
-    assert mouths == "lines/*.mouths.tsv 0 lines; nobody knows the sounds of 2 lines"
+    assert mouths == "lines/*.mouths.tsv 0 lines; the pronunciation of 2 lines is unknown"
     assert {word["source"] for word in words_of(house, "002-bob-1")} == {"estimated"}

@@ -68,14 +68,14 @@ NOT_UNDERSTOOD, NOT_ALLOWED, TOO_LARGE = 1003, 1008, 1009
 """Close codes (RFC 6455, section 7.4.1)."""
 
 REFUSALS: Mapping[object, str] = {
-    1002: "it broke the protocol",
-    1007: "its text is none",
-    TOO_LARGE: "its message is too large",
+    1002: "protocol error",
+    1007: "invalid text",
+    TOO_LARGE: "message too large",
 }
 LONGEST_NUMBER = 16
 """Digits of a number in a path."""
 
-NOTHING = "there is no such file\n"
+NOTHING = "file not found\n"
 
 THEME = files("tau_stage.report") / "templates" / "theme.css"
 """The look that the page has in common with ``report.html``."""
@@ -140,13 +140,13 @@ class Doorkeeper:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
         if host not in self.hosts and not (self.is_remote and _is_address(host)):
-            return "this server has another name"
+            return "wrong host name"
         if origin is None and scope["type"] == "websocket":
-            return "a socket names its origin"
+            return "the Origin header is missing"
         if origin is not None and origin != f"http://{host}":
-            return "this page is from elsewhere"
+            return "the page has a different origin"
         if not compare_digest(scope["path"].strip("/").partition("/")[0].encode(), self.token.encode()):
-            return "the address has another token: use the one that tau-stage booth printed"
+            return "wrong token in the address: use the address that tau-stage booth printed"
         return ""
 
 
@@ -194,7 +194,7 @@ class Booth:
         """Serve the sound of an item that was published, as WAV."""
         sound = self.hub.sound_of(_number(request.path_params["source"]), request.path_params["item"])
         if sound is None:
-            return PlainTextResponse("this sound is not kept any more\n", 404, HEADERS)
+            return PlainTextResponse("this audio is no longer available\n", 404, HEADERS)
         return Response(_wav(sound), headers=HEADERS, media_type="audio/wav")
 
     async def take_file(self, request: Request) -> Response:
@@ -214,13 +214,13 @@ class Booth:
         """Take in what one source says, and send it what pages ask for."""
         await websocket.accept()
         wishes, waiting = anyio.create_memory_object_stream[JsonObject](MOST_WISHES)
-        why, source = "it is over", None
+        why, source = "it has ended", None
 
         def send(wish: JsonObject) -> None:
             try:
                 wishes.send_nowait(wish)
             except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
-                raise ValueError("whoever it is for does not listen") from None
+                raise ValueError("the recipient does not respond") from None
 
         async def pass_on() -> None:
             async for wish in waiting:
@@ -234,10 +234,10 @@ class Booth:
                 while True:
                     self.hub.take_in(source, await websocket.receive_text())
         except* (WebSocketDisconnect, RuntimeError) as gone:
-            why = "it is over" if _code(gone) in (1000, 1001) else "its connection was lost"
+            why = "it has ended" if _code(gone) in (1000, 1001) else "its connection was lost"
             _log_refusal("source", _code(gone))
         except* (ValueError, TypeError, KeyError) as failure:
-            why = "it sent what is no message"
+            why = "it sent an invalid message"
             log_event("booth", logging.WARNING, f"a source is closed: {lone(failure)!r}")
             with suppress(RuntimeError):
                 await websocket.close(NOT_UNDERSTOOD, why)
@@ -290,7 +290,7 @@ class Booth:
             text, sound = message.get("text"), message.get("bytes")
             if max(len(text or ""), len(sound or b"")) > LARGEST_WISH:
                 _log_refusal("page", TOO_LARGE)
-                await websocket.close(TOO_LARGE, "a page sends less at once")
+                await websocket.close(TOO_LARGE, "the message of the page is too large")
                 return
             self._take_message(page, text or "", sound)
 
@@ -338,7 +338,7 @@ def _read_wish(text: str) -> JsonObject:
     try:
         return read_message(text)
     except ValueError as error:
-        log_event("booth", logging.WARNING, f"a page sent what is no message: {str(error)[:200]!r}")
+        log_event("booth", logging.WARNING, f"a page sent an invalid message: {str(error)[:200]!r}")
         raise
 
 
@@ -403,8 +403,8 @@ def _listening(host: str, port: int, prefer: int = 0) -> socket.socket:
             own.close()
             raise
     except OSError as error:
-        hint = "leave --port away: a free one is taken"
-        raise UsageError(f"{host}:{port} cannot be used: {error.strerror or error}", hint) from None
+        hint = "remove --port to use a free port"
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}", hint) from None
     return own
 
 
@@ -446,8 +446,8 @@ async def open_booth(
         UsageError: The address is not loopback, or taken.
     """
     if host not in LOOPBACK and not allow_remote:
-        hint = "add --allow-remote, if whoever has the address may hear and read all sessions, and speak in them"
-        raise UsageError(f"{host} lets other machines in", hint)
+        hint = "add --allow-remote if anyone who has the address may hear, read and speak in all sessions"
+        raise UsageError(f"{host} is not a loopback address", hint)
     hub = hub or Hub()
     editor = TakeEditor(hub)
     token = token or secrets.token_urlsafe(24)

@@ -232,7 +232,7 @@ class Hub:
         """
         kind, name = hello.get("kind"), hello.get("name")
         if kind not in ("session", "stage", "take") or not isinstance(name, str):
-            raise ValueError("a hello has a kind and a name")
+            raise ValueError("a hello requires a kind and a name")
         _check_take(hello)
         _text(hello)  # it can be told
         missed, before = int(hello.pop("missed", 0)), map(as_object, hello.pop("before", ()))
@@ -269,7 +269,7 @@ class Hub:
         for number, (page, wish, asked) in list(self._answers.items()):
             if asked is source:
                 del self._answers[number]
-                self.answer(page, wish, "whoever it is for is gone")
+                self.answer(page, wish, "the recipient is gone")
         self.show({"type": "source", "source": source.described})
 
     def take_in(self, source: Feed, frame: str) -> None:
@@ -412,7 +412,7 @@ class Hub:
         """
         source = self.sources.get(wish["to"]) if isinstance(wish.get("to"), int) else None
         if source is None or source.send is None:
-            raise ValueError("whoever it is for is gone" if source else "it is for nobody")
+            raise ValueError("the recipient is gone" if source else "it has no recipient")
         number = next(self._wishes)
         self._answers[number] = (page, wish.get("id"), source)
         source.send({**wish, "id": number})
@@ -437,9 +437,9 @@ class Hub:
         """
         source = self.sources.get(source_id)
         if not sound or len(sound) % 2:
-            raise ValueError("half a sample came" if sound else "no sound came")
+            raise ValueError("incomplete sample received" if sound else "no audio received")
         if source is None or source.send is None:
-            raise ValueError("the sound is for nobody")
+            raise ValueError("the audio has no recipient")
         source.send({"do": "hear", "audio": pybase64.b64encode(sound).decode("ascii")})
 
 
@@ -460,7 +460,7 @@ def as_object(thing: object) -> JsonObject:
     """
     if isinstance(thing, dict):
         return thing
-    raise ValueError("a message is an object")
+    raise ValueError("a message must be an object")
 
 
 def _same(former: JsonObject, hello: JsonObject) -> bool:
@@ -477,7 +477,7 @@ def _check_take(hello: JsonObject) -> None:
     """Refuse a take whose folder is no place, or whose lines are none."""
     folder = hello.get("folder", "/")
     if not isinstance(folder, str) or "\0" in folder or not Path(folder).is_absolute():
-        raise ValueError("a folder is an absolute path")
+        raise ValueError("a folder must be an absolute path")
     for line in hello.get("lines", ()):
         as_object(line)
 
@@ -487,7 +487,7 @@ def _form(told: object) -> Format:
     if isinstance(told, Mapping) and told.get("type") in ("audio/pcm", "audio/pcmu", "audio/pcma"):
         rate = int(told.get("rate") or (RATE if told["type"] == "audio/pcm" else 8_000))
         if not LEAST_RATE <= rate <= MOST_RATE:
-            raise ValueError(f"sound has {LEAST_RATE} to {MOST_RATE} samples a second")
+            raise ValueError(f"audio must have {LEAST_RATE} to {MOST_RATE} samples per second")
         return Format(told["type"], rate)
     return PCM16
 

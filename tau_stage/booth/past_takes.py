@@ -61,7 +61,7 @@ def attach(hub: Hub, path: Path) -> Feed:
         "can": ["retake", "pick"],
     }
     source = hub.join(hello, None)
-    source.gone = "it is over"
+    source.gone = "it has ended"
     hub.catch_up(source, ((record.at_s, record.model_dump(mode="json")) for record in read_journal(folder.journal)))
     return source
 
@@ -99,21 +99,21 @@ class TakeEditor:
         """Order a ``retake`` of a line, or a ``pick`` of one of its takes; it is done when the performance is over.
 
         Raises:
-            UsageError: It is no take, there is no such line, or too much is under way.
+            UsageError: It is no take, there is no such line, or too many actions are running.
         """
         folder, line = source and source.hello.get("folder"), wish.get("line")
         if source is None or not isinstance(folder, str):
-            raise UsageError("this is no take", "choose a performance, or a take")
+            raise UsageError("this is not a take", "choose a performance, or a take")
         if not isinstance(line, str) or line not in [each.get("id") for each in source.hello.get("lines", ())]:
             raise UsageError(f"there is no line {line!r} in it")
         words = [what, "--", folder, line]
         if what == "pick":
             take = wish.get("take")
             if not isinstance(take, int):
-                raise UsageError("a take has a number")
+                raise UsageError("a take must have a number")
             words.append(str(take))
         if len(self._waiting) == MOST_ORDERS:
-            raise UsageError("too much is under way", "wait until it is done")
+            raise UsageError("too many actions are running", "wait until one finishes")
         self._waiting.append(Order(source, tuple(words), answer))
         self._changed.notify()
 
@@ -150,7 +150,7 @@ class TakeEditor:
     async def _run(self, order: Order, environment: Mapping[str, str]) -> str:
         command = [sys.executable, "-m", "tau_stage", *order.words]
         done = await anyio.run_process(command, check=False, env=environment, stdin=subprocess.DEVNULL)
-        said = done.stderr.decode(errors="replace").strip() or f"it left with {done.returncode}"
+        said = done.stderr.decode(errors="replace").strip() or f"it exited with code {done.returncode}"
         return said[-LONGEST_PROBLEM:] if done.returncode else ""
 
     async def _look(self, source: Feed) -> None:

@@ -41,7 +41,7 @@ def check(
     verdicts += check_recognition(plan, take, heard)
     if verdicts and take.ended != "complete":
         subject = VerdictSubject("scene", "", (), "expect")
-        told = f"the take ended {take.ended}: {take.problem}"
+        told = f"take {take.ended}: {take.problem}"
         verdicts.append(subject.verdict(locate(plan.locations), "ended", "complete", take.ended, "error", told))
     return sorted(verdicts, key=lambda verdict: (verdict.path != plan.path, verdict.path, verdict.line, verdict.column))
 

@@ -17,9 +17,9 @@ from tau_stage.take import Called, Performed, Take, heard_by
 from tau_stage.text import holds, is_found, same_words, word_error_rate
 
 UNMEASURED = {
-    "voice": "too little is said aloud, or there is neither a snapshot nor another line of the player's",
-    "cost": "its price is unknown",
-    "dead_air": "it is the first line",
+    "voice": "too little speech, or no snapshot and no other line of the player to compare with",
+    "cost": "unknown price",
+    "dead_air": "first line",
 }
 """Why there may be no figure."""
 
@@ -76,7 +76,7 @@ def is_line(line: Performed, wanted: LinePlan) -> bool:
 def _absent(plan: Plan, wanted: LinePlan, take: Take) -> Verdict:
     broken = take.ended != "complete"
     subject = VerdictSubject("line", wanted.id, (wanted.id,), "expect")
-    told = "it was not performed" + format_if(f", as the take ended {take.ended}", broken)
+    told = "not performed" + format_if(f", because the take is {take.ended}", broken)
     place = locate(plan.locations, "line", wanted.id, "expect")
     return subject.verdict(place, "performed", "to be performed", "not", "error" if broken else "failed", told)
 
@@ -145,7 +145,7 @@ class _Expectations:
             asked = " ".join(line.asked for line in self.seen.lines if line.scripted)
             rate = word_error_rate(asked, said)
             expected, measured = _range(wanted.wer, "words"), LIMITS["words"].unit.format(round(rate, 4))
-            told = f"{measured} of the words wrong: said “{said}”, asked “{asked}”; expected {expected}"
+            told = f"{measured} of the words are wrong: said “{said}”, asked “{asked}”; expected {expected}"
             yield self.subject.compare(self.at("says"), "wer", expected, measured, holds=rate in wanted.wer, told=told)
 
     def exact(self) -> Verdict:
@@ -155,11 +155,11 @@ class _Expectations:
         other = [f"{line.id} said “{line.said}”, asked “{line.asked}”" for line in lines if not _is_exact(line)]
         wanted, place = "the words of the scene", self.at("exact")
         if unknown:
-            told = f"what {', '.join(unknown)} said is not known, expected {wanted}"
-            return self.subject.verdict(place, "exact", wanted, "not known", "error", told)
-        told = f"other words than the scene's: {'; '.join(other)}"
+            told = f"the words of {', '.join(unknown)} are unknown, expected {wanted}"
+            return self.subject.verdict(place, "exact", wanted, "unknown", "error", told)
+        told = f"words differ from the scene: {'; '.join(other)}"
         return self.subject.compare(
-            place, "exact", wanted, "other words" if other else wanted, holds=not other, told=told
+            place, "exact", wanted, "different words" if other else wanted, holds=not other, told=told
         )
 
     def calls(self, wanted: Sequence[CallWanted]) -> Iterator[Verdict]:
@@ -177,7 +177,7 @@ class _Expectations:
         place, expected = self.at(name), _range(wanted, name)
         problem = self.seen.figures.problem if name in (*FROM_SOUND, "voice") else ""
         if value is None or problem:
-            why = problem or UNMEASURED.get(name, "there is nothing to measure")
+            why = problem or UNMEASURED.get(name, "nothing to measure")
             told = f"{name.replace('_', ' ')} could not be measured ({why}), expected {expected}"
             return self.subject.verdict(place, name, expected, why, "error", told)
         return self.subject.compare(place, name, expected, LIMITS[name].unit.format(value), holds=value in wanted)

@@ -29,8 +29,8 @@ def check_recognition(plan: Plan, take: Take, heard: Mapping[str, str]) -> Itera
         is_own = apart[name] <= min(apart[nearest], FURTHEST)
         subject = VerdictSubject("line", name, (name,), "expect")
         what = format_if("“{}”", heard[name]) or "nothing"
-        other = format_if(f", which is nearer to {nearest}", apart[name] > apart[nearest])
-        told = f"a recogniser heard {what}{other}, expected “{words}”"
+        other = format_if(f", which is closer to {nearest}", apart[name] > apart[nearest])
+        told = f"speech recognition heard {what}{other}, expected “{words}”"
         place = locate(plan.locations, "line", name)
         yield subject.compare(place, "recognised", f"“{words}”", what, holds=is_own, told=told)
 

@@ -156,7 +156,7 @@ def accept_snapshot(new: Snapshot, old: Snapshot | None, only: Sequence[str] = (
     lines = {**new.lines, **kept}
     for name in only:
         if name not in lines:
-            raise UsageError(f"there is no line '{name}'", did_you_mean(name, lines, f"lines: {listed(lines)}"))
+            raise UsageError(f"no line '{name}'", did_you_mean(name, lines, f"lines: {listed(lines)}"))
     if not only:
         return new
     lines |= {name: line for name, line in new.lines.items() if name in only}
@@ -273,13 +273,13 @@ def read_snapshot(path: Path) -> Snapshot | None:
     except OSError as error:
         raise TakeError(str(path), f"cannot be read: {os_reason(error)}") from None
     except UnicodeDecodeError:
-        raise TakeError(str(path), "is no text", "restore it from version control") from None
+        raise TakeError(str(path), "is not valid UTF-8 text", "restore it from version control") from None
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> bool:
     """Write a snapshot, whole or not at all, and tell whether it changed; a ``TakeError`` tells that it cannot be."""
     text = format_snapshot(snapshot)
-    with takes.guarded(path, "choose a scene in a folder that can be written to"):
+    with takes.guarded(path, "choose a scene in a folder that you can write to"):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.read_bytes() == text.encode():
             return False
@@ -329,12 +329,12 @@ def snapshot_of(folder: takes.TakeFolder, take: takes.Take) -> Snapshot:
         TakeError: It did not come to its end, a sound cannot be measured, or its journal is missing.
     """
     if take.ended != "complete":
-        raise TakeError(str(folder.path), f"ended {take.ended}", "accept a take that is complete")
+        raise TakeError(str(folder.path), f"is not complete ({take.ended})", "accept a complete take")
     measures = measure_folder(folder, take)
     if measures.whole.problem:
-        raise TakeError(str(folder.path), measures.whole.problem, "accept a take that is whole")
+        raise TakeError(str(folder.path), measures.whole.problem, "accept a complete take")
     if not folder.journal.is_file():
-        raise TakeError(str(folder.journal), "is missing", "accept a take that has its journal")
+        raise TakeError(str(folder.journal), "is missing", "accept a take with a journal")
     scene = take.scene
     cassette = Path(scene.path).parent / "cassettes" / identity(scene.path, scene.variant)
     resolved = takes.read_beginning(folder.journal).resolved

@@ -99,7 +99,7 @@ class _SnapshotPair:
         elsewhere, former = moved(pairs, new), list(pairs.values())
         for was, name in pairs.items():
             before, after = _after(former, name), _after(order, name)
-            told, holds = f"it stands {after}, and stood {before}", name not in elsewhere
+            told, holds = f"it is {after}, was {before}", name not in elsewhere
             place = self.at("line", _written(name))
             yield _subject(name).compare(place, "place", before, after, holds=holds, told=told)
             problem = self.measures.lines[name].problem
@@ -118,7 +118,7 @@ class _SnapshotPair:
         if last is None:
             return _presence(_subject(name), self.at(), there=False, told=told)
         place = self.at("line", _written(last))
-        return _presence(_subject(name), place, there=False, told=f"{told}; it stood after {last}")
+        return _presence(_subject(name), place, there=False, told=f"{told}; it was after {last}")
 
     def sounds(self) -> Iterator[Verdict]:
         """Find sounds again by their file and the line they come after, then by their file alone."""
@@ -131,7 +131,7 @@ class _SnapshotPair:
             if name in both:
                 yield from self.sound(name, was, both[name], afters[name])
             else:
-                told = f"; it sounded after {afters[name] or 'nothing'}"
+                told = f"; it was played after {afters[name] or 'nothing'}"
                 place = self.at("line", _written(afters[name]))
                 yield _presence(_sound_subject(name, afters[name]), place, there=False, told=told)
         for name in [*filterfalse(set(both.values()).__contains__, new)]:
@@ -152,7 +152,7 @@ class _SnapshotPair:
     def cue(self, name: str) -> Verdict:
         lines = tuple(each for each in {**self.old.lines, **self.new.lines} if each.startswith(f"{name}-"))
         was, is_now = (counted(each.cues.get(name, 0), "time") for each in (self.old, self.new))
-        told = f"it started {is_now}, and {was} before"
+        told = f"it started {is_now}, was {was}"
         subject = VerdictSubject("cue", name, lines, "snapshot")
         return subject.compare(self.at("cue", name), "started", was, is_now, told=told)
 
@@ -214,7 +214,7 @@ class _LineSnapshots:
             return
         expected, measured = ("none" if value is None else limit.unit.format(value) for value in (old, new))
         if new is None and what == "cost":
-            problem = problem or "its price is unknown"
+            problem = problem or "unknown price"
         if problem:
             told = f"{what} could not be measured ({problem}), was {expected}"
             yield _subject(self.name).verdict(self.at(what), what, expected, problem, "error", told)
@@ -229,7 +229,7 @@ class _LineSnapshots:
         if (old.said, old.direction) != (new.said, new.direction):
             most = max(1.0, most)
         apart = voice_distance(old.voice, new.voice)
-        told = f"voice is {apart:g} from what it was, at most {most:g} was allowed"
+        told = f"voice distance {apart:g}, at most {most:g} allowed"
         holds = apart <= most
         place = self.at("voice") if holds else locate(self.plan.locations, "player", new.player, "voice")
         yield _subject(self.name).compare(place, "voice", f"at most {most:g}", f"{apart:g}", holds=holds, told=told)
@@ -247,7 +247,7 @@ def _is_untold(old: float | None, new: float | None, what: str) -> bool:
 
 
 def _presence(subject: VerdictSubject, place: Location, *, there: bool, told: str = "") -> Verdict:
-    message = f"{subject.kind} {'is new, and not in the snapshot' if there else 'is missing'}{told}"
+    message = f"{subject.kind} {'is new and not in the snapshot' if there else 'is missing'}{told}"
     expected, measured = ("none", "there") if there else ("there", "none")
     return subject.verdict(place, subject.kind, expected, measured, "failed", message)
 

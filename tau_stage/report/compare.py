@@ -39,7 +39,7 @@ class LineDifference(NamedTuple):
     weight: float
 
 
-MOVED = LineDifference("place", "in another place", 15.0)
+MOVED = LineDifference("place", "moved", 15.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def _by_id(take: Take) -> dict[str, Performed]:
 
 
 def _order(a: list[str], b: list[str]) -> Iterator[tuple[str, bool]]:
-    """Yield all ids, each once, and whether it stands in another place in the second."""
+    """Yield all ids, each once, and whether it stands moved in the second."""
     both = set(a) & set(b)
     for kind, a_from, a_to, b_from, b_to in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         yield from ((name, kind != "equal" and name in both) for name in a[a_from:a_to])
@@ -202,10 +202,10 @@ def _course(a: Performed, b: Performed) -> Iterator[LineDifference]:
 def _words(a: Performed, b: Performed) -> Iterator[LineDifference]:
     if a.said != b.said:
         alike = closeness(a.said, b.said)
-        told = "said the same, written otherwise" if alike == 1.0 else f"said {100 * alike:.0f}% alike"
+        told = "same words, different spelling" if alike == 1.0 else f"words {100 * alike:.0f}% similar"
         yield LineDifference("said", told, 1.0 + 50.0 * (1.0 - alike))
     if a.asked != b.asked:
-        yield LineDifference("asked", "other words asked", 1.0 + 25.0 * (1.0 - closeness(a.asked, b.asked)))
+        yield LineDifference("asked", "different words in the scene", 1.0 + 25.0 * (1.0 - closeness(a.asked, b.asked)))
 
 
 def _sound(a: Performed, b: Performed, louder: float) -> Iterator[LineDifference]:
@@ -230,7 +230,7 @@ def _cost(a: Performed, b: Performed) -> Iterator[LineDifference]:
         return
     dearer, most = paid_b - paid_a, max(paid_a, paid_b)
     if abs(dearer) >= max(DOLLARS, most * SHARE_OF_COST):
-        told = f"${abs(dearer):.4f} {('dearer', 'cheaper')[dearer < 0]}"
+        told = f"${abs(dearer):.4f} {('more expensive', 'cheaper')[dearer < 0]}"
         yield LineDifference("cost", told, 10.0 * float(abs(dearer) / most))
 
 
@@ -377,9 +377,9 @@ def _heading(comparison: Comparison) -> Iterator[str]:
         why = f": {take.problem}" if take.problem else ""
         yield f"{name}: {take.scene.title}, {take.started}, {take.ended}{why}"
     count, lines = len(comparison.worth_a_look), len(comparison.pairs)
-    summary = f"{count} of {lines} lines differ" if count else f"none of {lines} lines differs"
+    summary = f"{count} of {lines} lines differ" if count else f"no differences in {lines} lines"
     reused = sum(bool(pair.a and pair.b and is_reused(pair.a, pair.b)) for pair in comparison.pairs)
-    yield summary + (f"; {reused} were taken over" if reused else "")
+    yield summary + (f"; {reused} were reused" if reused else "")
     for name, take in comparison.sides:
         for others, hearers in outdated_lines(take.lines).items():
             yield f"{name}: heard an older take of {', '.join(others)}: {', '.join(hearers)}"
@@ -387,12 +387,12 @@ def _heading(comparison: Comparison) -> Iterator[str]:
 
 def _tables(comparison: Comparison) -> Iterator[TextTable]:
     totals = [(total.name, *total_cells(total)) for total in comparison.totals]
-    yield TextTable(("", "A", "B", "B - A"), totals, widths=(30,), title="in all")
+    yield TextTable(("", "A", "B", "B - A"), totals, widths=(30,), title="total")
     if comparison.changes:
         changes = [(change.of, change.what, shorten(change.a), shorten(change.b)) for change in comparison.changes]
         yield TextTable(("of", "what", "A", "B"), changes, range(4), widths=(20, 12, 31), title="changed")
     if looks := [(pair.id, pair.told) for pair in comparison.worth_a_look[:MOST_SHOWN]]:
-        yield TextTable(("line", "what differs"), looks, {0, 1}, widths=(26,), title="worth a look first")
+        yield TextTable(("line", "difference"), looks, {0, 1}, widths=(26,), title="largest differences")
     if comparison.pairs:
         columns = ("line", "seconds A", "seconds B", "dB", "first audio", "cost", "differs in")
         yield TextTable(columns, [*map(_line_row, comparison.pairs)], {0, 6}, widths=(26,), title="lines")

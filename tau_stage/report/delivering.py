@@ -95,7 +95,7 @@ def write_timings(take: Take, folder: TakeFolder, wanted: Deliver) -> tuple[dict
         with_shapes = [each for each in timed if each.mouths]
         texts |= {each.file(".mouths.tsv"): each.mouths_tsv() for each in with_shapes}
         others = len(timed) - len(with_shapes)
-        lacks = f"; nobody knows the sounds of {counted(others, 'line')}" if others else ""
+        lacks = f"; the pronunciation of {counted(others, 'line')} is unknown" if others else ""
         told.append(f"lines/*.mouths.tsv {counted(len(with_shapes), 'line')}{lacks}")
     return texts, told
 
@@ -117,7 +117,7 @@ def _checks(folder: TakeFolder, also: Mapping[str, str]) -> Sequence[Check]:
         return read_checks(also[takes.CHECKS])
     if not folder.checks.is_file():
         return ()
-    with takes.guarded(folder.checks, "look at its permissions"):
+    with takes.guarded(folder.checks, "check its permissions"):
         return read_checks(folder.checks.read_bytes(), str(folder.checks))
 
 
@@ -179,9 +179,9 @@ def _spare(folder: TakeFolder) -> list[str]:
 
 # ---- once more, from the journal
 
-NO_TAKE = "name the folder of a take, like takes/umbrella/latest"
-DAMAGED = "it is damaged, or a newer tau-stage wrote it; nothing was changed"
-CLOSED = "make room there, or let it be written to; nothing was changed"
+NO_TAKE = "specify the folder of a take, like takes/umbrella/latest"
+DAMAGED = "it is damaged, or was written by a newer tau-stage; nothing was changed"
+CLOSED = "free some disk space there, or make it writable; nothing was changed"
 
 
 def rebuild(folder: TakeFolder, *, embed: bool = False, note: Note = ignore) -> tuple[Take, Made]:
@@ -196,7 +196,7 @@ def rebuild(folder: TakeFolder, *, embed: bool = False, note: Note = ignore) -> 
             cannot be written.
     """
     if not folder.path.is_dir():
-        raise TakeError(str(folder.path), "is no folder", NO_TAKE)
+        raise TakeError(str(folder.path), "not a directory", NO_TAKE)
     if not folder.journal.is_file():
         raise TakeError(str(folder.journal), "is missing", NO_TAKE)
     with takes.locked(folder.path):
@@ -221,6 +221,6 @@ def rebuilt(folder: TakeFolder) -> tuple[Take, dict[str, str]]:
     except TakeError as error:
         raise TakeError(str(folder.journal), error.problem, error.hint or DAMAGED) from None
     except (LookupError, ValueError, ArithmeticError) as error:
-        problem = f"the journal contradicts itself ({type(error).__name__}: {error})"
+        problem = f"the journal is inconsistent ({type(error).__name__}: {error})"
         raise TakeError(str(folder.journal), problem) from error
     return take, {takes.COSTS: cost, takes.MANIFEST: take.model_dump_json(indent=2) + "\n"}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tau_stage.take import SceneChanges
 
 AMOUNTS = ("spoken", "listened", "cached", "total")
-FIGURES = "The dollars are an estimate, without calls of tools. low..high: brisk and cached, to slow and uncached."
+FIGURES = "All amounts are estimates, without tool calls. low..high: fast speech, cached, to slow speech, uncached."
 Row = tuple[str, ...]
 
 
@@ -30,7 +30,7 @@ def tabulate_forecast(forecast: Forecast) -> TextReport:
     if forecast.unpriced:
         notes.append(f"price unknown: {', '.join(forecast.unpriced)}; the total is unknown")
     if streaming := [player.name for player in forecast.players if player.hearing == "stream"]:
-        notes.append(f"hears by stream, at the same cost: {', '.join(streaming)}")
+        notes.append(f"hears lines as they are spoken, at the same cost: {', '.join(streaming)}")
     return TextReport((heading,), tuple(_tables(forecast)), tuple(map(note, (*notes, FIGURES))))
 
 
@@ -51,7 +51,7 @@ def _tables(forecast: Forecast) -> Iterator[TextTable]:
     savings = [(player.name, player.savings) for player in models] + [("estimate", forecast.savings)]
     saved = [(name, dollars(each.hears_as_text), dollars(each.hears_nobody)) for name, each in savings]
     columns = ("player", "hears_as: text", "hears: nobody")
-    yield TextTable(columns, saved, has_total=True, title="what would be saved")
+    yield TextTable(columns, saved, has_total=True, title="possible savings")
 
 
 def _line_row(line: LineForecast) -> Row:
@@ -86,7 +86,7 @@ def _change_rows(plan: Plan, changes: SceneChanges) -> list[Row]:
     found.sort(key=lambda pair: (pair[1] == "removed", order.get(pair[0], len(order))))
     fates = dict.fromkeys(changes.performed, "performed")
     return [
-        (line, players.get(line, "-"), state, "left out" if state == "removed" else fates.get(line, "taken over"))
+        (line, players.get(line, "-"), state, "left out" if state == "removed" else fates.get(line, "reused"))
         for line, state in found
     ]
 
@@ -97,9 +97,9 @@ def tabulate_changes(plan: Plan, changes: SceneChanges, cost: Cost, newest: str)
     ``cost`` is that of what would be performed; ``newest`` is the folder of the take, empty where there is none.
     """
     name = f"{plan.title} ({plan.path})" + (f", {plan.variant}" if plan.variant else "")
-    heading = f"{name}: compared with {newest}" if newest else f"{name}: there is no take of it yet"
+    heading = f"{name}: compared with {newest}" if newest else f"{name}: no take yet"
     rows = _change_rows(plan, changes)
-    columns: Row = ("line", "player", "is", "would be")
+    columns: Row = ("line", "player", "status", "action")
     anew = len(changes.performed)
     costs = f"{anew} of {len(rows) - len(changes.removed)} lines would be performed, for about {dollars(cost.total)}"
     notes = (*changes.reasons, f"{costs}, an estimate.")

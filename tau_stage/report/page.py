@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 ORDER = {"failed": 0, "error": 1, "passed": 2}  # of outcomes: what needs a look comes first
 
 ENDINGS = {
-    "cut_in": "cut in on: it was heard to here",
+    "cut_in": "interrupted: it was heard up to here",
     "turn_detected": "interrupted by a person",
-    "timeout": "stopped: its time was up",
-    "max_output_tokens": "stopped: it reached its limit of tokens",
+    "timeout": "stopped: it reached its timeout",
+    "max_output_tokens": "stopped: it reached its token limit",
     "content_filter": "stopped by the provider's content filter",
 }
 
@@ -61,8 +61,8 @@ def read_checks(text: str | bytes, path: str = CHECKS) -> Sequence[Check]:
     try:
         return _Checks.model_validate_json(text).verdicts
     except ValidationError as error:
-        remedy = "remove it; it is written with every run"
-        raise TakeError(path, f"is broken: {error.errors()[0]['msg']}", remedy) from None
+        remedy = "delete it; every run writes it again"
+        raise TakeError(path, f"is invalid: {error.errors()[0]['msg']}", remedy) from None
 
 
 def render_page(
@@ -169,7 +169,7 @@ def ending(line: Performed) -> str:
     if line.outdated:
         return f"heard an older take of {', '.join(line.outdated)}"
     if line.ended == "completed" and not line.reason:
-        return "other words than asked for" if line.exact is False else ""
+        return "words differ from the scene" if line.exact is False else ""
     return ENDINGS.get(line.reason or "", f"{line.ended}: {line.reason}" if line.reason else line.ended)
 
 

@@ -73,9 +73,9 @@ def peaks(path: Path, samples: int, start: int = 0) -> Peaks:
         with path.open("rb") as raw, wave.open(raw) as file:
             channels = file.getnchannels()
             if channels > 2 or file.getsampwidth() != 2:
-                return Peaks(problem="is not 16 bit, mono or stereo")
+                return Peaks(problem="is not 16-bit mono or stereo")
             if not (rate := file.getframerate()):
-                return Peaks(problem="is no WAV file")
+                return Peaks(problem="is not a WAV file")
             size = max(1, -(-samples // min(MOST, max(FEWEST, PER_SECOND * samples // rate))))
             file.setpos(min(start, file.getnframes()))
             while read < samples:
@@ -91,8 +91,8 @@ def peaks(path: Path, samples: int, start: int = 0) -> Peaks:
     except OSError as error:
         return Peaks(problem=f"cannot be read ({os_reason(error)})")
     except (wave.Error, EOFError, RuntimeError):  # the last of a chunk that is longer than the file
-        return Peaks(problem="is no WAV file")
-    short = f"is cut short: {read / rate:.2f} s of {samples / rate:.2f} s are there" if read < samples else ""
+        return Peaks(problem="is not a WAV file")
+    short = f"is incomplete: it has {read / rate:.2f} s of {samples / rate:.2f} s" if read < samples else ""
     return Peaks(tuple(lows), tuple(highs), short)
 
 
@@ -168,7 +168,7 @@ class Sources:
         """Refuse a page without end: nobody could open it."""
         if size > self.most:
             problem = f"its page would be larger than {self.most / 1024**2:,.0f} MiB"
-            hint = "leave --embed out" if self.embed else "read take.json, which holds the same"
+            hint = "run without --embed" if self.embed else "read take.json, which holds the same"
             raise TakeError(str(self.folder.path), problem, hint)
 
 

@@ -193,19 +193,19 @@ def _cost_notes(take: Take) -> Iterator[str]:
     """Say how far the cost is known, and whose money it was."""
     if take.cost.estimated:
         names = _names(take, lambda cost: cost.estimated)
-        yield f"estimated: {names}: the server told usage in part or in sums only; the dearest counts"
+        yield f"estimated: {names}: usage was reported partly or as totals; the highest price is used"
     if take.cost.total is None:
-        why = f"no price in the list, or usage that was not told; it is at least {dollars(take.cost.known)}"
+        why = f"a price or a reported usage is missing; it is at least {dollars(take.cost.known)}"
         yield f"cost unknown: {_names(take, lambda cost: cost.total is None)}: {why}"
     if not take.spent:
         models = ", ".join(dict.fromkeys(player.model for player in take.players if not player.human))
-        yield f"Nothing was spent: the understudy played. The dollars are an estimate of what {models} would charge."
+        yield f"Nothing was spent, because the understudy performed. The amounts estimate what {models} would cost."
 
 
 def _notes(take: Take) -> Iterator[str]:
     """Yield warnings, what stopped it, and whose money it was."""
     if reused := sum(line.former for line in take.lines):
-        yield f"performed: {len(take.lines) - reused} of {len(take.lines)} lines; the others were taken over"
+        yield f"performed: {len(take.lines) - reused} of {len(take.lines)} lines; the others were reused"
     for warning in take.warnings:
         yield f"warning: {warning}"
     yield from _cost_notes(take)

@@ -457,7 +457,7 @@ def _note(line: Performed) -> str:
         (line.commentary, f"commentary: {line.commentary}"),
         (line.human, "human"),
         (not line.scripted, "not scripted"),
-        (not line.samples, "no sound"),
+        (not line.samples, "no audio"),
     )
     return ", ".join(note for applies, note in facts if applies)
 

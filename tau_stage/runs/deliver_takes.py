@@ -103,7 +103,7 @@ def deliver(plan: Plan, folder: TakeFolder, take: Take, *, note: Note = ignore) 
     (0, True)
     """
     with takes.locked(folder.path):
-        note("holding it against what is expected")
+        note("checking the expectations")
         judged, checks = _judge(plan, folder, take)
         done = _make(folder, take, judged, checks, note)
         _write_down(folder, done)
@@ -161,7 +161,7 @@ def _check_sounds(folder: TakeFolder, take: Take) -> None:
         raise TakeError(first.path, first.problem, f"perform it again, into a new take: {again}")
     for stem in takes.stems_of(folder, take):
         if not stem.path.is_file():
-            raise TakeError(str(stem.path), "is not there", takes.BROKEN)
+            raise TakeError(str(stem.path), "file not found", takes.BROKEN)
 
 
 def _judge_again(
@@ -172,7 +172,7 @@ def _judge_again(
     except TakeError:
         raise
     except StageError as error:  # the scene is no longer there to say what is expected
-        problems = (str(error), f"{folder.path}: the take is not held against what is expected of it")
+        problems = (str(error), f"{folder.path}: the take was not compared with its expectations")
         return TakeDelivered(problems=problems, code=TAKE_SPOILED), ""
 
 
@@ -187,7 +187,7 @@ def finish_cassette(folder: TakeFolder) -> tuple[str, ...]:
     except CassetteError as error:
         return (str(error),)
     again = f"tau-stage run {shlex.quote(began.path)} --record {shlex.quote(str(Path(began.recording).parent))}"
-    problem = "no cassette was left, as a cassette holds a performance without a break"
+    problem = "no cassette was written, because a cassette holds an uninterrupted performance"
     return (f"{folder.path}: {problem}\n  hint: record it again: {again}",)
 
 

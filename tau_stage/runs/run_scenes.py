@@ -176,14 +176,14 @@ def check_options(
         "endpoint": options.endpoint is not None,
     }
     given |= {"scenes": len(plans) > 1, "jobs": at_once > 1, "same slug": times > 1}
-    whole = "a cassette holds a whole performance: --resume cannot be together with --record or --replay"
-    no_provider = ("--replay needs no provider", "leave out --endpoint and --live")
-    one_scene = "name one scene, and one variant of its matrix with --only"
-    own_name = "give each file a name of its own, or record into a folder for each"
+    whole = "a cassette holds a complete performance: --resume cannot be combined with --record or --replay"
+    no_provider = ("--replay uses no provider", "remove --endpoint and --live")
+    one_scene = "specify one scene, and one variant of its matrix with --only"
+    own_name = "give each file a different name, or record each in a separate folder"
     refuse_together(
         given,
-        ({"record", "replay"}, "--record and --replay cannot be together", "record first, then replay"),
-        ({"changed", "resume"}, "--changed makes new takes, and --resume goes on with old ones", "choose one of them"),
+        ({"record", "replay"}, "--record and --replay cannot be combined", "record first, then replay"),
+        ({"changed", "resume"}, "--changed creates new takes, but --resume continues old ones", "choose one of them"),
         ({"changed", "record"}, whole.replace("--resume", "--changed"), ""),
         ({"changed", "replay"}, whole.replace("--resume", "--changed"), ""),
         ({"through alone"}, "--through requires --changed", "add --changed"),
@@ -191,10 +191,14 @@ def check_options(
         ({"resume", "replay"}, whole, ""),
         ({"replay", "live"}, *no_provider),
         ({"replay", "endpoint"}, *no_provider),
-        ({"replay", "aloud"}, "--replay takes no time, so nobody could listen", "play the take: tau-stage play TAKE"),
-        ({"aloud", "scenes"}, f"--aloud plays one scene, and there are {len(plans)}", one_scene),
-        ({"aloud", "jobs"}, f"--aloud plays one scene at a time, and --jobs is {at_once}", "leave --jobs away"),
-        ({"record", "same slug"}, f"{times} scenes would be recorded on the cassette {slug}", own_name),
+        (
+            {"replay", "aloud"},
+            "--aloud cannot play --replay, because it does not run in real time",
+            "play the take: tau-stage play TAKE",
+        ),
+        ({"aloud", "scenes"}, f"--aloud plays one scene, but there are {len(plans)}", one_scene),
+        ({"aloud", "jobs"}, f"--aloud plays one scene at a time, but --jobs is {at_once}", "remove --jobs"),
+        ({"record", "same slug"}, f"{times} scenes would be recorded on the same cassette {slug}", own_name),
     )
 
 
@@ -505,7 +509,7 @@ def _cassette(
 
         yield tape.stage, finish
         if not tape.is_complete:
-            warn(f"{plan.path}: no cassette was left, as the take did not come to its end")
+            warn(f"{plan.path}: no cassette was written, because the take did not finish")
 
 
 def why_the_understudy(
@@ -518,7 +522,7 @@ def why_the_understudy(
         return ""
     named = environment.get("TAU_STAGE_ENDPOINT")
     why = "TAU_STAGE_ENDPOINT names the understudy: it" if named else "OPENAI_API_KEY is not set: the understudy"
-    return f"{why} plays, and nothing is spent." if played == models else f"{why} plays who has no endpoint."
+    return f"{why} plays, and nothing is spent." if played == models else f"{why} plays players without an endpoint."
 
 
 def _warnings(jobs: Sequence[Job], options: RunOptions, stage: Stage | None) -> Iterator[str]:
@@ -596,9 +600,9 @@ async def _loudspeaker(
         except UsageError as error:
             if aloud:
                 raise
-            warn(f"The scene is not heard: {error.problem}.")
+            warn(f"The scene is not played aloud: {error.problem}.")
         if loudspeaker and speaks:
-            warn("The scene is heard: wear headphones, or the microphone hears it too.")
+            warn("The scene is played aloud: wear headphones, or the microphone records it too.")
         yield loudspeaker
         if loudspeaker and (lost := loudspeaker.lost_samples):
-            warn(f"The loudspeaker is gone: {lost / RATE:.1f} s were not heard.")
+            warn(f"The loudspeaker is disconnected: {lost / RATE:.1f} s were not played.")

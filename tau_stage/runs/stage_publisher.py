@@ -92,7 +92,7 @@ class StagePublisher(Publisher):
         for speaker in self._speakers:
             if speaker.is_asked:
                 return speaker
-        raise UsageError("nobody who plays in the booth is to say something now")
+        raise UsageError("no player in the booth has a line now")
 
 
 @dataclass(frozen=True, slots=True)

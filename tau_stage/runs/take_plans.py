@@ -55,7 +55,7 @@ def open_take(path: Path) -> tuple[TakeFolder, Sequence[Record]]:
     found = takes.read_take(path)[0].path
     folder = TakeFolder(found.resolve() if found.is_symlink() else found)
     if not folder.journal.is_file():
-        raise TakeError(str(folder.path), f"has no {takes.JOURNAL}, and so cannot go on", "perform the scene again")
+        raise TakeError(str(folder.path), f"has no {takes.JOURNAL}, so it cannot be resumed", "perform the scene again")
     return folder, takes.read_journal(folder.journal)
 
 
@@ -75,7 +75,7 @@ def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool, p
     if not anyway and (found := scene_changes(journal, job.plan)):
         shown = "\n".join(f"  {line}" for line in found)
         problem = f"{began.path}: the scene has changed since the take was performed\n{shown}"
-        raise UsageError(problem, f"go on with the scene as it is: tau-stage resume {folder.path} --anyway")
+        raise UsageError(problem, f"resume with the current scene: tau-stage resume {folder.path} --anyway")
     job = replace(job, plan=_played_as_before(job.plan, began.roles), folder=folder)
     if began.retake and began.retake.changed and takes.fold(journal).ended not in takes.OVER:
         job = replace(job, former=_still_reused(job.plan, Path(began.former), through=began.retake.through))
@@ -94,7 +94,7 @@ def _still_reused(plan: Plan, former: Path, *, through: bool) -> ReusedLines:
     since = dropwhile(lambda each: each[0].path.resolve() != home, _takes(home.parent.parent, plan))
     scene = _compare(plan, since, None, through=through)
     if scene is None:
-        problem = "is not there any more, and lines are taken from it"
+        problem = "no longer exists, but lines are copied from it"
         raise TakeError(str(former), problem, "perform the scene again")
     return scene.changes.reuse
 
@@ -110,11 +110,11 @@ def retake_job(take: Path, wanted: Retake, *, anyway: bool = False) -> Job:
     folder, former = takes.read_take(take)
     folder = TakeFolder(takes.unlinked(folder.path))  # a link may lead elsewhere later
     if former.ended in STOPPED:
-        hint = f"go on with it first: tau-stage resume {quote(str(take))}"
-        raise UsageError(f"{take}: the take was stopped before its scene came to its end", hint)
+        hint = f"resume it first: tau-stage resume {quote(str(take))}"
+        raise UsageError(f"{take}: the take was stopped before the end of its scene", hint)
     lines = wanted.lines or tuple(performed.id for performed in former.lines if performed.problem)
     if not lines:
-        raise UsageError(f"{take}: no line of the take has failed", "name the line that is to be performed again")
+        raise UsageError(f"{take}: no line of the take has failed", "specify the line to perform again")
     return _retake_job(folder, former, wanted.model_copy(update={"lines": lines}), anyway=anyway, named=take)
 
 
@@ -135,9 +135,9 @@ def _retake_job(folder: TakeFolder, former: Take, wanted: Retake, *, anyway: boo
     if wanted.through:
         return Job(plan, found.reuse)
     fates = (
-        (found.changed, "changed since, and kept as they were"),
-        (found.new, "new in the scene, and not performed"),
-        (found.removed, "no longer in the scene, and left out"),
+        (found.changed, "changed in the scene, kept unchanged"),
+        (found.new, "new in the scene, not performed"),
+        (found.removed, "no longer in the scene, omitted"),
     )
     warnings = tuple(f"{', '.join(lines)}: {fate}" for lines, fate in fates if lines)
     return Job(takes.plan_without(plan, found.new), found.reuse, warnings=warnings)
@@ -154,18 +154,18 @@ def _rewritten(scene: Scene, wanted: Retake, lines: Iterable[str]) -> Scene:
 
 def _no_such_line(named: Path, former: Take, wanted: Sequence[str]) -> UsageError:
     known = [performed.id for performed in former.lines]
-    hint = f"it has {', '.join(known[:12])}"
+    hint = f"its lines: {', '.join(known[:12])}"
     unknown = next((line for line in wanted if line not in known), None)
     if unknown is not None:
         return UsageError(f"{named}: the take has no line '{unknown}'", did_you_mean(unknown, known, hint))
-    return UsageError(f"{named}: the take has no line '{', '.join(wanted)}' that can be retaken so", hint)
+    return UsageError(f"{named}: the take has no line '{', '.join(wanted)}' that can be retaken", hint)
 
 
 def _scene_again(performed: takes.records.TakeBegan | Staged) -> Scene:
     path = Path(performed.path)
     if path.suffix.lower() not in (".yaml", ".yml") and not path.exists():
-        problem = f"{performed.path}: the scene was made of a table, and has no file of its own"
-        raise UsageError(problem, "change the line in its table, and run its batch again: tau-stage batch run FILE")
+        problem = f"{performed.path}: the scene was created from a table and has no scene file"
+        raise UsageError(problem, "change the line in the table and run the batch again: tau-stage batch run FILE")
     only = [performed.variant] if performed.variant else ()
     scene = load_variants(performed.path, performed.given, only, overlays=performed.overlays, most=ANY_NUMBER)[0]
     return scene.model_copy(update={"batch_language": performed.language})
@@ -236,7 +236,7 @@ def changed_jobs(
     for plan in plans:
         found = scene_changes_since(out, plan, endpoint=endpoint, through=through)
         if found is None:
-            jobs.append(Job(plan, notes=(f"{_name(plan)}: there is no take of it in {out}: all lines are performed",)))
+            jobs.append(Job(plan, notes=(f"{_name(plan)}: no take in {out}: all lines are performed",)))
         elif found.stands:
             standing.append(found)
         else:
@@ -263,20 +263,20 @@ class ChangedScene:
         """Say what has changed, and what is performed, a sentence each."""
         found, folder = self.changes, self.takes[0].folder.path
         if not any(line.key for take in self.takes for line in take.take.lines):
-            yield f"{_name(self.plan)}: {folder} does not say what its lines depend on: all lines are performed"
+            yield f"{_name(self.plan)}: {folder} does not record what its lines depend on: all lines are performed"
             return
         if self.stands:
             yield f"{_name(self.plan)}: nothing has changed since {folder}"
         else:
             kept = {*found.same, *found.outdated}.difference(found.performed)
             to_perform, taken_over = counted(len(found.performed), "line"), counted(len(kept), "line")
-            yield f"{_name(self.plan)}: {to_perform} to perform, {taken_over} taken over from {folder}"
+            yield f"{_name(self.plan)}: {to_perform} to perform, {taken_over} reused from {folder}"
         for kind in ("new", "changed", "removed", "outdated"):
             if names := getattr(found, kind):
                 yield f"  {kind}: {listed(names)}"
         yield from (f"  {reason}" for reason in found.reasons)
         if set(found.outdated) - set(found.performed):
-            yield "  --through performs outdated lines again, too"
+            yield "  to perform outdated lines again too, add --through"
 
 
 def scene_changes_since(

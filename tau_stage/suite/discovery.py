@@ -77,7 +77,7 @@ def inspect_file(file: Path) -> FileLook:
 def _look_of(text: str) -> FileLook:
     said = _said(text)
     if said == "another's":
-        return FileLook(is_scene=False, said=said, problem="its first line names the schema of another program")
+        return FileLook(is_scene=False, said=said, problem="its first line specifies the schema of another program")
     if not text.strip():
         return FileLook(is_scene=True, said=said)
     keys, included = _keys(text)
@@ -175,18 +175,18 @@ def find_scenes(paths: Sequence[str]) -> FoundScenes:
         elif os.path.lexists(path):
             found.scenes.append(name)
         else:
-            raise UsageError(f"{name}: there is neither a scene nor a folder", "name one: tau-stage test scenes/")
+            raise UsageError(f"{name}: no such scene or folder", "specify a scene or a folder: tau-stage test scenes/")
     found.scenes = list(dict.fromkeys(found.scenes))
     if not (found.scenes or found.errors):
         left = "".join(f"\n  skipped {path}: {reason}" for path, reason in found.left_out.items())
-        hint = "a scene is a YAML file with players: and lines:; tau-stage init DIR makes a first one"
-        raise UsageError(f"no scene was found in {', '.join(paths)}, so nothing was tested{left}", hint)
+        hint = "a scene is a YAML file with players: and lines:; create one with tau-stage init DIR"
+        raise UsageError(f"no scene found in {', '.join(paths)}, so nothing was tested{left}", hint)
     return found
 
 
 def _walk(top: str, found: FoundScenes) -> None:
     def refused(error: OSError) -> None:
-        problem = f"the folder cannot be read: {os_reason(error)}"
+        problem = f"cannot read the folder: {os_reason(error)}"
         found.errors.append(CaseError(problem, str(error.filename or top), code=2))
 
     for name, folders, files in os.walk(top, onerror=refused):
@@ -195,7 +195,7 @@ def _walk(top: str, found: FoundScenes) -> None:
         found.left_out |= {str(path): reason for path in inside if (reason := _why_not_entered(path))}
         folders[:] = sorted(filter(_is_entered, folders))
         scenes, left = sort_files(place, files)
-        left |= {each: "a link to what does not exist" for each in files if _leads_nowhere(place / each)}
+        left |= {each: "a broken link" for each in files if _leads_nowhere(place / each)}
         found.scenes += [str(place / each) for each in scenes]
         found.left_out |= {str(place / each): reason for each, reason in left.items()}
         found.places.append(place)
@@ -210,10 +210,10 @@ def _why_not_entered(folder: Path) -> str:
     if folder.name in (CASSETTES, SNAPSHOTS):
         return ""
     if folder.name in NOT_ENTERED:
-        return "a folder of this name is not looked into"
+        return "folders with this name are not searched"
     if folder.name.startswith("."):
         return format_if("its name begins with a dot", _has_scenes(folder))
-    return format_if("a link to a folder; name it to test what is in it", folder.is_symlink())
+    return format_if("a link to a folder; specify the folder to test its contents", folder.is_symlink())
 
 
 def _has_scenes(folder: Path) -> bool:
@@ -273,14 +273,14 @@ def _orphans(found: Iterable[tuple[Path, str]], scenes: Sequence[str], files: Se
 def _orphan(path: Path, name: str, owners: Mapping[str, str], files: Iterable[Path]) -> CaseError:
     """Say of what belongs to no scene what it probably was of."""
     kind = "snapshot" if path.parent.name == SNAPSHOTS else "cassette"
-    told, hint = "", "delete it, or bring the scene back"
+    told, hint = "", "delete it, or restore the scene"
     if probably := _probably(path, name, owners):
-        alike = format_if(", which is written with other characters", probably == composed(name) != name)
+        alike = format_if(", which is spelled with different characters", probably == composed(name) != name)
         told, hint = f"{probably}{alike}", f"rename it to {probably}{_ending(path)}, or delete it"
     elif scene := next((file.name for file in sorted(files) if _may_be_of(str(file), name)), ""):
-        told = f"a variant that {scene} has no longer"
-    told = format_if("; it probably was of {}", told)
-    return CaseError(f"the {kind} belongs to no scene{told}\nhint: {hint}", str(path), code=2)
+        told = f"a variant that no longer exists in {scene}"
+    told = format_if("; it probably belonged to {}", told)
+    return CaseError(f"this {kind} does not belong to any scene{told}\nhint: {hint}", str(path), code=2)
 
 
 def _owners(scenes: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -319,7 +319,7 @@ def twins(scenes: Sequence[str]) -> Iterator[CaseError]:
     for path in scenes:
         key = (Path(path).parent, identity(path))
         if other := owner.get(key):
-            yield CaseError(f"{other} has the same cassette and snapshot\nhint: rename one of the two", path, code=2)
+            yield CaseError(f"{other} uses the same cassette and snapshot\nhint: rename one of them", path, code=2)
         owner.setdefault(key, path)
 
 
@@ -445,8 +445,8 @@ def own_place(place: Path = PLACE) -> Path:
         if not (place / ".gitignore").exists():
             (place / ".gitignore").write_text("*\n", encoding="utf-8")
     except OSError as error:
-        problem = f"{place}: cannot be made: {os_reason(error)}"
-        raise UsageError(problem, "test in a folder that can be written to") from None
+        problem = f"{place}: cannot create the folder: {os_reason(error)}"
+        raise UsageError(problem, "run the tests in a folder that you can write to") from None
     return place
 
 

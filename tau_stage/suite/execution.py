@@ -40,7 +40,7 @@ from tau_stage.transport import Handshake, MemoryTransport, Transport
 from tau_stage.understudy import SpeechPlan, SpeechRequest, SpokenLine, Understudy, Voices, plan_speech
 
 TAKES = PLACE / "takes"
-NONE_LEFT = "nobody spoke, so nothing can be said of it"
+NONE_LEFT = "no speech to evaluate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def run_case(case: Case, options: SuiteOptions) -> Result:
 
 def killed_case(case: Case) -> Result:
     """Return what a scene comes to whose process was killed: it is not tested again, as that may cost money."""
-    alone = f"test it alone: tau-stage test {quote(case.path)}; where memory ran out, test fewer at once: --jobs 1"
+    alone = f"test it alone: tau-stage test {quote(case.path)}; if memory ran out, use --jobs 1"
     problem = f"the process that tested it was killed\n  hint: {alone}"
     return Result(case.path, case.variant, error=CaseError(problem, case.path))
 
@@ -162,12 +162,12 @@ class _CaseRun:
         scene, snapshots = quote(self.plan.path), self.snapshot.parent
         has_tape = (self.tapes / self.plan.slug).exists()
         if self.source == "nothing":
-            yield "nothing is expected of it: write expect:, accept a take (--update), or record it"
+            yield "no expectations: add expect:, accept a take with --update, or record a cassette"
         if not self.options.live and self.tapes.is_dir() and not has_tape:
-            record = f"record it: tau-stage run {scene} --record {quote(str(self.tapes))}"
-            yield f"it has no cassette in {self.tapes}: {record}"
+            record = f"record one: tau-stage run {scene} --record {quote(str(self.tapes))}"
+            yield f"no cassette in {self.tapes}: {record}"
         if not (self.options.update or self.snapshot.exists()) and (has_tape or snapshots.is_dir()):
-            yield f"it has no snapshot in {snapshots}: accept one: tau-stage test --update {scene}"
+            yield f"no snapshot in {snapshots}: accept one: tau-stage test --update {scene}"
 
     def refuse_lost_cassette(self) -> None:
         """Refuse to hold a snapshot that was accepted beside a cassette, which is gone, against the understudy."""
@@ -175,8 +175,8 @@ class _CaseRun:
         known = checks.read_snapshot(self.snapshot) if is_compared else None
         if known and known.cassette:
             record = f"--record {quote(str(self.tapes))}"
-            hint = f"bring it back, record it ({record}), or accept the scene without: --update"
-            problem = f"is gone, and {self.snapshot} was accepted beside it"
+            hint = f"restore it, record it again ({record}), or accept the scene without it: --update"
+            problem = f"is missing, but {self.snapshot} was accepted with it"
             raise errors.CassetteError(str(self.tapes / self.plan.slug), problem, hint)
 
     # ---- performing
@@ -260,7 +260,7 @@ class _CaseRun:
         compares = not self.options.update
         verdicts = checks.check(self.plan, take, measures, known, compares=compares, heard=heard, files=files)
         if take.ended != "complete" and not verdicts:
-            raise errors.TakeError(str(folder.path), f"the take ended {take.ended}: {take.problem}")
+            raise errors.TakeError(str(folder.path), f"take {take.ended}: {take.problem}")
         return Run(folder, verdicts, take, measures)
 
     def summed_up(self, result: Result, runs: Sequence[Run]) -> Result:

@@ -97,7 +97,7 @@ def _facts(result: Result) -> str:
         counted(result.lines, "line"): result.lines,
         counted(result.checked, "expectation"): result.checked,
         f"{len(result.failures)} not met": result.failures,
-        "nothing is expected of it": result.state == "unchecked",
+        "no expectations": result.state == "unchecked",
         SAID_OF[result.source] + checks: True,
         f"{result.took_s:.1f} s": result.source != "nothing",
     }
@@ -195,7 +195,7 @@ def as_markdown(results: Sequence[Result], left_out: Mapping[str, str] = NOTHING
         parts += ["| where | what |", "|---|---|", *failures, *_more(len(found) - MOST_FAILURES, "."), ""]
     parts += ["| scene | lines | expectations | not met | played |", "|---|--:|--:|--:|---|", *scenes]
     if all(result.state in ("passed", "unchecked") for result in order[MOST_SCENES:]):
-        parts += _more(len(order) - MOST_SCENES, ", all of them well or with nothing to check.")
+        parts += _more(len(order) - MOST_SCENES, ", all passed or with nothing to check.")
     if left_out:
         parts += ["", *_left_out(left_out), *_more(len(left_out) - MOST_FAILURES, ".")]
     return "\n".join(parts) + "\n"
@@ -248,7 +248,7 @@ def as_junit(results: Sequence[Result], left_out: Mapping[str, str] = NOTHING) -
     return '<?xml version="1.0" encoding="utf-8"?>\n' + Xml.tostring(top, encoding="unicode") + "\n"
 
 
-def _suite(top: Xml.Element, result: Result, skipped: str = "nothing is expected of it") -> None:
+def _suite(top: Xml.Element, result: Result, skipped: str = "no expectations") -> None:
     suite = Xml.SubElement(top, "testsuite", name=printable(result.id), file=printable(result.path))
     for row in result.rows:
         _row(_case(suite, result, row.name, row.length_s), result, row)
@@ -273,7 +273,7 @@ def _case(suite: Xml.Element, result: Result, name: str = "the scene", length_s:
 def _row(case: Xml.Element, result: Result, row: Row) -> None:
     if row.state == "unreached":
         is_over = result.error and result.error.code == OVER_BUDGET
-        why = "the test has stopped at its budget" if is_over else "the scene is no longer the one on its cassette"
+        why = "the test stopped at its budget" if is_over else "the scene differs from its cassette"
         Xml.SubElement(case, "skipped", message=f"not reached: {why}")
     elif row.state in KINDS:
         first, *others = (verdict for verdict in row.failures if verdict.outcome == row.state)

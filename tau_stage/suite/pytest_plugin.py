@@ -24,13 +24,14 @@ UPDATE, TOOLS = "tau_update", "tau_allow_tools"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add our options to pytest's."""
-    group = parser.getgroup("tau-stage", "scenes of tau-stage")
+    group = parser.getgroup("tau-stage", "tau-stage scenes")
     group.addoption(
-        "--tau-update", dest=UPDATE, action="store_true", help="accept what scenes are now: write their snapshots"
+        "--tau-update",
+        dest=UPDATE,
+        action="store_true",
+        help="accept the current state of scenes: write their snapshots",
     )
-    group.addoption(
-        "--tau-allow-tools", dest=TOOLS, action="store_true", help="let the tools of scenes run the programs they name"
-    )
+    group.addoption("--tau-allow-tools", dest=TOOLS, action="store_true", help="allow tools of scenes to run programs")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -151,7 +152,7 @@ class SceneItem(pytest.Item):
         if result.accepted:
             self.add_report_section("call", "tau-stage", result.accepted)
         if result.state == "unchecked":
-            pytest.skip("nothing is expected of it: write expect:, accept a take (--tau-update), or record a cassette")
+            pytest.skip("no expectations: add expect:, accept a take with --tau-update, or record a cassette")
         if result.state != "passed":
             raise SceneFailed(result)
 

@@ -50,7 +50,7 @@ class Row:
     @property
     def rate(self) -> str:
         """How often all was well, where there were several performances; else empty."""
-        return f"well in {self.passed} of {self.runs}, needed {self.needed}" if self.runs > 1 else ""
+        return f"passed {self.passed} of {self.runs} times, required {self.needed}" if self.runs > 1 else ""
 
     @property
     def state(self) -> State:

@@ -19,12 +19,12 @@ from tau_stage.errors import TakeError, os_reason
 from tau_stage.text import printable_json
 
 PREFIX, SUFFIX = ".tau-stage-", ".part"
-FULL_DISK = "make room, and go on with tau-stage resume; what was spoken before is kept"
+FULL_DISK = "free some disk space, then resume with tau-stage resume; lines spoken so far are kept"
 REMEDIES = {
-    errno.ENOENT: "its folder was removed or renamed meanwhile: run the scene again",
-    errno.EMFILE: "too much is open at once: raise the limit with ulimit -n 1024, and go on with tau-stage resume",
-    errno.EFBIG: "a file may not grow so large here: look at ulimit -f, or split the scene; what was spoken is kept",
-    errno.EROFS: "let it be written to, and go on with tau-stage resume; what was spoken before is kept",
+    errno.ENOENT: "its folder was deleted or renamed during the performance: run the scene again",
+    errno.EMFILE: "too many open files: raise the limit with ulimit -n 1024, then resume with tau-stage resume",
+    errno.EFBIG: "the file size limit is reached: check ulimit -f, or split the scene; lines spoken so far are kept",
+    errno.EROFS: "make it writable, then resume with tau-stage resume; lines spoken so far are kept",
 }
 """What to do where a disk fails while a scene is performed, and it is not full."""
 

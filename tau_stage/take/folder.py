@@ -21,7 +21,7 @@ from tau_stage.take.journal import JOURNAL, read_beginning
 from tau_stage.take.take_model import STEMS, Alternative, Performed, stem_name
 
 LOCK = ".lock"
-WRITABLE = "let it be written to, or copy the take"
+WRITABLE = "make it writable, or copy the take"
 
 
 @contextmanager
@@ -76,11 +76,11 @@ def _is_unbegun(folder: Path) -> bool:
 def refuse_links(folder: Path) -> None:
     """Refuse to write through a link that leads out of a take."""
     home = folder.resolve()
-    with guarded(folder, "look at its permissions"):
+    with guarded(folder, "check its permissions"):
         inner = [path for path in sorted(folder.iterdir()) if path.is_dir()]
         for path in (*folder.iterdir(), *(file for place in inner for file in place.iterdir())):
             if path.is_symlink() and not _leads_inside(path, home):
-                raise TakeError(str(path), "is a link out of the take's folder", "put the file itself there")
+                raise TakeError(str(path), "is a link to a file outside the take", "replace the link with the file")
 
 
 def _leads_inside(link: Path, home: Path) -> bool:
@@ -98,7 +98,7 @@ def _acquire(folder: Path) -> int:
         with ExitStack() as opened:
             opened.callback(os.close, file)
             if not _is_free(file):
-                raise TakeError(str(folder), f"is being written by {_holder(file)}", "wait for it, or end it")
+                raise TakeError(str(folder), f"is being written by {_holder(file)}", "wait until it ends, or stop it")
             if is_named(file, path):
                 os.ftruncate(file, 0)
                 os.write(file, f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC".encode())
@@ -185,7 +185,7 @@ class TakeFolder:
         """Return the audio of a line, or of another take of it."""
         if line.file is None:
             which = f"line {line.id}" if isinstance(line, Performed) else f"take {line.take}"
-            raise TakeError(str(self.path), f"{which} has no sound: it was not spoken aloud", "name another line")
+            raise TakeError(str(self.path), f"{which} has no audio: it was not spoken aloud", "choose another line")
         return self.inside(line.file)
 
     def inside(self, name: str) -> Path:
@@ -200,7 +200,7 @@ class TakeFolder:
                 return path
         except (OSError, ValueError, RuntimeError):  # a loop of links, a null in the name
             pass
-        raise TakeError(str(self.path), f"names a file outside itself: {name}", "do not trust this take")
+        raise TakeError(str(self.path), f"refers to a file outside the take: {name}", "this take may be manipulated")
 
     def forget(self, *names: str) -> None:
         """Remove outdated files."""
@@ -250,7 +250,7 @@ class TakeFolder:
 LATEST = "latest"
 LONGEST_NAME = 255
 _SHAPE = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]+")
-REMEDY = "remove what is there"
+REMEDY = "delete it"
 
 
 def _clear_links(home: Path, name: str) -> None:
@@ -271,7 +271,7 @@ def make_latest(take: TakeFolder) -> None:
     link = home / LATEST
     with guarded(link, REMEDY):
         if link.exists() and not link.is_symlink() and _named(link) is None:
-            raise TakeError(str(link), "is in the way of the link to the newest take", "remove it")
+            raise TakeError(str(link), "blocks the link to the newest take", "delete it")
         _clear_links(home, name)
         draft = home / f".{LATEST}-{name}"
         try:

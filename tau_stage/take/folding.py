@@ -63,7 +63,7 @@ def fold(journal: Sequence[Record]) -> Take:
     )
 
 
-NO_END = record.TakeEnded(ended="interrupted", problem="the journal has no end")
+NO_END = record.TakeEnded(ended="interrupted", problem="the journal is incomplete")
 
 
 ATTEMPT = {"reason", "problem", "file", "usage"}  # what a failed attempt has of the record that tells of it
@@ -206,7 +206,7 @@ def _outdated(lines: Sequence[Performed]) -> Iterable[str]:
     """Tell which lines had heard others as they were before they were retaken."""
     for others, hearers in model.outdated_lines(lines).items():
         count = f"line {hearers[0]}" if len(hearers) == 1 else f"{len(hearers)} lines ({', '.join(hearers)})"
-        yield f"{count} heard an older take of {', '.join(others)}; --through performs them again, too"
+        yield f"{count} heard an older take of {', '.join(others)}; add --through to perform them again too"
 
 
 def _costs(cost: Cost) -> model.Costs:
@@ -298,7 +298,7 @@ def beginning(journal: Sequence[Record]) -> record.TakeBegan:
     """
     began = next(iter(of_type(journal, record.TakeBegan)), None)
     if began is None:
-        raise TakeError("journal", "the journal has no beginning", "the take was stopped before it began")
+        raise TakeError("journal", "the journal has no first record", "the take was stopped before it began")
     for fact in of_type(journal, record.TakeResumed):
         now = {name: getattr(fact, name) for name in ("sha256", "deliver", "budget", "roles")}
         spent, plan = began.spent or fact.spent, fact.resolved or began.resolved
@@ -433,9 +433,9 @@ class _Context:
         }
 
 
-SPENT = "An estimate: the provider's usage times a price list. The provider's invoice counts."
+SPENT = "An estimate: the reported usage times a price list. The provider's invoice is authoritative."
 NOT_SPENT = (
-    "An estimate, and nothing was spent: the understudy played. These are what the scene's models would have charged."
+    "An estimate. Nothing was spent, because the understudy performed. The scene's models would have cost this amount."
 )
 
 

@@ -87,7 +87,7 @@ class Journal:
         try:
             yield
         except OSError as error:
-            problem = f"another record cannot be written: {os_reason(error)}"
+            problem = f"cannot write another record: {os_reason(error)}"
             raise TakeError(str(self.path), problem, FULL_DISK) from error
 
     def _write(self, line: bytes) -> None:
@@ -139,7 +139,7 @@ def read_beginning(path: Path) -> TakeBegan:
     lines = _whole_lines(path)
     first = _read(path, 1, lines[0]) if lines else None
     if not isinstance(first, TakeBegan):
-        raise TakeError(str(path), "the journal has no beginning", "the take was stopped before it began")
+        raise TakeError(str(path), "the journal has no first record", "the take was stopped before it began")
     resumed = [_read(path, number, line) for number, line in enumerate(lines, 1) if b'"take_resumed"' in line]
     return beginning([first, *resumed])
 
@@ -152,7 +152,7 @@ def _read(path: Path, number: int, line: bytes) -> Record:
     try:
         return _RECORD.validate_json(line)
     except ValidationError as error:
-        raise TakeError(str(path), f"line {number}: a record is broken: {error.errors()[0]['msg']}") from error
+        raise TakeError(str(path), f"line {number}: invalid record: {error.errors()[0]['msg']}") from error
 
 
 def _written(record: Record) -> str:

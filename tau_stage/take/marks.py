@@ -20,7 +20,7 @@ from tau_stage.text import one_line, printable
 
 SYNTHETIC = "synthetic speech"
 
-_AGAIN = "make room and mark the take again; its sound is whole"
+_AGAIN = "free some disk space, then run tau-stage report; the audio is complete"
 
 TAKES_OWN = audio.Shape()  # how lines and players' stems hold their sound
 
@@ -75,12 +75,12 @@ def write_marks(folder: TakeFolder, take: Take, again: Sequence[str] = (), rate:
         try:
             path = folder.inside(name)
         except TakeError:
-            missed.append(f"{name}: lies outside of the take's folder; it is left alone")
+            missed.append(f"{name}: is outside the take's folder and is not changed")
             continue
         if path.is_file():
             missed += _marked(path, name, chunks)
         else:
-            missed.append(f"{name}: is not there, so it has no marks")
+            missed.append(f"{name}: file not found, so it has no marks")
     return missed
 
 
@@ -111,8 +111,8 @@ def marks_of(
     try:
         began = datetime.fromisoformat(take.started)
     except ValueError:
-        hint = "write 'started' as 2026-11-21T09:00:00+00:00"
-        raise TakeError("take.json", f"the take began at no known time: {take.started!r}", hint) from None
+        hint = "write 'started' like 2026-11-21T09:00:00+00:00"
+        raise TakeError("take.json", f"invalid start time of the take: {take.started!r}", hint) from None
     for file, told in _told(take, mix, mixed, head_s):
         yield file, _chunks(take, name, began, file, told)
         if (high := at_rate_name(file, rate)) in again:
@@ -226,5 +226,5 @@ def _marked(path: Path, name: str, chunks: Chunks) -> list[str]:
         with guarded(path, _AGAIN):
             audio.append_chunks(path, chunks)
     except ValueError as error:
-        return [f"{name}: has no marks: {str(error).removeprefix(f'{path}: ')}"]
+        return [f"{name}: could not be marked: {str(error).removeprefix(f'{path}: ')}"]
     return []

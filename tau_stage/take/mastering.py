@@ -43,7 +43,7 @@ LEAST_KBPS_WITH_SIZE = 64  # LAME writes no size into an MP3 of fewer: its frame
 LEAST_YIELD = 0.25
 LOUDEST_GAIN_DB = 90.0  # more would make a single step of 16 bit a voice
 
-MIX_AGAIN = "the take is whole without it; make room, and mix again"
+MIX_AGAIN = "the rest of the take is complete; free some disk space, then run tau-stage report"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +90,16 @@ class Mastered:
         level, tolerance = self.level(wanted), wanted.tolerance
         if wanted.level and tolerance is not None and (level is None or abs(level - wanted.level.decibels) > tolerance):
             is_so = "is below the gate" if level is None else f"has {level:.1f} {wanted.level.unit}"
-            yield f"{is_so}, and {wanted.level} within {tolerance:g} dB was asked for"
+            yield f"{is_so}, expected {wanted.level} within {tolerance:g} dB"
 
     def missed(self, wanted: FileOptions) -> list[str]:
         """Tell what is not as it must be, a phrase each."""
         found, problems = self.found, [*self._missed_level(wanted)]
         if wanted.ceiling is not None and self.peak_dbtp > wanted.ceiling:
-            problems.append(f"has peaks of {self.peak_dbtp:.1f} dBTP, and {wanted.ceiling:g} dBTP are the most")
+            problems.append(f"has peaks of {self.peak_dbtp:.1f} dBTP, at most {wanted.ceiling:g} dBTP are allowed")
         floor = found.floor_dbfs
         if wanted.noise_floor is not None and floor is not None and floor > wanted.noise_floor:
-            problems.append(f"has a noise floor of {floor:.1f} dB, and {wanted.noise_floor:g} dB are the most")
+            problems.append(f"has a noise floor of {floor:.1f} dB, at most {wanted.noise_floor:g} dB are allowed")
         return problems
 
 
@@ -245,10 +245,10 @@ def _refuse_unfinished(draft: Path, samples: int, length: int, master: Master) -
     """Refuse a file that has not all of its samples, or no whole header."""
     final, kind, kbps = str(master.final), master.kind, master.wanted.bitrate
     if samples < length or (kind in LOSSLESS and samples > length):
-        raise TakeError(final, f"has {samples} samples, and should have {length}", MIX_AGAIN)
+        raise TakeError(final, f"has {samples} samples, expected {length}", MIX_AGAIN)
     has_size = kind in WITH_SIZE and not (kbps and kbps < LEAST_KBPS_WITH_SIZE)
     if has_size and not audio.tells_its_size(draft):
-        raise TakeError(final, "its end or its header could not be written", MIX_AGAIN)
+        raise TakeError(final, "could not write its end or its header", MIX_AGAIN)
 
 
 def _write(draft: Path, blocks: Iterator[Samples], master: Master) -> Loudness:

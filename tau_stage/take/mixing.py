@@ -83,7 +83,7 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
     """
     stems = stems_of(folder, take)
     if not stems:
-        raise SilentTake(str(folder.path), "the take has no stems", "nobody was on stage: perform the scene again")
+        raise SilentTake(str(folder.path), "the take has no stems", "no player was on stage: perform the scene again")
     rate, final = wanted.rate or rate, folder.path / wanted.file
     master = Master(final, wanted, wanted.kind, wanted.bits or "24", rate, take.channels)
 
@@ -93,7 +93,7 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
     with guarded(final, MIX_AGAIN), whole_file(final) as draft:
         made = write_master(draft, summed, master)
         if made is None:
-            raise SilentTake(str(folder.path), "the take's stems are silent", "there is nothing to mix")
+            raise SilentTake(str(folder.path), "the take's stems are silent", "nothing to mix")
         write_tags(draft, take, wanted)
     return _told(made, wanted, master)
 

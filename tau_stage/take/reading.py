@@ -24,14 +24,14 @@ VERSION: int = Take.model_fields["version"].default  # the version of takes that
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-AGAIN = "run the scene again, or name another take"
+AGAIN = "run the scene again, or choose another take"
 
 
 def _no_folder(folder: Path, path: Path) -> TakeError:
-    there, hint = folder.exists(), "name the folder that tau-stage run printed"
+    there, hint = folder.exists(), "specify the folder that tau-stage run printed"
     if there and path.suffix in (".yaml", ".yml"):
-        hint += f"; the newest take of a scene goes on with: tau-stage run --resume {quote(str(path))}"
-    return TakeError(str(folder), "is no folder" if there else "there is no such folder", hint)
+        hint += f"; to resume the newest take of a scene: tau-stage run --resume {quote(str(path))}"
+    return TakeError(str(folder), "not a directory" if there else "no such folder", hint)
 
 
 def read_take(path: Path) -> tuple[TakeFolder, Take]:
@@ -45,8 +45,8 @@ def read_take(path: Path) -> tuple[TakeFolder, Take]:
 
     >>> read_take(Path("takes/none"))
     Traceback (most recent call last):
-    tau_stage.TakeError: takes/none: there is no such folder
-      hint: name the folder that tau-stage run printed
+    tau_stage.TakeError: takes/none: no such folder
+      hint: specify the folder that tau-stage run printed
     """
     path = followed(path)
     folder = TakeFolder(path.parent if path.name in (MANIFEST, JOURNAL) and not path.is_dir() else path)
@@ -56,7 +56,9 @@ def read_take(path: Path) -> tuple[TakeFolder, Take]:
         return folder, _from_manifest(folder.manifest)
     if folder.journal.exists():
         return folder, _from_journal(folder.journal)
-    raise TakeError(str(folder.path), f"holds no take: neither {MANIFEST} nor {JOURNAL} is in it", _inside(folder.path))
+    raise TakeError(
+        str(folder.path), f"is not a take: it contains neither {MANIFEST} nor {JOURNAL}", _inside(folder.path)
+    )
 
 
 def _inside(path: Path) -> str:
@@ -65,17 +67,17 @@ def _inside(path: Path) -> str:
         for found in sorted(path.glob(pattern), reverse=True):
             there = followed(found)
             if (there / MANIFEST).exists() or (there / JOURNAL).exists():
-                return f"name one of its takes, such as {found}"
-    return "name the folder that tau-stage run printed"
+                return f"specify one of its takes, such as {found}"
+    return "specify the folder that tau-stage run printed"
 
 
 def _from_manifest(path: Path) -> Take:
     has_journal = (path.parent / JOURNAL).exists()
-    hint = f"remove it, and the take is read from {JOURNAL}" if has_journal else AGAIN
+    hint = f"delete it to read the take from {JOURNAL}" if has_journal else AGAIN
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise TakeError(str(path), f"cannot be read: {os_reason(error)}", "look at its permissions") from None
+        raise TakeError(str(path), f"cannot be read: {os_reason(error)}", "check its permissions") from None
     return parse_document(Take, text, path, "take", hint)
 
 
@@ -86,7 +88,7 @@ def _from_journal(path: Path) -> Take:
     except TakeError as error:
         raise TakeError(str(path), error.problem, error.hint or AGAIN) from None
     except KeyError as error:
-        raise TakeError(str(path), f"tells of {error}, who is no player of it", AGAIN) from None
+        raise TakeError(str(path), f"refers to an unknown player {error}", AGAIN) from None
 
 
 def parse_document(
@@ -105,15 +107,15 @@ def parse_document(
     try:
         facts = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise refuse(str(path), f"is broken JSON ({error})", hint) from None
+        raise refuse(str(path), f"is not valid JSON ({error})", hint) from None
     name, field = next(iter(model.model_fields.items()))
     _check_version(path, facts, name, field.default, refuse)
     try:
         return model.model_validate(facts)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        raise refuse(str(path), f"is no {what}: {where}: {first['msg']}", hint) from None
+        where = ".".join(map(str, first["loc"])) or "the document"
+        raise refuse(str(path), f"is not a valid {what}: {where}: {first['msg']}", hint) from None
 
 
 def _check_version(
@@ -125,7 +127,7 @@ def _check_version(
 ) -> None:
     version = facts.get(name, known) if isinstance(facts, dict) else known
     if isinstance(version, int) and version > known:
-        problem = f"is of version {version}, and this tau-stage knows version {known}"
+        problem = f"has version {version}, but this tau-stage supports version {known}"
         raise refuse(str(path), problem, "install a newer tau-stage")
 
 
@@ -147,15 +149,15 @@ def audio_of(folder: TakeFolder, line: Performed | Alternative) -> Pcm:
     try:
         held = (path.stat().st_size - HEADER_BYTES) // 2
         if 0 <= held < line.samples:
-            raise TakeError(str(path), f"is cut short: {held} of the {line.samples} samples of {what} are there", AGAIN)
+            raise TakeError(str(path), f"is incomplete: it has {held} of the {line.samples} samples of {what}", AGAIN)
         audio = read_wav(path)
     except FileNotFoundError:
-        raise TakeError(str(path), f"the sound of {what} is missing", AGAIN) from None
+        raise TakeError(str(path), f"the audio of {what} is missing", AGAIN) from None
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or str(error).removeprefix(f"{path}: ")
-        raise TakeError(str(path), f"the sound of {what} cannot be read: {problem}", AGAIN) from None
+        raise TakeError(str(path), f"cannot read the audio of {what}: {problem}", AGAIN) from None
     if audio.sha256 != line.sha256:
-        raise TakeError(str(path), f"is not the sound of {what}: its sha256 is another than the take's", AGAIN)
+        raise TakeError(str(path), f"is not the audio of {what}: its sha256 differs from the one in the take", AGAIN)
     return audio
 
 
@@ -176,7 +178,7 @@ def sound_errors(path: Path, hint: str = BROKEN) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
         problem = str(reason).strip().rstrip(".").lower()
         if problem in ("", "system error"):
-            problem = "the disk is full, or cannot be used"
+            problem = "the disk is full or unusable"
         raise TakeError(str(path), problem, hint) from error
 
 
@@ -191,13 +193,13 @@ def open_sound(path: Path, samples: int = 0, name: Path | None = None, channels:
     with ExitStack() as opened, quiet(shown):
         with sound_errors(shown):
             if not path.is_file():
-                raise TakeError(str(shown), "is not there", BROKEN)
+                raise TakeError(str(shown), "file not found", BROKEN)
             file = opened.enter_context(soundfile.SoundFile(path))
         if file.channels != channels or (samples and file.samplerate != RATE):
             told = f"{file.channels} channels at {file.samplerate} Hz, not {channels} at {RATE} Hz"
             raise TakeError(str(shown), f"has {told}", BROKEN)
         if file.frames < samples:
-            raise TakeError(str(shown), f"has {file.frames} samples, and the take {samples}", BROKEN)
+            raise TakeError(str(shown), f"has {file.frames} samples, expected {samples}", BROKEN)
         yield file
 
 

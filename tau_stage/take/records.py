@@ -283,10 +283,10 @@ class LineAgain(LineRecord):
         place = f"line {self.line}, player {self.player}"
         if self.interrupted:
             kept_in = f"; the first attempt is kept in {self.file}" if self.file else ""
-            return f"{place}: {self.problem}, and it was performed again{kept_in}"
+            return f"{place}: {self.problem}; it was performed again{kept_in}"
         waited = f"{self.wait_s:.1f}"
-        when = "at once" if waited == "0.0" else f"after {waited} s"
-        return f"{place}: {with_clause(self.problem, f'asked again {when}')}"
+        when = "immediately" if waited == "0.0" else f"after {waited} s"
+        return f"{place}: {with_clause(self.problem, f'retried {when}')}"
 
 
 class LineFailed(LineRecord):
@@ -356,7 +356,7 @@ class LineLost(LineRecord):
     usage: Usage = Usage()
 
     def _warning(self) -> str:
-        return with_clause(self.problem, "the scene went on without the line")
+        return with_clause(self.problem, "the scene continued without the line")
 
 
 class LineDropped(Record):
@@ -449,7 +449,7 @@ class LineSpoken(LineFacts, LineRecord):
 
     def _warning(self) -> str:
         if self.exact is False and self.status == "completed":
-            return f"line {self.line}, player {self.player}: other words than asked for: “{one_line(self.said)}”"
+            return f"line {self.line}, player {self.player}: the spoken words differ: “{one_line(self.said)}”"
         if self.status in ("completed", "failed") or self.reason in ("cut_in", "turn_detected"):
             return ""
         return f"line {self.line}, player {self.player}: the response is {self.status} ({self.reason})"

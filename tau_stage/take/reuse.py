@@ -432,9 +432,9 @@ def _reasons(keys: Mapping[str, LineKey], found: _Match, outdated: Sequence[str]
     other = {*outdated}.difference(older, missing, besides)
     for names, sentence, what in (
         (older, f"{{}} {OLDER} {{}}", dict.fromkeys((*sources, *chain(*marked.values())))),
-        (missing, "{} did not hear {}, as it is new", new),
-        (besides, "{} heard {}, which the scene does not have any more", gone),
-        (other, "{} heard other words, sounds or players before than the scene has now", ()),
+        (missing, "{} did not hear {}, which is new", new),
+        (besides, "{} heard {}, which is no longer in the scene", gone),
+        (other, "{} heard words, sounds or players that have changed", ()),
     ):
         if names:
             yield sentence.format(_counted(names), listed([*what]))

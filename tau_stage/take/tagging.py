@@ -146,11 +146,11 @@ def _picture(mime: str, data: bytes) -> Any:
 
 
 def _read_cover(file: Path) -> tuple[str, bytes]:
-    hint = "put the picture back beside the scene"
+    hint = "restore the image beside the scene"
     try:
         data = file.read_bytes()
         return picture_type(data, str(file), len(data)), data
     except OSError as error:
         raise TakeError(str(file), f"the mix has no cover: {os_reason(error)}", hint) from None
     except UsageError:
-        raise TakeError(str(file), "the mix has no cover: is no picture", hint) from None
+        raise TakeError(str(file), "the mix has no cover: not an image", hint) from None
