@@ -94,7 +94,7 @@ def test_a_full_disk_is_a_clear_message_and_what_was_written_before_is_whole(tmp
     done = python(*command, cwd=TOP, limit=(resource.RLIMIT_FSIZE, 102_400, 102_400))
     assert done.returncode == 2, done.stderr
     assert "file too large" in done.stderr
-    assert "what was spoken is kept" in done.stderr
+    assert "lines spoken so far are kept" in done.stderr
     assert "Traceback" not in done.stderr
     (told,) = tmp_path.rglob("take.json")
     take = Take.model_validate_json(told.read_text())

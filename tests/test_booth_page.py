@@ -522,7 +522,7 @@ def test_a_performance_is_asked_to_stop_and_to_play_a_line_again(tab: Browser, b
     page(tab, "{ app.replay.line = state.sources.get(1).stage.lines.get('ann-1'); app.changed(); }")
     tab.until("document.querySelector('#controls :last-child').textContent === 'Another take of ann-1'")
     tab.click("#controls :last-child")
-    tab.until("document.getElementById('notice-list').textContent.includes('as soon as the performance is over')")
+    tab.until("document.getElementById('notice-list').textContent.includes('as soon as the performance ends')")
 
 
 def test_a_click_picks_a_take(tab: Browser, booth: OpenBooth, tmp_path: Path) -> None:
@@ -861,7 +861,7 @@ def test_a_page_comes_back_to_a_booth_that_was_started_again(browser: Browser) -
         booth.source("ben").say("Three four.", tone("ash", "ben"), "item_1", "resp_1")
         browser.until("document.getElementById('link').dataset.state === 'open'")
         browser.until("document.querySelector('#lanes h3')?.textContent === 'ben'")
-        browser.until("document.getElementById('notice-list').textContent.includes('was started again')")
+        browser.until("document.getElementById('notice-list').textContent.includes('was restarted')")
         assert texts(browser, "#lanes h3") == ["ben"]
     browser.visit("about:blank")
 
@@ -888,8 +888,8 @@ def test_a_session_outlives_its_booth_and_is_still_the_chosen_one(browser: Brows
             ann.say("One two three.", chirp(0.5), "item_1", "resp_1")
             wait_for(browser, "[...sound.played.values()].includes(12000)")
             notices = "document.getElementById('notice-list').textContent"
-            browser.until(f"{notices}.includes('ann: 3 events happened while the booth was not there.')")
-            browser.until("document.getElementById('events-note').textContent.includes('3 happened while no booth')")
+            browser.until(f"{notices}.includes('ann: 3 events occurred while the booth was not running.')")
+            browser.until("document.getElementById('events-note').textContent.includes('3 occurred while no booth')")
             browser.run("document.getElementById('say').focus()")
             browser.write("Hello")
             browser.press("Enter")
@@ -923,7 +923,7 @@ def test_a_page_that_was_away_too_long_is_told_what_it_missed(browser: Browser) 
         page(browser, "app.connection.cut()")
         booth.call(booth.hub.take_in, publishing, "\n".join([line] * (KEPT_EVENTS + 100)))
         browser.until(
-            "document.getElementById('notice-list').textContent.includes('100 events of before are not kept')"
+            "document.getElementById('notice-list').textContent.includes('100 events from before are no longer kept')"
         )
         wait_for(browser, "state.log.dropped === 120")
     browser.visit("about:blank")
@@ -967,8 +967,8 @@ def test_a_booth_is_killed_in_mid_run_and_started_again(
             browser.until("document.getElementById('link').dataset.state === 'open'")
             take = performing.result()
             notices = "document.getElementById('notice-list').textContent"
-            browser.until(f"{notices}.includes('The booth was started again')")
-            browser.until(f"/two: \\d+ events happened while the booth was not there/.test({notices})")
+            browser.until(f"{notices}.includes('The booth was restarted')")
+            browser.until(f"/two: \\d+ events occurred while the booth was not running/.test({notices})")
             browser.until("document.querySelectorAll('#system .block').length === 4")
             browser.until("document.getElementById('when').textContent === 'complete: 4 of 4 lines'")
             assert texts(browser, "#lanes h3") == ["ann", "ben"]

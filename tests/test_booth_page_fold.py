@@ -183,7 +183,7 @@ def test_what_a_source_could_not_tell_in_time_is_counted(tab: Browser) -> None:
     assert more == [
         3,
         [
-            "ann: 2 events were lost, as the booth did not keep up.",
-            "ann: 1 event was lost, as the booth did not keep up.",
+            "ann: 2 events were lost because the booth did not keep up.",
+            "ann: 1 event was lost because the booth did not keep up.",
         ],
     ]

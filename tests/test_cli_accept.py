@@ -148,10 +148,10 @@ async def test_a_run_tells_what_its_expectations_came_to(
     kept = json.loads((folder.path / "checks.json").read_text())
     assert (kept["passed"], kept["failed"]) == (2 - code, code)
     page = (folder.path / "report.html").read_text()
-    assert "What was expected" in page
+    assert "Expectations <small>" in page
     again, _ = read_take(folder.path)
     deliver(again, take, plan.deliver)
-    assert "What was expected" in (folder.path / "report.html").read_text()
+    assert "Expectations <small>" in (folder.path / "report.html").read_text()
 
 
 async def test_what_could_not_be_measured_is_another_code() -> None:
@@ -170,7 +170,7 @@ async def test_where_nothing_is_expected_nothing_is_told() -> None:
     delivered = deliver_take(make_plan(load_variants("scenes/lamp.yaml")[0]), folder, take)
     assert (delivered.judged, delivered.problems, delivered.exit_code) == ("", (), 0)
     assert not (folder.path / "checks.json").exists()
-    assert "What was expected" not in (folder.path / "report.html").read_text()
+    assert "Expectations <small>" not in (folder.path / "report.html").read_text()
 
 
 async def test_broken_files_are_told_and_the_take_stays(capsys: pytest.CaptureFixture[str]) -> None:

@@ -99,7 +99,7 @@ def test_what_was_asked_and_not_said_is_marked(sheet: Element) -> None:
 
 def test_each_line_tells_who_heard_it_and_how_fast_it_came(sheet: Element) -> None:
     line = sheet.all("li", css="line")[2]
-    assert texts(line.all("dt")) == ["First sound", "Overlaps by", "Cost"]
+    assert texts(line.all("dt")) == ["First audio", "Overlaps by", "Cost"]
     assert line.all("dd")[1].text == "200 ms"
     assert [told.split(" ")[0] for told in texts(line.all(css="heard")[0].all("li"))] == ["keeper", "fiddler"]
     aside = sheet.all("li", css="line")[3]
@@ -134,7 +134,7 @@ def test_what_stopped_it_stands_out_and_warnings_are_listed(tmp_path: Path) -> N
     assert not sheet.all(css="problem")
     folder = written(tmp_path / "b", facts)
     sheet = read(render_page(fold(facts), folder))
-    assert sheet.all(css="problem")[0].text == "This take is not whole: failed the line broke"
+    assert sheet.all(css="problem")[0].text == "This take is not complete: failed the line broke"
     assert "1 warning odd" in texts(sheet.all(css="notice"))
 
 
@@ -243,7 +243,7 @@ def test_the_mix_is_played_where_there_is_one(tmp_path: Path) -> None:
 def test_a_take_without_a_line_has_a_page(tmp_path: Path) -> None:
     sheet = read(render_page(fold([BEGAN]), TakeFolder(tmp_path)))
     assert "Nothing was said." in sheet.text
-    assert "This take is not whole: interrupted" in sheet.text
+    assert "This take is not complete: interrupted" in sheet.text
 
 
 def test_the_resolved_scene_is_folded_away_where_it_is_given(played: tuple[TakeFolder, Take]) -> None:

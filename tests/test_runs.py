@@ -142,7 +142,7 @@ async def test_one_line_is_performed_again_into_a_take_beside() -> None:
 async def test_errors_of_the_scene_and_of_options_come_before_anything_is_made() -> None:
     with pytest.raises(SceneError, match="none\\.yaml"):
         await perform_scene("none.yaml")
-    with pytest.raises(UsageError, match="needs no provider"):
+    with pytest.raises(UsageError, match="uses no provider"):
         await perform_scene("lamp.yaml", options=RunOptions(replay=Path("tapes"), live=True))
     assert takes() == []
 

@@ -69,7 +69,7 @@ class Chatterbox(Tones):
         ),
         (
             fault.FailResponses(code="server_error", message="No."),
-            "line ann-1, player ann: the response failed (server_error): No; asked again after ",
+            "line ann-1, player ann: the response failed (server_error): No; retried after ",
         ),
     ],
 )
@@ -229,7 +229,7 @@ async def test_a_scene_may_go_on_without_who_is_lost(what: fault.What, tmp_path:
     assert (take.ended, said(take)) == ("complete", ["One.", "Three."])
     assert take.players[1].status == "lost"
     assert [fact.line for fact in house.facts(record.LineLost)] == ["bob-1", "bob-2"]
-    assert sum("went on without the line" in warning for warning in take.warnings) == 2
+    assert sum("continued without the line" in warning for warning in take.warnings) == 2
     assert len(house.understudy.visits) == 3
 
 

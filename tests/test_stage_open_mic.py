@@ -236,7 +236,7 @@ async def test_an_answer_that_fails_is_told_and_the_microphone_stays_open(tmp_pa
     take = await house.perform(scene(recording(tmp_path, *ASKED[:2])))
     assert take.ended == "complete"
     assert [line.player for line in take.lines] == ["guest", "guest", "ann"]
-    assert "Sorry; the scene went on" in take.warnings[0]
+    assert "Sorry; the scene continued" in take.warnings[0]
 
 
 class Interim:

@@ -212,7 +212,7 @@ async def test_everything_made_of_a_take_says_which_line_failed_and_why(tmp_path
     why = 'the model answered with text instead of audio: "Two."'
     assert f"incomplete: 1 of 3 lines failed: line bob-1, player bob: {why}" in plain_text(tabulate_take(take))
     html = render_page(take, house.folder)
-    assert "This take is not whole: incomplete" in html
+    assert "This take is not complete: incomplete" in html
     assert html.count("the model answered with text instead of audio") == 3
     assert "Nothing was heard. In writing:" in html
     assert f"BOB: [{why}]" in render_transcript(take)

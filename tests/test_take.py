@@ -175,8 +175,8 @@ def test_everything_an_author_should_know_is_a_warning() -> None:
     assert take.warnings == (
         "clerk: slow down; waited 1.0 s",
         "odd",
-        "line a, player clerk: it failed; asked again after 0.5 s",
-        "line a, player clerk: it failed; asked again at once",
+        "line a, player clerk: it failed; retried after 0.5 s",
+        "line a, player clerk: it failed; retried immediately",
         "line a, player clerk: the response is incomplete (max_output_tokens)",
     )
 
@@ -188,7 +188,7 @@ def test_a_journal_that_was_cut_short_is_an_interrupted_take() -> None:
         0,
         ["never opened", "never opened"],
     )
-    with pytest.raises(TakeError, match="no beginning"):
+    with pytest.raises(TakeError, match="no first record"):
         fold([])
 
 
@@ -204,7 +204,7 @@ def test_cost_json_says_estimate_and_never_zero_for_unknown() -> None:
     told = json.loads(cost_json([nameless, *facts[1:]]))
     assert told["total"]["total"] is None
     assert told["total"]["kinds"]["audio_out"]["dollars"] is None
-    assert "nothing was spent" in told["note"]
+    assert "Nothing was spent" in told["note"]
 
 
 RECORDS: Sequence[record.Record] = journal_of(spoken("ä", "clerk", 10, Usage(text_in=3)))
@@ -242,7 +242,7 @@ def test_a_record_that_has_no_room_is_cut_off_again(tmp_path: Path) -> None:
     limit, before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 9, limit[1]))
-        with pytest.raises(TakeError, match="cannot be written: file too large"):
+        with pytest.raises(TakeError, match="cannot write another record: file too large"):
             journal.append(RECORDS[-1])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
@@ -367,7 +367,7 @@ def test_latest_points_at_the_newest_take(folder: TakeFolder) -> None:
 
 def test_something_in_the_way_of_latest_is_kept(folder: TakeFolder) -> None:
     (folder.path.parent / "latest").write_text("mine")
-    with pytest.raises(TakeError, match="in the way"):
+    with pytest.raises(TakeError, match="blocks the link"):
         make_latest(folder)
     assert (folder.path.parent / "latest").read_text() == "mine"
 

@@ -66,9 +66,9 @@ export const app = {
   note: (words) => { state.notices.push(words); isChanged = true; },
   ask: (source, wish, about = "") => {
     const id = app.connection.ask({ to: source.id, ...wish });
-    if (id === null) return app.note("The booth is not connected: nothing was sent.");
+    if (id === null) return app.note("The booth is not connected, so nothing was sent.");
     wishes.set(id, { source, wish, about });
-    if (source.connected && (wish.do === "retake" || wish.do === "pick")) app.note(`${about}: as soon as the performance is over.`);
+    if (source.connected && (wish.do === "retake" || wish.do === "pick")) app.note(`${about}: as soon as the performance ends.`);
   },
 };
 
@@ -89,7 +89,7 @@ const onMessage = (message) => {
     if (epoch && epoch !== state.epoch) { waves.clear(); sound.reset(); }
     if (message?.type === "welcome" || message?.type === "source") bindMixers();
   } catch (error) {
-    app.note(`A message could not be read: ${error.message}`);
+    app.note(`Invalid message: ${error.message}`);
   }
   if (message?.type === "event" && message.event && !message.samples) {
     const source = state.sources.get(message.source);
@@ -207,7 +207,7 @@ const prompted = () => {
 const drawLink = () => {
   const { isOpen, wait } = app.connection;
   setFlag($("link"), "data-state", isOpen ? "open" : "lost");
-  setText($("link-words"), isOpen ? "connected" : `the booth is not there; looking again in ${span(Math.max(1, Math.round(wait)))}`);
+  setText($("link-words"), isOpen ? "connected" : `no connection to the booth; retrying in ${span(Math.max(1, Math.round(wait)))}`);
 };
 
 const drawNotices = () => {
@@ -231,7 +231,7 @@ const drawHead = (shown) => {
   if (stage) facts.push(fact("Sounds for", clock(stage.seconds)));
   if (shown.length) facts.push(fact("Cost", dollars(spent), stage?.budget ? `of ${dollars(stage.budget)}` : "an estimate"));
   const firsts = stage ? stage.spoken.map((line) => line.firstAudio).filter((each) => each !== null) : latencies;
-  if (firsts.length) facts.push(fact("First sound", span(median(firsts)), "median"));
+  if (firsts.length) facts.push(fact("First audio", span(median(firsts)), "median"));
   if (stage?.warnings.length) facts.push(fact("Warnings", String(stage.warnings.length), stage.warnings.at(-1).slice(0, 120)));
   const mark = facts.map((each) => each.textContent).join("|");
   if ($("facts").dataset.mark !== mark) { $("facts").dataset.mark = mark; $("facts").replaceChildren(...facts); }
@@ -289,7 +289,7 @@ const drawReplay = () => {
   setText($("place"), clock(replay.at));
   setHidden($("place"), !isTake && !replay.playing);
   const line = replay.current;
-  setText($("replayed"), line ? `${line.player}: ${line.said}` : isTake ? (scope.stage.mix ? "the whole mix" : "line by line, as there is no mix") : "Click a line to hear it again.");
+  setText($("replayed"), line ? `${line.player}: ${line.said}` : isTake ? (scope.stage.mix ? "the whole mix" : "line by line, because there is no mix") : "Click a line to hear it again.");
   score.point(replay.playing || (isTake && replay.at) || replay.line ? replay.at : null, line);
 };
 
@@ -318,7 +318,7 @@ const drawAll = (time) => {
   setHidden($("tabs-part"), !state.sources.size);
   const gone = looseSessions(state).filter((source) => !source.connected).length;
   setHidden($("gone"), Boolean(scope) || !gone || gone === shown.length && !showsGone);
-  setText($("gone"), showsGone ? "Hide those that are over" : `Show ${gone} that ${gone === 1 ? "is" : "are"} over`);
+  setText($("gone"), showsGone ? "Hide ended sessions" : `Show ${gone} ended ${gone === 1 ? "session" : "sessions"}`);
   setText($("tab-words"), scope ? "Lines" : "Conversation");
   drawHead(shown);
   drawNotices();
@@ -367,7 +367,7 @@ const everyFrame = (time) => {
 const listen = async () => {
   if (sound.isOn) sound.stop();
   else {
-    try { await sound.start(); } catch (error) { app.note(`Nothing can be heard: ${error.message || error.name}`); }
+    try { await sound.start(); } catch (error) { app.note(`Cannot play audio: ${error.message || error.name}`); }
   }
   isChanged = true;
 };
@@ -435,11 +435,11 @@ const followHash = () => {
 
 // ---- house lights
 
-const looks = ["", "light", "dark"], names = ["as the system", "up", "down"];
+const looks = ["", "light", "dark"], names = ["system", "light", "dark"];
 let look = 0;
 const light = () => {
   if (looks[look]) document.documentElement.dataset.theme = looks[look]; else delete document.documentElement.dataset.theme;
-  setText($("theme"), `Lights: ${names[look]}`);
+  setText($("theme"), `Theme: ${names[look]}`);
   recolour();
 };
 const recolour = () => {

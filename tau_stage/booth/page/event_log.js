@@ -114,7 +114,7 @@ export class EventLog {
     if (row.count > 1) return;
     if (/^response\.(output_)?audio\.delta$/.test(type) && source.soundAsked != null) {
       row.latency = at - source.soundAsked;
-      row.what = "first sound after it was asked for";
+      row.what = "time from the request to the first audio";
       source.soundAsked = null;
       return;
     }

@@ -86,8 +86,8 @@ export class EventTable {
     const words = [`${amount(kept)} events kept`];
     if (filtered) words.push(more ? "searching" : `${amount(this.#shown.length)} rows shown`);
     words.push(dropped ? `${amount(dropped)} older ones dropped` : "none dropped");
-    if (missed) words.push(`${amount(missed)} happened while no booth was there`);
-    if (lost) words.push(`${amount(lost)} lost on their way to the booth`);
+    if (missed) words.push(`${amount(missed)} occurred while no booth was running`);
+    if (lost) words.push(`${amount(lost)} lost before they reached the booth`);
     setText($("events-note"), words.join(" · "));
     this.box.setAttribute("aria-rowcount", String(this.#shown.length));
   }

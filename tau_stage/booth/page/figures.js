@@ -45,14 +45,14 @@ export const drawFigures = (lanes, scope) => {
   const known = lanes.map((lane) => lane.source?.session.dollars ?? null).filter((each) => each !== null);
   const spent = stage ? Math.max(stage.spent, sum(known)) : known.length ? sum(known) : null;
   write($("money-sum"), [["All", [total("spoken"), total("listened"), total("cached"), total("text"), dollars(spent)]]]);
-  setText($("money-note"), ["in tokens; dollars are an estimate", stage?.isFree ? "nothing was spent: the understudy plays" : ""].filter(Boolean).join("; "));
+  setText($("money-note"), ["in tokens; dollars are an estimate", stage?.isFree ? "nothing was spent, because the understudy performs" : ""].filter(Boolean).join("; "));
   if (stage) drawLines(stage); else drawSessions(lanes);
 };
 
 const drawLines = (stage) => {
   const air = deadAir(stage), hearers = stage.players.map((player) => player.name);
   setText($("times-note"), "of each line; below a name: how long it took to hear it");
-  writeHead(["Line", "first sound", "dead air", "took", "cost", ...hearers]);
+  writeHead(["Line", "first audio", "dead air", "took", "cost", ...hearers]);
   write($("times"), stage.spoken.slice(-200).map((line) => [line.id, [
     span(line.firstAudio), air.has(line.id) ? span(air.get(line.id)) : "–", span(line.took), dollars(line.dollars),
     ...hearers.map((name) => { const heard = line.hearings.find((one) => one.hearer === name); return name === line.player ? "speaks" : heard ? (heard.problem ? "never" : span(heard.took)) : "–"; }),
@@ -60,7 +60,7 @@ const drawLines = (stage) => {
 };
 
 const drawSessions = (lanes) => {
-  setText($("times-note"), "from a request, or the end of what was said, to the first sound");
+  setText($("times-note"), "from a request, or the end of speech, to the first audio");
   writeHead(["Player", "last", "median", "longest", "answers"]);
   write($("times"), lanes.filter((lane) => lane.source).map((lane) => {
     const { latencies } = lane.source.session;

@@ -63,7 +63,7 @@ export class Lines {
     for (const call of line.calls) text.append(make("p", { class: "asked" }, `Tool ${call.tool}(${call.arguments}) ${call.failed ? "failed" : "answered"}: ${call.output}`));
     if (line.takes.length > 1) text.append(this.#takes(source, line, can("pick")));
     if (can("retake") && line.file) text.append(make("p", { class: "acts" }, make("button", { type: "button", class: "quiet small", "data-act": `retake ${line.id}`, onclick: () => this.app.ask(source, { do: "retake", line: line.id }, `another take of ${line.id}`) }, "Another take")));
-    const margin = make("dl", {}, fact("First sound", span(line.firstAudio)));
+    const margin = make("dl", {}, fact("First audio", span(line.firstAudio)));
     if (air !== null) margin.append(fact(air < 0 ? "Overlaps by" : "Dead air before", span(Math.abs(air))));
     if (line.attempts > 1) margin.append(fact("Attempts", String(line.attempts), true));
     if (line.dollars !== null) margin.append(fact("Cost", dollars(line.dollars)));
@@ -99,6 +99,6 @@ export class Lines {
     const heading = own ? make("h3", {}, make("bdi", {}, name)) : make("h3", { class: "other" }, `${name} `, make("bdi", {}, source.name));
     const length = item.samples ? span((item.cut ?? item.samples) / 24000) : "";
     return make("li", { class: `line item hue${this.app.hueOf(source)}${own ? "" : " given"}` }, make("div", { class: "cue" }, own ? hear : null, make("span", { class: "at" }, length)),
-      make("div", { class: "text" }, heading, make("p", { class: item.words ? "said" : "said none", dir: "auto" }, item.words || (own ? "…" : "sound without a transcript")), item.cut === null ? null : make("p", { class: "how" }, `interrupted: ${span(item.cut / 24000)} of it were heard`)));
+      make("div", { class: "text" }, heading, make("p", { class: item.words ? "said" : "said none", dir: "auto" }, item.words || (own ? "…" : "audio without a transcript")), item.cut === null ? null : make("p", { class: "how" }, `interrupted: ${span(item.cut / 24000)} of it were heard`)));
   }
 }

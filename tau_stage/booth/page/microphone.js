@@ -21,7 +21,7 @@ export class Microphone {
 
   async #open() {
     if (this.#stream) return;
-    if (!navigator.mediaDevices) throw new Error("this page has no microphone: open it as http://127.0.0.1 or localhost");
+    if (!navigator.mediaDevices) throw new Error("this page cannot use a microphone: open it at http://127.0.0.1 or localhost");
     const stream = await navigator.mediaDevices.getUserMedia({
       audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
     });

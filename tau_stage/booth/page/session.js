@@ -209,7 +209,7 @@ const fromServer = (session, told, event, chain) => {
       session.askedAt = null;
       break;
     }
-    case "error": session.problem = text(object(event.error).message) || "an error without words"; break;
+    case "error": session.problem = text(object(event.error).message) || "an error without a message"; break;
   }
 };
 

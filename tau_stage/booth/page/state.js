@@ -34,7 +34,7 @@ const readMissed = (state, source, missed) => {
   source.missed = missed;
   if (more <= 0) return;
   state.log.missed += more;
-  if (source.isKnown) note(state, `${source.name}: ${more} ${more === 1 ? "event" : "events"} happened while the booth was not there.`);
+  if (source.isKnown) note(state, `${source.name}: ${more} ${more === 1 ? "event" : "events"} occurred while the booth was not running.`);
 };
 
 // What a source could not tell in time: the booth did not keep up.
@@ -43,7 +43,7 @@ const readLost = (state, source, lost) => {
   source.lost = lost;
   if (more <= 0) return;
   state.log.lost += more;
-  if (source.isKnown) note(state, `${source.name}: ${more} ${more === 1 ? "event was" : "events were"} lost, as the booth did not keep up.`);
+  if (source.isKnown) note(state, `${source.name}: ${more} ${more === 1 ? "event was" : "events were"} lost because the booth did not keep up.`);
 };
 
 const readHello = (state, source, told) => {
@@ -87,14 +87,14 @@ const join = (state, told) => {
 const welcome = (state, told, arrival) => {
   const epoch = text(told.epoch), lost = number(told.lost);
   if (state.epoch && epoch !== state.epoch) {
-    note(state, "The booth was started again. What happened while it was away is not known.");
+    note(state, "The booth was restarted. Events from that time are missing.");
     state.former = [...state.sources.values(), ...state.former].slice(0, 500);
     state.sources = new Map();
     state.seen = 0;
     state.offset = Infinity;
   }
   if (maybe(told.now_s) !== null) state.offset = Math.min(state.offset, arrival - told.now_s);
-  if (lost && state.epoch) note(state, `${lost} ${lost === 1 ? "event" : "events"} of before ${lost === 1 ? "is" : "are"} not kept any more.`);
+  if (lost && state.epoch) note(state, `${lost} ${lost === 1 ? "event" : "events"} from before ${lost === 1 ? "is" : "are"} no longer kept.`);
   state.log.dropped += lost;
   state.epoch = epoch;
   const known = new Set(list(told.sources).map((each) => number(object(each).id)));
@@ -139,7 +139,7 @@ export const apply = (state, message, arrival) => {
       state.missed.events += events;
       state.missed.sounds += sounds;
       state.notices = state.notices.filter((words) => !words.startsWith(TOO_SLOW));
-      return note(state, `${TOO_SLOW}: it missed ${state.missed.events} events and ${state.missed.sounds} pieces of sound.`);
+      return note(state, `${TOO_SLOW}: it missed ${state.missed.events} events and ${state.missed.sounds} chunks of audio.`);
     }
     case "answer": return void state.answers.push({ id: told.id, problem: text(told.problem) });
   }

@@ -54,7 +54,7 @@ export class Talk {
       return true;
     } catch (error) {
       this.#held = this.#open = false;
-      this.app.note(`The microphone cannot be used: ${error.message || error.name}`);
+      this.app.note(`Cannot use the microphone: ${error.message || error.name}`);
       return false;
     }
   }
@@ -157,7 +157,7 @@ export class Talk {
     setText($("open-mic"), this.#open ? "Close microphone" : "Open microphone");
     $("talk").classList.toggle("live", this.#held);
     const name = source?.name ?? "";
-    setText($("talk-state"), !source ? "Choose whom to talk to." : !ready ? `${name} is gone.` : !hears ? `${name} takes no sound from a page: type.` : this.#open || this.#held ? `${name} hears you` : "");
+    setText($("talk-state"), !source ? "Choose a session to talk to." : !ready ? `${name} is gone.` : !hears ? `${name} does not accept audio from a page: type instead.` : this.#open || this.#held ? `${name} hears you` : "");
     setHidden($("desk"), this.app.targets.length === 0 && !source);
     this.#list();
   }

@@ -54,7 +54,7 @@ export class Replay {
     voice.play().catch((error) => {
       if (error.name === "AbortError") return;
       this.halt();
-      this.failed(`This sound cannot be played: ${error.message || error.name}`);
+      this.failed(`Cannot play this audio: ${error.message || error.name}`);
     });
   }
 
@@ -62,7 +62,7 @@ export class Replay {
     this.halt();
     this.line = line;
     this.at = line.offset === null ? 0 : line.offset / this.stage.rate;
-    if (!file) return this.failed(`There is no sound of ${line.id}.`);
+    if (!file) return this.failed(`There is no audio for ${line.id}.`);
     this.#play(this.#solo, this.url(file), 0);
     this.#begin("line");
   }

@@ -203,11 +203,11 @@
   addEventListener("resize", () => draw(false));
 
   // ---- house lights
-  const looks = ["", "light", "dark"], names = ["as the system", "up", "down"];
+  const looks = ["", "light", "dark"], names = ["system", "light", "dark"];
   let look = 0;
   const light = () => {
     if (look) root.dataset.theme = looks[look]; else delete root.dataset.theme;
-    $("theme").textContent = "Lights: " + names[look];
+    $("theme").textContent = "Theme: " + names[look];
   };
   try { look = Math.max(0, looks.indexOf(localStorage.getItem("tau-stage-lights") || "")); } catch { look = 0; }
   $("theme").addEventListener("click", () => {
