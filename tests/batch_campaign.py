@@ -32,7 +32,7 @@ from tau_stage.take import records as record
 from tau_stage.understudy.server import Understudy, Visit
 from tests.campaign import served
 from tests.support.batches import Asked
-from tests.support.processes import descendants, is_alive
+from tests.support.processes import descendants, is_alive, until
 
 LINES = 6
 SESSIONS = 8
@@ -301,8 +301,7 @@ def cluster(folder: Path, workers: int, threads: int) -> Iterator[tuple[str, lis
         for command in (serving, [*working, "--no-dashboard"])
     ]
     try:
-        while not (file.exists() and file.read_text().rstrip().endswith("}")):  # it is there before it is written
-            assert processes[0].poll() is None
+        until(lambda: file.exists() and file.read_text().rstrip().endswith("}"))  # it is there before it is written
         yield json.loads(file.read_text())["address"], [processes[1].pid]
     finally:
         for process in reversed(processes):

@@ -19,6 +19,7 @@ from tau_stage.gate.book import GateLimits
 from tau_stage.gate.gate_server import open_gate_server
 from tau_stage.understudy.server import Understudy
 from tests.support.batches import Asked
+from tests.support.forked import ForkedPython
 from tests.support.object_stores import served_bucket
 from tests.support.processes import begun, until
 from tests.test_cli_run import Serve, no_key, serve
@@ -113,15 +114,20 @@ def commands_of(file: Path) -> list[list[str]]:
 
 
 def perform_parts(file: Path, gate: str) -> None:
-    """Start each part as its system does, in a plain process."""
+    """Start each part as its system does: a script in a shell, the program in a process of its own."""
     variable, first = INDEXED[file.as_posix()]
     (command,) = commands_of(file)
     own = {**os.environ, "PATH": PATH, "TAU_STAGE_GATE": gate, "SLURM_ARRAY_TASK_COUNT": "3"}
-    parts = [
-        subprocess.Popen(command, env={**own, variable: str(number)}, stdout=subprocess.DEVNULL)
-        for number in range(first, first + 3)
-    ]
-    assert [part.wait() for part in parts] == [0, 0, 0]
+    with Path(os.devnull).open("wb") as nowhere:
+        parts = [
+            ForkedPython("-m", "tau_stage", *command[1:], env={**own, variable: str(number)}, stdout=nowhere.fileno())
+            if command[0] == "tau-stage"
+            else subprocess.Popen(command, env={**own, variable: str(number)}, stdout=nowhere)
+            for number in range(first, first + 3)
+        ]
+    for part in parts:
+        with part:
+            assert part.wait() == 0
 
 
 @pytest.mark.slow
