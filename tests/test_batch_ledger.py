@@ -176,7 +176,7 @@ def test_what_came_of_a_job_is_read_back(ann: Ledger, store: Store) -> None:
     under_way = {JOB: Claim(job=JOB, number=1, owner="", host="", pid=0, until=ann.now(), dollars=3, unspent=1)}
     assert (spent(ann.results(), under_way), rehearsed(ann.results(), under_way)) == (Decimal(2), Decimal(1))
     store.write(f"jobs/{JOB}.json", b"{")
-    with pytest.raises(TakeError, match="is broken JSON"):
+    with pytest.raises(TakeError, match="is not valid JSON"):
         ann.result(JOB)
 
 
