@@ -731,7 +731,7 @@ async def test_an_order_for_a_take_waits_until_it_is_over(tmp_path: Path) -> Non
     over = hub.join({"kind": "take", "name": "t", "folder": str(tmp_path), "lines": [{"id": "a-1"}]}, None)
     async with open_booth(hub) as url, page_of(url) as page:
         for wish, problem in (
-            ({"do": "retake", "to": over.id, "line": "b-1"}, "no line"),
+            ({"do": "retake", "to": over.id, "line": "b-1"}, "unknown line"),
             ({"do": "pick", "to": over.id, "line": "a-1"}, "must have a number"),
             ({"do": "pick", "to": 77, "line": "a-1", "take": 1}, "not a take"),
         ):

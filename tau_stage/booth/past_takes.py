@@ -105,7 +105,7 @@ class TakeEditor:
         if source is None or not isinstance(folder, str):
             raise UsageError("this is not a take", "choose a performance, or a take")
         if not isinstance(line, str) or line not in [each.get("id") for each in source.hello.get("lines", ())]:
-            raise UsageError(f"there is no line {line!r} in it")
+            raise UsageError(f"unknown line {line!r}")
         words = [what, "--", folder, line]
         if what == "pick":
             take = wish.get("take")

@@ -293,8 +293,8 @@ async def resume_take(
 
     >>> anyio.run(resume_take, "takes/none")
     Traceback (most recent call last):
-    tau_stage.TakeError: takes/none: there is no such folder
-      hint: name the folder that tau-stage run printed
+    tau_stage.TakeError: takes/none: no such folder
+      hint: specify the folder that tau-stage run printed
     """
     folder, journal = open_take(Path(take))
     if fold(journal).ended in OVER:
@@ -334,8 +334,8 @@ async def retake_lines(
 
     >>> anyio.run(retake_lines, "takes/none", "clerk-2")
     Traceback (most recent call last):
-    tau_stage.TakeError: takes/none: there is no such folder
-      hint: name the folder that tau-stage run printed
+    tau_stage.TakeError: takes/none: no such folder
+      hint: specify the folder that tau-stage run printed
     """
     wanted = Retake(lines=lines, direction=direction, takes=takes, through=through)
     job = retake_job(Path(take), wanted, anyway=anyway)
