@@ -496,7 +496,7 @@ async def test_a_session_is_shown_from_its_first_event(variables: dict[str, str]
         assert types[:3] == ["session.created", "session.update", "session.updated"]
         assert types.count("conversation.item.create") == 1
         assert "response.done" in types
-        assert hub.sources[1].gone == "it has ended"
+        assert hub.sources[1].gone == "ended"
 
 
 async def test_a_session_is_not_shown_unless_that_is_wished(variables: dict[str, str], real_voice: Understudy) -> None:

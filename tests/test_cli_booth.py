@@ -185,7 +185,7 @@ def test_a_conversation_is_had_in_the_page_until_it_is_interrupted(home: dict[st
         page.socket.send(json.dumps({"id": 1, "to": source["id"], "do": "say", "text": "Hello."}))
         assert page.event("response.done")["event"]["response"]["status"] == "completed"
         code, said = end(talk)
-        assert page.until("source")["source"]["gone"] == "it has ended"
+        assert page.until("source")["source"]["gone"] == "ended"
     assert code == 130
     assert said.splitlines() == [
         "OPENAI_API_KEY is not set: the understudy answers, at no cost.",

@@ -57,7 +57,7 @@ def test_the_head_tells_what_was_performed(sheet: Element) -> None:
     head = sheet.all("header")[0]
     assert head.all("h1")[0].text == "The tavern at the ford"
     facts = dict(zip(texts(head.all("dt")), texts(head.all("dd")), strict=True))
-    assert facts["Played at"] == "understudy"
+    assert facts["Endpoint"] == "understudy"
     assert facts["Ended"] == "complete"
     assert facts["Lines"] == "15"
     assert re.fullmatch(r"\$0\.\d{4} estimate, nothing spent", facts["Cost"])

@@ -214,7 +214,7 @@ class Booth:
         """Take in what one source says, and send it what pages ask for."""
         await websocket.accept()
         wishes, waiting = anyio.create_memory_object_stream[JsonObject](MOST_WISHES)
-        why, source = "it has ended", None
+        why, source = "ended", None
 
         def send(wish: JsonObject) -> None:
             try:
@@ -234,7 +234,7 @@ class Booth:
                 while True:
                     self.hub.take_in(source, await websocket.receive_text())
         except* (WebSocketDisconnect, RuntimeError) as gone:
-            why = "it has ended" if _code(gone) in (1000, 1001) else "its connection was lost"
+            why = "ended" if _code(gone) in (1000, 1001) else "its connection was lost"
             _log_refusal("source", _code(gone))
         except* (ValueError, TypeError, KeyError) as failure:
             why = "it sent an invalid message"

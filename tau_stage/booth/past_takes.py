@@ -61,7 +61,7 @@ def attach(hub: Hub, path: Path) -> Feed:
         "can": ["retake", "pick"],
     }
     source = hub.join(hello, None)
-    source.gone = "it has ended"
+    source.gone = "ended"
     hub.catch_up(source, ((record.at_s, record.model_dump(mode="json")) for record in read_journal(folder.journal)))
     return source
 

@@ -228,7 +228,7 @@ const drawHead = (shown) => {
   const facts = [], latencies = shown.flatMap((lane) => lane.source?.session.latencies ?? []);
   const known = shown.map((lane) => lane.source?.session.dollars ?? null).filter((each) => each !== null);
   const spent = stage ? Math.max(stage.spent, known.reduce((sum, each) => sum + each, 0)) : known.length ? known.reduce((sum, each) => sum + each, 0) : null;
-  if (stage) facts.push(fact("Sounds for", clock(stage.seconds)));
+  if (stage) facts.push(fact("Duration", clock(stage.seconds)));
   if (shown.length) facts.push(fact("Cost", dollars(spent), stage?.budget ? `of ${dollars(stage.budget)}` : "an estimate"));
   const firsts = stage ? stage.spoken.map((line) => line.firstAudio).filter((each) => each !== null) : latencies;
   if (firsts.length) facts.push(fact("First audio", span(median(firsts)), "median"));
