@@ -118,7 +118,7 @@ def test_calls_attempts_and_deaf_ears_are_told(tmp_path: Path) -> None:
     facts = spoken("a", "clerk", RATE, Usage(), attempts=2, hearers=("tourist",), reason="timeout", status="cancelled")
     _, sheet = made(tmp_path, called, facts)
     line = sheet.all("li", css="line")[0]
-    assert line.all(css="call")[0].text == 'Tool weather failed in 250 ms asked{"city":"Oslo"}toldrain'
+    assert line.all(css="call")[0].text == 'Tool weather failed in 250 ms arguments{"city":"Oslo"}outputrain'
     assert line.all(css="odd")[0].text == "Attempts2"
     assert line.all(css="deaf")[0].text == "tourist never"
     assert line.all(css="how")[0].text == "// stopped: it reached its timeout"
