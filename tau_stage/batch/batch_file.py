@@ -76,33 +76,33 @@ Columns = Annotated[
 
 
 class Language(SceneModel):
-    """One language of a batch: the words of its lines, its cast, files that are laid over each scene."""
+    """One language of a batch: its words, its cast and the files that override each scene."""
 
     FORM = Form("language <name>", "write: de: {lines: dialogue.de.csv, cast: cast.de.yaml}, or {} for no changes")
 
     include: Names = option("Files with players, variables or defaults. They override the scene.", ())
     lines: Names = option("Tables with the words in this language. Lines are matched by id.", ())
-    cast: Text | None = option("The file with the players of this language. Default: the cast of the batch.")
+    cast: Text | None = option("The file that defines the players for this language. Default: the batch's cast.")
     columns: Columns = option(
-        "Headers of the columns in these tables, or without 'lines' in the batch's tables: {words: Deutsch}.", {}
+        "Column headers in these tables (without 'lines': in the batch's tables), for example {words: Deutsch}.", {}
     )
 
 
 class BatchLimits(SceneModel):
-    """What a batch may not exceed, with all its workers."""
+    """Limits for a batch, across all its workers."""
 
     FORM = Form("limits", "write: limits: {budget: $200, start_rate: 30/min}")
 
-    budget: Dollars | None = option("Maximum total cost of the batch, like $200. Default: no limit.")
+    budget: Dollars | None = option("Maximum total cost of the batch, for example $200. Default: no limit.")
     start_rate: PerMinute | None = option(
-        "Maximum rate at which sessions open, like 30/min. Default: the rate of each endpoint."
+        "Maximum rate at which sessions open, for example 30/min. Default: each endpoint's rate."
     )
     sessions: Count | None = option("Maximum number of open sessions. Default: no limit.")
-    tokens: PerMinute | None = option("Maximum number of tokens per minute, like 200000/min.")
+    tokens: PerMinute | None = option("Maximum number of tokens per minute, for example 200000/min.")
 
 
 class Retry(SceneModel):
-    """What is done about scenes that fail."""
+    """How to handle scenes that fail."""
 
     FORM = Form("retry", "write: retry: {times: 2}", short="times", without="off")
 
@@ -110,7 +110,7 @@ class Retry(SceneModel):
 
 
 class Export(SceneModel):
-    """The lines as files by id and language, where an engine looks for them."""
+    """The lines as audio files by id and language, in the layout that a game engine expects."""
 
     FORM = Form("export", "write: export: {layout: wwise, to: game}", short="layout", without="none")
 
@@ -130,12 +130,14 @@ StatusColumns = Annotated[
 
 
 class TableStatus(SceneModel):
-    """What has come of the lines, written back into their tables."""
+    """The results for each line, written back into its table."""
 
     FORM = Form("status", "write: status: {columns: {status: Recorded}}, or status: on", anything="on", without="off")
 
-    columns: StatusColumns = option("Headers of the columns status, file, seconds and said. none omits a column.", {})
-    in_place: Boolean = option("Write to the source tables instead of files beside them. Default: false.", False)
+    columns: StatusColumns = option("Column headers for status, file, seconds and said. none omits a column.", {})
+    in_place: Boolean = option(
+        "Whether to write to the source tables instead of new files next to them. Default: false.", False
+    )
 
     @property
     def headers(self) -> dict[str, str]:
@@ -161,31 +163,35 @@ class Batch(SceneModel):
     lines: Names = option(
         "Tables of lines, by name or pattern: CSV and other formats. Scenes are created from them.", ()
     )
-    cast: Text | None = option("The file with the players of the lines.")
-    columns: Columns = option("Headers of the columns in the tables: {id: Line ID, words: Text}.", {})
+    cast: Text | None = option("The file that defines the players who speak the lines.")
+    columns: Columns = option("Column headers in the tables, for example {id: Line ID, words: Text}.", {})
     markup: Literal["plain", "scene"] = option(
-        "scene: words are read as in a scene file, like (softly) Hello. plain: all is spoken. Default: plain.",
+        "scene: words are parsed as in a scene file, for example (softly) Hello. plain: "
+        "everything is spoken. Default: plain.",
         "plain",
     )
-    format: Text | None = option("Format of the tables. Default: detected from their names and headers.")
+    format: Text | None = option("Table format. Default: detected from their names and headers.")
     matrix: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict,
-        description="Variables with a list of values each. Every scene is performed with each combination.",
+        description="Variables, each with a list of values. Every scene is performed with each combination.",
     )
     languages: Mapping[str, Language] = Field(
         default_factory=dict,
-        description="What each language changes in the scenes, by language code: {en: {}, de: {include: de.yaml}}.",
+        description="Changes that each language makes to the scenes, by language code: {en: {}, de: "
+        "{include: de.yaml}}.",
     )
     deliver: Deliver | None = option(
-        "The files to make from each take. Overrides the 'deliver' of each scene. Default: the scene's."
+        "The files to create from each take. Overrides the 'deliver' of each scene. Default: the scene's."
     )
-    export: Export | None = option("Where to write a file for each line, by id and language, at the end of each run.")
+    export: Export | None = option(
+        "Where to write an audio file for each line, by id and language, at the end of each run."
+    )
     status: TableStatus | None = option("Write the status of each line to tables at the end of each run.")
     store: Text = option("Where to write all results: a folder, or s3://…, gs://…, abfs://…. Default: out.", "out")
     limits: BatchLimits = Field(
-        default_factory=BatchLimits, description="Limits of the whole batch. Default: no limits."
+        default_factory=BatchLimits, description="Limits for the whole batch. Default: no limits."
     )
-    retry: Retry | None = Field(default_factory=Retry, description="Retries of scenes that fail. Default: 2.")
+    retry: Retry | None = Field(default_factory=Retry, description="Retry settings for scenes that fail. Default: 2.")
     path: SkipJsonSchema[str] = option("The file, as the user named it.", "", exclude=True)
     files: SkipJsonSchema[tuple[str, ...]] = option("The scene files, in order.", (), exclude=True)
     tables: SkipJsonSchema[tuple[str, ...]] = option("The tables of lines, in order.", (), exclude=True)

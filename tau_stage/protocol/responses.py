@@ -35,7 +35,7 @@ class WordTime:
 
 @dataclass(frozen=True, slots=True)
 class VisemeTime:
-    """The first sample of a mouth shape as reported by the provider, with the numbers of Microsoft, from 0 to 21."""
+    """The first sample of a mouth shape as reported by the provider, and its Microsoft viseme ID, from 0 to 21."""
 
     viseme: int
     start: int

@@ -15,12 +15,12 @@ from typing import TypeVar
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens that one or more responses used. Cached input is not included in the other input.
+    """The tokens that one or more responses used. The other input counts do not include cached input.
 
     Attributes:
-        text_in: Text input that was not cached.
-        audio_in: Audio input that was not cached.
-        image_in: Image input that was not cached.
+        text_in: Uncached text input.
+        audio_in: Uncached audio input.
+        image_in: Uncached image input.
         cached_text_in: Cached text input.
         cached_audio_in: Cached audio input.
         cached_image_in: Cached image input.
@@ -30,7 +30,7 @@ class Usage:
         seconds: Seconds of audio, for providers that bill by time.
         text_messages: Text messages since the last response, for providers that bill by time.
         untold: The number of responses whose usage was not reported. Their cost is unknown.
-        estimated: Whether the usage was reported only partly or inconsistently. The highest possible price applies.
+        estimated: Whether the usage was reported only partly or inconsistently. If so, the highest price is assumed.
 
     >>> (Usage(audio_out=20) + Usage(audio_out=22, text_in=4)).audio_out
     42

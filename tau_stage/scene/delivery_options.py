@@ -161,22 +161,22 @@ class Level(NamedTuple):
 class FileOptions(SceneModel):
     """Options of an audio file that is created from a take."""
 
-    loudness: Lufs | None = option("Integrated loudness, like -23 LUFS.")
-    rms: Rms | None = option("Instead of loudness: the RMS level of the whole file, like -20 dB.")
-    peak: TruePeak | None = option("The maximum true peak, like -1 dBTP. Default: -1 dBTP.", shown="-1 dBTP")
+    loudness: Lufs | None = option("Integrated loudness, for example -23 LUFS.")
+    rms: Rms | None = option("Instead of loudness: the RMS level of the whole file, for example -20 dB.")
+    peak: TruePeak | None = option("The maximum true peak, for example -1 dBTP. Default: -1 dBTP.", shown="-1 dBTP")
     tolerance: Tolerance | None = option(
-        "How far loudness or rms may be off before the delivery fails, like 1 dB. Default: only reported."
+        "How far loudness or rms may deviate before the delivery fails, for example 1 dB. Default: only reported."
     )
     noise_floor: NoiseFloor | None = option(
-        "The maximum level of the quietest half second, like -60 dB. The delivery fails above it."
+        "The maximum level of the quietest half second, for example -60 dB. The delivery fails if the level is higher."
     )
-    rate: FileRate | None = option("Sample rate: 24 kHz, 44.1 kHz or 48 kHz. Default: the rate of deliver.")
-    bits: Bits | None = option("Bit depth of WAV and FLAC files: 16 or 24, and for WAV also 32f (float).")
+    rate: FileRate | None = option("Sample rate: 24 kHz, 44.1 kHz or 48 kHz. Default: the 'rate' under 'deliver'.")
+    bits: Bits | None = option("Bit depth of WAV and FLAC files: 16 or 24. WAV also supports 32f (float).")
     bitrate: BitRate | None = option(
-        "Bit rate of an MP3, like 128 kbps; at 24 kHz up to 160 kbps. Default: about half the maximum."
+        "MP3 bit rate, for example 128 kbps. At 24 kHz, the maximum is 160 kbps. Default: about half the maximum."
     )
-    head: Silence = option("Silence at the start, like 500ms. Default: none.", 0.0, shown="0s")
-    tail: Silence = option("Silence at the end, like 1s. Default: none.", 0.0, shown="0s")
+    head: Silence = option("Silence at the start, for example 500ms. Default: none.", 0.0, shown="0s")
+    tail: Silence = option("Silence at the end, for example 1s. Default: none.", 0.0, shown="0s")
 
     @model_validator(mode="after")
     def has_one_level(self) -> Self:
@@ -208,7 +208,7 @@ class Mix(FileOptions):
         strays=dict.fromkeys((*_BESIDE, "lines"), "move it next to 'mix', under 'deliver'"),
     )
 
-    loudness: Lufs | None = option("Integrated loudness, like -16 LUFS. Default: -16 LUFS.", shown="-16 LUFS")
+    loudness: Lufs | None = option("Integrated loudness, for example -16 LUFS. Default: -16 LUFS.", shown="-16 LUFS")
     file: MixFile = option("File name, ending in .wav, .flac, .ogg or .mp3. Default: mix.wav.", "mix.wav")
     title: Tag | None = option("Title tag of FLAC, OGG and MP3 files. Default: the scene's title.")
     artist: Tag | None = option("Artist tag of FLAC, OGG and MP3 files.")
@@ -239,7 +239,8 @@ class LineFiles(FileOptions):
 
     trim: Boolean = option("Whether to remove silence at the start and the end. Default: true.", True)
     names: NameTemplate = option(
-        "File names, with folders: {language}, {scene}, {player}, {number}, {number:03}, {line}.", DEFAULT_NAMES
+        "File name pattern, which may include folders: {language}, {scene}, {player}, {number}, {number:03}, {line}.",
+        DEFAULT_NAMES,
     )
     format: FileKind = option("File format: wav, flac, ogg or mp3. Default: wav.", "wav")
 
@@ -261,10 +262,10 @@ class Deliver(SceneModel):
     )
 
     preset: Preset | None = option(
-        "Settings for a common use: podcast, audiobook or game. Your other options override them."
+        "A preset for a common use: podcast, audiobook or game. Your other options override them."
     )
     mix: Mix | None = Field(
-        default_factory=Mix, description="All stems in one file; none for no mix. Default: see its keys."
+        default_factory=Mix, description="All stems in one file, or none to skip the mix. Default: see its keys."
     )
     rate: SampleRate = option(
         "Sample rate of the mix, packed stems and exported lines: 24 kHz or 48 kHz. Default: 24 kHz.",
@@ -272,19 +273,19 @@ class Deliver(SceneModel):
         shown="24 kHz",
     )
     stereo: Boolean = option(
-        "Two channels for the mix and for the stems of effects and beds. Their files keep left and right, "
-        "and 'pan' places each player. Default: false.",
+        "Whether the mix and the stems of effects and beds are in stereo. Effects and beds keep their channels. "
+        "'pan' sets each player's position. Default: false.",
         False,
     )
     stems: Alignment = option(
-        "packed: also writes each player's lines without the silence between them, in stems-packed/.", "aligned"
+        "packed: also writes each player's lines to stems-packed/, without the silence between them.", "aligned"
     )
     lines: LineFiles | None = option("A separate file for each line, in export/. Default: none.")
     words: Boolean = option(
         "Whether to write the time of each word to lines/*.words.json and subtitles.karaoke.vtt. Default: false.", False
     )
     mouths: Boolean = option(
-        "Whether to write lines/*.mouths.tsv: mouth shapes in the format of Rhubarb Lip Sync. Default: false.", False
+        "Whether to write lines/*.mouths.tsv: mouth shapes in Rhubarb Lip Sync format. Default: false.", False
     )
 
     @model_validator(mode="wrap")

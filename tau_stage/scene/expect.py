@@ -326,7 +326,7 @@ Passes = Annotated[
 
 
 class Says(SceneModel):
-    """Which words must be said. Case is ignored, and so is punctuation, except in ``matches``."""
+    """Which words must be said. Case is ignored. Punctuation is also ignored, except in ``matches``."""
 
     FORM = Form(
         "'says' of expect",
@@ -339,7 +339,7 @@ class Says(SceneModel):
     contains: Phrases = option("Words that must be said: a string or a list.", ())
     matches: Regex | None = option("A regular expression that must match. Case is ignored.")
     exact: Text | None = option("The complete text that must be said.")
-    wer: Share | None = option("Word error rate: the share of the line's words that differ, like {max: 5%}.")
+    wer: Share | None = option("Word error rate: the share of the line's words that differ, for example {max: 5%}.")
 
 
 _CALLS = "for example: calls: [lights_on, {tool: lights_on, arguments: {room: kitchen}}], or calls: none"
@@ -364,7 +364,7 @@ class CallWanted(SceneModel):
     arguments: Arguments = Field(
         default_factory=dict,
         exclude=True,
-        description="Arguments that the call must have, by name. It may have others.",
+        description="Arguments that the call must have, by name. Other arguments are allowed.",
     )
 
     @model_validator(mode="after")
@@ -376,20 +376,20 @@ class CallWanted(SceneModel):
 
 
 class Tolerances(SceneModel):
-    """How much values may differ from the snapshot: 300ms, 15%, both (the larger counts), or off."""
+    """How much each value may differ from the snapshot: 300ms, 15%, both (the larger counts), or off."""
 
     FORM = Form("'tolerances' of expect", "for example: tolerances: {length: 300ms 15%}")
 
-    words: SharesApart | None = option("Share of the words that differ. Default: 0%.")
-    length: SecondsApart | None = option("Tolerance of the length. Default: 250ms 10%.")
-    loudness: LoudnessApart | None = option("Tolerance of the loudness. Default: 1.5 LU.")
-    silence: SecondsApart | None = option("Tolerance of the longest silence. Default: 300ms 20%.")
-    clipping: SamplesApart | None = option("Tolerance of the clipped samples. Default: 0.")
-    first_audio: SecondsApart | None = option("Tolerance of the time to the first audio. Default: 300ms 50%.")
-    dead_air: SecondsApart | None = option("Tolerance of the silence before a line. Default: 50ms 5%.")
-    rate: RatesApart | None = option("Tolerance of the words per second. Default: 0.3/s 10%.")
-    voice: VoicesApart | None = option("Tolerance of the voice distance. Default: 0.25.")
-    cost: DollarsApart | None = option("Tolerance of the cost. Default: $0.00002 25%.")
+    words: SharesApart | None = option("Tolerance for the share of words that differ. Default: 0%.")
+    length: SecondsApart | None = option("Length tolerance. Default: 250ms 10%.")
+    loudness: LoudnessApart | None = option("Loudness tolerance. Default: 1.5 LU.")
+    silence: SecondsApart | None = option("Tolerance for the longest silence. Default: 300ms 20%.")
+    clipping: SamplesApart | None = option("Tolerance for the number of clipped samples. Default: 0.")
+    first_audio: SecondsApart | None = option("Tolerance for the time to the first audio. Default: 300ms 50%.")
+    dead_air: SecondsApart | None = option("Tolerance for the silence before a line. Default: 50ms 5%.")
+    rate: RatesApart | None = option("Tolerance for the words per second. Default: 0.3/s 10%.")
+    voice: VoicesApart | None = option("Voice distance tolerance. Default: 0.25.")
+    cost: DollarsApart | None = option("Cost tolerance. Default: $0.00002 25%.")
 
 
 class Expect(SceneModel):
@@ -398,22 +398,20 @@ class Expect(SceneModel):
     FORM = Form("'expect'", "for example: expect: {says: umbrella, length: 1s..4s}", empty="'expect' is empty")
 
     says: Says | None = option("Words that must be said, or {contains, matches, exact, wer}.")
-    exact: Boolean | None = option("true: exactly the words of the scene must be said.")
+    exact: Boolean | None = option("true: the player must say exactly the words in the scene.")
     says_not: Phrases | None = option("Words that must not be said: a string or a list.")
-    length: Length | None = option("Length, like 1s..4s.")
-    loudness: Loudness | None = option("Integrated loudness, like -30..-18 LUFS.")
-    silence: Length | None = option("The longest silence within a line, like {max: 1s}.")
-    clipping: Clipping | None = option("Clipped samples, two or more in a row: none, or {max: 3}.")
-    first_audio: Length | None = option("Time from the request to the first audio, like {max: 800ms}.")
-    dead_air: Length | None = option("Silence before the line in the recording, like {max: 1s}.")
-    rate: PerSecond | None = option("Words per second, like 2..4/s.")
+    length: Length | None = option("Length, for example 1s..4s.")
+    loudness: Loudness | None = option("Integrated loudness, for example -30..-18 LUFS.")
+    silence: Length | None = option("The longest silence within a line, for example {max: 1s}.")
+    clipping: Clipping | None = option("Clipped samples in runs of two or more: none, or for example {max: 3}.")
+    first_audio: Length | None = option("Time from the request to the first audio, for example {max: 800ms}.")
+    dead_air: Length | None = option("Silence before the line in the recording, for example {max: 1s}.")
+    rate: PerSecond | None = option("Words per second, for example 2..4/s.")
     voice: Voice | None = option("Distance from the player's own voice: own (the same as {max: 1}), or a range.")
-    cost: Cost | None = option("Estimated cost, like {max: $0.01}.")
-    heard_by: Hearing | None = option("Exactly who must hear the line: everyone, nobody, or names.")
-    passes: Passes | None = option(
-        "How many of several performances must pass, like 4 of 5. Default: all.", alias="pass"
-    )
+    cost: Cost | None = option("Estimated cost, for example {max: $0.01}.")
+    heard_by: Hearing | None = option("The players who must hear the line, and no others: everyone, nobody, or names.")
+    passes: Passes | None = option("How many performances must pass, for example 4 of 5. Default: all.", alias="pass")
     tolerances: Tolerances | None = option("How much each value may differ from the snapshot, by name.")
     calls: tuple[CallWanted, ...] | None = option(
-        "Tools that must be called, with some of their arguments: a name, a list, or none.", exclude=True
+        "Tools that must be called, optionally with arguments: a name, a list, or none.", exclude=True
     )

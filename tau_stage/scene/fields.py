@@ -19,7 +19,9 @@ from tau_stage.scene.source import Quoted
 from tau_stage.scene.units import FromText, facts_of, matching, wrong
 from tau_stage.text import LONGEST_PATTERN, attributes_of, bears_key, composed, docstring, pattern_problem
 
-IGNORED: JsonSchemaValue = {"patternProperties": {"^x-": {"description": "Ignored by tau-stage. Use it as you like."}}}
+IGNORED: JsonSchemaValue = {
+    "patternProperties": {"^x-": {"description": "Ignored by tau-stage. You can use it for your own data."}}
+}
 
 
 Detection = tuple[tuple[str, str | int | float], ...]

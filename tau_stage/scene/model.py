@@ -142,7 +142,7 @@ class SilenceEvent(SceneModel):
 
     FORM = Form("'silence'", "for example: 'silence: 8s'", short="for", anything="any")
 
-    for_s: Seconds = option("How long the silence lasts, like 8s. Default: 5s.", 5.0, alias="for")
+    for_s: Seconds = option("How long the silence lasts, for example 8s. Default: 5s.", 5.0, alias="for")
 
 
 class FailureEvent(SceneModel):
@@ -206,7 +206,7 @@ class When(Happened):
         texts=True,
     )
 
-    not_: Happened | None = option("What has not happened.", alias="not")
+    not_: Happened | None = option("The event that has not happened.", alias="not")
 
     @property
     def condition(self) -> Condition:
@@ -218,24 +218,26 @@ class Step(LocatedModel):
     """What all steps share."""
 
     when: Annotated[When | bool | None, BeforeValidator(fields.compared)] = option(
-        "A condition. The step is skipped if it is not met."
+        "A condition. The step is skipped if the condition is not met."
     )
 
 
 class CutIn(SceneModel):
-    """How a line cuts into another player's line."""
+    """How a line interrupts another player's line."""
 
     FORM = Form("cut_in", "for example: {on: clerk, after: 900ms}", short="on")
 
     on: Name | None = option(
-        "The line to cut into: the player who speaks just before, or the line's id. Default: the previous line."
+        "The line to interrupt: its id, or the player who speaks just before. Default: the previous line."
     )
-    after: Seconds = option("How much of that line is heard before this one starts, like 900ms. Default: 1s.", 1.0)
-    overlap: Seconds = option("How long both are heard before the other line stops. Default: 200ms.", 0.2)
+    after: Seconds = option(
+        "How much of that line is heard before this one starts, for example 900ms. Default: 1s.", 1.0
+    )
+    overlap: Seconds = option("How long both lines are heard before the interrupted line stops. Default: 200ms.", 0.2)
 
 
 class Line(Step):
-    """One line. The speaker is the key and the words are the value. Everything else is optional."""
+    """One line. The speaker is the key and the words are the value. All other keys are optional."""
 
     FORM = Form("the line")
 
@@ -252,22 +254,25 @@ class Line(Step):
 
     speaker: SkipJsonSchema[str] = Field(exclude=True, description="Who speaks: the key.")
     text: SkipJsonSchema[str] = Field(exclude=True, description="What to say: the value, without its direction.")
-    improvise: Text | None = option("Instead of words: what to respond to, in character. May be empty.")
-    direction: Text | None = option("How to say the whole line. It is never spoken.")
+    improvise: Text | None = option("What the player responds to in character, instead of fixed words. May be empty.")
+    direction: Text | None = option("How to say the whole line. The direction is never spoken.")
     id: Id | None = option("An id for this line, used in file names. Default: the player's name and a number.")
     to: Hearing | None = option("Who hears this line: everyone, nobody, or names. Default: everyone.")
-    pause: Seconds | None = option("Silence after this line, like 800ms. Default: the scene's setting.")
-    cut_in: CutIn | None = option("Starts during the previous line and cuts it off: {on: clerk, after: 1s}.")
+    pause: Seconds | None = option("Silence after this line, for example 800ms. Default: the scene's setting.")
+    cut_in: CutIn | None = option(
+        "Starts during the previous line and cuts it off, for example {on: clerk, after: 1s}."
+    )
     words: Words | None = option(
-        "exact: a take with the wrong words is repeated, up to the number in takes. Default: the player's setting."
+        "exact: a take with the wrong words is repeated, up to the number in 'takes'. Default: the player's setting."
     )
     takes: Takes | None = option(
-        "How many takes to record; one of them is picked. Default: 1, or up to 3 for exact words."
+        "How many takes to record. One of them is picked. Default: 1, or up to 3 for exact words."
     )
     pick: Pick | None = option(
-        "Which take to use: closest (to the words), first, shortest, or ask. Others are kept. Default: closest."
+        "Which take to use: closest (to the words), first, shortest, or ask. The other "
+        "takes are kept. Default: closest."
     )
-    timeout: Seconds | None = option("How long the line may take. After that it is cut off and the scene continues.")
+    timeout: Seconds | None = option("How long the line may take. After that, it is cut off and the scene continues.")
     conversation: Conversation | None = option(
         "none: the player knows the conversation so far but does not remember this line. Default: the player's setting."
     )
@@ -285,7 +290,7 @@ class Line(Step):
     max_output_tokens: Tokens | None = option(
         "The maximum number of output tokens for this line. Default: the player's setting."
     )
-    expect: Expect | None = option("What to check in the recorded line: words, length, loudness, cost...")
+    expect: Expect | None = option("What to check in the recorded line: words, length, loudness, cost and so on.")
     metadata: Metadata | None = option("Names and values that the provider stores with the response.")
 
 
@@ -305,7 +310,8 @@ class Pause(Step):
     FORM = Form("the pause")
 
     pause: Seconds = option(
-        "Silence before the next step or at the end, in addition to the pause after the previous line.", 1.0
+        "Silence before the next step or at the end of the scene, in addition to the pause after the previous line.",
+        1.0,
     )
 
 
@@ -324,7 +330,7 @@ class SoundStep(Step):
 
     kind: SkipJsonSchema[Literal["sfx", "bed"]] = Field(exclude=True)
     file: SkipJsonSchema[str] = Field(exclude=True, description="The sound file, relative to the scene.")
-    gain: Gain = option("Change of volume, like -18 dB. Default: 0 dB.", 0.0)
+    gain: Gain = option("Change of volume, for example -18 dB. Default: 0 dB.", 0.0)
     heard: fields.Boolean = option("Whether the players also hear it. Default: false.", False)
     until: Text | None = option("When a bed ends: 'end', or the id of the line that it ends with. Default: end.")
     pause: Seconds | None = option("Silence after a sound effect. Default: the scene's setting.")
@@ -335,8 +341,8 @@ class Together(Step):
 
     FORM = Form("together")
 
-    together: tuple[Line | SoundStep, ...] = option("Lines of different players, and sound effects.", ())
-    pause: Seconds | None = option("Silence after the last of them ends. Default: the scene's setting.")
+    together: tuple[Line | SoundStep, ...] = option("Lines by different players, and sound effects.", ())
+    pause: Seconds | None = option("Silence after the last one ends. Default: the scene's setting.")
 
 
 class DetectionOptions(SceneModel):
@@ -352,13 +358,13 @@ class DetectionOptions(SceneModel):
     type: TurnDetection = option(
         "server_vad detects turns by silence, semantic_vad by meaning. Default: server_vad.", "server_vad"
     )
-    silence: Seconds | None = option("How much silence ends a turn, like 800ms. Default: the model's default.")
+    silence: Seconds | None = option("How much silence ends a turn, for example 800ms. Default: the model's default.")
     padding: Seconds | None = option(
-        "How much audio before the start of a turn is kept, like 300ms. Default: the model's default."
+        "How much audio before the start of a turn is kept, for example 300ms. Default: the model's default."
     )
-    idle: Seconds | None = option("How much silence makes the model speak unprompted, like 6s.")
+    idle: Seconds | None = option("How long the silence lasts before the model speaks unprompted, for example 6s.")
     threshold: Threshold | None = option(
-        "How loud a voice must be, from 0 to 1. A usual value is 0.5. Default: the model's default."
+        "How loud a voice must be to be detected, from 0 to 1. A typical value is 0.5. Default: the model's default."
     )
     eagerness: Eagerness | None = option("How soon a turn is considered finished. Default: auto.")
 
@@ -388,7 +394,7 @@ class TranscriptionOptions(SceneModel):
     model: Transcriber | None = option(
         f"The transcription model (on Azure, your deployment's name), or off. Default: {DEFAULT_TRANSCRIPTION}."
     )
-    language: Language | None = option("The spoken language, like en or de. Default: detected by the model.")
+    language: Language | None = option("The spoken language, for example en or de. Default: detected by the model.")
     prompt: Prompt | None = option("Names and words that are likely to be said.")
 
     def for_api(self, default: str | None) -> fields.Transcription | None:
@@ -400,27 +406,29 @@ class TranscriptionOptions(SceneModel):
 
 
 class FreePlay(SceneModel):
-    """Free play: players answer what they hear, until turns, for, words, budget or until ends it."""
+    """Free play: players respond to what they hear until 'turns', 'for', 'words', 'budget' or 'until' ends it."""
 
     FORM = Form("'improvise'", "for example: '- improvise: {turns: 6}'", short="about")
 
     players: Names = option("Who plays. Default: all players with a model.", ())
-    about: Text | None = option("What the free play is about. It is whispered to each player.")
-    order: Order = option("round, called (the player who is addressed answers), or a list of names.", "round")
+    about: Text | None = option("The topic of the free play. It is whispered to each player.")
+    order: Order = option(
+        "Speaking order: round, called (the player who is addressed answers), or a list of names.", "round"
+    )
     turns: Count | None = option("Ends after this many turns.")
-    for_s: Span | None = option("Ends after this much speech, like 45s.", alias="for")
+    for_s: Span | None = option("Ends after this much speech, for example 45s.", alias="for")
     words: Count | None = option("Ends after this many spoken words.")
-    budget: Dollars | None = option("Ends when the cost reaches this amount, like $0.05.")
+    budget: Dollars | None = option("Ends when the cost reaches this amount, for example $0.05.")
     until: Regex | None = option("Ends when this is said: words or a regular expression.")
-    to: Hearing | None = option("Who hears it. Default: everyone.")
+    to: Hearing | None = option("Who hears the free play. Default: everyone.")
 
 
 class Improvise(Step):
-    """Free play: players answer what they hear."""
+    """Free play: players respond to what they hear."""
 
     FORM = Form("'improvise'")
 
-    improvise: FreePlay = Field(description="Who plays, and what ends it.")
+    improvise: FreePlay = Field(description="Who plays and what ends the free play.")
     pause: Seconds | None = option("Silence after each turn. Default: the scene's setting.")
 
 
@@ -431,11 +439,11 @@ class Listening(SceneModel):
 
     player: Name | None = option("Who listens and answers. Default: the only player with a model.")
     from_: Name | None = option("The person who speaks. Default: the only human player.", alias="from")
-    for_s: Span | None = option("Ends after this time, like 2m.", alias="for")
+    for_s: Span | None = option("Ends after this time, for example 2m.", alias="for")
     turns: Count | None = option("Ends after this many answers.")
-    until: Regex | None = option("Ends when either of them says this: words or a regular expression.")
-    key: Text | None = option("Ends when this key is pressed, like q.")
-    to: Hearing | None = option("Who else hears it. Default: everyone.")
+    until: Regex | None = option("Ends when the person or the player says this: words or a regular expression.")
+    key: Text | None = option("Ends when this key is pressed, for example q.")
+    to: Hearing | None = option("Who else hears the conversation. Default: everyone.")
     transcription: TranscriptionOptions | None = option(
         "The model that transcribes what the person says, or off. Default: the player's setting."
     )
@@ -446,7 +454,7 @@ class Listen(Step):
 
     FORM = Form("'listen'")
 
-    listen: Listening = Field(description="Who listens to whom, and what ends it.")
+    listen: Listening = Field(description="Who listens to whom and what ends the open microphone.")
     pause: Seconds | None = option("Silence after it. Default: the scene's setting.")
 
 
@@ -481,7 +489,7 @@ class Cascade(SceneModel):
     persona: Text | None = option("Who the player is. The model gets this before the first line.")
     accent: Text | None = option("The accent to speak with, sent as 'Speak in <accent>.'")
     language: Language | None = option(
-        "The language to speak, like de or pt-BR. Default: the batch's language, or the model's default."
+        "The language to speak, for example de or pt-BR. Default: the batch's language, or the model's default."
     )
     voice: Voice | None = option("The model's voice. Default: marin.")
     model: Model | None = option("The realtime model. Default: gpt-realtime-2.1-mini.")
@@ -492,22 +500,23 @@ class Cascade(SceneModel):
     reasoning: Effort | None = option("How long the model thinks. Default: the model's default.")
     output: Output | None = option("Whether the model answers with audio or text. Default: audio.")
     commentary: Commentary | None = option(
-        "What happens to a model's remarks about its own work: drop removes them from its lines. Default: drop."
+        "What happens to a model's remarks about its own work. drop removes them from its lines. Default: drop."
     )
     conversation: Conversation | None = option(
         "none: the player remembers none of its lines, so each one costs the same. Default: auto."
     )
     words: Words | None = option(
-        "exact: a line with the wrong words is requested again; free: it is not. Default: free."
+        "exact: a line with the wrong words is requested again. free: it is kept as it is. Default: free."
     )
     pronounce: Pronunciation = Field(
-        default_factory=dict, description="Replacements for words that a model mispronounces, like {CIA: C. I. A.}."
+        default_factory=dict,
+        description="Replacements for words that a model mispronounces, for example {CIA: C. I. A.}.",
     )
     max_output_tokens: Tokens | None = option(
         "The maximum number of output tokens for one line. Default: the model's default."
     )
     tool_choice: ToolChoice | None = option(
-        "auto, none, required, or a tool's name. Default: the model's default, auto."
+        "auto, none, required, or a tool's name. Default: the model's default (auto)."
     )
     turn_detection: DetectionOptions | None = option(
         "How turns are detected at an open microphone. Default: server_vad."
@@ -520,8 +529,8 @@ class Cascade(SceneModel):
         "create_audio sends a line's audio in one item after the line; stream sends it while it is spoken. "
         "Default: create_audio."
     )
-    label_speakers: fields.Boolean | None = option("Whether the player is told who speaks. Default: false.")
-    pace: Pace | None = option("realtime: the scene runs, and audio files are sent, at playback speed. Default: fast.")
+    label_speakers: fields.Boolean | None = option("Whether the player is told who is speaking. Default: false.")
+    pace: Pace | None = option("realtime: the scene runs and audio files are sent at playback speed. Default: fast.")
 
 
 EXACT_TAKES = 3  # how often a line with exact words is asked for at most, where it does not say
@@ -530,7 +539,7 @@ _SETUP = "for example: '- system: You have never seen the sea.'"
 
 
 class SetupItem(SceneModel):
-    """An item that is in a conversation before the first line: a role and its words."""
+    """An item added to a conversation before the first line: a role and its words."""
 
     FORM = Form("a setup item", _SETUP, several="setup must be a list of items", empty="a setup item needs words")
 
@@ -559,17 +568,17 @@ class SetupItem(SceneModel):
 
 
 class Player(Cascade):
-    """One role of the scene. Options that you leave out are taken from the top of the scene."""
+    """One role in the scene. Options that you omit are taken from the top level of the scene."""
 
     FORM = Form("player '<name>'", "for example: '<name>: {voice: ash}'")
 
     hears: Hearing = option("Whose lines this player hears: everyone, nobody, or names.", "everyone")
-    tools: Names | None = option("The tools that the player may call; none for no tools. Default: all.")
-    human: Human | None = option("A person plays this role: mic, tty (typing), booth, or an audio file.")
+    tools: Names | None = option("The tools that the player may call, or none. Default: all.")
+    human: Human | None = option("How a person plays this role: mic, tty (typing), booth, or an audio file.")
     pan: Pan | None = option("The position in a stereo mix, from -1 (left) to 1 (right). Default: 0 (center).")
     stand_in: SoundFile | None = option("A folder of recordings of a person's lines, played when the person is absent.")
     setup: tuple[SetupItem, ...] = option(
-        "Items in the conversation before the first line, like {system: text}.", (), exclude=True
+        "Items in the conversation before the first line, for example {system: text}.", (), exclude=True
     )
 
     def listens_to(self, speaker: str) -> bool:
@@ -585,10 +594,11 @@ class ToolDefinition(LocatedModel):
     description: Text = option("When to call the tool. The model reads this.", "")
     run: PythonFunction | None = option("A Python function: module:function. Needs --allow-tools.")
     command: Command | None = option("A program and its arguments. Its output is the result. Needs --allow-tools.")
-    env: Names = option("Environment variables that 'run' or 'command' may see even if they look like secrets.", ())
+    env: Names = option("Environment variables to pass to 'run' or 'command' even if they look like secrets.", ())
     timeout: Seconds = option("How long the tool may run. Default: 10s.", 10.0)
     parameters: Parameters | None = option(
-        "The tool's arguments: {city: string, days: integer}, or a complete JSON schema. Default: those of 'run'.",
+        "The tool's arguments: {city: string, days: integer}, or a complete JSON schema. "
+        "Default: the arguments of 'run'.",
         exclude=True,
     )
     returns: Typed = option("A fixed result: any string, list or mapping.", exclude=True)
@@ -622,11 +632,13 @@ class Limits(SceneModel):
 
     FORM = Form("limits", "for example: limits: {budget: $0.50}")
 
-    budget: Dollars | None = option("The maximum cost of a performance, like $0.50. Default: no limit.")
-    start_rate: PerMinute | None = option("How fast sessions open, like 6/min. Default: set by the endpoint.")
+    budget: Dollars | None = option("The maximum cost of a performance, for example $0.50. Default: no limit.")
+    start_rate: PerMinute | None = option(
+        "The rate at which sessions open, for example 6/min. Default: set by the endpoint."
+    )
     cues: Count = option("How many times cues may start in total. Default: 100.", 100)
     opening: Timeout | None = option("How long a session may take to open. Default: 10s.")
-    silence: Timeout | None = option("How long a model may send nothing while a response is due. Default: 60s.")
+    silence: Timeout | None = option("How long to wait for data from a model while a response is due. Default: 60s.")
     hearing: Timeout | None = option(
         "How long a session may take to confirm an item that was sent to it. Default: 30s."
     )
@@ -649,14 +661,14 @@ class Scene(Cascade):
     FORM = Form("the scene")
 
     title: fields.Title = option("The scene's title. Default: the file name.", "", alias="scene")
-    pause: Seconds | None = option("Silence after every line, like 800ms. Default: 350ms.")
+    pause: Seconds | None = option("Silence after every line, for example 800ms. Default: 350ms.")
     prompt_template: Template = option(
-        "The prompt for a line, which contains {words} and may contain {direction}.", fields.DEFAULT_TEMPLATE
+        "The prompt template for a line. It must contain {words} and may contain {direction}.", fields.DEFAULT_TEMPLATE
     )
     vars: Mapping[str, Text] = Field(default_factory=dict, description="Values by name. Write ${name} to insert one.")
     matrix: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict,
-        description="Variables with several values each. Every combination is a variant of the scene.",
+        description="Variables, each with several values. Every combination is a variant of the scene.",
     )
     include: Names = option("Files with players, tools or defaults. Values in this file take precedence.", ())
     players: Mapping[str, Player] = Field(description="The players, by name.")
@@ -665,14 +677,16 @@ class Scene(Cascade):
     )
     on: tuple[Cue, ...] = option("Steps to perform when something happens.", ())
     lines: tuple[AnyStep, ...] = Field(description="The steps of the scene, in order.")
-    script: Text | None = option("Instead of lines: text with 'NAME: words' on each line, or a .fountain or .txt file.")
+    script: Text | None = option(
+        "A script instead of lines: text with 'NAME: words' on each line, or a .fountain or .txt file."
+    )
     limits: Limits = Field(
         default_factory=Limits,
-        description="Limits on cost, starting rate and waiting times. Default: see its keys.",
+        description="Limits on cost, the rate at which sessions open, and timeouts. Default: see its keys.",
     )
     deliver: Deliver = Field(
         default_factory=Deliver,
-        description="Files to create from the take: the mix, its loudness, exported lines. Default: see its keys.",
+        description="Files to create from the take, for example the mix and exported lines. Default: see its keys.",
     )
     expect: Expect | None = option("What to check in the performance as a whole.")
     path: SkipJsonSchema[str] = option("The file, as the user named it.", "", exclude=True)

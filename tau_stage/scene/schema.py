@@ -17,7 +17,7 @@ _SOUND_FILE = {
     "description": "An audio file, relative to the scene.",
     "examples": ["sounds/rain.wav"],
 }
-_WAV = {"type": "string", "description": "An audio file with what the user says, relative to the scene."}
+_WAV = {"type": "string", "description": "An audio file of the user's speech, relative to the scene."}
 _USER_SOUND = {"type": "object", "properties": {"wav": _WAV}, "additionalProperties": False}
 _ITEMS = {
     "prompt": ("a whispered prompt", SCALAR),
@@ -27,7 +27,7 @@ _ITEMS = {
 """What the items of a step are put into a conversation as, and how each is written."""
 
 _GIVEN = {"clerk": "It is raining, and it is late."}
-_COMPARISON = {"type": "string", "description": "A comparison, like '${mood} == happy' or '${mood} != sad'."}
+_COMPARISON = {"type": "string", "description": "A comparison, for example '${mood} == happy' or '${mood} != sad'."}
 
 
 @cache
@@ -112,7 +112,7 @@ def _steps(parts: JsonSchemaValue) -> None:
     """Describe the steps as they are written: each begins with a word of its own."""
     parts["Line"]["propertyNames"] = {"not": {"enum": sorted(RESERVED - set(Line.options()))}}
     for word, (role, form) in _ITEMS.items():
-        description = f"Players and the text that is added to each one's conversation as {role}."
+        description = f"The text to add to each player's conversation as {role}, by player."
         item = {"type": "object", "description": description, "examples": [_GIVEN], "additionalProperties": form}
         parts["ItemStep"]["properties"][word] = item
     parts["SoundStep"]["properties"] |= {"sfx": _SOUND_FILE, "bed": _SOUND_FILE}

@@ -123,7 +123,7 @@ class TakeResumed(Record):
 class TakeFacts(TakePart):
     """What came of a line once it was asked for: of each of its takes, where there are several."""
 
-    take: int = Field(1, description="Number of the picked take, from 1.")
+    take: int = Field(1, description="Number of the picked take, starting at 1.")
     said: str = Field(description="The spoken words, as transcribed by the provider.")
     file: str | None = Field(description="Path of the audio file, relative to the take's folder.")
     sha256: str = Field(description="Hash of the samples.")
@@ -135,10 +135,10 @@ class TakeFacts(TakePart):
     response: str = Field(description="The provider's id of the response.")
     attempts: int = Field(1, description="Number of requests for the line.")
     reason: str | None = None
-    problem: str = Field("", description="Why the line failed, or empty.")
+    problem: str = Field("", description="Why the line failed. Empty if it did not.")
     written: str = Field("", description="Words that arrived without audio, although audio was requested.")
     commentary: str = Field(
-        "", description="The model's remarks about its own work. They are billed, but are not part of the line."
+        "", description="The model's remarks about its own work. They are billed but are not part of the line."
     )
     commentary_s: float = Field(0.0, description="Duration of the commentary in seconds.")
     word_times: tuple[WordTime, ...] = Field(
@@ -156,20 +156,20 @@ class Asked(TakePart):
     """What a line is, whoever speaks it and whatever comes of it."""
 
     player: str
-    asked: str = Field(description="The words of the scene.")
+    asked: str = Field(description="The words in the scene.")
     direction: str
 
 
 class LineFacts(TakeFacts, Asked):
     """All that is known of one line; the journal's record and ``take.json`` have it."""
 
-    number: int = Field(description="Position in the scene, from 1.")
-    scripted: bool = Field(True, description="Whether the words are in the scene.")
+    number: int = Field(description="Position in the scene, starting at 1.")
+    scripted: bool = Field(True, description="Whether the scene specifies the words.")
     human: bool = Field(False, description="Whether a person spoke the line.")
-    remembered: bool = Field(True, description="Whether the player remembers the line, which is the default.")
+    remembered: bool = Field(True, description="Whether the player remembers the line.")
     former: bool = Field(False, description="Whether the line was copied from an earlier take.")
     key: str = Field("", description="Hash of everything that was sent: words, direction, player and options.")
-    context_key: str = Field("", description="Hash of 'key' and of everything that the player heard and said before.")
+    context_key: str = Field("", description="Hash of 'key' and everything that the player heard and said earlier.")
     offset_samples: int
 
 

@@ -33,14 +33,17 @@ class Written(DocumentedSchema):
 class Costs(TakePart):
     """Estimated dollars, from the provider's usage and a price list. null if a price is unknown."""
 
-    spoken: Decimal | None = Field(description="Cost of the output.")
-    listened: Decimal | None = Field(description="Cost of the input that was not cached.")
-    cached: Decimal | None = Field(description="Cost of the cached input.")
+    spoken: Decimal | None = Field(description="Cost of output.")
+    listened: Decimal | None = Field(description="Cost of uncached input.")
+    cached: Decimal | None = Field(description="Cost of cached input.")
     total: Decimal | None = Field(description="Total cost.")
-    known: Decimal = Field(Decimal(0), description="The known part of the total: a minimum if the total is null.")
+    known: Decimal = Field(
+        Decimal(0), description="The known part of the total. If the total is null, this is a minimum."
+    )
     estimated: bool = Field(
         False,
-        description="Whether the usage was reported only partly or as totals. The highest possible price then applies.",
+        description="Whether the usage was reported only partly or as totals. If so, the highest "
+        "possible price is assumed.",
     )
 
 
@@ -49,12 +52,14 @@ class Hearing(TakePart):
 
     player: str
     heard_at_s: float | None = Field(
-        description="Seconds from the start of the take to the server's acknowledgement; null if there was none."
+        description="Seconds from the start of the take to the server's acknowledgement, or null if there was none."
     )
     took_s: float | None = Field(description="Seconds from sending the line to the acknowledgement.")
     sha256: str | None = Field(description="Hash of the samples that the player heard.")
     by: HearingWay = Field(
-        "create_audio", description="create_audio: as audio after the line; stream: as audio during it; text: as text."
+        "create_audio",
+        description="How the player heard it: as audio after the line (create_audio), as audio "
+        "during the line (stream), or as text.",
     )
 
 
@@ -62,11 +67,11 @@ class Called(TakePart):
     """One tool call."""
 
     tool: str
-    arguments: str = Field(description="The arguments as JSON, as written by the model.")
+    arguments: str = Field(description="The arguments, as JSON written by the model.")
     output: str = Field(description="The result that the model received.")
     failed: bool
     at_s: float = Field(description="Seconds from the start of the take to the result.")
-    took_s: float = Field(description="Running time of the tool in seconds.")
+    took_s: float = Field(description="How long the tool ran, in seconds.")
 
 
 def heard_by(hearings: Iterable[Hearing]) -> tuple[str, ...]:
@@ -85,7 +90,7 @@ class PlayedSound(TakePart):
     offset_s: float
     offset_samples: int
     samples: int = Field(description="Duration in samples.")
-    sha256: str = Field(description="Hash of the samples of one repetition: mono, at 24 kHz, with the gain applied.")
+    sha256: str = Field(description="Hash of the samples of one repetition, in mono at 24 kHz with the gain applied.")
     hearers: tuple[Hearing, ...]
 
 
@@ -94,38 +99,40 @@ class ChapterMark(TakePart):
 
     id: str
     title: str
-    offset_s: float = Field(description="Start in the stems, in seconds.")
+    offset_s: float = Field(description="Start time in the stems, in seconds.")
     offset_samples: int
 
 
 class Cued(TakePart):
-    """One start of a cue."""
+    """One time that a cue started."""
 
-    cue: str = Field(description="The id of the cue: cue-1 is the first cue of the scene.")
+    cue: str = Field(description="The cue's id. cue-1 is the first cue in the scene.")
     at_s: float = Field(description="Seconds from the start of the take.")
 
 
 class Alternative(TakePart):
-    """A take of a line that was not picked."""
+    """A take of a line, other than the picked one."""
 
-    take: int = Field(description="Number of the take, from 1.")
+    take: int = Field(description="Take number, starting at 1.")
     said: str
     file: str | None = Field(description="Path of the audio file, relative to the take's folder.")
     sha256: str
     samples: int
     usage: Usage
-    ended: str = Field("completed", description="How the response ended, with the same values as for a line.")
-    problem: str = Field("", description="Why the take failed, or empty.")
-    exact: bool | None = Field(None, description="Whether the words match the scene, as for a line.")
+    ended: str = Field("completed", description="How the response ended. The values are the same as for a line.")
+    problem: str = Field("", description="Why the take failed. Empty if it did not.")
+    exact: bool | None = Field(
+        None, description="Whether the words match the scene, with the same values as for a line."
+    )
 
 
 class Attempt(TakePart):
-    """A failed attempt at a line, which was followed by another attempt."""
+    """A failed attempt at a line that was then retried."""
 
     reason: str = Field(description="The kind of failure, as listed in docs/failures.md.")
-    problem: str = Field(description="The message of the provider or of the network.")
+    problem: str = Field(description="The error message from the provider or the network.")
     waited_s: float = Field(description="Seconds until the next attempt.")
-    file: str | None = Field(description="Path of the audio that was received, relative to the take's folder.")
+    file: str | None = Field(description="Path of the received audio, relative to the take's folder.")
     usage: Usage
     cost: Costs = Field(description="The total is null if the attempt ended before the provider reported its usage.")
 
@@ -136,7 +143,7 @@ class Performed(LineFacts):
     id: str
     alternatives: tuple[Alternative, ...] = Field((), description="The takes that were not picked.")
     outdated: tuple[str, ...] = Field((), description="Earlier lines that have changed since the player heard them.")
-    offset_s: float = Field(description="Start in the stems, in seconds.")
+    offset_s: float = Field(description="Start time in the stems, in seconds.")
     duration_s: float
     hearers: tuple[Hearing, ...]
     calls: tuple[Called, ...]
@@ -163,13 +170,13 @@ class Playing(TakePart):
     """One player of the take."""
 
     name: str
-    human: str | None = Field(description="mic, tty, booth or an audio file, if a person plays.")
+    human: str | None = Field(description="mic, tty, booth or an audio file, if a person plays this role.")
     voice: str
     model: str
     answered_by: str = Field("", description="The model that answered, if it differs from the requested one.")
     endpoint: str
     sessions: tuple[str, ...] = Field(description="The provider's ids of the player's sessions.")
-    opened_s: float | None = Field(description="Duration of the opening in seconds, including waiting times.")
+    opened_s: float | None = Field(description="How long the session took to open, in seconds, including waiting time.")
     opening_attempts: int
     status: Literal["played", "lost", "never opened"]
     stem: str | None = Field(description="Path of the stem, relative to the take's folder.")
@@ -187,10 +194,10 @@ class Staged(TakePart):
     slug: str
     path: str
     sha256: str = Field(description="Hash of the scene file's bytes.")
-    variant: str = Field(description="The variant of the scene's matrix, or empty.")
+    variant: str = Field(description="The scene's matrix variant, or an empty string.")
     given: dict[str, str] = Field({}, description="Variables that were set when the scene was run.")
     overlays: tuple[str, ...] = Field((), description="Files that a batch merged into the scene.")
-    language: str = Field("", description="The language of the batch in which the scene was performed, or empty.")
+    language: str = Field("", description="The batch language in which the scene was performed, or an empty string.")
 
 
 class Take(TakePart):
@@ -203,20 +210,20 @@ class Take(TakePart):
     version: Literal[1] = 1
     tau_stage: str = Field(description="The version of tau-stage that performed the scene.")
     scene: Staged
-    started: str = Field(description="Start time in UTC, in the format of ISO 8601.")
+    started: str = Field(description="Start time in UTC, in ISO 8601 format.")
     provider: str = Field(description="The endpoints, separated by commas.")
-    spent: bool = Field(description="Whether money was spent. It is false for the understudy.")
+    spent: bool = Field(description="Whether money was spent. Always false for the understudy.")
     ended: Ending
-    problem: str = Field(description="Why the performance stopped, or which lines failed, or empty.")
+    problem: str = Field(description="Why the performance stopped or which lines failed. Empty if neither happened.")
     rate: int = Field(description="Sample rate of all files.")
-    channels: int = Field(1, description="Channels of the mix and of the stems of effects: 2 in stereo.")
+    channels: int = Field(1, description="Number of channels in the mix and the effect stems. 2 means stereo.")
     duration_s: float
     samples: int
     players: tuple[Playing, ...]
     lines: tuple[Performed, ...]
     sounds: tuple[PlayedSound, ...]
-    chapters: tuple[ChapterMark, ...] = Field((), description="Chapters, in the order of the recording.")
-    cues: tuple[Cued, ...] = Field((), description="Starts of cues, in order.")
+    chapters: tuple[ChapterMark, ...] = Field((), description="Chapters, in recording order.")
+    cues: tuple[Cued, ...] = Field((), description="The times that cues started, in order.")
     usage: Usage
     cost: Costs
     warnings: tuple[str, ...]
