@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import platform
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tau_stage.environment import KEYS, environment, keys_withheld, known_keys, visible
+from tau_stage.environment import KEYS, environment, keys_withheld, known_keys, spared_by_collector, visible
 from tau_stage.errors import SceneError
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.scene.load import parse_scene
@@ -200,3 +201,15 @@ def test_memory_that_was_freed_is_used_again_without_a_page_fault() -> None:
 
 def test_tools_do_not_see_what_the_program_sets_for_itself() -> None:
     assert visible({"PYDANTIC_DISABLE_PLUGINS": "__all__", "PATH": "/bin"}) == {"PATH": "/bin"}
+
+
+def test_of_performances_at_the_same_time_the_first_decides_what_the_collector_passes_over() -> None:
+    gc.unfreeze()
+    try:
+        with spared_by_collector():
+            with spared_by_collector():
+                pass
+            assert gc.get_freeze_count() > 0
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.freeze()
