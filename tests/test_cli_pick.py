@@ -99,7 +99,7 @@ def test_all_that_is_made_of_the_line_follows(folder: TakeFolder, capsys: pytest
     assert fold(read_journal(folder.journal)) == take
     rows = [row for row in csv.DictReader((folder.path / "sheet.csv").read_text().splitlines()) if row["id"] == "ann-1"]
     assert [(row["take"], row["picked"]) for row in rows] == [("2", "yes"), ("1", ""), ("3", "")]
-    assert "Take 2 of 3 is the line" in read(folder.report.read_text()).text
+    assert "Take 2 of 3 is the current take" in read(folder.report.read_text()).text
     assert json.loads(folder.checks.read_text())["passed"] == 1
 
 

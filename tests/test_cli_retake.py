@@ -110,7 +110,7 @@ def test_only_what_was_asked_for_is_performed_and_the_rest_is_told(
         ("bob-1", False),
         ("ann-2", True),
     ]
-    assert "ann-2: changed in the scene, kept unchanged" in said.err
+    assert "ann-2: changed in the scene, but not performed again" in said.err
     assert "bob-2, ann-3, bob-3: new in the scene, not performed" in said.err
 
 

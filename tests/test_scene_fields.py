@@ -1,9 +1,12 @@
 """Fields of a scene made in Python, and what each refuses."""
 
+from dataclasses import dataclass
+
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from tau_stage.protocol.endpoints import ENDPOINTS
+from tau_stage.scene.fields import DocumentedSchema
 from tau_stage.scene.model import Line, Player, Scene, SpeechEvent, ToolDefinition
 from tau_stage.scene.names import VOICES
 
@@ -66,3 +69,20 @@ def test_what_is_said_is_a_pattern(words: object) -> None:
 
 def test_an_odd_pattern_is_taken_without_a_warning() -> None:
     assert SpeechEvent(words="[[a]").words == "[[a]"
+
+
+@dataclass
+class Spot:
+    """A place on a stage.
+
+    Attributes:
+        left: Metres from the ``left`` wall.
+    """
+
+    left: float
+
+
+def test_the_schema_of_a_dataclass_describes_its_attributes() -> None:
+    made = TypeAdapter(Spot).json_schema(schema_generator=DocumentedSchema)
+    assert made["description"] == "A place on a stage."
+    assert made["properties"]["left"]["description"] == "Metres from the 'left' wall."

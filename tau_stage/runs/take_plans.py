@@ -135,7 +135,7 @@ def _retake_job(folder: TakeFolder, former: Take, wanted: Retake, *, anyway: boo
     if wanted.through:
         return Job(plan, found.reuse)
     fates = (
-        (found.changed, "changed in the scene, kept unchanged"),
+        (found.changed, "changed in the scene, but not performed again"),
         (found.new, "new in the scene, not performed"),
         (found.removed, "no longer in the scene, omitted"),
     )
