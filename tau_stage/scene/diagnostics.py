@@ -15,8 +15,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from tau_stage.errors import SceneError
 from tau_stage.scene.fields import LocatedModel, SceneModel, entries_of
 from tau_stage.scene.names import BESIDE, ELSEWHERE, did_you_mean, key_meant, listed, ranked
-from tau_stage.scene.source import SCENE_FILE, SceneWarning
-from tau_stage.scene.yaml_text import Document, Node, Path
+from tau_stage.scene.source import SCENE_FILE, Position, SceneWarning
+from tau_stage.scene.yaml_text import Document, Node, Path, Span
 from tau_stage.scene.yaml_traps import comma_hint, misread, quote_hint
 
 MOST_RANKED = 100
@@ -101,13 +101,10 @@ class Diagnostics:
         beside = [other for other in keys if len(other) == len(path) and other[:-1] == path[:-1]]
         at = beside.index(path)
         text = next((other for other in reversed(beside[:at]) if not self._is_bare(other)), path)
-        start, end = values[text], keys[path].end
-        line = self.document.source_of(path).line(end.line)
-        if start.style or start.start == start.end or start.start.line != end.line:
-            return ""
+        end = keys[path].end
         for other in takewhile(self._is_bare, beside[at:]):
             end = keys[other].end if keys[other].end.line == end.line else end
-        return comma_hint(line, start.start.column, end.column)
+        return self._hint_to_quote(path, values[text], end)
 
     def list_comma_hint(self, path: Path) -> str:
         """Return a hint for an item that is the rest of a text in brackets, which a comma ends; else nothing."""
@@ -116,10 +113,13 @@ class Diagnostics:
             return ""
         item = (*above, int(path[-1]) - 1)
         start = next((values[other] for other in reversed(self.document.keys) if other[:-1] == item), None)
-        end = values[path].end
-        if start is None or start.style or start.start == start.end or start.start.line != end.line:
+        return self._hint_to_quote(path, start, values[path].end) if start else ""
+
+    def _hint_to_quote(self, path: Path, text: Span, end: Position) -> str:
+        """Return a hint to quote a bare text of one line, and what follows it up to ``end``; else nothing."""
+        if text.style or text.start == text.end or text.start.line != end.line:
             return ""
-        return comma_hint(self.document.source_of(path).line(end.line), start.start.column, end.column)
+        return comma_hint(self.document.source_of(path).line(end.line), text.start.column, end.column)
 
     def _is_bare(self, path: Path) -> bool:
         """Tell whether a key has no colon after it."""
