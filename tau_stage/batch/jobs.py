@@ -15,7 +15,6 @@ from pathlib import Path, PurePath
 from tau_stage.batch.batch_file import Batch
 from tau_stage.batch.batch_tables import NO_LANGUAGE, LanguageTables, read_tables
 from tau_stage.batch.engine_layouts import LAYOUTS, EngineLayout, EngineLine
-from tau_stage.environment import environment
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.protocol import UNDERSTUDY
 from tau_stage.scene import (
@@ -34,7 +33,7 @@ from tau_stage.scene import (
     make_plan,
     slug,
 )
-from tau_stage.stage import endpoint_for, keys_at, plan_at, plan_facts
+from tau_stage.stage import endpoint_chooser, keys_at, plan_at, plan_facts
 from tau_stage.tables import LineTable, scenes_of_table
 from tau_stage.take import Performed
 
@@ -69,7 +68,7 @@ class BatchJob:
         Raises:
             UsageError: The endpoint is unknown.
         """
-        return keys_at(self.plan, partial(endpoint_for, environment=environment(), wished=endpoint))
+        return keys_at(self.plan, endpoint_chooser(endpoint))
 
     def plan_at(self, endpoint: str | None = None) -> Plan:
         """Return the plan, with the endpoint of each player where it is played at an endpoint.
@@ -77,7 +76,7 @@ class BatchJob:
         Raises:
             UsageError: The endpoint is unknown.
         """
-        return plan_at(self.plan, partial(endpoint_for, environment=environment(), wished=endpoint))
+        return plan_at(self.plan, endpoint_chooser(endpoint))
 
     def fingerprint(self, endpoint: str | None = None) -> str:
         """Return the hash of all that a take of it depends on, where it is played at an endpoint.
@@ -101,8 +100,8 @@ def is_rehearsal(jobs: Iterable[BatchJob], endpoint: str | None = None) -> bool:
     Raises:
         UsageError: The endpoint is unknown.
     """
-    models = (player for job in jobs for player in job.plan.models)
-    return all(endpoint_for(player, environment(), endpoint).name == UNDERSTUDY for player in models)
+    choose = endpoint_chooser(endpoint)
+    return all(choose(player).name == UNDERSTUDY for job in jobs for player in job.plan.models)
 
 
 Loader = Callable[[], Iterator[BatchJob]]

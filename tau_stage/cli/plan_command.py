@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -55,7 +54,7 @@ def _placed(plan: scenes.Plan, endpoint: str | None) -> scenes.Plan:
 
     from tau_stage import stage as stages
 
-    return stages.plan_at(plan, partial(stages.endpoint_for, environment=environment(), wished=endpoint))
+    return stages.plan_at(plan, stages.endpoint_chooser(endpoint))
 
 
 def _forecast(plan: scenes.Plan) -> tuple[dict[str, object], reports.TextReport]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import dropwhile
 from pathlib import Path
 from shlex import quote
@@ -24,7 +23,7 @@ from tau_stage.scene import (
     load_variants,
     make_plan,
 )
-from tau_stage.stage import endpoint_for, keys_at, scene_changes
+from tau_stage.stage import endpoint_chooser, endpoint_for, keys_at, scene_changes
 from tau_stage.take import FormerTake, Record, Retake, ReusedLines, SceneChanges, Staged, Take, TakeFolder
 from tau_stage.take import records as record
 from tau_stage.text import counted
@@ -212,7 +211,8 @@ def remaining_job(
 def _goes_on(journal: Sequence[Record], plan: Plan, endpoint: str | None) -> bool:
     """Tell whether a take that was stopped is of the scene as it is, and was played where it is to be played."""
     played = {role.name: role.endpoint for role in takes.beginning(journal).roles}
-    wanted = {player.name: endpoint_for(player, environment(), endpoint).name for player in plan.models}
+    choose = endpoint_chooser(endpoint)
+    wanted = {player.name: choose(player).name for player in plan.models}
     return not scene_changes(journal, plan) and all(played.get(name) == place for name, place in wanted.items())
 
 
@@ -296,7 +296,7 @@ def _compare(
             break
     if not former:
         return None
-    keys = keys_at(plan, partial(endpoint_for, environment=environment(), wished=endpoint))
+    keys = keys_at(plan, endpoint_chooser(endpoint))
     return ChangedScene(plan, former, takes.changes_since(plan, keys, former, through=through))
 
 

@@ -21,6 +21,7 @@ from .replay import scene_changes as scene_changes
 from .scene_tools import check_tool_permission as check_tool_permission
 from .scene_tools import find_tools as find_tools
 from .sessions import Stage as Stage
+from .sessions import endpoint_chooser as endpoint_chooser
 from .sessions import endpoint_for as endpoint_for
 from .sessions import keys_at as keys_at
 from .sessions import open_stage as open_stage

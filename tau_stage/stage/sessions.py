@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from tau_stage import scene
 from tau_stage.audio import Format, Playable, read_playable
+from tau_stage.environment import environment as environment_now
 from tau_stage.environment import known_keys, usual_endpoint
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionError, UsageError
 from tau_stage.gate import Gate, LocalGate
@@ -129,6 +130,11 @@ def endpoint_for(player: scene.PlayerPlan, environment: Mapping[str, str], wishe
     except KeyError:
         problem = f"unknown endpoint {redact_url(name)!r}"
         raise UsageError(problem, f"use {', '.join(ENDPOINTS)}, or a ws:// URL") from None
+
+
+def endpoint_chooser(wished: str | None = None) -> Callable[[scene.PlayerPlan], Endpoint]:
+    """Return what chooses the endpoint of each player, as ``endpoint_for`` does, in the environment of this process."""
+    return partial(endpoint_for, environment=environment_now(), wished=wished)
 
 
 def keys_at(plan: scene.Plan, endpoint_of: Callable[[scene.PlayerPlan], Endpoint]) -> dict[str, scene.LineKey]:
