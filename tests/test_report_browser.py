@@ -305,3 +305,18 @@ def test_what_was_expected_can_be_read_without_scrolling(
         assert browser.run(f"{boxes}.every({inside})"), selector
     browser.run("document.querySelector(\".facts a[href='#expected']\").click()")
     browser.until("location.hash === '#expected'")
+
+
+def test_what_moves_is_clicked_where_it_comes_to_rest(browser: Browser, tmp_path: Path) -> None:
+    """Else tests would miss what a page still makes room for."""
+    place = tmp_path / "moving.html"
+    place.write_text("<!doctype html><button style='position: absolute; top: 0'>Go</button>")
+    browser.open(place)
+    browser.run(
+        "(() => { const button = document.querySelector('button'); let top = 0;"
+        "button.onclick = () => { document.title = 'clicked' };"
+        "const move = () => { button.style.top = `${top += 20}px`; if (top < 400) requestAnimationFrame(move) };"
+        "move() })()"
+    )
+    browser.click("button")
+    browser.until("document.title === 'clicked'")

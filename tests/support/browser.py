@@ -48,6 +48,24 @@ CODES = {
 }
 PATIENCE_S, PAUSE_S = 20.0, 0.02
 
+_STILL = """async selector => {
+    const frame = () => new Promise(done => { requestAnimationFrame(() => setTimeout(done)); setTimeout(done, 100) });
+    const middle = () => {
+        const e = document.querySelector(selector);
+        e.scrollIntoView({ block: "center", inline: "nearest", behavior: "instant" });
+        const b = e.getBoundingClientRect();
+        return [b.x + b.width / 2, b.y + b.height / 2];
+    };
+    let before, now = middle();
+    for (let frames = 0; frames < 100 && `${now}` !== `${before}`; frames += 1) {
+        before = now;
+        await frame();
+        now = middle();
+    }
+    return now;
+}"""
+"""Where the middle of an element is, once it is there for a frame; a hidden tab has no frames."""
+
 
 class Browser:
     """One tab, in a window of its own.
@@ -130,12 +148,8 @@ class Browser:
         raise AssertionError(f"never: {script}")
 
     def click(self, selector: str) -> None:
-        """Click the middle of the part of an element that can be seen."""
-        x, y = self.run(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); "
-            "e.scrollIntoView({block: 'center', inline: 'nearest', behavior: 'instant'}); "
-            "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2] })()"
-        )
+        """Click the middle of the part of an element that can be seen, as soon as it keeps its place for a frame."""
+        x, y = self.run(f"({_STILL})({json.dumps(selector)})")
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
