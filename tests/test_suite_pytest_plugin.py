@@ -11,11 +11,18 @@ import pytest
 
 import tau_stage.suite.execution  # before pytester keeps modules apart: numpy can be loaded once only
 from tau_stage.cli.init_command import TEMPLATES
+from tau_stage.understudy.voices import load_engine
 from tests.test_cli_run import no_key
 from tests.test_cli_testing import edit
 
 pytest_plugins = ["pytester"]
 STRICT = ("-p", "no:cacheprovider", "-W", "error", "--strict-markers", "--strict-config")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def voice() -> None:
+    """Load what the voice consists of before pytester keeps modules apart: other tests of this process use it, too."""
+    load_engine()
 
 
 @pytest.fixture
