@@ -117,21 +117,21 @@ def test_a_scene_with_variables_fills_them_in() -> None:
         ("deliver: {lines: {names: '{player}'}}", "'names' must contain {line} or {number}", DEFAULT_NAMES),
         (
             "deliver: {lines: {names: '../{line}'}}",
-            "points outside the folder of the lines",
+            "points outside the lines folder",
             "for example: {player}/{line}",
         ),
         (
             "deliver: {lines: {names: '{player}/. /{line}'}}",
-            "points outside the folder of the lines",
+            "points outside the lines folder",
             "{player}/{line}",
         ),
         (
             "deliver: {lines: {names: '/{line}'}}",
-            "points outside the folder of the lines",
+            "points outside the lines folder",
             "for example: {player}/{line}",
         ),
-        ("deliver: {lines: {names: '{player}//{line}'}}", "points outside the folder of the lines", "{player}/{line}"),
-        ("deliver: {lines: {names: '{line}/'}}", "points outside the folder of the lines", "{player}/{line}"),
+        ("deliver: {lines: {names: '{player}//{line}'}}", "points outside the lines folder", "{player}/{line}"),
+        ("deliver: {lines: {names: '{line}/'}}", "points outside the lines folder", "{player}/{line}"),
         ("deliver: {lines: {names: 'a\\{line}'}}", "with a slash, not a backslash", "write a/{line}"),
         ("deliver: {lines: {format: wave}}", "format must be wav, flac, ogg or mp3, not 'wave'", "did you mean 'wav'?"),
         ("deliver: {lines: {format: mp3, bits: 16}}", "'bits' is for WAV and FLAC files, not for MP3", "format: flac"),
@@ -427,7 +427,7 @@ def test_what_is_no_place_gets_an_example(written: str) -> None:
 def test_a_place_of_something_else_is_told_where_it_stands(text: str) -> None:
     with pytest.raises(SceneError, match="has unknown key 'pan'") as told:
         parse_scene(text)
-    assert told.value.hint == "set it on a player, like ann: {pan: -0.5}"
+    assert told.value.hint == "set it on a player, for example ann: {pan: -0.5}"
 
 
 def test_a_place_from_python_is_one_already() -> None:

@@ -20,9 +20,9 @@ def test_a_pronounced_word_that_is_in_no_line_is_remarked(tmp_path: Path) -> Non
     )
     told = [(remark.location.line, remark.problem) for remark in load_scene(scene).warnings]
     assert told == [
-        (2, "'Nyugen' of 'pronounce' does not occur in any line"),
-        (3, "'Nguyen' of 'pronounce' does not occur in any line of ann"),
-        (3, "'CIA' of 'pronounce' does not occur in any line of bob"),
+        (2, "'Nyugen' in 'pronounce' does not occur in any line"),
+        (3, "'Nguyen' in 'pronounce' does not occur in any line by ann"),
+        (3, "'CIA' in 'pronounce' does not occur in any line by bob"),
     ]
     scene.write_text(
         "matrix: {who: [CIA, FBI]}\npronounce: {CIA: C. I. A.}\nplayers: {ann: }\nlines: [ann: '${who}']\n"

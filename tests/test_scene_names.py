@@ -98,7 +98,7 @@ def test_an_address_is_like_a_server_that_is_known(endpoint: str, problem: str, 
 
 @pytest.mark.parametrize("key", ELSEWHERE)
 def test_a_key_that_stands_elsewhere_is_shown_there(key: str) -> None:
-    shown = re.search(r"like (\w+: \{.*\})", ELSEWHERE[key])
+    shown = re.search(r"for example (\w+: \{.*\})", ELSEWHERE[key])
     assert shown
     top, scene = shown[1], "players: {%s, bob: }\nlines: [ann: Hello.]\n"
     parse_scene(scene % top if top.startswith("ann: ") else f"{top}\n{scene % 'ann: '}")

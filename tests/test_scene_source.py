@@ -53,7 +53,7 @@ def test_a_missing_folder_has_no_neighbour(tmp_path: Path) -> None:
 def test_a_folder_is_no_scene(tmp_path: Path) -> None:
     assert refusal(tmp_path).problem == "the scene file is a folder"
     (tmp_path / "journal.jsonl").touch()
-    assert refusal(tmp_path).problem == "the scene file is the folder of a take"
+    assert refusal(tmp_path).problem == "the scene file is a take folder"
     assert refusal(tmp_path).hint.endswith(f": tau-stage resume {tmp_path}")
 
 

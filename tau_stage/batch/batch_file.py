@@ -291,7 +291,7 @@ def _languages(node: Node, errors: Diagnostics) -> dict[str, Language]:
     for name, part in entries.items():
         found[name] = errors.load(Language, part, ("languages", name)) or Language()
         if slug(name) != name.lower():
-            hint = "use a language code, like en, de or pt-br"
+            hint = "use a language code, for example en, de or pt-br"
             errors.add(
                 ("languages", name),
                 f"'{name}' is not a valid language name, because languages are also folder names",

@@ -47,7 +47,7 @@ def mix_file(value: str) -> str:
         raise wrong(f"'{value}' is not a valid file name for the mix", hint)
     if is_device(value):
         raise wrong(
-            f"'{value}' cannot be the name of the mix, because Windows reserves it", "write a name like mix.wav"
+            f"'{value}' cannot be the file name of the mix, because Windows reserves it", "write a name like mix.wav"
         )
     if PurePath(value).suffix[1:].lower() not in KINDS:
         raise wrong(f"a mix must be a .wav, .flac, .ogg or .mp3 file, not '{value}'", "for example: mix.wav")
@@ -85,7 +85,7 @@ def names(value: str) -> str:
     if "\\" in rest:
         raise wrong("write folders in 'names' with a slash, not a backslash", f"write {value.replace(chr(92), '/')}")
     if any(not part.strip(" .") for part in rest.split("/")):
-        raise wrong(f"'{value}' points outside the folder of the lines", "for example: {player}/{line}")
+        raise wrong(f"'{value}' points outside the lines folder", "for example: {player}/{line}")
     if not {"number", "line"}.intersection(named):
         raise wrong("'names' must contain {line} or {number}", f"the default is: {DEFAULT_NAMES}")
     return value
@@ -258,7 +258,9 @@ class Deliver(SceneModel):
         "for example: deliver: {mix: {loudness: -16 LUFS}}",
         strays=dict.fromkeys(LineFiles.options(), "move it under 'lines'")
         | dict.fromkeys(Mix.options(), "move it under 'mix'")
-        | {"format": "the file name of the mix sets it, like deliver: {mix: {file: mix.mp3}}; lines have a 'format'"},
+        | {
+            "format": "it is set by the mix file name, for example deliver: {mix: {file: mix.mp3}}; lines have 'format'"
+        },
     )
 
     preset: Preset | None = option(

@@ -70,7 +70,7 @@ python_function = matching(r"[\w.]+:\w+", "'{}' is not a valid function name", "
 threshold = matching(
     r"0(\.[0-9]{1,9})?|1(\.0)?",
     "a threshold must be from 0 to 1, not '{}'",
-    "a usual value is 0.5; a higher value needs a louder voice",
+    "a typical value is 0.5; higher values need a louder voice",
 )
 
 
@@ -442,5 +442,5 @@ class LocatedModel(SceneModel):
     """A part that knows where it stands."""
 
     note: Text | None = option("A note for readers of the scene. It is never spoken.")
-    path: SkipJsonSchema[tuple[str | int, ...]] = option("Where it stands in the scene.", (), exclude=True)
+    path: SkipJsonSchema[tuple[str | int, ...]] = option("Its location in the scene.", (), exclude=True)
     source_line: SkipJsonSchema[int] = option("Line in the scene file, from 1.", 0, exclude=True)

@@ -276,7 +276,9 @@ def _players(node: Node, errors: Diagnostics) -> dict[str, Player]:
     hint = "" if isinstance(node, dict) else _without_dashes(node, errors)
     entries = errors.entries(node, ("players",), "players", hint)
     if not entries and not errors.is_wrong(("players",)) and "players" not in errors.meant:
-        errors.add(("players",), "the scene has no players", "add them under 'players:', like 'clerk: {voice: ash}'")
+        errors.add(
+            ("players",), "the scene has no players", "add them under 'players:', for example 'clerk: {voice: ash}'"
+        )
     players = _named(Player, entries, MOST_PLAYERS, "players", errors)
     check_names(players, errors)
     return players

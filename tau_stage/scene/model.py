@@ -692,19 +692,19 @@ class Scene(Cascade):
     path: SkipJsonSchema[str] = option("The file, as the user named it.", "", exclude=True)
     sha256: SkipJsonSchema[str] = option("Hash of the file's bytes.", "", exclude=True)
     given: SkipJsonSchema[Mapping[str, str]] = Field(
-        default_factory=dict, exclude=True, description="Variables that were given from outside."
+        default_factory=dict, exclude=True, description="Variables that were set when the scene was loaded."
     )
     overlays: SkipJsonSchema[tuple[str, ...]] = option(
-        "Files that were laid over the scene from outside, as they were named.", (), exclude=True
+        "Files that were merged into the scene, as the user named them.", (), exclude=True
     )
-    batch_language: SkipJsonSchema[str] = option("The language of a batch that it is in.", "", exclude=True)
-    variant: SkipJsonSchema[str] = option("Which variant of a matrix it is.", "", exclude=True)
+    batch_language: SkipJsonSchema[str] = option(
+        "The batch language of the scene, or an empty string.", "", exclude=True
+    )
+    variant: SkipJsonSchema[str] = option("The matrix variant of the scene, or an empty string.", "", exclude=True)
     locations: SkipJsonSchema[Locations] = Field(
-        default_factory=dict, exclude=True, description="Where its parts stand in the file."
+        default_factory=dict, exclude=True, description="The location of each part in the file."
     )
-    warnings: SkipJsonSchema[tuple[SceneWarning, ...]] = option(
-        "What may not be what its author meant.", (), exclude=True
-    )
+    warnings: SkipJsonSchema[tuple[SceneWarning, ...]] = option("Warnings about likely mistakes.", (), exclude=True)
 
     @property
     def step_lists(self) -> tuple[tuple[AnyStep, ...], ...]:

@@ -111,9 +111,9 @@ def read_source(path: str | Path, what: str = SCENE_FILE) -> Source:
 
 def _about_folder(file: Path) -> tuple[str, str]:
     if (file / "journal.jsonl").exists():
-        return "is the folder of a take", f"to continue a stopped take: tau-stage resume {quote(str(file))}"
+        return "is a take folder", f"to continue a stopped take: tau-stage resume {quote(str(file))}"
     within = sorted(file.glob("*.y*ml"))
-    return "is a folder", f"choose a file in it, like '{within[0]}'" if within else "choose a scene file"
+    return "is a folder", f"choose a file in it, for example '{within[0]}'" if within else "choose a scene file"
 
 
 def _about_missing(file: Path) -> tuple[str, str]:

@@ -88,7 +88,7 @@ def duration(value: str, longest_s: float = LONGEST_PAUSE_S, what: str = "pause"
         raise wrong(f"a duration needs a unit, but '{number}' has none", f"did you mean {meant}?")
     if unit not in _SECONDS:
         usual = _UNITS_OF_TIME.get(unit.lower().rstrip("s."))
-        hint = f"did you mean {number}{usual}?" if usual else "write ms, s or m, like 800ms, 1.5s or 2m"
+        hint = f"did you mean {number}{usual}?" if usual else "write ms, s or m, for example 800ms, 1.5s or 2m"
         raise wrong(f"'{unit}' is not a valid unit of time", hint)
     seconds = round(float(number) * _SECONDS[unit], 6)
     if seconds > longest_s:
@@ -141,10 +141,10 @@ def rate(value: str) -> float:
         raise wrong(f"a rate needs a unit, but '{number}' has none", f"did you mean {number}/min?")
     per = unit.removeprefix("/").strip()
     if not unit.startswith("/") or per not in _PER_MINUTE:
-        raise wrong(f"'{unit}' is not a valid unit for a rate", "write /s, /min or /h, like 6/min")
+        raise wrong(f"'{unit}' is not a valid unit for a rate", "write /s, /min or /h, for example 6/min")
     per_minute = float(number) * _PER_MINUTE[per]
     if per_minute < 0.1:
-        raise wrong(f"{value} opens fewer than one session in ten minutes", "write a faster rate, like 6/min")
+        raise wrong(f"{value} opens fewer than one session in ten minutes", "write a faster rate, for example 6/min")
     return per_minute
 
 

@@ -230,16 +230,16 @@ class SceneChecks:
         known = (*self.scene.players, *self.line_ids)
         if wanted not in (None, *known):
             hint = names.did_you_mean(str(wanted), known, "write the player who speaks just before this line")
-            self.add((*path, "on"), f"there is no line of '{wanted}' to cut into", hint)
+            self.add((*path, "on"), f"'{wanted}' has no line to cut into", hint)
         elif not isinstance(before, model.Line) or wanted not in (None, *named):
-            what = f"no line of '{wanted}'" if wanted else "no line"
+            what = f"no line by '{wanted}'" if wanted else "no line"
             hint = "a line can cut in only on the line just before it"
             self.add(path, f"{what} is playing when this line cuts in", hint, key=True)
         elif before.speaker == line.speaker:
             self.add(path, f"'{line.speaker}' cannot cut into its own line", "cut into another player's line", key=True)
         elif before.speaker in self.people:
-            hint = "only a model's line can be cut"
-            self.add(path, f"'{before.speaker}' is a human, whose line cannot be cut", hint, key=True)
+            hint = "only a model's line can be cut off"
+            self.add(path, f"'{before.speaker}' is a human, and a human's line cannot be cut off", hint, key=True)
 
     @step_itself.register
     def improvise(self, step: model.Improvise) -> None:
@@ -398,7 +398,7 @@ def unfit_name(name: str, taken: Mapping[str, str]) -> tuple[str, str] | None:
     """Return what is wrong with a player's name, and what to do; ``taken`` are the names before it, by file name."""
     short = names.slug(name)
     if name in model.RESERVED:
-        return f"'{name}' is a word of the scene language and cannot be a player's name", "choose another name"
+        return f"'{name}' is a reserved word and cannot be a player's name", "choose another name"
     if not re.search(r"[^\W_]", name) or len(name) > LONGEST_NAME or _UNFIT.search(name) or name != name.strip():
         hint = f"use letters, digits, spaces, '-' and similar characters, at most {LONGEST_NAME}, without / \\ : ? *"
         return f"'{name[:LONGEST_NAME]}' is not a valid player name, because names are used in file names", hint
@@ -454,7 +454,7 @@ def _remark_unused_words(scene: model.Scene, errors: Diagnostics) -> None:
         for word in never_pronounced(texts, tuple(sounds.items())):
             place: Path = (*path, "pronounce", word)
             if errors.document.source_of(place) is errors.document.source:
-                problem = f"'{word}' of 'pronounce' does not occur in any line" + (f" of {name}" if name else "")
+                problem = f"'{word}' in 'pronounce' does not occur in any line" + (f" by {name}" if name else "")
                 hint = "check its spelling, or remove it. A word in lowercase matches any case"
                 errors.remark(place, problem, hint)
 

@@ -242,7 +242,7 @@ class _EventReader:
     def refuse_swallowed(self, start: Position, end: Position) -> None:
         for number in range(start.line + 1, end.line + 1):
             if _LINE_OF_THE_SCENE.match(self.source.line(number)):
-                problem = f"this quote is not closed until line {end.line}, and includes everything in between"
+                problem = f"this quote is not closed until line {end.line} and includes everything in between"
                 shown = yaml_traps.quote_hint(self.source.line(start.line), start.column)
                 hint = f"close it on its own line, or {shown}"
                 raise yaml_traps.unclosed_quote(self.source, start) or self.source.error(start, problem, hint)

@@ -423,5 +423,5 @@ def _broken(source: Source, at: Position, begun: Position, context: str, problem
         return source.error(begun, "this is neither 'key: value' nor more of the text above", hint)
     if "block" in context:
         hint = _indent(source, at.line, "indent it like the lines around it; each line of the scene starts with '- '")
-        return source.error(at, "the indentation of this line matches no line above it", hint)
+        return source.error(at, "the indentation of this line does not match any line above it", hint)
     return source.error(at, f"this is not valid YAML: {problem}", "put the text in quotes")
