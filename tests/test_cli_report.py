@@ -73,7 +73,7 @@ def refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_what_is_no_take_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    hint = "\n  hint: specify the folder of a take, like takes/umbrella/latest\n"
+    hint = "\n  hint: specify a take folder, for example takes/umbrella/latest\n"
     assert refused(tmp_path / "nowhere", capsys) == f"TAKE: not a directory{hint}"
     assert refused(tmp_path, capsys) == f"TAKE/journal.jsonl: is missing{hint}"
 
@@ -84,7 +84,7 @@ BROKEN = "TAKE/journal.jsonl: line {}: invalid record"
 @pytest.mark.parametrize(
     ("journal", "told"),
     [
-        ("", "TAKE/journal.jsonl: the journal has no first record\n"),
+        ("", "TAKE/journal.jsonl: the journal is missing its first record\n"),
         ("what\nnext\n", BROKEN.format(1)),
         ('{"type": "unheard of"}\n', BROKEN.format(1)),
         (BEGAN.model_dump_json() + '\n{"type": "line_spoken"}\n', BROKEN.format(2)),

@@ -290,19 +290,23 @@ def test_no_secret_is_anywhere(
 @pytest.mark.parametrize(
     ("top", "environment", "told"),
     [
-        ("", {}, "OPENAI_API_KEY is not set: the understudy plays, and nothing is spent."),
-        ("", {"TAU_STAGE_API_KEY": MARKER}, "OPENAI_API_KEY is not set: the understudy plays, and nothing is spent."),
+        ("", {}, "OPENAI_API_KEY is not set: the understudy performs, and nothing is spent."),
+        (
+            "",
+            {"TAU_STAGE_API_KEY": MARKER},
+            "OPENAI_API_KEY is not set: the understudy performs, and nothing is spent.",
+        ),
         (
             "",
             {"TAU_STAGE_ENDPOINT": "understudy", "OPENAI_API_KEY": MARKER},
-            "TAU_STAGE_ENDPOINT names the understudy: it plays, and nothing is spent.",
+            "TAU_STAGE_ENDPOINT names the understudy: it performs, and nothing is spent.",
         ),
         ("", {"OPENAI_API_KEY": MARKER}, ""),
         ("endpoint: understudy\n", {"OPENAI_API_KEY": MARKER}, ""),
         (
             "x: {voice: ash, endpoint: ws://127.0.0.1:9}",
             {},
-            "OPENAI_API_KEY is not set: the understudy plays players without an endpoint.",
+            "OPENAI_API_KEY is not set: the understudy performs the players without an endpoint.",
         ),
     ],
 )

@@ -89,7 +89,7 @@ def test_the_program_performs(tmp_path: Path) -> None:
     assert [line.partition(":")[0] for line in said] == ["host", "guest"]
     assert all(re.fullmatch(r"(host|guest)-1 \d\.\d s 0\.\d+ dollars", line) for line in costs)
     assert all((tmp_path / file).is_file() for file in files.split())
-    assert re.fullmatch(r"warning: .* set: the understudy plays, and nothing is spent\.\n", done.stderr)
+    assert re.fullmatch(r"warning: .* set: the understudy performs, and nothing is spent\.\n", done.stderr)
     (tmp_path / "scenes" / "hello.yaml").write_text("players:", "utf-8")
     broken = python("-c", PERFORMING, cwd=tmp_path)
     assert broken.returncode == 2

@@ -38,7 +38,7 @@ def test_an_end_is_known_however_it_is_spelt(kind: str) -> None:
     noted: list[str] = []
     event = decode(json.dumps({"type": kind, "response": {"id": "r", "status": "completed"}}), note=noted.append)
     assert isinstance(event, ResponseDone)
-    assert noted == [f"{kind} is read as response.done"]
+    assert noted == [f"{kind} is treated as response.done"]
 
 
 @pytest.mark.parametrize("status", ["failed", "Failed", "FAILURE", "error"])

@@ -127,7 +127,7 @@ async def test_a_take_that_was_stopped_is_delivered_without_its_mix(tmp_path: Pa
 
 async def test_a_beginning_that_is_none_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").write_text('{"type": "take_ended", "ended": "complete"}\n')
-    with pytest.raises(TakeError, match="no first record"):
+    with pytest.raises(TakeError, match="missing its first record"):
         read_beginning(tmp_path / "journal.jsonl")
     with pytest.raises(TakeError, match="no such file"):
         read_beginning(tmp_path / "none.jsonl")

@@ -229,7 +229,7 @@ async def test_a_line_that_was_cut_is_performed_again_and_the_first_attempt_is_k
     assert [line.attempts for line in take.lines] == [1, 1, 2, 1, 1]
     assert (part.path / "lines" / "003-cid-1.attempt-1.wav").read_bytes() == began.read_bytes()
     resumed, again, *_ = take.warnings
-    assert resumed.startswith("the take was stopped, and resumed at ")
+    assert resumed.startswith("the take was stopped and resumed at ")
     assert again == (
         "line cid-1, player cid: the performance was stopped during this line; it was performed again; "
         "the first attempt is kept in lines/003-cid-1.attempt-1.wav"

@@ -293,7 +293,7 @@ def test_the_way_out_of_windows_1252_works_when_it_is_pasted(tmp_path: Path) -> 
     (tmp_path / "act one.csv").write_bytes(HEADER.encode() + b"a,Ann,caf\xe9 \x93hm\x94\n")
     with pytest.raises(SceneError) as raised:
         read_table(str(tmp_path / "act one.csv"))
-    command = raised.value.hint.partition("Windows wrote it: ")[2]
+    command = raised.value.hint.partition("it has a Windows encoding: ")[2]
     subprocess.run(["sh", "-c", command], check=True)
     assert said(read_table(str(tmp_path / "act one-utf8.csv"))) == [("a", "Ann", "café “hm”")]
 

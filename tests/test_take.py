@@ -188,7 +188,7 @@ def test_a_journal_that_was_cut_short_is_an_interrupted_take() -> None:
         0,
         ["never opened", "never opened"],
     )
-    with pytest.raises(TakeError, match="no first record"):
+    with pytest.raises(TakeError, match="missing its first record"):
         fold([])
 
 

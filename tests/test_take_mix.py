@@ -120,7 +120,7 @@ def test_what_its_peaks_do_not_allow_is_told(tmp_path: Path) -> None:
     clicks[:: RATE // 4] = 0.8
     made = mix(*take_of(tmp_path, clerk=clicks), Mix(loudness=-10.0))
     assert second_peak_db(read(tmp_path / "mix.wav")) <= -1
-    assert str(made).endswith("(its peaks allow no more; asked for -10 LUFS)")
+    assert str(made).endswith("(limited by its peaks; the target is -10 LUFS)")
 
 
 @pytest.mark.parametrize("name", ["mix.flac", "mix.ogg", "mix.mp3", "MIX.WAV"])

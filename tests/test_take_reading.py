@@ -75,7 +75,7 @@ async def test_a_journal_without_a_beginning_or_of_a_stranger_is_refused(house: 
     (house.folder.path / "take.json").unlink()
     kept = house.folder.journal.read_bytes()
     house.folder.journal.write_bytes(b"")
-    assert "the journal has no first record" in refusal(house.folder.path)
+    assert "the journal is missing its first record" in refusal(house.folder.path)
     house.folder.journal.write_bytes(kept.replace(b'"name":"bob"', b'"name":"eve"'))
     assert "refers to an unknown player 'bob'" in refusal(house.folder.path)
 

@@ -36,7 +36,7 @@ async def test_a_line_ends_whatever_its_end_is_called(kind: str, whole: bool, tm
     take = await performed(Tampering(renamed(kind, whole=whole)), tmp_path)
     assert (take.ended, said(take)) == ("complete", SAID)
     assert anyio.current_time() - began < 10
-    assert take.warnings == (f"understudy: {kind} is read as response.done",)
+    assert take.warnings == (f"understudy: {kind} is treated as response.done",)
     assert (take.cost.total is not None) is whole
     assert all(line.samples for line in take.lines)
 

@@ -360,7 +360,7 @@ def _files(patterns: Sequence[str], path: tuple[str], errors: Diagnostics) -> tu
             files = {place: file for place, file in files.items() if not PurePath(file).stem.endswith(STATUS)}
         if not files:
             like = {"scenes": "[scenes/*.yaml]", "lines": "dialogue.csv"}[path[0]]
-            hint = f"specify {what}s relative to the batch file, like {like}"
+            hint = f"specify {what}s relative to the batch file, for example {like}"
             errors.add(path, f"no {what} matches '{pattern}'", hint)
         found |= {place: file for place, file in files.items() if place not in found}
     return tuple(found.values())

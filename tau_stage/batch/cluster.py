@@ -182,7 +182,7 @@ def open_cluster(address: str, *, workers: int | None = None, at_once: int = 1) 
         ) from None
     if address != LOCAL and "://" not in address:
         raise UsageError(
-            f"--cluster: invalid address '{address}'", "use local, or a scheduler like tcp://10.0.0.5:8786"
+            f"--cluster: invalid address '{address}'", "use local, or a scheduler, for example tcp://10.0.0.5:8786"
         )
     many = {"distributed.scheduler.allowed-failures": MOST_DEATHS, "distributed.comm.timeouts.connect": CONNECTING_S}
     with dask.config.set(many):

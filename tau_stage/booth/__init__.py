@@ -1,4 +1,4 @@
-"""The booth: a page of your own that shows every session of this machine, and lets you listen and talk."""
+"""The booth: a page of your own that shows every session on this machine, and lets you listen and talk."""
 
 from lazy_loader import attach_stub
 

@@ -153,7 +153,7 @@ class _Expectations:
         lines = [line for line in self.seen.lines if line.scripted]
         unknown = [line.id for line in lines if line.file and not line.said]
         other = [f"{line.id} said “{line.said}”, asked “{line.asked}”" for line in lines if not _is_exact(line)]
-        wanted, place = "the words of the scene", self.at("exact")
+        wanted, place = "the words in the scene", self.at("exact")
         if unknown:
             told = f"the words of {', '.join(unknown)} are unknown, expected {wanted}"
             return self.subject.verdict(place, "exact", wanted, "unknown", "error", told)

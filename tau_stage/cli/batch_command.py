@@ -25,7 +25,7 @@ batch = typer.Typer(
 File = Annotated[str, typer.Argument(metavar="FILE", help="A batch file.", show_default=False)]
 Only = Annotated[
     list[str] | None,
-    typer.Option(metavar="PATTERN", help="Select jobs by name, like 'de/*'. You can repeat this option."),
+    typer.Option(metavar="PATTERN", help="Select jobs by name, for example 'de/*'. You can repeat this option."),
 ]
 MaxVariants = Annotated[
     int, typer.Option(min=1, metavar="N", help="Maximum number of variants of a matrix.", show_default="no limit")
@@ -46,14 +46,17 @@ Workers = Annotated[
 ]
 Cluster = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="Use a Dask cluster: local, or a scheduler like tcp://host:8786."),
+    typer.Option(metavar="ADDRESS", help="Use a Dask cluster: local, or a scheduler, for example tcp://host:8786."),
 ]
 ShardOf = Annotated[
     str | None,
-    typer.Option("--shard", metavar="I/N", help="Perform only one part of the jobs, like 3/40.", show_default=False),
+    typer.Option(
+        "--shard", metavar="I/N", help="Perform only one part of the jobs, for example 3/40.", show_default=False
+    ),
 ]
 Budget = Annotated[
-    str | None, typer.Option(help="Maximum cost of the whole batch, like '$200'. Default: the batch file's budget.")
+    str | None,
+    typer.Option(help="Maximum cost of the whole batch, for example '$200'. Default: the batch file's budget."),
 ]
 
 WORKING = (
@@ -106,7 +109,7 @@ def run(
 ) -> None:
     """Perform the jobs that are new, changed or unfinished.
 
-    A finished job is not performed or paid for again, even if another worker finished it. Exit code 0: all jobs are
+    A finished job is not performed or billed again, even if another worker finished it. Exit code 0: all jobs are
     done; 1: an expectation failed; 3: a job failed; 4: the run reached the budget; 130: the run was interrupted.
     """
     if workers and not cluster:  # which takes a while: what follows is done meanwhile

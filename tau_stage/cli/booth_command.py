@@ -1,4 +1,4 @@
-"""``tau-stage booth``: the page that shows every session of this machine, and how other verbs open it."""
+"""``tau-stage booth``: the page that shows every session on this machine, and how other verbs open it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def booth(
     ] = None,
     browser: Browser = True,
 ) -> None:
-    """Open a page that shows every session of this machine.
+    """Open a page that shows every session on this machine.
 
     The page shows a session if you create it with debug=True, set TAU_DEBUG=true in its environment, or start it with
     run --booth.

@@ -22,7 +22,7 @@ Takes = Annotated[
     list[Path],
     typer.Argument(
         metavar="TAKE...",
-        help="Folders of takes, or links to them. One take: compare it with the take before it. More: the newest two.",
+        help="Take folders, or links to them. One take: compare it with the take before it. More: the newest two.",
         show_default=False,
     ),
 ]

@@ -28,16 +28,16 @@ def gate(
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Allow other machines to connect. Also set --host.")
     ] = False,
-    budget: Annotated[str | None, typer.Option(help="Maximum cost of all scenes together, like '$200'.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Maximum cost of all scenes together, for example '$200'.")] = None,
     start_rate: Annotated[
-        str | None, typer.Option(metavar="RATE", help="Maximum rate at which sessions open, like 30/min.")
+        str | None, typer.Option(metavar="RATE", help="Maximum rate at which sessions open, for example 30/min.")
     ] = None,
     sessions: Annotated[
         int | None, typer.Option(min=1, help="Maximum number of sessions that are open at the same time.")
     ] = None,
     tokens: Annotated[
         str | None,
-        typer.Option(metavar="RATE", help="Maximum tokens for each endpoint, key and model, like 200000/min."),
+        typer.Option(metavar="RATE", help="Maximum tokens for each endpoint, key and model, for example 200000/min."),
     ] = None,
     state: Annotated[
         Path | None,

@@ -56,7 +56,7 @@ VERBS = {
     "voices": "List the voices of an endpoint.",
     "understudy": "Serve a local Realtime API that needs no key.",
     "gate": "Share limits between scenes on many processes and machines.",
-    "booth": "Open a page that shows every session of this machine.",
+    "booth": "Open a page that shows every session on this machine.",
     "talk": "Talk to a model in the booth.",
     "compare": "Compare the words, length, loudness and cost of two takes.",
     "play": "Play the mix of a take, its lines in order, one line, or one take of a line.",

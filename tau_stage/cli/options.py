@@ -49,7 +49,7 @@ StreamTo = Annotated[
 Only = Annotated[
     list[str] | None, typer.Option(help="Use only this variant of the scene's matrix. You can repeat this option.")
 ]
-Var = Annotated[list[str] | None, typer.Option(help="Set a variable of the scene, like city=Oslo.")]
+Var = Annotated[list[str] | None, typer.Option(help="Set a scene variable, for example city=Oslo.")]
 Elsewhere = Annotated[
     str | None, typer.Option("--endpoint", help="Use this endpoint instead of the scene's: a name or a URL.")
 ]
@@ -79,16 +79,14 @@ TableFile = Annotated[
 ColumnsOption = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="PART=HEADER", help="Set the column for a field, like words=Text. You can repeat this option."
+        metavar="PART=HEADER", help="Set the column for a field, for example words=Text. You can repeat this option."
     ),
 ]
 TableFormat = Annotated[
     str | None,
     typer.Option("--format", metavar="KIND", help="Format of the table. Default: detected from its name and header."),
 ]
-TakePath = Annotated[
-    Path, typer.Argument(metavar="TAKE", help="The folder of a take, or a link to it.", show_default=False)
-]
+TakePath = Annotated[Path, typer.Argument(metavar="TAKE", help="A take folder, or a link to it.", show_default=False)]
 
 PLAIN: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
 """How each parser prints: as text, whose errors ``tau_stage.cli.main`` says."""

@@ -16,7 +16,9 @@ from tau_stage.errors import TakeError, UsageError
 
 def pick(
     take: TakePath,
-    line: Annotated[str, typer.Argument(metavar="LINE", help="The line's id, like clerk-2.", show_default=False)],
+    line: Annotated[
+        str, typer.Argument(metavar="LINE", help="The line's id, for example clerk-2.", show_default=False)
+    ],
     number: Annotated[
         int, typer.Argument(metavar="N", min=1, help="Number of the take to choose.", show_default=False)
     ],

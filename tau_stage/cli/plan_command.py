@@ -27,7 +27,7 @@ def plan(
         bool, typer.Option("--changed", help="Show the changes since the newest take, and their cost.")
     ] = False,
     through: Through = False,
-    out: Annotated[Path, typer.Option(help="With --changed: the folder of the takes.")] = Path("takes"),
+    out: Annotated[Path, typer.Option(help="With --changed: the takes folder.")] = Path("takes"),
     endpoint: Elsewhere = None,
     max_variants: MaxVariants = scenes.MOST_VARIANTS,
 ) -> None:

@@ -17,7 +17,7 @@ def resume(
     take: shared.TakePath,
     anyway: shared.Anyway = False,
     budget: Annotated[
-        str | None, typer.Option(help="Maximum cost of the whole take, like '$2'. Default: the previous budget.")
+        str | None, typer.Option(help="Maximum cost of the whole take, for example '$2'. Default: the previous budget.")
     ] = None,
     endpoint: Annotated[
         str | None, typer.Option(help="Endpoint to use: a name or a URL. Default: the previous endpoint.")
@@ -32,7 +32,7 @@ def resume(
 ) -> None:
     """Resume a take that was stopped, in the same folder.
 
-    Finished lines are not performed or paid for again. A line that was cut off is performed again.
+    Finished lines are not performed or billed again. A line that was cut off is performed again.
     """
     from tau_stage.cli.performing import perform_jobs
 

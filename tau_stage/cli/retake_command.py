@@ -16,11 +16,15 @@ def retake(
     lines: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[LINE]...", help="Ids of lines, like clerk-2. Default: every line that failed.", show_default=False
+            metavar="[LINE]...",
+            help="Line ids, for example clerk-2. Default: every line that failed.",
+            show_default=False,
         ),
     ] = None,
     direction: Annotated[str | None, typer.Option(help="How to say the lines this time.")] = None,
-    takes: Annotated[int, typer.Option(min=1, max=9, help="Number of takes of each line. The closest is picked.")] = 1,
+    takes: Annotated[
+        int, typer.Option(min=1, max=9, help="Number of takes of each line. The take closest to the script is picked.")
+    ] = 1,
     through: Annotated[
         bool, typer.Option("--through", help="Also perform all lines after the first of these lines again.")
     ] = False,

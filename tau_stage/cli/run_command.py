@@ -31,7 +31,7 @@ def run(
     jobs: Annotated[int, typer.Option(min=1, help="Number of scenes to perform at once.")] = 1,
     endpoint: shared.Elsewhere = None,
     live: shared.Live = False,
-    budget: Annotated[str | None, typer.Option(help="Maximum cost of each scene, like '$0.50'.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Maximum cost of each scene, for example '$0.50'.")] = None,
     quiet: shared.Quiet = False,
     as_json: shared.AsJson = False,
     var: shared.Var = None,

@@ -25,7 +25,7 @@ def talk(
 ) -> None:
     """Talk to a model in the booth.
 
-    The page of the booth uses your microphone and your loudspeaker. Without a key, the understudy answers.
+    The booth page uses your microphone and speakers. Without a key, the understudy answers.
     """
     from tau_stage.processes import run_until_signal
 

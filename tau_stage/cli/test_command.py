@@ -62,7 +62,7 @@ EndpointOption = Annotated[
     str | None, typer.Option("--endpoint", help="Use this endpoint, live, instead of the scenes': a name or a URL.")
 ]
 Budget = Annotated[
-    str | None, typer.Option(help="Maximum live cost of each scene, over all its performances, like '$0.50'.")
+    str | None, typer.Option(help="Maximum live cost of each scene, over all its performances, for example '$0.50'.")
 ]
 Only = Annotated[list[str] | None, typer.Option(help="Test only this variant. You can repeat this option.")]
 Strict = Annotated[
@@ -100,9 +100,9 @@ def check_scenes(
     """Perform scenes and compare them with their expectations, snapshots and cassettes.
 
     A scene is performed from its cassette in the folder cassettes/ beside it. A scene without a cassette is performed
-    by the understudy. Neither needs a key, a network or money. Exit code 0: all tests passed; 1: a result differs from
-    what is expected; 2: no scene was found, there is nothing to check, or a file is invalid; 3: a test broke, or a
-    figure could not be measured; 4: the run reached the budget.
+    by the understudy. Neither needs a key or a network, and neither costs anything. Exit code 0: all tests passed; 1: a
+    result differs from the expected one; 2: no scene was found, there is nothing to check, or a file is invalid; 3: a
+    test broke, or a figure could not be measured; 4: the run reached the budget.
     """
     from tau_stage.cli.options import dollars
     from tau_stage.cli.scene_files import named_values

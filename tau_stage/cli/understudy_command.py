@@ -31,7 +31,7 @@ def understudy(
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="Simulate a fault, like busy or drop@in_response#2. You can repeat this option."),
+        typer.Option(help="Simulate a fault, for example busy or drop@in_response#2. You can repeat this option."),
     ] = None,
     expires: Annotated[float, typer.Option(min=1, help="Maximum length of a session, in seconds.")] = 3600,
     allow_origin: Annotated[
@@ -39,14 +39,13 @@ def understudy(
         typer.Option(metavar="ORIGIN", help="Allow web pages of this origin to connect. You can repeat this option."),
     ] = None,
     pace: Annotated[
-        str | None,
-        typer.Option(help="Speed at which audio is sent: realtime, or a factor like 2. Default: as fast as possible."),
+        str | None, typer.Option(help="Audio speed: realtime, or a factor, for example 2. Default: unlimited.")
     ] = None,
     limits: Annotated[
         str | None,
         typer.Option(
             metavar="RATE,N",
-            help="Maximum openings per minute and open sessions, like 30/min,40. More get HTTP 429.",
+            help="Maximum openings per minute and open sessions, for example 30/min,40. Others get HTTP 429.",
         ),
     ] = None,
     log: Annotated[
@@ -56,12 +55,13 @@ def understudy(
     ready_file: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write the address to this file once the server listens. Removed when it stops."
+            metavar="FILE",
+            help="Write the address to this file when the server is ready. The file is removed when the server stops.",
         ),
     ] = None,
     refuse_beta: Annotated[bool, typer.Option("--refuse-beta", help="Refuse beta clients, as OpenAI does.")] = False,
     as_: Annotated[
-        str | None, typer.Option("--as", help="Model to behave as, like gpt-realtime-2.1 or xai.", metavar="MODEL")
+        str | None, typer.Option("--as", help="Model to simulate, for example gpt-realtime-2.1.", metavar="MODEL")
     ] = None,
 ) -> None:
     """Serve a local Realtime API that needs no key.
@@ -106,7 +106,7 @@ def read_pace(text: str) -> float:
         return 1.0
     if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) and SLOWEST <= float(text) < inf:
         return float(text)
-    raise UsageError(f"--pace: invalid value '{text}'", "use realtime, or a number like 2 for twice as fast")
+    raise UsageError(f"--pace: invalid value '{text}'", "use realtime, or a number, for example 2 for twice as fast")
 
 
 @contextmanager

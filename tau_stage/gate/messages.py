@@ -302,5 +302,7 @@ def parse_address(address: str) -> tuple[str, int]:
     host, colon, port = address.strip().rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not (host and colon and port.isascii() and port.isdecimal() and 0 < int(port) <= 65535) or "/" in host:
-        raise UsageError(f"{address!r} is not a valid gate address", "write a host and a port, like 127.0.0.1:8770")
+        raise UsageError(
+            f"{address!r} is not a valid gate address", "write a host and a port, for example 127.0.0.1:8770"
+        )
     return host, int(port)

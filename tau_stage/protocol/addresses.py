@@ -39,7 +39,7 @@ def check_address(url: str, source: str = "") -> str:
     One that cannot is a ``UsageError``, which tells nothing of a key.
     """
     if problem := _problem(url):
-        hint = "use an address like wss://host/v1/realtime"
+        hint = "use an address such as wss://host/v1/realtime"
         if url.lower().startswith(("http://", "https://")):
             hint = f"did you mean {redact_url('ws' + url[4:])}?"
         address = UNPRINTABLE.sub("?", redact_url(url).encode(errors="replace").decode())
@@ -190,7 +190,8 @@ def _in_network(host: str, network: str) -> bool:
 
 def _proxy_problem(url: str) -> tuple[str, str] | None:
     """Say what is wrong with a proxy's address, and what to do; nothing of its password is told."""
-    usual = "use an address like http://user:password@host:3128, and write special characters of the password like %40"
+    example = "http://user:password@host:3128"
+    usual = f"use an address such as {example}, and percent-encode special characters in the password (@ is %40)"
     scheme, mark, rest = url.partition("://")
     scheme, host = scheme.lower(), url.rpartition("@")[2]
     kinds, known = ", ".join(f"{one}://" for one in PROXY_SCHEMES), host if _PLAIN_HOST.fullmatch(host) else "host:3128"

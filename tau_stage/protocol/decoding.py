@@ -207,14 +207,14 @@ def _named(event: JsonObject, note: Note) -> JsonObject:
         return event
     known = _SPELLINGS.get(_letters(told), told)
     if known in ENDS:
-        note(f"{excerpt(told)} is read as response.done")
+        note(f"{excerpt(told)} is treated as response.done")
         return event | {"type": "response.done", "spelt": known}
     if known != told:
-        note(f"{excerpt(told)} is read as {known}")
+        note(f"{excerpt(told)} is treated as {known}")
         return event | {"type": known}
     has_words = any(map(event.get, ("message", *MESSAGE_FIELDS)))
     if event.get("error") or (has_words and _ERROR_NAME.search(told)):
-        note(f"{excerpt(told)} is read as error")
+        note(f"{excerpt(told)} is treated as error")
         return {"code": told} | event | {"type": "error"}
     return event
 

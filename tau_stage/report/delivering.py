@@ -179,7 +179,7 @@ def _spare(folder: TakeFolder) -> list[str]:
 
 # ---- once more, from the journal
 
-NO_TAKE = "specify the folder of a take, like takes/umbrella/latest"
+NO_TAKE = "specify a take folder, for example takes/umbrella/latest"
 DAMAGED = "it is damaged, or was written by a newer tau-stage; nothing was changed"
 CLOSED = "free some disk space there, or make it writable; nothing was changed"
 

@@ -168,7 +168,7 @@ class Sources:
         """Refuse a page without end: nobody could open it."""
         if size > self.most:
             problem = f"its page would be larger than {self.most / 1024**2:,.0f} MiB"
-            hint = "run without --embed" if self.embed else "read take.json, which holds the same"
+            hint = "run without --embed" if self.embed else "read take.json, which has the same contents"
             raise TakeError(str(self.folder.path), problem, hint)
 
 

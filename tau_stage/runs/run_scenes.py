@@ -522,7 +522,11 @@ def why_the_understudy(
         return ""
     named = environment.get("TAU_STAGE_ENDPOINT")
     why = "TAU_STAGE_ENDPOINT names the understudy: it" if named else "OPENAI_API_KEY is not set: the understudy"
-    return f"{why} plays, and nothing is spent." if played == models else f"{why} plays players without an endpoint."
+    return (
+        f"{why} performs, and nothing is spent."
+        if played == models
+        else f"{why} performs the players without an endpoint."
+    )
 
 
 def _warnings(jobs: Sequence[Job], options: RunOptions, stage: Stage | None) -> Iterator[str]:

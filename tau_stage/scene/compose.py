@@ -333,7 +333,7 @@ def script_into_lines(entries: Entries, errors: Diagnostics) -> None:
 def _of_file(name: str, players: tuple[str, ...], errors: Diagnostics) -> list[Node]:
     """Return what stands in a script that is a file of its own."""
     if not is_script_file(name):
-        hint = "write 'script: |' and the script under it, or a file name like 'play.fountain' or 'episode.txt'"
+        hint = "write 'script: |' and the script under it, or a file name such as 'play.fountain' or 'episode.txt'"
         if name.lower().endswith(SUBTITLES):
             hint = f"subtitles are imported: tau-stage import {quote(name)} --cast cast.yaml"
         errors.add(("script",), "this is neither a script nor the name of a script file", hint)

@@ -170,7 +170,7 @@ def human(value: str) -> str:
     """Read how a person plays: one of ``LIVE``, or a sound file."""
     value = value.strip()
     if value not in LIVE and "." not in value:
-        hint = did_you_mean(value, LIVE, "write mic, tty, booth, or an audio file like guest.wav")
+        hint = did_you_mean(value, LIVE, "write mic, tty, booth, or an audio file, for example guest.wav")
         raise wrong(f"human must be mic, tty, booth, or an audio file, not '{value}'", hint)
     return value
 

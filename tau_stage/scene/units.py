@@ -120,7 +120,7 @@ def money(value: str) -> Decimal:
     if not value.startswith("$"):
         raise wrong(f"an amount needs a currency, but '{number}' has none", meant)
     if not Decimal(number):
-        raise wrong("a budget cannot be zero", "remove it for no limit, or write an amount like $0.50")
+        raise wrong("a budget cannot be zero", "remove it for no limit, or write an amount, for example $0.50")
     return Decimal(number)
 
 
@@ -249,7 +249,7 @@ bit_rate = partial(
     scales={"kbps": 1, "kbit/s": 1},
     rates={rate: f"{rate} kbps" for rate in BIT_RATES},
     fact=f"the bit rate of an MP3 must be one of {', '.join(map(str, BIT_RATES))} kbps",
-    example="a bit rate like 128 kbps",
+    example="a bit rate such as 128 kbps",
 )
 _one_sample_rate = partial(_one_rate, what="sample rate", scales={"kHz": 1000, "Hz": 1})
 sample_rate = partial(

@@ -373,7 +373,7 @@ def _second_colon(source: Source, at: Position, before: tuple[Position, Position
     first = Position(at.line, len(line) - len(line.lstrip()) + 1)
     if odd := _no_entry(source, first):
         return odd
-    hint = _indent(source, first.line, "indent it like the lines around it")
+    hint = _indent(source, first.line, "indent it to match the lines around it")
     hint += "\n  (put text of several lines in quotes, or under '|')"
     return source.error(first, "YAML reads this as part of the text above, because it is indented deeper", hint)
 
@@ -422,6 +422,8 @@ def _broken(source: Source, at: Position, begun: Position, context: str, problem
             hint = _mended(deeper + line.lstrip(), "indent the text deeper than its key")
         return source.error(begun, "this is neither 'key: value' nor more of the text above", hint)
     if "block" in context:
-        hint = _indent(source, at.line, "indent it like the lines around it; each line of the scene starts with '- '")
+        hint = _indent(
+            source, at.line, "indent it to match the lines around it; each line of the scene starts with '- '"
+        )
         return source.error(at, "the indentation of this line does not match any line above it", hint)
     return source.error(at, f"this is not valid YAML: {problem}", "put the text in quotes")

@@ -73,7 +73,7 @@ class Person:
     async def typed(self) -> str:
         """Wait for what the person types at an open microphone; most never do."""
         await anyio.sleep_forever()
-        raise AssertionError("for ever is over")
+        raise AssertionError("an endless sleep ended")
 
     def takes(self) -> list[Pcm]:
         """Return what the person says, utterance by utterance; for those who are not live."""

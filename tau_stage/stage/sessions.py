@@ -110,7 +110,7 @@ def provider_for(
     key = place.key_in(environment)
     resource = environment.get(place.resource_env, "")
     if needed := _needed_key(place, key, resource):
-        raise UsageError(f"player {player.name} plays at {place.name}, but {needed} is not set")
+        raise UsageError(f"player {player.name} uses {place.name}, but {needed} is not set")
     proxy_for(place.address(player.model, resource), environment)
     return Provider(place, SecretStr(key) if key else None, resource)
 

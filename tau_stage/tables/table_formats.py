@@ -115,7 +115,7 @@ def _with_ids_of(base: LineTable | None, table: LineTable) -> LineTable:
     return replace(table, lines=tuple(named))
 
 
-_NO_BASE = ("the row has no words in the column that this column translates", "add words, or clear this cell")
+_NO_BASE = ("the row has no words in the column from which this column is translated", "add words, or clear this cell")
 
 
 def _with_ids(table: LineTable) -> LineTable:

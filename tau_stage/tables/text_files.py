@@ -96,7 +96,9 @@ def _undecodable(path: str, data: bytes, error: UnicodeDecodeError) -> SceneErro
     line = before.count(b"\n") + 1
     column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
     other = str(PurePath(path).with_stem(f"{PurePath(path).stem}-utf8"))
-    hint = f"save it as 'CSV UTF-8'; if Windows wrote it: iconv -f cp1252 -t utf-8 {quote(path)} > {quote(other)}"
+    hint = (
+        f"save it as 'CSV UTF-8'; if it has a Windows encoding: iconv -f cp1252 -t utf-8 {quote(path)} > {quote(other)}"
+    )
     return SceneError(path, line, column, f"byte 0x{data[error.start]:02x} is not UTF-8 text", hint)
 
 

@@ -200,7 +200,9 @@ class TakeFolder:
                 return path
         except (OSError, ValueError, RuntimeError):  # a loop of links, a null in the name
             pass
-        raise TakeError(str(self.path), f"refers to a file outside the take: {name}", "this take may be manipulated")
+        raise TakeError(
+            str(self.path), f"refers to a file outside the take: {name}", "this take may have been tampered with"
+        )
 
     def forget(self, *names: str) -> None:
         """Remove outdated files."""

@@ -298,7 +298,7 @@ def beginning(journal: Sequence[Record]) -> record.TakeBegan:
     """
     began = next(iter(of_type(journal, record.TakeBegan)), None)
     if began is None:
-        raise TakeError("journal", "the journal has no first record", "the take was stopped before it began")
+        raise TakeError("journal", "the journal is missing its first record", "the take was stopped before it began")
     for fact in of_type(journal, record.TakeResumed):
         now = {name: getattr(fact, name) for name in ("sha256", "deliver", "budget", "roles")}
         spent, plan = began.spent or fact.spent, fact.resolved or began.resolved

@@ -139,7 +139,7 @@ def read_beginning(path: Path) -> TakeBegan:
     lines = _whole_lines(path)
     first = _read(path, 1, lines[0]) if lines else None
     if not isinstance(first, TakeBegan):
-        raise TakeError(str(path), "the journal has no first record", "the take was stopped before it began")
+        raise TakeError(str(path), "the journal is missing its first record", "the take was stopped before it began")
     resumed = [_read(path, number, line) for number, line in enumerate(lines, 1) if b'"take_resumed"' in line]
     return beginning([first, *resumed])
 

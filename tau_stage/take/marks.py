@@ -111,7 +111,7 @@ def marks_of(
     try:
         began = datetime.fromisoformat(take.started)
     except ValueError:
-        hint = "write 'started' like 2026-11-21T09:00:00+00:00"
+        hint = "write 'started' like this: 2026-11-21T09:00:00+00:00"
         raise TakeError("take.json", f"invalid start time of the take: {take.started!r}", hint) from None
     for file, told in _told(take, mix, mixed, head_s):
         yield file, _chunks(take, name, began, file, told)

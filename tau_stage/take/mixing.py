@@ -57,7 +57,7 @@ class Mixed:
         """Write its line in a summary."""
         level = "below the gate" if self.level is None else f"{self.level:.1f} {self.target.unit}"
         is_off = self.level is None or abs(self.level - self.target.decibels) > 0.5
-        note = f" (its peaks allow no more; asked for {self.target})" if is_off else ""
+        note = f" (limited by its peaks; the target is {self.target})" if is_off else ""
         stereo = "stereo, " if self.channels == 2 else ""
         return f"{self.file} {stereo}{level}, {self.peak_dbtp:.1f} dBTP{note}"
 

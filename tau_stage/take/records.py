@@ -117,7 +117,7 @@ class TakeResumed(Record):
     roles: tuple[Role, ...]
 
     def _warning(self) -> str:
-        return f"the take was stopped, and resumed at {self.started}"
+        return f"the take was stopped and resumed at {self.started}"
 
 
 class TakeFacts(TakePart):

@@ -59,7 +59,7 @@ def is_found(pattern: str, text: str, *, any_case: bool = True, line: int = 0) -
         raise LimitReached(
             f"{place}the regular expression '{_shown(pattern)}' takes too long on “{_shown(text)}”",
             f"a search may take at most {LONGEST_SEARCH_S:g} s",
-            "avoid nested repeats like (a+)+ and overlapping choices like (a|aa)+",
+            "avoid nested repeats such as (a+)+ and overlapping choices such as (a|aa)+",
         ) from None
 
 

@@ -124,7 +124,7 @@ const READERS = {
     const mix = object(object(record.deliver).mix);
     stage.mixWanted = text(mix.file);
   },
-  take_resumed(stage, record) { stage.warnings.push(`The take was stopped, and resumed at ${text(record.started)}.`); stage.ended = ""; },
+  take_resumed(stage, record) { stage.warnings.push(`The take was stopped and resumed at ${text(record.started)}.`); stage.ended = ""; },
   opening_queued(stage, record, at) { if (!stage.opening.has(text(record.player))) stage.opening.set(text(record.player), { since: at, began: null, refused: "" }); },
   opening_began(stage, record, at) { const opening = stage.opening.get(text(record.player)); if (opening) opening.began = at; },
   opening_refused(stage, record) {
