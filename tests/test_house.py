@@ -22,7 +22,7 @@ def test_every_dependency_has_a_floor() -> None:
 CLOCKS = {"time", "monotonic", "perf_counter", "process_time", "thread_time", "getrusage", "times", "default_timer"}
 """Of ``time``, ``os``, ``resource`` and ``timeit``; ``_ns`` or not."""
 
-MEASURING = {"batch_workers.py", "benchmarks", "campaign.py", "fuzz.py", "hour.py", "linear.py"}
+MEASURING = {"batch_workers.py", "benchmarks", "campaign.py", "fuzz.py", "hour.py", "linear.py", "suite_time.py"}
 """They print how long something took; nothing depends on it."""
 
 
