@@ -221,7 +221,7 @@ def _desk(bench: Bench) -> Iterator[Desk]:
 
 def booth(bench: Bench) -> Measured:
     """Let sessions talk with the booth and without it by turns; then let them talk on, and watch the memory."""
-    phase_s, found = bench.size(PHASE_S, 2), {figure: list[float]() for figure in FIGURES}
+    phase_s, found = bench.size(PHASE_S, 1), {figure: list[float]() for figure in FIGURES}
 
     def by_turns(desk: Desk) -> None:
         for _ in range(1 if bench.is_tiny else bench.rounds):
@@ -240,7 +240,8 @@ def booth(bench: Bench) -> Measured:
     def on_and_on(desk: Desk) -> None:
         desk.visit()
         samples, began = [(0.0, *desk.memory())], time.monotonic()
-        while (at := time.monotonic() - began) < bench.minutes * 60 * bench.size(1, 0) or len(samples) < 4:
+        watched_s, fewest = bench.minutes * 60 * bench.size(1, 0), bench.size(4, 3)
+        while (at := time.monotonic() - began) < watched_s or len(samples) < fewest:
             desk.talk("shown", bench.size(round(SAMPLED_S), 1))
             samples.append((at / 60, *desk.memory()))
         found["longest task"].append(desk.longest_task())
