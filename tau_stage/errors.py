@@ -72,15 +72,15 @@ class ProtocolError(StageError):
     """The Realtime protocol was broken by tau-stage (``ours``) or by the server (``theirs``).
 
     >>> print(ProtocolError("theirs", "a response ended that never began"))
-    the server broke the realtime protocol: a response ended that never began
+    the server violated the Realtime protocol: a response ended that never began
     """
 
     side: Literal["ours", "theirs"]
     problem: str
 
     def __str__(self) -> str:
-        who = "tau-stage broke" if self.side == "ours" else "the server broke"
-        return f"{who} the realtime protocol: {self.problem}"
+        who = "tau-stage violated" if self.side == "ours" else "the server violated"
+        return f"{who} the Realtime protocol: {self.problem}"
 
 
 @dataclass(eq=False, kw_only=True)

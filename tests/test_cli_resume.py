@@ -173,8 +173,8 @@ def test_an_address_whose_key_is_not_kept_is_asked_for_again(serve: Serve, capsy
     folder = capsys.readouterr().out.strip()
     assert run("resume", folder) == 2
     told = capsys.readouterr().err
-    assert f"was performed at {url}/v1/realtime?key=[key], but takes never store keys" in told
-    assert "hint: pass the address again with --endpoint" in told
+    assert f"used {url}/v1/realtime?key=[key], but the key in this address is not stored in the take" in told
+    assert "hint: pass the full address with --endpoint" in told
     assert run("resume", folder, "--endpoint", with_key) == 0
 
 

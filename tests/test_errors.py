@@ -39,8 +39,8 @@ def test_a_scene_error_without_source_or_hint_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (ProtocolError("ours", "no id"), "tau-stage broke the realtime protocol: no id"),
-        (ProtocolError("theirs", "no type"), "the server broke the realtime protocol: no type"),
+        (ProtocolError("ours", "no id"), "tau-stage violated the Realtime protocol: no id"),
+        (ProtocolError("theirs", "no type"), "the server violated the Realtime protocol: no type"),
         (SessionError(), "the session failed"),
         (
             ConnectFailed(reason="slow down", status=429, player="clerk", endpoint="openai"),

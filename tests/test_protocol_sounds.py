@@ -71,14 +71,14 @@ def test_a_wav_header_is_taken_off_with_one_warning(deltas: list[bytes]) -> None
     ended, odd = told_of(*deltas)
     assert ended.response.audio == SOUND
     assert ended.response.status == "completed"
-    assert odd == ["response.output_audio.delta: a WAV header; removed"]
+    assert odd == ["response.output_audio.delta: has a WAV header; removed"]
 
 
 def test_a_wav_file_of_another_rate_is_read_at_its_rate() -> None:
     slow = Format("audio/pcm", 8_000).encode(SOUND)
     ended, odd = told_of(wav(slow, rate=8_000))
     assert abs(len(ended.response.audio) - len(SOUND)) < 10
-    assert odd == ["response.output_audio.delta: a WAV file at 8000 Hz; read at that rate"]
+    assert odd == ["response.output_audio.delta: contains a WAV file at 8000 Hz; read at that rate"]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_wav_file_of_another_rate_is_read_at_its_rate() -> None:
 def test_any_other_file_breaks_its_response_and_is_named(delta: bytes, form: Format, what: str) -> None:
     ended, _ = told_of(delta, form=form)
     assert (ended.response.status, ended.response.reason) == ("failed", "unusable_event")
-    assert f"an audio delta is a file ({what}" in ended.response.message
+    assert f"an audio delta contains a file ({what}" in ended.response.message
 
 
 def test_a_delta_of_null_or_none_is_no_sound_and_costs_none() -> None:

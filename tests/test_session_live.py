@@ -157,8 +157,8 @@ async def test_a_cut_that_is_not_answered_is_a_warning() -> None:
         for heard in (24_000, 0):
             await session.interrupt(heard)
     assert session.warnings == [
-        "could not cut the audio that was not heard: no conversation.item.truncated within 3 s",
-        "could not cut the audio that was not heard: no conversation.item.deleted within 3 s",
+        "could not truncate the unheard audio: no conversation.item.truncated within 3 s",
+        "could not truncate the unheard audio: no conversation.item.deleted within 3 s",
     ]
 
 
@@ -236,7 +236,7 @@ async def test_a_barge_in_cuts_what_was_not_heard_yet() -> None:
         await script.tell("error", error=error)
         await script.tell("input_audio_buffer.speech_stopped", item_id="u", audio_end_ms=20)
         await anyio.wait_all_tasks_blocked()
-        assert "could not cut" in session.warnings[0]
+        assert "could not truncate" in session.warnings[0]
         assert status(session) == "thinking"
 
 

@@ -147,7 +147,7 @@ async def test_one_can_wait_until_a_listener_has_heard_all() -> None:
 @pytest.mark.parametrize(
     ("wish", "sentence"),
     [
-        ({"temperature": 0.8}, "has no temperature"),
+        ({"temperature": 0.8}, "does not support temperature"),
         ({"modalities": ["text", "audio"]}, "use output_modalities"),
         ({"max_response_output_tokens": 100}, "use max_output_tokens"),
         ({"input_audio_transcription": {"model": "whisper-1"}}, "use transcription"),
@@ -170,7 +170,7 @@ async def test_what_cannot_be_asked_for_gets_a_sentence(wish: dict[str, Any], se
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
-        ({"temperature": 1}, "no temperature"),
+        ({"temperature": 1}, "not support temperature"),
         ({"voice": "ash"}, "write audio="),
         ({"x": 1}, "response has no option x"),
     ],

@@ -96,7 +96,7 @@ async def test_what_is_heard_and_not_told_of_is_unknown_and_the_budget_goes_by_t
     take, folder = await performed(provider_that_tells(usage), tmp_path, SCENE + "limits: {budget: $5}\n")
     assert (take.ended, take.cost.total, take.usage.untold) == ("complete", None, 3)
     assert (costs(folder)["total"]["total"], costs(folder)["total"]["untold_responses"]) == (None, 3)
-    text = "its actual cost is unknown; the budget counts the forecast instead"
+    text = "its actual cost is unknown; the budget uses the forecast instead"
     assert [warning for warning in take.warnings if text in warning] == [f"player ann: {text}", f"player bob: {text}"]
     assert "cost unknown: ann, bob: " in plain_text(tabulate_take(take))
 
@@ -112,7 +112,7 @@ async def test_another_model_is_told_of_and_its_price_counts(tmp_path: Path) -> 
     used = Usage(text_in=50_000, audio_in=132, text_out=100, audio_out=50_021)
     assert [line.cost.total for line in take.lines] == [price(used, MINI).total] * 3
     assert [(player.model, player.answered_by) for player in take.players] == [(MODEL, MINI)] * 2
-    said = f"requested {MODEL}, but the server says that {MINI} answers; the price of {MINI} is used"
+    said = f"requested {MODEL}, but the server reports that it uses {MINI}; costs are calculated at the price of {MINI}"
     assert [warning for warning in take.warnings if said in warning] == [f"player ann: {said}", f"player bob: {said}"]
     assert set(costs(folder)["prices_per_million_tokens"]) == {MODEL, MINI}
     assert fold(read_journal(folder.journal)).cost == take.cost

@@ -213,7 +213,7 @@ async def test_the_budget_is_looked_at_before_each_take(tmp_path: Path) -> None:
     take = await house.perform(SCENE % "\n    takes: 9", budget=budget)
     asked = len(house.sent("ann", "response.create"))
     assert 1 < asked < 9
-    assert f"line ann-1: stopped after {asked} of 9 takes because the budget has no room for more" in take.warnings
+    assert f"line ann-1: stopped after {asked} of 9 takes because another take would exceed the budget" in take.warnings
     assert (take.cost.total or Decimal(0)) <= budget
 
 

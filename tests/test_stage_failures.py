@@ -466,7 +466,7 @@ async def test_takes_end_where_there_is_no_money_for_another(tmp_path: Path) -> 
     house = Playhouse(tmp_path)
     take = await performed(house, limited(f"{cost * Decimal('0.86'):.6f}", scene))
     assert (take.ended, len(take.lines[0].alternatives)) == ("complete", 1)
-    assert "line ann-1: stopped after 2 of 3 takes because the budget has no room for more" in take.warnings
+    assert "line ann-1: stopped after 2 of 3 takes because another take would exceed the budget" in take.warnings
 
 
 async def test_free_play_ends_with_the_budget_between_two_turns(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ players: {{ann: {{turn_detection: {{silence: 800ms}}}}, guest: {{human: sounds/g
 lines: [{{listen: ann}}, {{listen: ann}}, ann: So.]
 """)
     assert take.ended == "complete"
-    assert take.warnings == ("listen-2, player guest: the recording has no audio left to listen to",)
+    assert take.warnings == ("listen-2, player guest: the recording has no more audio",)
     (warned,) = house.facts(record.Warned)
     assert (warned.player, warned.line) == ("guest", "listen-2")
 

@@ -407,7 +407,9 @@ async def test_what_a_budget_has_no_more_room_for_when_a_line_goes_on_is_left_ou
     take = await house.perform(plan, again=part, budget=spent)
     assert sum(len(visit.bill) for visit in house.understudy.visits) == 9
     assert (take.ended, len(take.lines), take.cost.known) == ("complete", 1, spent)
-    assert any("stopped after 8 of 9 takes because the budget has no room for more" in text for text in take.warnings)
+    assert any(
+        "stopped after 8 of 9 takes because another take would exceed the budget" in text for text in take.warnings
+    )
 
 
 async def test_a_take_whose_sound_is_gone_is_performed_again_with_all_others(house: Playhouse, tmp_path: Path) -> None:

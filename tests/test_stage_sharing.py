@@ -85,9 +85,9 @@ def test_a_microphone_that_only_a_key_closes_needs_a_terminal() -> None:
     plan = plan_of(KEYED % "")
     check_listen_ends(plan, people(plan), is_terminal=True)
     check_listen_ends(plan, people(plan, there=False), is_terminal=False)
-    with pytest.raises(UsageError, match=":4: only a key press closes this microphone") as raised:
+    with pytest.raises(UsageError, match=":4: only a key press can close this microphone") as raised:
         check_listen_ends(plan, people(plan), is_terminal=False)
-    assert raised.value.hint == "add for:, turns: or until:"
+    assert raised.value.hint == "add 'for:', 'turns:' or 'until:'"
 
 
 @pytest.mark.parametrize("end", ["for: 5s", "turns: 2", "until: bye"])

@@ -162,7 +162,7 @@ async def test_a_server_that_refuses_gets_each_line_whole_and_it_is_told_once(
     house = Playhouse(tmp_path, [order])
     take = await house.perform(STREAM + LINES)
     why = said.removesuffix(".")
-    told = f"player bob cannot use 'hearing: stream': {why}; it will hear each line when the line is complete"
+    told = f"player bob cannot use 'hearing: stream': {why}; it will hear each line only after the line is complete"
     assert (take.ended, take.warnings) == ("complete", (told,))
     assert ways(house)["ann-1", "bob"] == ways(house)["cid-1", "bob"] == "create_audio"
     assert ways(house)["ann-1", "cid"] == "stream"

@@ -148,7 +148,7 @@ async def test_each_sound_a_wav_file_is_heard_as_its_samples(tmp_path: Path) -> 
     take = await performed(Tampering(on("response.output_audio.delta", as_file)), tmp_path)
     assert (take.ended, said(take)) == ("complete", SAID)
     assert take.lines[0].samples == len(tone("ash", SAID[0]))
-    assert take.warnings == ("understudy: response.output_audio.delta: a WAV header; removed",)
+    assert take.warnings == ("understudy: response.output_audio.delta: has a WAV header; removed",)
 
 
 async def test_a_null_delta_beside_whole_ones_costs_no_sound(tmp_path: Path) -> None:
@@ -162,4 +162,4 @@ async def test_what_a_file_holds_that_cannot_be_read_is_named(tmp_path: Path) ->
     ogg = base64.b64encode(b"OggS" + bytes(400)).decode()
     take = await performed(Tampering(on("response.output_audio.delta", lambda event: event | {"delta": ogg})), tmp_path)
     assert take.ended == "failed"
-    assert "an audio delta is a file (Ogg) instead of samples" in take.problem
+    assert "an audio delta contains a file (Ogg) instead of raw samples" in take.problem

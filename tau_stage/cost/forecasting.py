@@ -106,7 +106,7 @@ class PlayerForecast:
         cost: Tokens and dollars: spoken, listened, cached, total.
         context: The largest number of tokens in its conversation after it has spoken.
         window: The size of its model's window; None if it is not known.
-        savings: What cheaper hearing would save.
+        savings: The possible savings if the player heard lines in cheaper ways.
         hearing: How it hears: ``stream`` (while a line is spoken) or ``create_audio``. Both cost the same.
     """
 
@@ -135,11 +135,11 @@ class Forecast:
 
     Attributes:
         openings: The sessions, in the order in which they open.
-        lines: What is likely to be spoken, in order.
+        lines: The lines that are likely to be spoken, in order.
         seconds: The length of the take.
-        savings: What cheaper hearing would save for all players together.
+        savings: The possible savings for all players together, if they heard lines in cheaper ways.
         unpriced: Models whose price is not known, with their endpoints.
-        warnings: What to change before the scene is performed, in one sentence each.
+        warnings: What to change before the scene is performed, one sentence for each problem.
 
     >>> from tau_stage import load_scene, make_plan
     >>> [player.name for player in forecast(make_plan(load_scene("scenes/hello.yaml"))).players]
@@ -309,13 +309,14 @@ def _warnings(plan: Plan, players: Iterable[PlayerForecast], likely: Cost) -> It
         if window and context > window.most_in:
             yield (
                 f"player {player.name}: the conversation is likely to grow to {context:,} tokens, and {player.model} "
-                f"keeps {window.most_in:,} before it drops the beginning (its window is {window.tokens:,}); "
-                "set hears_as: text for the player, let fewer players hear each line, or split the scene"
+                f"keeps at most {window.most_in:,} of them (its context window is {window.tokens:,}), "
+                "dropping the oldest; set 'hears_as: text' for the player, let fewer players hear each line, "
+                "or split the scene"
             )
     if plan.budget is not None and likely.total is not None and likely.total > plan.budget:
         yield (
             f"the scene is likely to cost ${likely.total:.4f}, more than its budget of ${plan.budget}: raise "
-            "limits.budget, shorten the scene, or set hears_as: text for players"
+            "limits.budget, shorten the scene, or set 'hears_as: text' for players"
         )
 
 

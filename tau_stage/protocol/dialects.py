@@ -35,7 +35,9 @@ OLD_FORMATS = {new["type"]: old for old, new in FORMATS.items()}
 OLD_PARTS = {"output_text": "text", "output_audio": "audio"}
 NEW_PARTS = {old: new for new, old in OLD_PARTS.items()}
 
-SPEAKS_BETA = "the server uses the beta event names"  # where it is asked in GA and answers in the beta's names
+SPEAKS_BETA = (
+    "the server uses the event names of the beta API"  # where it is asked in GA and answers in the beta's names
+)
 CUMULATIVE = "conversation.item.input_audio_transcription.updated"  # xAI's: whole each time
 AZURE_VOICE = re.compile(r"[a-z]{2,3}-[\w:-]+")  # `en-US-AvaNeural`, `en-US-Ava:DragonHDLatestNeural`
 
@@ -70,7 +72,7 @@ class Dialect:
         """Translate a server's event into GA, and note it where it answers in another dialect than it is asked in.
 
         >>> GA.read({"type": "response.audio.delta", "delta": "AAAA"}, print)["type"]
-        the server uses the beta event names
+        the server uses the event names of the beta API
         'response.output_audio.delta'
         """
         kind = event.get("type")

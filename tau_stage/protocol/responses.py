@@ -123,7 +123,7 @@ class Response:
         commentary: Comments by the model on its own work, in order; billed with the answer but not part of it.
         first_text_s: Seconds from the request to the first words; None without words or without a request.
         compute_s: Seconds from the request to the end, summed over all attempts; None without a request.
-        attempts: How often it was requested.
+        attempts: How many times it was requested.
         timings: When its words are heard, if the server reported it.
 
     >>> Response("resp_1", "incomplete", reason="max_output_tokens").reason
@@ -175,7 +175,7 @@ class ResponseBegan:
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """More audio of a response, in whole samples; ``commentary`` is not part of the answer.
+    """The next audio of a response, in whole samples; ``commentary`` is not part of the answer.
 
     >>> AudioChunk("resp_1", "item_1", Pcm(bytes(4800))).audio.duration_s
     0.1
@@ -189,7 +189,7 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True)
 class TextChunk:
-    """More words of a response, spoken or written; ``commentary`` is not part of the answer.
+    """The next words of a response, spoken or written; ``commentary`` is not part of the answer.
 
     >>> TextChunk("resp_1", "item_1", "Good evening", spoken=True).words
     'Good evening'
@@ -315,9 +315,9 @@ class PartialItem:
             return b"", ""
         rate, samples = found
         if rate == form.rate:
-            return samples, "a WAV header; removed"
+            return samples, "has a WAV header; removed"
         self.decoder = replace(form, rate=rate).decoder()
-        return samples, f"a WAV file at {rate} Hz; read at that rate"
+        return samples, f"contains a WAV file at {rate} Hz; read at that rate"
 
     def words(self, content_index: int, *, spoken: bool) -> PartialText:
         """Return the words of one part, to add to."""
@@ -394,7 +394,9 @@ def samples_of(data: bytes, form: Format) -> tuple[int, bytes] | None:
     Another kind of file, or of samples than mono, 16 bit, is a ``ProtocolError``.
     """
     if data[:4] != b"RIFF":
-        raise ProtocolError("theirs", f"an audio delta is a file ({SOUND_FILES[data[:4]]}) instead of samples")
+        raise ProtocolError(
+            "theirs", f"an audio delta contains a file ({SOUND_FILES[data[:4]]}) instead of raw samples"
+        )
     at, rate = 12, form.rate
     while at + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, at)
@@ -405,8 +407,8 @@ def samples_of(data: bytes, form: Format) -> tuple[int, bytes] | None:
             code, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, at)
             if form.kind != "audio/pcm" or code not in (PCM, EXTENSIBLE) or (channels, bits) != (1, 16) or not rate:
                 told = f"WAV, format {code}, {channels} channels, {bits} bit, {rate} Hz"
-                raise ProtocolError("theirs", f"an audio delta is a file ({told}) instead of samples")
+                raise ProtocolError("theirs", f"an audio delta contains a file ({told}) instead of raw samples")
         at += size + size % 2
     if len(data) > LONGEST_HEADER:
-        raise ProtocolError("theirs", "an audio delta is a file (WAV) without samples")
+        raise ProtocolError("theirs", "an audio delta contains a file (WAV) without samples")
     return None

@@ -712,11 +712,11 @@ class Scene(Cascade):
         return (self.lines, *(cue.do for cue in self.on))
 
     def said(self, player: Player, option: str, default: Any = None) -> Any:
-        """Return a player's value of an option, or the scene's value, or a default."""
+        """Return a player's value for an option; if unset, the scene's value or the default."""
         return next(filter(_is_said, (getattr(player, option), getattr(self, option))), default)
 
     def is_exact(self, line: Line) -> bool:
-        """Tell whether exactly the line's words must be said."""
+        """Return whether the line's words must be said exactly."""
         speaker = self.players[line.speaker]
         words = line.words or self.said(speaker, "words")
         return words == "exact" and line.improvise is None and not speaker.human

@@ -174,7 +174,7 @@ async def create_session(
         tools: Functions that the model may call; a dict in the format of the API is a tool that you answer manually.
         commentary: Whether comments by the model on its own work are part of its answers: ``drop`` or ``keep``.
         recover: Whether to reconnect after a drop and restore the conversation.
-        renew_after_s: The age at which it moves to a new socket; with ``recover``, a minute before the limit.
+        renew_after_s: The age at which its socket is replaced; with ``recover``, by default a minute before the limit.
         debug: Whether the booth shows the session; None follows ``TAU_DEBUG``.
         debug_voice_in: Whether the session accepts audio from the booth's microphone.
         **wishes: Settings of the session: ``voice`` (by default ``marin``, at xAI ``ara``), ``instructions``,

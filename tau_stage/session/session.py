@@ -166,7 +166,7 @@ class Session:
 
     @property
     def usage(self) -> Cost:
-        """Tokens and dollars so far: each response once, plus the transcription of the input."""
+        """Tokens and dollars so far: each response is counted once, plus the transcription of the input."""
         model = self.answered_by or self._model or str(self.session.get("model") or "")
         spent = price(self.conversation.usage, model, self._prices)
         written = self.conversation.transcription
@@ -190,7 +190,7 @@ class Session:
     # ---- the conversation
 
     async def system(self, text: str) -> protocol.Item:
-        """Whisper to the model: add a system message.
+        """Send the model an instruction: add a system message.
 
         Raises:
             ValueError: The text is empty.
@@ -340,7 +340,7 @@ class Session:
         """Let the model respond, as ``response`` does; yield audio and words as they arrive, and each response's end.
 
         There is one ``ResponseEnded`` for each response: those that call tools, those that failed and are requested
-        again, and the answer, which is the last.
+        again, and the final answer, which comes last.
         """
         keeps = self.keeps_commentary if commentary is None else keeps_commentary(commentary)
         rounds, tally, before_s = 0, Tally(), 0.0
@@ -446,7 +446,7 @@ class Session:
             else:
                 await self.delete_conversation_item(playing.item_id)
         except (ModelRefused, Timeout) as error:
-            self.warn(f"could not cut the audio that was not heard: {error.what_happened()}")
+            self.warn(f"could not truncate the unheard audio: {error.what_happened()}")
 
     # ---- watching
 
@@ -612,9 +612,8 @@ class Session:
         """Note the model that the server says answers; its price counts from now on."""
         if other := named_otherwise(self._model, model):
             self.answered_by = other
-            self.warn(
-                f"requested {self._model}, but the server says that {other} answers; the price of {other} is used"
-            )
+            problem = f"requested {self._model}, but the server reports that it uses {other}"
+            self.warn(f"{problem}; costs are calculated at the price of {other}")
 
     def warn(self, problem: str) -> None:
         """Note once what whoever reads the take should know.
@@ -650,7 +649,7 @@ class Session:
         self.state.end((self._wire and self._wire.closed) or SessionClosed(code=1000, player=self.name))
 
     async def close(self) -> None:
-        """Close the session in order; closing it twice is harmless."""
+        """Close the session cleanly; closing it twice is harmless."""
         self.is_closing = True
         if self._wire:
             await self._wire.close()

@@ -148,7 +148,7 @@ class StreamRefused:
     def __str__(self) -> str:
         """Write the warning of it."""
         problem = f"player {self.hearer} cannot use 'hearing: stream': {self.why}"
-        return with_clause(problem, "it will hear each line when the line is complete")
+        return with_clause(problem, "it will hear each line only after the line is complete")
 
 
 HearingNews = Sent | Heard | NotHeard | StreamRefused
@@ -328,7 +328,7 @@ class Listener:
         if self._session.heard_as != PCM16:
             self._refuse_stream(f"its server expects audio at {self._session.heard_as.rate} Hz")
         elif self._session.turn_detection is not None:
-            self._refuse_stream("turn detection is on for its session")
+            self._refuse_stream("turn detection is enabled for its session")
         return self._streams
 
     async def run(self) -> None:

@@ -218,7 +218,7 @@ class OpenMicrophone:
         where = f"{self._step.id}, player {self._person.name}"
         text = f"{where}: nobody spoke into the open microphone"
         if self._person.is_used_up:
-            text = f"{where}: the recording has no audio left to listen to"
+            text = f"{where}: the recording has no more audio"
         self._production.log.append(record.Warned(player=self._person.name, line=self._step.id, text=text))
 
     async def _run(self) -> None:
@@ -455,7 +455,7 @@ class OpenMicrophone:
                 production.append(record.Transcribed(line=line, player=listener, model=self._writer, usage=usage))
         else:
             why = event.error.message or event.error.code or ""
-            hint = "set a model with transcription: (on Azure, the name of your deployment)"
+            hint = "set 'transcription:' to a model (on Azure, to the name of your deployment)"
             text = f"line {line}: its words were not transcribed: {why}; {hint}"
             production.log.append(record.Warned(line=line, text=text))
         heard.is_written.set()

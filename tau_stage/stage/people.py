@@ -427,9 +427,9 @@ def check_listen_ends(plan: scene.Plan, people: Mapping[str, Person], *, is_term
         closes = is_terminal or step.for_s or step.turns or step.until
         if not closes and _users(plan, people, [step.person], MICROPHONE):
             problem = (
-                f"{plan.path}:{step.source_line}: only a key press closes this microphone, but there is no terminal"
+                f"{plan.path}:{step.source_line}: only a key press can close this microphone, but there is no terminal"
             )
-            raise UsageError(problem, "add for:, turns: or until:")
+            raise UsageError(problem, "add 'for:', 'turns:' or 'until:'")
 
 
 def _users(plan: scene.Plan, people: Mapping[str, Person], names: Iterable[str], device: str) -> list[str]:

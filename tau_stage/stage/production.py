@@ -32,7 +32,7 @@ from tau_stage.take import PAID, Alternative, Called, Performed, ReusedLines, Ta
 from tau_stage.take import records as record
 from tau_stage.text import with_clause
 
-BY_FORECAST = "player {player}: its actual cost is unknown; the budget counts the forecast instead"
+BY_FORECAST = "player {player}: its actual cost is unknown; the budget uses the forecast instead"
 
 
 class Presence:

@@ -71,7 +71,7 @@ class Reconnector:
             raise
         participants.sessions[player] = session
         production.presence.fan_out.listeners[player].open_again(session)
-        text = f"player {player} was reconnected; its conversation was restored, with the lines that it missed"
+        text = f"player {player} was reconnected; its conversation was restored, including the lines that it missed"
         production.log.append(record.Warned(player=player, text=text))
         production.presence.mark_reconnected(player, heard)
         return session

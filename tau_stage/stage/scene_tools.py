@@ -280,7 +280,7 @@ def _found(name: str, folder: Path) -> Callable[..., object]:
     except (Exception, SystemExit) as error:
         raise _broken(module, folder, error) from None
     if not callable(found):
-        raise UsageError(f"{name} is not a function", "write run: module:function")
+        raise UsageError(f"{name} is not a function", "write 'run: module:function'")
     return found  # type: ignore[no-any-return]
 
 

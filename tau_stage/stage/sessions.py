@@ -82,11 +82,11 @@ class Stage:
     account_of: Callable[[scene.PlayerPlan], str] = lambda player: player.model
 
     def voice_of(self, player: scene.PlayerPlan) -> str:
-        """Return the voice to request; if the scene names none, the default of the endpoint."""
+        """Return the voice to request; if the scene sets none, the endpoint's default."""
         return scene.voice_at(player.voice, player.endpoint, self.provider_of(player).name)
 
     def secrets(self, plan: scene.Plan) -> Secrets:
-        """Return what tools may not reveal: the keys of this process, and those in the endpoint addresses."""
+        """Return what tools must not reveal: the keys of this process, and those in the endpoint addresses."""
         addresses = {self.provider_of(player).url for player in plan.models}
         return Secrets([*known_keys(), *(key for address in addresses for key in keys_of(address))])
 
@@ -123,8 +123,8 @@ def endpoint_for(player: scene.PlayerPlan, environment: Mapping[str, str], wishe
     """
     name = wished or player.endpoint or usual_endpoint(environment)
     if STRUCK in name:
-        problem = f"player {player.name} was performed at {name}, but takes never store keys"
-        raise UsageError(problem, "pass the address again with --endpoint")
+        problem = f"player {player.name} used {name}, but the key in this address is not stored in the take"
+        raise UsageError(problem, "pass the full address with --endpoint")
     try:
         return endpoint(name)
     except KeyError:
@@ -292,7 +292,7 @@ class Participants:
         """Return how a player hears."""
         place, streams = self.stage.provider_of(player), player.hearing == "stream"
         if streams and place.answers_commits:
-            refused = StreamRefused(player.name, f"{place.name} answers committed audio automatically")
+            refused = StreamRefused(player.name, f"{place.name} responds to committed audio automatically")
             self.log.warn_once(str(refused), player.name)
         return ClipForm(player.hears_as == "text", player.label_speakers, streams and not place.answers_commits)
 

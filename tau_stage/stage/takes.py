@@ -101,9 +101,8 @@ class LineRunner:
             return False
         if self._production.budget.affords(line.id, line.player, like=tries[-1].delivery.response.usage):
             return True
-        text = (
-            f"line {line.id}: stopped after {len(tries)} of {line.takes} takes because the budget has no room for more"
-        )
+        why = "another take would exceed the budget"
+        text = f"line {line.id}: stopped after {len(tries)} of {line.takes} takes because {why}"
         self._production.log.append(record.Warned(player=line.player, line=line.id, text=text))
         return False
 
@@ -386,7 +385,7 @@ class _LineRequest:
         if not self._spoken or trouble_with(response) != "refused":
             return response
         self._session.speaks_verbatim = False
-        problem = f"the server does not speak texts verbatim ({response.message or response.reason})"
+        problem = f"the server cannot speak a text verbatim ({response.message or response.reason})"
         self._session.warn(with_clause(problem, "the model is asked to say the line instead"))
         self._spoken, self._is_put = "", not self._line.prompt
         del self._options[protocol.VERBATIM]
