@@ -147,7 +147,7 @@ def test_what_a_booth_cannot_be_is_told(
 
 def test_a_replay_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("run", "scenes/umbrella.yaml", "--booth", "--replay", "scenes/cassettes") == 2
-    assert "the booth cannot show --replay, because it does not run in real time" in capsys.readouterr().err
+    assert "the booth cannot show --replay, because a replay does not run in real time" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -110,7 +110,7 @@ def test_a_broken_script_is_told_in_its_place(
 def test_a_script_is_not_tagged(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scene.write_bytes(SCRIPT)
     assert run("tag", str(scene)) == 2
-    assert f"{scene}:3:1: the lines of a script have no ids" in capsys.readouterr().err
+    assert f"{scene}:3:1: lines in a script cannot have ids" in capsys.readouterr().err
     assert scene.read_bytes() == SCRIPT
 
 
@@ -119,7 +119,7 @@ def test_a_screenplay_goes_into_the_scene(scene: Path, capsys: pytest.CaptureFix
     scene.with_name("play.fountain").write_text("ANN\nYes?\n\nBEN ^\n(low)\nNo.\n")
     scene.write_bytes(written)
     assert run("tag", str(scene)) == 2
-    assert "the lines of a script have no ids" in capsys.readouterr().err
+    assert "lines in a script cannot have ids" in capsys.readouterr().err
     assert run("fmt", str(scene), "--as", "script") == 0
     spoken = b"  - together:\n      - ann: Yes?\n      - ben: (low) No.\n"
     assert scene.read_bytes() == b"players: {ann: , ben: }\nscript: |\n" + spoken

@@ -31,7 +31,7 @@ SCENE = "scene: Two\nplayers: {ann: {voice: ash}, ben: {voice: sage}}\nlines: [a
         (["--start-rate", "x"], "--start-rate: "),
         (["--budget", "2"], "--budget: an amount needs a currency"),
         (["--host", "192.0.2.1"], "192.0.2.1 is not a loopback address\n  hint: add --allow-remote"),
-        (["--json"], "--json prints the status of a gate\n  hint: add --status"),
+        (["--json"], "--json requires --status\n  hint: add --status"),
         (["--status", "--port", "1"], "the gate at 127.0.0.1:1"),
     ],
 )

@@ -89,7 +89,7 @@ def test_a_wrong_command_line(arguments: list[str], capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize("option", ["--record", "--out", "--budget"])
 def test_an_option_is_no_value_of_another(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("run", "x.yaml", option, "--quiet") == 2
-    assert f"{option} needs a value, and --quiet is an option.\n" in capsys.readouterr().err
+    assert f"{option} requires a value, but --quiet is an option.\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,11 @@ def accept(
     lines: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[LINE]...", help="Ids of the lines to accept. The other lines stay unchanged.", show_default=False
+            metavar="[LINE]...", help="Ids of the lines to accept. Other lines stay unchanged.", show_default=False
         ),
     ] = None,
 ) -> None:
-    """Save a take's words and figures as the scene's snapshot.
+    """Save a take's words and measurements as the scene's snapshot.
 
     Later takes are compared with the snapshot. Its file is snapshots/SCENE.json, or snapshots/SCENE.VARIANT.json for a
     variant. Keep the file under version control.

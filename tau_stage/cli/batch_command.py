@@ -28,7 +28,7 @@ Only = Annotated[
     typer.Option(metavar="PATTERN", help="Select jobs by name, for example 'de/*'. You can repeat this option."),
 ]
 MaxVariants = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Maximum number of variants of a matrix.", show_default="no limit")
+    int, typer.Option(min=1, metavar="N", help="Maximum number of variants in a matrix.", show_default="no limit")
 ]
 Every = Annotated[bool, typer.Option("--all", help="List all jobs, not only the most important ones.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -36,22 +36,24 @@ RetryWhat = Annotated[
     Literal["failed"] | None,
     typer.Option(help="Also perform the jobs that failed in an earlier run.", show_default=False),
 ]
-Through = Annotated[bool, typer.Option("--through", help="Also perform the lines that heard a change.")]
-Jobs = Annotated[int, typer.Option(min=1, help="Number of scenes to perform at once.")]
+Through = Annotated[bool, typer.Option("--through", help="Also perform lines whose player heard a changed line.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Number of scenes to perform concurrently.")]
 Workers = Annotated[
     int | None,
     typer.Option(
-        min=1, metavar="M", help="Number of processes. Each performs --jobs scenes at once.", show_default=False
+        min=1, metavar="M", help="Number of processes. Each performs --jobs scenes concurrently.", show_default=False
     ),
 ]
 Cluster = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="Use a Dask cluster: local, or a scheduler, for example tcp://host:8786."),
+    typer.Option(
+        metavar="ADDRESS", help="Use a Dask cluster: local, or a scheduler's address, for example tcp://host:8786."
+    ),
 ]
 ShardOf = Annotated[
     str | None,
     typer.Option(
-        "--shard", metavar="I/N", help="Perform only one part of the jobs, for example 3/40.", show_default=False
+        "--shard", metavar="I/N", help="Perform only part I of N of the jobs, for example 3/40.", show_default=False
     ),
 ]
 Budget = Annotated[
@@ -77,7 +79,7 @@ def plan(
     as_json: AsJson = False,
     max_variants: MaxVariants = ANY_NUMBER,
 ) -> None:
-    """Estimate what a run performs, costs and takes, without performing it."""
+    """Estimate the lines, cost and duration of a run without performing it."""
     found, tables, jobs, ledger, gone = _open(file, max_variants)
     jobs = batches.choose_jobs(jobs, only or ())
     planned = batches.plan_jobs(jobs, ledger, endpoint=endpoint, retry_failed=retry is not None, through=through)
@@ -132,7 +134,7 @@ def run(
         through=through,
     )
     if part and part.of > 1 and not gate and batches.limits_of(found, limit) != gates.GateLimits():
-        warn("warning: without --gate, each shard applies the limits and the budget of the batch separately")
+        warn("warning: without --gate, each shard applies the batch's limits and budget separately")
     this = BatchRun(batch=found, jobs=wanted, ledger=ledger, endpoint=endpoint, budget=limit, gate=gate)
     if cluster:
         code = this.spread(cluster, workers, options, quiet=quiet or as_json)
@@ -157,7 +159,7 @@ def status(
     as_json: AsJson = False,
     max_variants: MaxVariants = ANY_NUMBER,
 ) -> None:
-    """Show the status of each job: done, running, left to do or failed."""
+    """Show which jobs are done, running, pending or failed."""
     opened = _open(file, max_variants)
     _show_status(opened._replace(jobs=batches.choose_jobs(opened.jobs, only or ())), every=every, as_json=as_json)
 
@@ -170,18 +172,21 @@ def export(
     only: Only = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove the files of lines that no longer exist.")] = False,
     in_place: Annotated[
-        bool, typer.Option("--in-place", help="Write the status into the source tables, not into tables beside them.")
+        bool,
+        typer.Option(
+            "--in-place", help="Write the status to the source tables instead of separate tables next to them."
+        ),
     ] = False,
     endpoint: shared.Elsewhere = None,
     as_json: AsJson = False,
     max_variants: MaxVariants = ANY_NUMBER,
 ) -> None:
-    """Write a file for each line, by id and language, in the folders of a game engine.
+    """Write a file for each line, by id and language, in the folder layout of a game engine.
 
-    Export performs nothing. The key 'export' of the batch file names the engine. Unchanged files are not opened. With
-    'status', the status of each line is written to a table beside its source table. The store receives a page of all
-    jobs and tables with a row for each line: batch.html, results.csv and results.jsonl. Exit code 3: a line has no
-    file yet because it is not performed or not translated.
+    No lines are performed. The 'export' key in the batch file sets the engine. Unchanged files are not rewritten. If
+    the batch file contains 'status', the status of each line is written to a table next to its source table. The store
+    also gets batch.html, a page that lists all jobs, and results.csv and results.jsonl, with a row for each line. Exit
+    code 3: a line has no file because it has not been performed or translated yet.
     """
     opened = _open(file, max_variants)
     index = batches.write_index(opened.batch, opened.jobs, opened.ledger)

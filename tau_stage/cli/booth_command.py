@@ -46,7 +46,7 @@ def booth(
         typer.Option(metavar="TAKE", help="Replay the take in this folder. You can repeat this option."),
     ] = None,
     idle: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Stop if nobody has published or watched for this time.")
+        float | None, typer.Option(metavar="SECONDS", help="Stop after this time without a publisher or a viewer.")
     ] = None,
     browser: Browser = True,
 ) -> None:

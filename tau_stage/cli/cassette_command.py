@@ -23,13 +23,13 @@ Folder = Annotated[
 
 
 def show(folder: Folder) -> None:
-    """Show the players, events, lines and sounds of each cassette."""
+    """Show the players, events, lines and audio clips of each cassette."""
     for path in cassettes.cassettes_in(folder):
         _tell(cassettes.load_cassette(path))
 
 
 def verify(folder: Folder) -> None:
-    """Verify that each cassette is complete, to the last sample.
+    """Verify that each cassette is complete, down to the last audio sample.
 
     The exit code is 2 if a cassette is damaged or incomplete.
     """
@@ -48,7 +48,7 @@ def verify(folder: Folder) -> None:
 def prune(folder: Folder) -> None:
     """Delete clips and events that no cassette uses.
 
-    This also deletes what killed recordings left behind. It never deletes a complete recording.
+    This also deletes incomplete recordings whose process was killed. It never deletes a complete recording.
     """
     unfinished, deleted = cassettes.unfinished_in(folder), 0
     for path in cassettes.cassettes_in(folder):

@@ -18,7 +18,7 @@ def cast(
     column: ColumnsOption = None,
     table_format: TableFormat = None,
 ) -> None:
-    """Write a cast file with each speaker of a table, the number of lines, and a voice.
+    """Write a cast file with all speakers in a table. Each entry has the number of lines and a voice.
 
     Voices are assigned in order. You can change them. If the file exists, only missing speakers are added.
     """

@@ -22,7 +22,8 @@ Takes = Annotated[
     list[Path],
     typer.Argument(
         metavar="TAKE...",
-        help="Take folders, or links to them. One take: compare it with the take before it. More: the newest two.",
+        help="Take folders, or links to them. A single take is compared with the take before it. "
+        "Of more than two takes, the newest two are compared.",
         show_default=False,
     ),
 ]

@@ -171,7 +171,7 @@ def _place(place: protocol.Endpoint, environment: Mapping[str, str]) -> Finding:
     elif place.wants_key:
         missing.append(place.key_env[0])
     else:
-        told.append(f"{place.key_env[0]} is not set, which is fine")
+        told.append(f"{place.key_env[0]} is not set (optional)")
     if missing:
         told.append(" and ".join(missing) + (" are not set" if len(missing) > 1 else " is not set"))
     return Finding("endpoints", place.name, "; ".join(told), "absent" if missing else "ok")
@@ -211,7 +211,7 @@ def _ambient(environment: Mapping[str, str]) -> Finding:
         return Finding("endpoints", title, problem, "wrong", f"use {', '.join(protocol.ENDPOINTS)}, or a URL")
     found = _place(place, environment)
     if found.state == "ok":
-        asked = [] if place.name in protocol.ENDPOINTS else [f"with the protocol of {place.dialect.name}"]
+        asked = [] if place.name in protocol.ENDPOINTS else [f"with the {place.dialect.name} protocol"]
         way = [] if place.name == protocol.UNDERSTUDY else [*asked, *_way_to(place, environment)]
         return Finding("endpoints", title, f"{', '.join([place.name, *way])} ({why})")
     remedy = found.remedy or f"set the missing variables, or set TAU_STAGE_ENDPOINT={protocol.UNDERSTUDY}"
@@ -295,9 +295,7 @@ def _descriptors() -> Finding:
     except ImportError:  # Windows has no such limit
         return Finding("limits", "file descriptors", "unlimited", "ok")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    told = " of a maximum of ".join(
-        "unlimited" if limit == resource.RLIM_INFINITY else f"{limit:,}" for limit in limits
-    )
+    told = ", maximum ".join("unlimited" if limit == resource.RLIM_INFINITY else f"{limit:,}" for limit in limits)
     if limits[1] in range(FEWEST_DESCRIPTORS):
         return Finding("limits", "file descriptors", told, "wrong", "raise the limit: ulimit -n 1024")
     return Finding("limits", "file descriptors", told)

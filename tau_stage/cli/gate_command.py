@@ -37,18 +37,20 @@ def gate(
     ] = None,
     tokens: Annotated[
         str | None,
-        typer.Option(metavar="RATE", help="Maximum tokens for each endpoint, key and model, for example 200000/min."),
+        typer.Option(
+            metavar="RATE", help="Maximum token rate for each endpoint, key and model, for example 200000/min."
+        ),
     ] = None,
     state: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Save the amount spent in this file, to continue after a restart."),
+        typer.Option(metavar="FILE", help="Save the amount spent to this file, and load it again after a restart."),
     ] = None,
     status: Annotated[
         bool, typer.Option("--status", help="Show the limits and usage of the gate at --host and --port.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --status: print the status as JSON.")] = False,
 ) -> None:
-    """Share limits between scenes on many processes and machines.
+    """Share limits between scenes across multiple processes and machines.
 
     Clients send the token in TAU_STAGE_GATE_TOKEN. If the variable is not set, the gate creates a token and prints it.
     """
@@ -58,7 +60,7 @@ def gate(
         anyio.run(_show_status, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", as_json)
         return
     if as_json:
-        raise UsageError("--json prints the status of a gate", "add --status")
+        raise UsageError("--json requires --status", "add --status")
     from tau_stage.processes import run_until_signal
 
     limits = gates.GateLimits(
@@ -99,8 +101,8 @@ def tabulate_status(held: gates.Status) -> reports.TextReport:
     rate = "none" if held.start_rate is None else f"{held.start_rate:.10g}/min"
     most = "none" if held.sessions is None else str(held.sessions)
     rows = [
-        ("openings", rate, f"{held.held['opening']} now, {held.openings} in total", str(held.waiting["opening"])),
-        ("sessions", most, str(held.held["sessions"]), f"{held.waiting['sessions']} scenes"),
+        ("new sessions", rate, f"{held.held['opening']} now, {held.openings} in total", str(held.waiting["opening"])),
+        ("open sessions", most, str(held.held["sessions"]), f"{held.waiting['sessions']} scenes"),
     ]
     budget = "none" if held.budget is None else f"${held.budget:.2f}"
     paid = f"${held.spent:.4f} spent, ${held.reserved:.4f} reserved"
@@ -112,7 +114,9 @@ def tabulate_status(held: gates.Status) -> reports.TextReport:
     ]
     tables = [reports.TextTable(("limit", "value", "in use", "waiting"), rows, left=frozenset({0, 1, 2, 3}))]
     if accounts:
-        tables.append(reports.TextTable(("endpoint, key, model", "tokens left", "requests left", "waits"), accounts))
+        tables.append(
+            reports.TextTable(("endpoint, key, model", "tokens left", "requests left", "paused for"), accounts)
+        )
     return reports.TextReport((f"{held.clients} clients",), tuple(tables), ())
 
 

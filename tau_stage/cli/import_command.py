@@ -26,7 +26,7 @@ def import_table(
     table_format: TableFormat = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
 ) -> None:
-    """Write a scene file for each scene, snippet or sheet of a table of lines.
+    """Write a scene file for each scene, snippet or sheet in a table of lines.
 
     Ids stay unchanged. Words are plain text: characters that look like markup are escaped. Each scene gets a copy of
     the players who speak in it.

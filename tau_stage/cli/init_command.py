@@ -44,8 +44,8 @@ def init(
 ) -> None:
     """Create a project with scenes, a README with next steps, and editor settings.
 
-    A project with a test has a recorded scene and a workflow for GitHub Actions. The test passes without a key. An
-    existing file is never changed.
+    With --kind test, the project includes a recorded scene and a GitHub Actions workflow. The test passes without a
+    key. Existing files are never changed.
     """
     files = {folder / NAMED.get(name, name): data for name, data in _files(kind).items()}
     there = [*filter(os.path.lexists, files)]

@@ -32,7 +32,7 @@ AllowTools = Annotated[
     ),
 ]
 StandIn = Annotated[
-    bool, typer.Option("--stand-in", help="Use the recordings of people, even if the people are present.")
+    bool, typer.Option("--stand-in", help="Play recordings instead of people, even if the people are present.")
 ]
 Aloud = Annotated[
     bool | None,
@@ -47,18 +47,21 @@ StreamTo = Annotated[
     typer.Option(metavar="FILE", help="Write words as they arrive, as JSON lines. Use - for standard output."),
 ]
 Only = Annotated[
-    list[str] | None, typer.Option(help="Use only this variant of the scene's matrix. You can repeat this option.")
+    list[str] | None, typer.Option(help="Use only this variant from the scene's matrix. You can repeat this option.")
 ]
 Var = Annotated[list[str] | None, typer.Option(help="Set a scene variable, for example city=Oslo.")]
 Elsewhere = Annotated[
-    str | None, typer.Option("--endpoint", help="Use this endpoint instead of the scene's: a name or a URL.")
+    str | None,
+    typer.Option("--endpoint", help="Use this endpoint (a name or a URL) instead of the endpoints set in the scene."),
 ]
 Anyway = Annotated[bool, typer.Option("--anyway", help="Continue even if the scene file has changed.")]
 Changed = Annotated[
     bool, typer.Option("--changed", help="Perform only what has changed since the newest take. Reuse the rest.")
 ]
-Through = Annotated[bool, typer.Option("--through", help="With --changed: also include the lines that heard a change.")]
-MaxVariants = Annotated[int, typer.Option(min=1, metavar="N", help="Maximum number of variants of a scene's matrix.")]
+Through = Annotated[
+    bool, typer.Option("--through", help="With --changed: also include lines whose player heard a changed line.")
+]
+MaxVariants = Annotated[int, typer.Option(min=1, metavar="N", help="Maximum number of variants in a scene's matrix.")]
 GateAddress = Annotated[
     str | None,
     typer.Option(
@@ -73,7 +76,9 @@ Scenes = Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene fil
 TableFile = Annotated[
     str,
     typer.Argument(
-        metavar="SOURCE", help="A table of lines: CSV, TSV, xlsx, PO, SRT, VTT, a transcript...", show_default=False
+        metavar="SOURCE",
+        help="A table of lines, for example CSV, TSV, xlsx, PO, SRT, VTT, or a transcript.",
+        show_default=False,
     ),
 ]
 ColumnsOption = Annotated[
@@ -101,7 +106,7 @@ class Verb(TyperCommand):
         wanting = {name for name, option in options.items() if not getattr(option, "is_flag", False)}
         for name, following in pairwise(args):
             if name in wanting and following in options:
-                raise typer.BadParameter(f"{name} needs a value, and {following} is an option.")
+                raise typer.BadParameter(f"{name} requires a value, but {following} is an option.")
         return super().parse_args(ctx, args)  # type: ignore[arg-type]
 
     def collect_usage_pieces(self, ctx: object) -> list[str]:

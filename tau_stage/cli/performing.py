@@ -96,7 +96,7 @@ def deliver_performed(performed: runs.PerformedTake, note: reports.Note = ignore
 async def ask_which(line: LinePlan, options: Sequence[TakeOption]) -> int:
     """Show the takes of a line and let somebody choose; nothing typed is the closest."""
     best = pick_take(line.words, options, "closest")
-    warn(f"{line.id}, asked: {one_line(line.words)}")
+    warn(f"{line.id}, requested words: {one_line(line.words)}")
     for number, option in enumerate(options, 1):
         warn(f"  {number}: {one_line(option.said)} ({option.seconds:.1f} s)")
     while True:

@@ -26,11 +26,11 @@ def pick(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Choose another take of a line, and write the files of the take again.
+    """Choose a different take of a line, and regenerate the take's files.
 
     Nothing is performed or paid for. Later lines are marked as outdated if their players heard the previous take. The
-    previous take is kept, and you can choose it again. The exit code reports the pick and the expectations. It does
-    not report how the performance ended.
+    previous take is kept, and you can choose it again. The exit code depends on the pick and the
+    expectations, not on how the performance ended.
     """
     from tau_stage.cli.resume_command import deliver_take
 

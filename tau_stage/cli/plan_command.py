@@ -31,7 +31,7 @@ def plan(
     endpoint: Elsewhere = None,
     max_variants: MaxVariants = scenes.MOST_VARIANTS,
 ) -> None:
-    """Estimate a scene's time and cost: session openings, speech, listening, and possible savings."""
+    """Estimate a scene's duration and cost, including session startup, listening and possible savings."""
     from tau_stage.cli.scene_files import load_plans
 
     if through and not changed:

@@ -18,7 +18,7 @@ def report(
     embed: Annotated[bool, typer.Option("--embed", help="Embed the audio so that the page is a single file.")] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Write the files of a take again, from its journal and its audio files.
+    """Regenerate the files of a take from its journal and its audio files.
 
     The files are take.json, cost.json, the mix, subtitles, transcript, labels, sheet, sessions, marks and the page. The
     path of the page is printed last.

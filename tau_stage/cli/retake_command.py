@@ -23,22 +23,23 @@ def retake(
     ] = None,
     direction: Annotated[str | None, typer.Option(help="How to say the lines this time.")] = None,
     takes: Annotated[
-        int, typer.Option(min=1, max=9, help="Number of takes of each line. The take closest to the script is picked.")
+        int, typer.Option(min=1, max=9, help="Number of takes for each line. The take closest to the script is picked.")
     ] = 1,
     through: Annotated[
-        bool, typer.Option("--through", help="Also perform all lines after the first of these lines again.")
+        bool, typer.Option("--through", help="Also perform all lines after the first selected line again.")
     ] = False,
     anyway: Anyway = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for the new take. Default: beside the old take.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the new take. Default: next to the old take.")] = None,
     endpoint: Elsewhere = None,
     live: Live = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     allow_tools: AllowTools = False,
 ) -> None:
-    """Perform lines of a take again, or every line that failed, in the same context, as a new take.
+    """Perform lines of a take again, or every line that failed, in the same context, and write a new take.
 
-    All other lines are copied unchanged. Copied lines that heard a replaced line are marked.
+    All other lines are copied unchanged. Copied lines are marked if their player heard a line that has since been
+    replaced.
     """
     from tau_stage.cli.performing import perform_jobs
     from tau_stage.take import Retake

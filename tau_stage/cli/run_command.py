@@ -16,7 +16,8 @@ from tau_stage.cli.printing import warn
 from tau_stage.errors import UsageError
 
 Record = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Record the players and providers on a cassette in DIR.")
+    Path | None,
+    typer.Option(metavar="DIR", help="Record the traffic between players and providers to a cassette in DIR."),
 ]
 Replay = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Perform from the cassettes in DIR, without a provider.")
@@ -28,7 +29,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Resume scenes that were 
 def run(
     scenes: shared.Scenes,
     out: Annotated[Path, typer.Option(help="Folder for the takes.")] = Path("takes"),
-    jobs: Annotated[int, typer.Option(min=1, help="Number of scenes to perform at once.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of scenes to perform concurrently.")] = 1,
     endpoint: shared.Elsewhere = None,
     live: shared.Live = False,
     budget: Annotated[str | None, typer.Option(help="Maximum cost of each scene, for example '$0.50'.")] = None,
@@ -92,7 +93,7 @@ def _open_booth(options: runs.RunOptions) -> None:
 
     if options.replay:
         hint = "replay the take in the booth afterwards: tau-stage booth --attach TAKE"
-        raise UsageError("the booth cannot show --replay, because it does not run in real time", hint)
+        raise UsageError("the booth cannot show --replay, because a replay does not run in real time", hint)
     show_page(ensure_booth())
 
 

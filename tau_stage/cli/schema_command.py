@@ -17,8 +17,8 @@ def schema(
 ) -> None:
     """Print the JSON schema of scenes, takes or batches.
 
-    Name the schema in the first line of a scene, as in scenes/umbrella.yaml. Your editor then completes and describes
-    the keys.
+    If you specify the schema in the first line of a scene, as in scenes/umbrella.yaml, your editor completes and
+    describes the keys.
     """
     if of == "scene":
         text = scene.scene_schema()

@@ -32,7 +32,7 @@ def show(
     var: Var = None,
     only: Only = None,
 ) -> None:
-    """Show what every line resolves to."""
+    """Show the resolved settings of each player and line."""
     from tau_stage.cli.scene_files import load_plans
 
     for plan in load_plans([scene], variables=var, only=only):

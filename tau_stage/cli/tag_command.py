@@ -11,7 +11,7 @@ from tau_stage.text import counted
 def tag(
     scenes: Scenes,
 ) -> None:
-    """Write each line's id into scene files, so that a line keeps its id when you add or remove others."""
+    """Write each line's id into scene files, so that a line keeps its id when you add or remove other lines."""
     from tau_stage.cli.scene_files import changes, rewrite
 
     ids: list[int] = []
@@ -32,6 +32,6 @@ def _tagged(document: scene.Document, loaded: scene.Scene) -> tuple[str, int]:
     if "script" in document.data:
         place = document.place(("script",), key=True)
         hint = "convert it to lines first: tau-stage fmt --as lines"
-        raise document.source.error(place, "the lines of a script have no ids", hint)
+        raise document.source.error(place, "lines in a script cannot have ids", hint)
     lines = [(line.path, made) for made, line in scene.written_lines(loaded) if line.id is None]
     return scene.add_ids(document, lines), len(lines)

@@ -14,12 +14,12 @@ from tau_stage.protocol import JsonObject
 
 
 def talk(
-    instructions: Annotated[str, typer.Option(help="Who the model is, and how it speaks.")] = "",
+    instructions: Annotated[str, typer.Option(help="Instructions for the model: who it is and how it speaks.")] = "",
     voice: Annotated[str | None, typer.Option(help="The model's voice. List the voices with tau-stage voices.")] = None,
     model: Annotated[str | None, typer.Option(help="The model.")] = None,
     endpoint: Elsewhere = None,
     push: Annotated[
-        bool, typer.Option("--push", help="Answer when you release the key, instead of when you pause.")
+        bool, typer.Option("--push", help="Answer when you release the talk key instead of when you pause.")
     ] = False,
     browser: Browser = True,
 ) -> None:

@@ -27,7 +27,7 @@ STYLES = {"good": "green", "bad": "bold red", "quiet": "dim", "plain": "", "stro
 Paths = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="PATH", help="Scene files, and folders of scene files. Default: scenes.", show_default=False
+        metavar="PATH", help="Scene files, or folders that contain them. Default: scenes.", show_default=False
     ),
 ]
 Jobs = Annotated[
@@ -40,18 +40,18 @@ Replay = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Use only the cassettes in DIR. A scene without a cassette is an error."),
 ]
-Live = Annotated[bool, typer.Option("--live", help="Use the scenes' providers. This costs money.")]
+Live = Annotated[bool, typer.Option("--live", help="Use the providers set in the scenes. This costs money.")]
 Repeat = Annotated[int, typer.Option(min=1, max=1000, help="Number of times to perform each scene.")]
-Failed = Annotated[bool, typer.Option("--failed", help="Test only the scenes that failed or broke last time.")]
+Failed = Annotated[bool, typer.Option("--failed", help="Test only the scenes that failed or broke in the last run.")]
 Check = Annotated[bool, typer.Option("--check", help="Also check the speech with an independent recogniser.")]
 Update = Annotated[bool, typer.Option("--update", help="Write the snapshots instead of comparing them.")]
 JUnit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit XML report.")]
 Summary = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")]
 Format = Annotated[
     Literal["text", "github"],
-    typer.Option("--format", help="Output format. github adds annotations at the scenes' lines."),
+    typer.Option("--format", help="Output format. With github, annotations are added to lines of the scene files."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON instead.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of text.")]
 Out = Annotated[
     Path | None,
     typer.Option(
@@ -59,18 +59,22 @@ Out = Annotated[
     ),
 ]
 EndpointOption = Annotated[
-    str | None, typer.Option("--endpoint", help="Use this endpoint, live, instead of the scenes': a name or a URL.")
+    str | None,
+    typer.Option(
+        "--endpoint", help="Run live with this endpoint (a name or a URL) instead of the endpoints set in the scenes."
+    ),
 ]
 Budget = Annotated[
-    str | None, typer.Option(help="Maximum live cost of each scene, over all its performances, for example '$0.50'.")
+    str | None,
+    typer.Option(help="Maximum cost of each scene in a live run, across all its performances, for example '$0.50'."),
 ]
 Only = Annotated[list[str] | None, typer.Option(help="Test only this variant. You can repeat this option.")]
 Strict = Annotated[
     bool | None,
     typer.Option(
         "--strict/--no-strict",
-        help="Fail a scene that has nothing to check, or lacks a required cassette or snapshot. "
-        "Default: on if CI is set.",
+        help="Fail a scene if it has nothing to check, or if a required cassette or snapshot is missing. "
+        "Default: on if the environment variable CI is set.",
         show_default=False,
     ),
 ]
@@ -99,10 +103,10 @@ def check_scenes(
 ) -> None:
     """Perform scenes and compare them with their expectations, snapshots and cassettes.
 
-    A scene is performed from its cassette in the folder cassettes/ beside it. A scene without a cassette is performed
-    by the understudy. Neither needs a key or a network, and neither costs anything. Exit code 0: all tests passed; 1: a
+    Each scene is performed from its cassette in the cassettes/ folder next to the scene file, or by the understudy if
+    there is no cassette. Both work without a key or a network, and cost nothing. Exit code 0: all tests passed; 1: a
     result differs from the expected one; 2: no scene was found, there is nothing to check, or a file is invalid; 3: a
-    test broke, or a figure could not be measured; 4: the run reached the budget.
+    test broke, or a value could not be measured; 4: the run reached the budget.
     """
     from tau_stage.cli.options import dollars
     from tau_stage.cli.scene_files import named_values
@@ -140,7 +144,7 @@ def check_scenes(
 
 def _leave(results: Sequence[suite.Result]) -> NoReturn:
     if all(result.state == "unchecked" for result in results):
-        hint = "add expect: to a scene, accept a take with --update, or record a cassette: docs/ci.md"
+        hint = "add 'expect' to a scene, accept a take with --update, or record a cassette: docs/ci.md"
         raise UsageError("no scene has expectations, so nothing was tested", hint)
     raise typer.Exit(suite.exit_code(results))
 
@@ -150,7 +154,7 @@ def _refuse(options: suite.SuiteOptions) -> None:
     recorded = ("--live cannot be combined with --replay or --update", "record a cassette, or accept a take")
     ceiling = f"set the maximum cost of each scene for all {options.repeat} performances: --budget '$2'"
     has_budget = options.budget is not None
-    remedy = "add --live, or remove --budget: nothing else costs money"
+    remedy = "add --live, or remove --budget: only live runs cost money"
     runs.refuse_together(
         {"live": options.live, "replay": options.cassettes is not None, "update": options.update, "budget": has_budget}
         | {"not live": not options.live, "repeat": options.repeat > 1, "no budget": not has_budget},
@@ -185,7 +189,7 @@ def _failed(found: suite.Collected) -> tuple[Sequence[suite.Result], Sequence[su
     cases = [case for case in found.cases if {case.path, suite.case_id(case.path, case.variant)} & wanted]
     if not (broken or cases):
         raise UsageError(
-            "none of these scenes failed last time", "specify the scenes that failed, or run without --failed"
+            "none of these scenes failed in the last run", "specify the scenes that failed, or run without --failed"
         )
     return broken, cases
 

@@ -22,6 +22,15 @@ from tau_stage.take import guarded, write_whole
 SLOWEST = 0.01
 ELSEWHERE = "choose another file with --ready-file"
 
+Limits = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RATE,N",
+        help="Maximum rate of new sessions and maximum number of open sessions, for example 30/min,40. "
+        "Above these limits, clients get HTTP 429.",
+    ),
+]
+
 
 def understudy(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on. 0 selects a free port.")] = 8765,
@@ -36,21 +45,16 @@ def understudy(
     expires: Annotated[float, typer.Option(min=1, help="Maximum length of a session, in seconds.")] = 3600,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(metavar="ORIGIN", help="Allow web pages of this origin to connect. You can repeat this option."),
+        typer.Option(metavar="ORIGIN", help="Allow web pages from this origin to connect. You can repeat this option."),
     ] = None,
     pace: Annotated[
-        str | None, typer.Option(help="Audio speed: realtime, or a factor, for example 2. Default: unlimited.")
-    ] = None,
-    limits: Annotated[
         str | None,
-        typer.Option(
-            metavar="RATE,N",
-            help="Maximum openings per minute and open sessions, for example 30/min,40. Others get HTTP 429.",
-        ),
+        typer.Option(help="How fast to send audio: realtime, or a factor, for example 2. Default: unlimited."),
     ] = None,
+    limits: Limits = None,
     log: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Log openings, requests and their results to this file, as JSON lines."),
+        typer.Option(metavar="FILE", help="Log connections, requests and their results to this file, as JSON lines."),
     ] = None,
     ready_file: Annotated[
         Path | None,
@@ -59,14 +63,16 @@ def understudy(
             help="Write the address to this file when the server is ready. The file is removed when the server stops.",
         ),
     ] = None,
-    refuse_beta: Annotated[bool, typer.Option("--refuse-beta", help="Refuse beta clients, as OpenAI does.")] = False,
+    refuse_beta: Annotated[
+        bool, typer.Option("--refuse-beta", help="Reject clients of the beta API, as OpenAI does.")
+    ] = False,
     as_: Annotated[
         str | None, typer.Option("--as", help="Model to simulate, for example gpt-realtime-2.1.", metavar="MODEL")
     ] = None,
 ) -> None:
     """Serve a local Realtime API that needs no key.
 
-    The understudy speaks with real voices, answers as strictly as a provider, and costs nothing.
+    The understudy speaks with real voices, validates requests as strictly as a provider, and costs nothing.
     """
     server = understudies.Understudy(
         understudies.Ensemble(understudies.Voices.of_user()),

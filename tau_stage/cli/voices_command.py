@@ -17,7 +17,7 @@ SAMPLE = "Good evening. I would like to read for the part, if it is still free."
 def voices(
     endpoint: Annotated[str, typer.Option(help="The endpoint whose voices to list.")] = "openai",
     sample: Annotated[Path | None, typer.Option(help="Write a WAV file of each voice to this folder.")] = None,
-    text: Annotated[str, typer.Option(help="The words of the samples.")] = SAMPLE,
+    text: Annotated[str, typer.Option(help="The text of the samples.")] = SAMPLE,
 ) -> None:
     """List the voices of an endpoint.
 
@@ -30,7 +30,7 @@ def voices(
         )
     names = scene.VOICES[endpoint]
     if names is None:
-        say(f"the voices of {endpoint} are unknown; a scene can use any of them")
+        say(f"the voices of {endpoint} are unknown; a scene can use any voice name")
         return
     if sample is not None:
         _sample(list(names), sample, text)
