@@ -98,8 +98,7 @@ class Release:
 
     def try_wheel(self, wheel: Path, python: str, resolution: str) -> None:
         """Install the wheel into an empty environment, and do there what a new user does."""
-        home = self.folder / f"{Path(python).name}-{resolution}"
-        home.mkdir()
+        home = Path(tempfile.mkdtemp(prefix=f"{resolution}-", dir=self.folder))
         run(self.tool("uv"), "venv", "--quiet", "--python", python, home / "venv")
         inside = home / "venv" / ("Scripts" if os.name == "nt" else "bin")
         wanted = f"{wheel}[understudy]"
