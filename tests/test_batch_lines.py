@@ -327,7 +327,10 @@ def test_a_cast_that_remembers_nothing_makes_each_line_cost_the_same() -> None:
             "2:18: the batch has columns, but no tables",
         ),
         ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: {ids: Nr}\n", "3:11: a line of a table has no field 'ids'"),
-        ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: Nr\n", "3:10: columns is a mapping of fields to headers"),
+        (
+            "lines: dialogue.csv\ncast: cast.yaml\ncolumns: Nr\n",
+            "3:10: 'columns' must be a mapping of fields to headers",
+        ),
         ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: {id: [Nr]}\n", "3:15: 'id' requires the header of a column"),
     ],
 )

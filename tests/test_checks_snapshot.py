@@ -110,7 +110,7 @@ def test_what_is_no_snapshot_is_told(tmp_path: Path) -> None:
         with pytest.raises(TakeError, match=problem):
             read_snapshot(file)
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(TakeError, match="is not valid UTF-8 text"):
+    with pytest.raises(TakeError, match="is not valid UTF-8"):
         read_snapshot(file)
     file.unlink()
     file.mkdir()

@@ -187,7 +187,7 @@ def test_a_parenthesis_that_would_be_spoken_is_a_warning_with_the_way_out(
     monkeypatch.chdir(tmp_path)
     Path("scene.yaml").write_text(ASIDES)
     validate("scene.yaml")
-    told = r"'(laughs)' will be spoken: write [laughs] for a moment, or \(laughs\) to have it spoken"
+    told = r"'(laughs)' will be spoken: write [laughs] for a sound or an action, or \(laughs\) to have it spoken"
     assert capsys.readouterr().err == f"warning: scene.yaml:3:10: {told}\n"
     validate("--format", "json", "scene.yaml")
     (found,) = json.loads(capsys.readouterr().out)

@@ -635,16 +635,22 @@ def test_parentheses_within_words_are_remarked_on() -> None:
     plan = make_plan(parse_scene("players: {ann: }\nlines:\n  - ann: Well, (laughs) no.\n"))
     (remark,) = plan.warnings
     assert (remark.location.line, remark.location.column) == (3, 10)
-    assert str(remark) == r"'(laughs)' will be spoken: write [laughs] for a moment, or \(laughs\) to have it spoken"
+    assert (
+        str(remark)
+        == r"'(laughs)' will be spoken: write [laughs] for a sound or an action, or \(laughs\) to have it spoken"
+    )
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         ("Hello {{name}}.", "'{{name}}' will be spoken: write a variable as ${name}"),
-        ("Well. <break time='1s'/> No.", "'<break time='1s'/>' will be spoken: write [like this] for a moment"),
+        (
+            "Well. <break time='1s'/> No.",
+            "'<break time='1s'/>' will be spoken: write [like this] for a sound or an action",
+        ),
         ("Hello ${name.", "'${name.' will be spoken: write a variable as ${name}"),
-        ("Well. [sighs", "'[sighs' will be spoken: write [like this] for a moment"),
+        ("Well. [sighs", "'[sighs' will be spoken: write [like this] for a sound or an action"),
         ("I <3 you, and 2 < 3 > 1. [sighs] So.", None),
     ],
 )

@@ -84,7 +84,7 @@ def test_what_is_not_utf8_is_wrong_at_its_byte(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_bytes(b"scene: x\n\0\xc3\xa9 caf\xe9")
     error = refusal(file)
-    assert (error.line, error.column, error.problem) == (2, 7, "byte 0xe9 is not UTF-8 text")
+    assert (error.line, error.column, error.problem) == (2, 7, "byte 0xe9 is not valid UTF-8")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x85", "\u2028", "\u2029"])

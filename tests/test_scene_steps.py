@@ -287,7 +287,9 @@ def test_who_listens_at_a_microphone_cannot_hear_by_stream(scene: str, *, by_pla
     if not by_player:
         plan_of(people)
         return
-    with pytest.raises(SceneError, match="'ann' listens to a microphone and cannot hear by stream") as refused:
+    with pytest.raises(
+        SceneError, match="'ann' listens to a microphone, so 'hearing: stream' cannot be used"
+    ) as refused:
         plan_of(people)
     assert refused.value.hint == "write 'hearing: create_audio' for player 'ann'"
 

@@ -42,7 +42,7 @@ def test_durations(written: str, seconds: float) -> None:
         (units.rate, "6", "did you mean 6/min?"),
         (units.rate, "6 min", "write /s, /min or /h"),
         (units.rate, "6/fortnight", "write /s, /min or /h"),
-        (units.rate, "0/s", "write a faster rate"),
+        (units.rate, "0/s", "specify a higher rate"),
         (units.speed, "2", "1 is the voice's normal speed"),
         (units.speed, "nan", "1 is the voice's normal speed"),
         (units.tokens, "0", "one second of speech"),

@@ -115,7 +115,7 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
         ["1:1: columns C and D are both called 'Text'"],
     ),
     "a header twice in the table": (HEADER + "a,Ann,Hi\n" + HEADER, ["3:3: C3 (Text): this row repeats the header"]),
-    "windows-1252": (HEADER.encode() + b"a,Ann,Hi\nb,Ben,caf\xe9\n", ["3:10: byte 0xe9 is not UTF-8 text"]),
+    "windows-1252": (HEADER.encode() + b"a,Ann,Hi\nb,Ben,caf\xe9\n", ["3:10: byte 0xe9 is not valid UTF-8"]),
     "utf-16 without a mark": (HEADER.encode("utf-16-le"), ["1:1: this is UTF-16 text without a byte order mark"]),
     "half of utf-16": (
         b"\xff\xfe" + HEADER.encode("utf-16-le") + b"x",

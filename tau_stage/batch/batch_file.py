@@ -55,7 +55,7 @@ def _columns(what: str, parts: Sequence[str], value: object) -> object:
     """Read headers by what their columns hold."""
     hint = f"write: columns: {{{parts[0]}: HEADER}}"
     if not isinstance(value, dict):
-        raise wrong("columns is a mapping of fields to headers", hint)
+        raise wrong("'columns' must be a mapping of fields to headers", hint)
     for part, header in value.items():
         if part not in parts:
             hint = did_you_mean(part, parts, f"known fields: {listed(parts)}")

@@ -273,7 +273,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
     except OSError as error:
         raise TakeError(str(path), f"cannot be read: {os_reason(error)}") from None
     except UnicodeDecodeError:
-        raise TakeError(str(path), "is not valid UTF-8 text", "restore it from version control") from None
+        raise TakeError(str(path), "is not valid UTF-8", "restore it from version control") from None
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> bool:

@@ -57,7 +57,7 @@ class Steps:
             "chapter": partial(self.whole, model.Chapter, "a chapter"),
         }
 
-    def load(self, node: Node, path: Path, what: str = "lines") -> tuple[model.AnyStep, ...]:
+    def load(self, node: Node, path: Path, what: str = "'lines'") -> tuple[model.AnyStep, ...]:
         """Load the steps of a list that are sound."""
         if not isinstance(node, list):
             self.no_list(node, path, what)
@@ -174,7 +174,7 @@ class Steps:
                 return None
         elif text.strip():
             errors.add(
-                (*path, "improvise"), "a line can have words or improvise, not both", "remove one of them", key=True
+                (*path, "improvise"), "a line can have words or 'improvise', not both", "remove one of them", key=True
             )
             return None
         return errors.build(model.Line, values, path, at=here)
@@ -191,11 +191,11 @@ class Steps:
             also = values.get("direction")
             values["direction"] = f"{speech.direction}, {also}" if isinstance(also, str) and also else speech.direction
         if speech.aside:
-            hint = rf"write [{speech.aside}] for a moment, or \({speech.aside}\) to have it spoken"
+            hint = rf"write [{speech.aside}] for a sound or an action, or \({speech.aside}\) to have it spoken"
             self.errors.remark(path, f"'({speech.aside})' will be spoken", hint)
         if markup := _MARKUP.search(speech.words):
             is_variable = markup[0].startswith(("{", "$"))
-            hint = "write a variable as ${name}" if is_variable else "write [like this] for a moment"
+            hint = "write a variable as ${name}" if is_variable else "write [like this] for a sound or an action"
             self.errors.remark(path, f"'{markup[0]}' will be spoken", hint)
         values["text"] = speech.words
         return True
@@ -215,7 +215,9 @@ class Steps:
         """Load ``prompt``, ``user`` and ``assistant``."""
         here, owner, node = (*path, word), _OWNERS[word], entries[word]
         values = self.own(word, entries, path, model.ItemStep, owner)
-        hint = f"for example: '- {word}: {{player: {'what to whisper' if word == 'prompt' else 'what was said'}}}'"
+        hint = (
+            f"for example: '- {word}: {{player: {'a private instruction' if word == 'prompt' else 'what was said'}}}'"
+        )
         if not isinstance(node, dict) or not node:
             self.errors.add(here, f"{owner} needs a player and text", hint)
             return None

@@ -85,7 +85,7 @@ def _included(wanted: Node, errors: Diagnostics) -> Iterator[tuple[Path, str]]:
     """Yield the names of the files that a scene includes, and where each stands."""
     names = [wanted] if isinstance(wanted, str) else wanted
     if not are_texts(names):
-        errors.add(("include",), "include must be a file name or a list of file names", "for example: [cast.yaml]")
+        errors.add(("include",), "'include' must be a file name or a list of file names", "for example: [cast.yaml]")
     elif len(names) > MOST_INCLUDED:
         problem = f"the scene includes {len(names):,} files, but the limit is {MOST_INCLUDED}"
         errors.add(("include",), problem, "merge some of the files", key=True)
@@ -335,7 +335,7 @@ def _of_file(name: str, players: tuple[str, ...], errors: Diagnostics) -> list[N
     if not is_script_file(name):
         hint = "write 'script: |' and the script under it, or a file name such as 'play.fountain' or 'episode.txt'"
         if name.lower().endswith(SUBTITLES):
-            hint = f"subtitles are imported: tau-stage import {quote(name)} --cast cast.yaml"
+            hint = f"to import subtitles: tau-stage import {quote(name)} --cast cast.yaml"
         errors.add(("script",), "this is neither a script nor the name of a script file", hint)
         return []
     source, parts = read_script_file(errors.document.source.path, name, players, errors.warnings)

@@ -44,11 +44,9 @@ def mix_file(value: str) -> str:
     value = value.strip()
     if not _FILE.fullmatch(value):
         hint = "write a name like mix.wav, without a folder"
-        raise wrong(f"'{value}' is not a valid file name for the mix", hint)
+        raise wrong(f"'{value}' is not a valid mix file name", hint)
     if is_device(value):
-        raise wrong(
-            f"'{value}' cannot be the file name of the mix, because Windows reserves it", "write a name like mix.wav"
-        )
+        raise wrong(f"'{value}' cannot be the mix file name, because Windows reserves it", "write a name like mix.wav")
     if PurePath(value).suffix[1:].lower() not in KINDS:
         raise wrong(f"a mix must be a .wav, .flac, .ogg or .mp3 file, not '{value}'", "for example: mix.wav")
     return value
@@ -107,7 +105,7 @@ def filled(template: str, values: Mapping[str, str | int]) -> str:
 def preset(value: str) -> str:
     """Return the name of a preset."""
     if value not in PRESETS:
-        raise wrong(f"unknown preset '{value}'", did_you_mean(value, PRESETS, f"known: {listed(PRESETS)}"))
+        raise wrong(f"unknown preset '{value}'", did_you_mean(value, PRESETS, f"known presets: {listed(PRESETS)}"))
     return value
 
 
@@ -182,7 +180,7 @@ class FileOptions(SceneModel):
     def has_one_level(self) -> Self:
         """Refuse a loudness beside a root mean square."""
         if self.loudness is not None and self.rms is not None:
-            raise wrong("a file can have loudness or rms, not both", "remove one", inside=("rms",), key=True)
+            raise wrong("a file can have 'loudness' or 'rms', not both", "remove one", inside=("rms",), key=True)
         return self
 
     @property
@@ -259,7 +257,8 @@ class Deliver(SceneModel):
         strays=dict.fromkeys(LineFiles.options(), "move it under 'lines'")
         | dict.fromkeys(Mix.options(), "move it under 'mix'")
         | {
-            "format": "it is set by the mix file name, for example deliver: {mix: {file: mix.mp3}}; lines have 'format'"
+            "format": "the mix file name sets the format, for example deliver: {mix: {file: mix.mp3}}; "
+            "under 'lines', write 'format'"
         },
     )
 

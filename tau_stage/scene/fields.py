@@ -29,7 +29,7 @@ Transcription = tuple[tuple[str, str], ...]  # the API's fields, and their value
 
 OFF: Transcription = ()  # A transcription of nothing
 
-TRANSCRIPTION_HINT = "write a model's name, off, or {model: gpt-transcribe, language: en, prompt: Names and places}"
+TRANSCRIPTION_HINT = "write a model name, 'off', or {model: gpt-transcribe, language: en, prompt: Names and places}"
 
 LANGUAGE = r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*"
 _SWITCHES = {"true", "yes", "on", "false", "no", "none", "null", "~"}
@@ -95,7 +95,7 @@ def endpoint(value: str) -> str:
         path = "" if "/" in value else "/v1/realtime"
         raise wrong("an address must start with ws:// or wss://", f"did you mean ws://{value}{path}?")
     if value not in VOICES:
-        hint = did_you_mean(value, VOICES, f"known: {listed(VOICES)}, or a ws:// or wss:// address")
+        hint = did_you_mean(value, VOICES, f"known endpoints: {listed(VOICES)}; or write a ws:// or wss:// address")
         raise wrong(f"unknown endpoint '{value}'", hint)
     return value
 
@@ -104,7 +104,7 @@ def _address(value: str) -> str:
     """Return an address, behind what its server is like."""
     kind = kind_of(value)
     if kind not in ("", *KINDS):
-        raise wrong(f"unknown kind of server '{kind}'", did_you_mean(kind, KINDS, f"known: {listed(KINDS)}"))
+        raise wrong(f"unknown kind of server '{kind}'", did_you_mean(kind, KINDS, f"known kinds: {listed(KINDS)}"))
     try:
         parts = urlsplit(value)
         sound = all((parts.scheme, parts.hostname, parts.port != 0, not re.search(r"\s", value)))
@@ -128,7 +128,7 @@ def hearing(value: object) -> object:
     if isinstance(value, str):
         return value if value in ("everyone", "nobody") else (composed(value),)
     if isinstance(value, dict):
-        raise wrong("expected everyone, nobody, or player names", "for example: [clerk, tourist]")
+        raise wrong("expected 'everyone', 'nobody', or player names", "for example: [clerk, tourist]")
     if isinstance(value, list):
         if not are_texts(value):
             raise wrong("a list of players may contain only names", "for example: [clerk, tourist]")
@@ -170,32 +170,32 @@ def human(value: str) -> str:
     """Read how a person plays: one of ``LIVE``, or a sound file."""
     value = value.strip()
     if value not in LIVE and "." not in value:
-        hint = did_you_mean(value, LIVE, "write mic, tty, booth, or an audio file, for example guest.wav")
-        raise wrong(f"human must be mic, tty, booth, or an audio file, not '{value}'", hint)
+        hint = did_you_mean(value, LIVE, "write 'mic', 'tty', 'booth', or an audio file, for example guest.wav")
+        raise wrong(f"'human' must be 'mic', 'tty', 'booth', or an audio file, not '{value}'", hint)
     return value
 
 
 def order(value: object) -> object:
     """``round``, ``called``, or names in their order."""
-    hint = "write round, called, or a list of names"
+    hint = "write 'round', 'called', or a list of names"
     if value in ("round", "called"):
         return value
     if isinstance(value, str):
         meant = did_you_mean(value, ("round", "called"), hint)
-        raise wrong(f"order must be round, called, or a list of names, not '{value}'", meant)
+        raise wrong(f"'order' must be 'round', 'called', or a list of names, not '{value}'", meant)
     if value == []:
-        raise wrong("order needs names", hint)
+        raise wrong("'order' needs names", hint)
     return names(value)
 
 
 def metadata(value: object) -> object:
     """Read a few short texts by name."""
     if not isinstance(value, dict) or not are_texts([*value.values()]):
-        raise wrong("metadata must be a mapping of names to strings", "for example: {shot: 12a}")
+        raise wrong("'metadata' must be a mapping of names to strings", "for example: {shot: 12a}")
     if len(value) > MOST_METADATA or any(len(name) > 64 or len(text) > 512 for name, text in value.items()):
         hint = "these are the limits of the Realtime API"
         raise wrong(
-            f"metadata may have at most {MOST_METADATA} names of up to 64 characters, with values of up to 512", hint
+            f"'metadata' may have at most {MOST_METADATA} names of up to 64 characters, with values of up to 512", hint
         )
     return value
 
@@ -223,7 +223,7 @@ def wording(value: object) -> object:
     """Read how near to its text a line is said: ``exact`` or ``free``."""
     if isinstance(value, str) and value not in ("exact", "free"):
         hint = did_you_mean(value, ("exact", "free"), "write the spoken words after the speaker: '- name: words'")
-        raise wrong(f"words must be exact or free, not '{value}'", hint)
+        raise wrong(f"'words' must be 'exact' or 'free', not '{value}'", hint)
     return value
 
 

@@ -254,7 +254,9 @@ class _FountainReader:
             self.remark(place, "nobody speaks here, because this is an action", f"{_CUE}; {_ACTION}")
         elif speaker and after_blank and goes_on:
             hint = f"write '@{name}' to make {speaker} speak, or '!{line}' for an action"
-            self.remark(place, "nobody speaks here, because a name that is not in capitals is an action", hint)
+            self.remark(
+                place, "nobody speaks here, because a name that is not in capitals is treated as an action", hint
+            )
 
     def remark(self, place: Position, problem: str, hint: str) -> None:
         location = Location(self.cast.source.path, place.line, place.column)

@@ -352,7 +352,7 @@ class DetectionOptions(SceneModel):
         "turn_detection",
         "write server_vad, semantic_vad, or {type: server_vad, silence: 800ms}",
         short="type",
-        empty="turn_detection is empty",
+        empty="'turn_detection' is empty",
     )
 
     type: TurnDetection = option(
@@ -389,7 +389,7 @@ class DetectionOptions(SceneModel):
 class TranscriptionOptions(SceneModel):
     """How a person's speech is transcribed."""
 
-    FORM = Form("transcription", fields.TRANSCRIPTION_HINT, short="model", empty="transcription is empty")
+    FORM = Form("transcription", fields.TRANSCRIPTION_HINT, short="model", empty="'transcription' is empty")
 
     model: Transcriber | None = option(
         f"The transcription model (on Azure, your deployment's name), or off. Default: {DEFAULT_TRANSCRIPTION}."
@@ -541,7 +541,7 @@ _SETUP = "for example: '- system: You have never seen the sea.'"
 class SetupItem(SceneModel):
     """An item added to a conversation before the first line: a role and its words."""
 
-    FORM = Form("a setup item", _SETUP, several="setup must be a list of items", empty="a setup item needs words")
+    FORM = Form("a setup item", _SETUP, several="'setup' must be a list of items", empty="a setup item needs words")
 
     system: Text | None = option("A system message.")
     user: Text | None = option("A user message.")

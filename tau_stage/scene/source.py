@@ -140,7 +140,7 @@ def _decode(data: bytes, name: str, what: str) -> Source:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         before = Source.of(_FORBIDDEN.sub("\ufffd", data[: error.start].decode("utf-8")), name)
-        problem = f"byte 0x{data[error.start]:02x} is not UTF-8 text"
+        problem = f"byte 0x{data[error.start]:02x} is not valid UTF-8"
         raise before.error(before.place(len(before.text)), problem, "save the file as UTF-8") from None
     return Source.of(text, name)
 

@@ -144,7 +144,7 @@ def rate(value: str) -> float:
         raise wrong(f"'{unit}' is not a valid unit for a rate", "write /s, /min or /h, for example 6/min")
     per_minute = float(number) * _PER_MINUTE[per]
     if per_minute < 0.1:
-        raise wrong(f"{value} opens fewer than one session in ten minutes", "write a faster rate, for example 6/min")
+        raise wrong(f"{value} opens fewer than one session in ten minutes", "specify a higher rate, for example 6/min")
     return per_minute
 
 
@@ -157,7 +157,7 @@ def speed(value: str) -> float:
         meant = f"{int(percent[1]) / 100:g}" if percent else value.replace(",", ".")
         if meant != value and _NUMBER.fullmatch(meant) and low <= float(meant) <= high:
             hint = f"did you mean {meant}?"
-        raise wrong(f"speed must be a number from {low:g} to {high:g}, not '{value}'", hint)
+        raise wrong(f"'speed' must be a number from {low:g} to {high:g}, not '{value}'", hint)
     return float(value)
 
 
@@ -166,7 +166,7 @@ def pan(value: str) -> float:
     low, high = PANS
     if re.fullmatch(r"[+-]?(\d{1,9}(\.\d{1,9})?|\.\d{1,9})", value, re.ASCII) and low <= float(value) <= high:
         return float(value)
-    raise wrong(f"pan must be a number from {low:g} (left) to {high:g} (right), not '{value}'", _pan_meant(value))
+    raise wrong(f"'pan' must be a number from {low:g} (left) to {high:g} (right), not '{value}'", _pan_meant(value))
 
 
 def _pan_meant(value: str) -> str:
@@ -221,7 +221,7 @@ def bits(value: str) -> str:
     plain = "".join(found.groups("")) if found else ""
     if plain not in BITS:
         hint = "did you mean 32f?" if "32" in value or "float" in value.lower() else "write 16, 24 or 32f"
-        raise wrong(f"bits must be 16, 24 or 32f (32-bit float), not '{value}'", hint)
+        raise wrong(f"'bits' must be 16, 24 or 32f (32-bit float), not '{value}'", hint)
     return plain
 
 
@@ -276,13 +276,13 @@ count = partial(_whole, most=MOST, problem=f"'{{}}' is not a whole number from 1
 takes = partial(
     _whole,
     most=MOST_TAKES,
-    problem=f"takes must be a whole number from 1 to {MOST_TAKES}, not '{{}}'",
-    hint="each take costs money; for example: 3",
+    problem=f"'takes' must be a whole number from 1 to {MOST_TAKES}, not '{{}}'",
+    hint="each take costs money; specify a number, for example 3",
 )
 tokens = partial(
     _whole,
     most=MOST_TOKENS,
-    problem=f"max_output_tokens must be a whole number from 1 to {MOST_TOKENS}, not '{{}}'",
+    problem=f"'max_output_tokens' must be a whole number from 1 to {MOST_TOKENS}, not '{{}}'",
     hint="one second of speech is 20 tokens; remove the key to use the model's limit",
 )
 

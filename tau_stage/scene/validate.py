@@ -98,10 +98,10 @@ class SceneChecks:
         """Check that a choice of tools can be made by whom may call some of them."""
         known = (*CHOICES, *self.scene.tools)
         if choice not in (None, *known):
-            hint = names.did_you_mean(str(choice), known, "write auto, none, required, or a tool's name")
-            self.add(path, f"tool_choice must be auto, none, required, or a tool, not '{choice}'", hint)
+            hint = names.did_you_mean(str(choice), known, "write 'auto', 'none', 'required', or a tool name")
+            self.add(path, f"'tool_choice' must be 'auto', 'none', 'required', or a tool, not '{choice}'", hint)
         elif choice not in (None, *CHOICES, *may):
-            self.add(path, f"the player may not call '{choice}'", "check the 'tools:' of the player and of the line")
+            self.add(path, f"the player may not call '{choice}'", "check 'tools:' of the player and of the line")
 
     def expect(self, expect: Expect | None, path: Path, speaker: str = "") -> None:
         """Check that the tools and the players that are expected are there."""
@@ -257,7 +257,7 @@ class SceneChecks:
                 path, "free play needs at least two players", "for one player, write '- player:' with 'improvise:'"
             )
         if not any((play.turns, play.for_s, play.words, play.budget, self.errors.is_wrong(path))):
-            self.add(path, "this free play never ends", "set turns, for, words or budget")
+            self.add(path, "this free play never ends", "set one of these keys: 'turns', 'for', 'words', 'budget'")
         self.hearing(play.to, (*path, "to"))
 
     def order(self, order: tuple[str, ...], playing: Collection[str], path: Path) -> None:
@@ -266,8 +266,8 @@ class SceneChecks:
             if self.known(name, (*path, number)) and name not in playing:
                 self.add((*path, number), f"'{name}' does not take part in this free play", "check 'players:'")
         if len(set(order)) < 2 and not self.errors.is_wrong(path):
-            hint = "a player cannot answer itself; add another, or write 'order: round'"
-            self.add(path, "order must list at least two different players", hint)
+            hint = "a player cannot answer itself; add another player, or write 'order: round'"
+            self.add(path, "'order' must list at least two different players", hint)
 
     @step_itself.register
     def listen(self, step: model.Listen) -> None:
@@ -276,14 +276,15 @@ class SceneChecks:
         if mic.player is not None:
             self.has_model(mic.player, (*path, "player"), "does not answer")
         elif len(self.models) != 1:
-            self.add(
-                path, "'listen' needs a player", f"set 'player': {names.listed(self.models) or 'no player has a model'}"
-            )
+            several = f"set 'player' to one of: {names.listed(self.models)}"
+            self.add(path, "'listen' needs a player", several if self.models else "add a player with a model")
         self.person(mic.from_, path)
         heard = [mic.from_] if mic.from_ in self.people else self.people
         is_live = any(self.scene.players[name].human in ("mic", "booth") for name in heard)
         if is_live and not any((mic.for_s, mic.turns, mic.until, mic.key, self.errors.is_wrong(path))):
-            self.add(path, "this microphone stays open forever", "set for, turns, until or key")
+            self.add(
+                path, "this microphone stays open forever", "set one of these keys: 'for', 'turns', 'until', 'key'"
+            )
         self.hearing(mic.to, (*path, "to"))
         self.listener(mic.player or next(iter(self.models), ""), path)
 
@@ -292,13 +293,13 @@ class SceneChecks:
         player = self.scene.players.get(name, model.Player())
         ways = self.scene.said(player, "hearing"), self.scene.said(player, "hears_as", "audio")
         if ways == ("stream", "audio"):
-            problem = f"'{name}' listens to a microphone and cannot hear by stream: each line would count as a turn"
-            self.add(path, problem, f"write 'hearing: create_audio' for player '{name}'")
+            told = "listens to a microphone, so 'hearing: stream' cannot be used: each line would count as a turn"
+            self.add(path, f"'{name}' {told}", f"write 'hearing: create_audio' for player '{name}'")
 
     def person(self, name: str | None, path: Path) -> None:
         """Check that it is clear who speaks into a microphone."""
         if name is None and len(self.people) != 1:
-            several = f"set 'from' to a human: {names.listed(self.people)}"
+            several = f"set 'from' to one of: {names.listed(self.people)}"
             self.add(path, "'listen' needs a human player", several if self.people else f"add a player with {_HUMANS}")
         elif name not in (None, *self.people) and self.known(str(name), (*path, "from")):
             self.add((*path, "from"), f"'{name}' is not a human and has no microphone", f"give the player {_HUMANS}")
@@ -408,7 +409,7 @@ def unfit_name(name: str, taken: Mapping[str, str]) -> tuple[str, str] | None:
             f"type it again: {visible(name)}",
         )
     if short.startswith(names.SOUND_STEMS):
-        return f"'{name}' would have the same stem name as a sound", "choose another name"
+        return f"'{name}' would have the same stem file name as a sound", "choose another name"
     if MADE.fullmatch(short):
         return f"'{name}' would have line ids that are reserved for the stage", "choose another name"
     if short in taken:
@@ -525,7 +526,9 @@ def _check_person(name: str, player: model.Player, path: Path, checks: SceneChec
     if player.human is None:
         if player.stand_in is not None:
             hint = "add 'human: mic', or remove this key"
-            errors.add((*path, "stand_in"), f"player '{name}' is not a human and needs no stand-in", hint, key=True)
+            errors.add(
+                (*path, "stand_in"), f"player '{name}' is not a human and does not need a stand-in", hint, key=True
+            )
         return
     for key in sorted(player.model_fields_set.difference(OF_PEOPLE)):
         hint = "remove this key, or remove 'human:'"

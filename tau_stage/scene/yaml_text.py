@@ -284,7 +284,7 @@ class _EventReader:
             if key in entries and path == ("lines",):
                 first = self.keys[*path, next(iter(entries))].start
                 hint = yaml_traps.with_dashes(self.source, first, "write each as '- player: words'")
-                raise self.source.error(first, "lines must be a list", hint)
+                raise self.source.error(first, "'lines' must be a list", hint)
             if key in entries:
                 hint = f"the first is at line {self.keys[here].start.line}; keep one"
                 raise self.error(event, f"duplicate key '{key}'", hint)

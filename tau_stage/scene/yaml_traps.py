@@ -374,7 +374,7 @@ def _second_colon(source: Source, at: Position, before: tuple[Position, Position
     if odd := _no_entry(source, first):
         return odd
     hint = _indent(source, first.line, "indent it to match the lines around it")
-    hint += "\n  (put text of several lines in quotes, or under '|')"
+    hint += "\n  (put multi-line text in quotes, or under '|')"
     return source.error(first, "YAML reads this as part of the text above, because it is indented deeper", hint)
 
 

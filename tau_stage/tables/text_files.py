@@ -99,7 +99,7 @@ def _undecodable(path: str, data: bytes, error: UnicodeDecodeError) -> SceneErro
     hint = (
         f"save it as 'CSV UTF-8'; if it has a Windows encoding: iconv -f cp1252 -t utf-8 {quote(path)} > {quote(other)}"
     )
-    return SceneError(path, line, column, f"byte 0x{data[error.start]:02x} is not UTF-8 text", hint)
+    return SceneError(path, line, column, f"byte 0x{data[error.start]:02x} is not valid UTF-8", hint)
 
 
 def read_csv(path: str, wanted: Wanted, errors: list[SceneError]) -> LineTable:
