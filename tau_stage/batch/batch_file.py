@@ -84,7 +84,9 @@ class Language(SceneModel):
     lines: Names = option("Tables with the words in this language. Lines are matched by id.", ())
     cast: Text | None = option("The file that defines the players for this language. Default: the batch's cast.")
     columns: Columns = option(
-        "Column headers in these tables (without 'lines': in the batch's tables), for example {words: Deutsch}.", {}
+        "Column headers in the tables in 'lines', or in the batch's tables if 'lines' is not set, "
+        "for example {words: Deutsch}.",
+        {},
     )
 
 
@@ -98,7 +100,7 @@ class BatchLimits(SceneModel):
         "Maximum rate at which sessions open, for example 30/min. Default: each endpoint's rate."
     )
     sessions: Count | None = option("Maximum number of open sessions. Default: no limit.")
-    tokens: PerMinute | None = option("Maximum number of tokens per minute, for example 200000/min.")
+    tokens: PerMinute | None = option("Maximum number of tokens per minute, for example 200000/min. Default: no limit.")
 
 
 class Retry(SceneModel):
@@ -134,7 +136,9 @@ class TableStatus(SceneModel):
 
     FORM = Form("status", "write: status: {columns: {status: Recorded}}, or status: on", anything="on", without="off")
 
-    columns: StatusColumns = option("Column headers for status, file, seconds and said. none omits a column.", {})
+    columns: StatusColumns = option(
+        "Column headers for 'status', 'file', 'seconds' and 'said'. Use none to omit a column.", {}
+    )
     in_place: Boolean = option(
         "Whether to write to the source tables instead of new files next to them. Default: false.", False
     )
@@ -166,11 +170,11 @@ class Batch(SceneModel):
     cast: Text | None = option("The file that defines the players who speak the lines.")
     columns: Columns = option("Column headers in the tables, for example {id: Line ID, words: Text}.", {})
     markup: Literal["plain", "scene"] = option(
-        "scene: words are parsed as in a scene file, for example (softly) Hello. plain: "
+        "With 'scene', words are parsed as in a scene file, for example (softly) Hello. With 'plain', "
         "everything is spoken. Default: plain.",
         "plain",
     )
-    format: Text | None = option("Table format. Default: detected from their names and headers.")
+    format: Text | None = option("Format of the tables. Default: detected from their names and headers.")
     matrix: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict,
         description="Variables, each with a list of values. Every scene is performed with each combination.",
@@ -191,7 +195,7 @@ class Batch(SceneModel):
     limits: BatchLimits = Field(
         default_factory=BatchLimits, description="Limits for the whole batch. Default: no limits."
     )
-    retry: Retry | None = Field(default_factory=Retry, description="Retry settings for scenes that fail. Default: 2.")
+    retry: Retry | None = Field(default_factory=Retry, description="How to retry scenes that fail. Default: 2 retries.")
     path: SkipJsonSchema[str] = option("The file, as the user named it.", "", exclude=True)
     files: SkipJsonSchema[tuple[str, ...]] = option("The scene files, in order.", (), exclude=True)
     tables: SkipJsonSchema[tuple[str, ...]] = option("The tables of lines, in order.", (), exclude=True)

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens that one or more responses used. The other input counts do not include cached input.
+    """Token usage of one or more responses. Cached input is counted only in the cached counts.
 
     Attributes:
         text_in: Uncached text input.

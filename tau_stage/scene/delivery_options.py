@@ -160,10 +160,10 @@ class FileOptions(SceneModel):
     """Options of an audio file that is created from a take."""
 
     loudness: Lufs | None = option("Integrated loudness, for example -23 LUFS.")
-    rms: Rms | None = option("Instead of loudness: the RMS level of the whole file, for example -20 dB.")
+    rms: Rms | None = option("RMS level of the whole file, used instead of 'loudness', for example -20 dB.")
     peak: TruePeak | None = option("The maximum true peak, for example -1 dBTP. Default: -1 dBTP.", shown="-1 dBTP")
     tolerance: Tolerance | None = option(
-        "How far loudness or rms may deviate before the delivery fails, for example 1 dB. Default: only reported."
+        "How far the level may deviate before the delivery fails, for example 1 dB. Default: deviations are reported."
     )
     noise_floor: NoiseFloor | None = option(
         "The maximum level of the quietest half second, for example -60 dB. The delivery fails if the level is higher."
@@ -263,10 +263,11 @@ class Deliver(SceneModel):
     )
 
     preset: Preset | None = option(
-        "A preset for a common use: podcast, audiobook or game. Your other options override them."
+        "A preset for a common use: podcast, audiobook or game. Other options override its options."
     )
     mix: Mix | None = Field(
-        default_factory=Mix, description="All stems in one file, or none to skip the mix. Default: see its keys."
+        default_factory=Mix,
+        description="All stems in one file, or none to skip the mix. Default: the defaults of its keys.",
     )
     rate: SampleRate = option(
         "Sample rate of the mix, packed stems and exported lines: 24 kHz or 48 kHz. Default: 24 kHz.",
@@ -279,7 +280,8 @@ class Deliver(SceneModel):
         False,
     )
     stems: Alignment = option(
-        "packed: also writes each player's lines to stems-packed/, without the silence between them.", "aligned"
+        "With 'packed', each player's lines are also written to stems-packed/, without the silence between them.",
+        "aligned",
     )
     lines: LineFiles | None = option("A separate file for each line, in export/. Default: none.")
     words: Boolean = option(

@@ -397,17 +397,19 @@ class Expect(SceneModel):
 
     FORM = Form("'expect'", "for example: expect: {says: umbrella, length: 1s..4s}", empty="'expect' is empty")
 
-    says: Says | None = option("Words that must be said, or {contains, matches, exact, wer}.")
-    exact: Boolean | None = option("true: the player must say exactly the words in the scene.")
+    says: Says | None = option("Words that must be said, or a mapping with contains, matches, exact or wer.")
+    exact: Boolean | None = option("Whether the player must say exactly the words in the scene.")
     says_not: Phrases | None = option("Words that must not be said: a string or a list.")
     length: Length | None = option("Length, for example 1s..4s.")
     loudness: Loudness | None = option("Integrated loudness, for example -30..-18 LUFS.")
     silence: Length | None = option("The longest silence within a line, for example {max: 1s}.")
-    clipping: Clipping | None = option("Clipped samples in runs of two or more: none, or for example {max: 3}.")
+    clipping: Clipping | None = option(
+        "Number of clipped samples in runs of two or more: none, or a limit such as {max: 3}."
+    )
     first_audio: Length | None = option("Time from the request to the first audio, for example {max: 800ms}.")
     dead_air: Length | None = option("Silence before the line in the recording, for example {max: 1s}.")
     rate: PerSecond | None = option("Words per second, for example 2..4/s.")
-    voice: Voice | None = option("Distance from the player's own voice: own (the same as {max: 1}), or a range.")
+    voice: Voice | None = option("Distance from the player's usual voice: 'own' (the same as {max: 1}), or a range.")
     cost: Cost | None = option("Estimated cost, for example {max: $0.01}.")
     heard_by: Hearing | None = option("The players who must hear the line, and no others: everyone, nobody, or names.")
     passes: Passes | None = option("How many performances must pass, for example 4 of 5. Default: all.", alias="pass")

@@ -138,7 +138,7 @@ class SpeechEvent(SceneModel):
 
 
 class SilenceEvent(SceneModel):
-    """Nobody speaks for a while during free play or at an open microphone."""
+    """Nobody speaks for some time on an open microphone."""
 
     FORM = Form("'silence'", "for example: 'silence: 8s'", short="for", anything="any")
 
@@ -227,11 +227,9 @@ class CutIn(SceneModel):
 
     FORM = Form("cut_in", "for example: {on: clerk, after: 900ms}", short="on")
 
-    on: Name | None = option(
-        "The line to interrupt: its id, or the player who speaks just before. Default: the previous line."
-    )
+    on: Name | None = option("The line to interrupt: its id, or the player who speaks it. Default: the previous line.")
     after: Seconds = option(
-        "How much of that line is heard before this one starts, for example 900ms. Default: 1s.", 1.0
+        "How much of the interrupted line is heard before this line starts, for example 900ms. Default: 1s.", 1.0
     )
     overlap: Seconds = option("How long both lines are heard before the interrupted line stops. Default: 200ms.", 0.2)
 
@@ -247,14 +245,14 @@ class Line(Step):
             "minProperties": 1,
             "additionalProperties": {
                 **fields.SCALAR,
-                "description": "The speaker's name and the words: (how to say it) what to say [a moment] *stressed*.",
+                "description": "The speaker's name and the words, for example: (softly) Hello! [laughs] I *knew* it.",
             },
         }
     )
 
     speaker: SkipJsonSchema[str] = Field(exclude=True, description="Who speaks: the key.")
     text: SkipJsonSchema[str] = Field(exclude=True, description="What to say: the value, without its direction.")
-    improvise: Text | None = option("What the player responds to in character, instead of fixed words. May be empty.")
+    improvise: Text | None = option("An instruction for an improvised answer, used instead of words. May be empty.")
     direction: Text | None = option("How to say the whole line. The direction is never spoken.")
     id: Id | None = option("An id for this line, used in file names. Default: the player's name and a number.")
     to: Hearing | None = option("Who hears this line: everyone, nobody, or names. Default: everyone.")
@@ -263,7 +261,8 @@ class Line(Step):
         "Starts during the previous line and cuts it off, for example {on: clerk, after: 1s}."
     )
     words: Words | None = option(
-        "exact: a take with the wrong words is repeated, up to the number in 'takes'. Default: the player's setting."
+        "With 'exact', a line with different words is requested again, up to the number of 'takes'. "
+        "Default: the player's setting."
     )
     takes: Takes | None = option(
         "How many takes to record. One of them is picked. Default: 1, or up to 3 for exact words."
@@ -274,16 +273,17 @@ class Line(Step):
     )
     timeout: Seconds | None = option("How long the line may take. After that, it is cut off and the scene continues.")
     conversation: Conversation | None = option(
-        "none: the player knows the conversation so far but does not remember this line. Default: the player's setting."
+        "With 'none', the player knows the conversation so far but does not remember this line. "
+        "Default: the player's setting."
     )
     output: Output | None = option(
         "Whether the model produces audio or text for this line. Default: the player's setting."
     )
     tools: Names | None = option("Tools that the player may call in this line. Default: the player's setting.")
     tool_choice: ToolChoice | None = option(
-        "auto, none, required, or a tool's name. Default: none for written words, auto for improvise."
+        "auto, none, required, or a tool's name. Default: none for written words, auto for improvised lines."
     )
-    reasoning: Effort | None = option("How long the model thinks about this line. Default: the player's setting.")
+    reasoning: Effort | None = option("How much the model reasons about this line. Default: the player's setting.")
     commentary: Commentary | None = option(
         "Whether the model's remarks about its own work are part of this line. Default: the player's setting."
     )
@@ -316,7 +316,7 @@ class Pause(Step):
 
 
 class Chapter(Step):
-    """Marks the start of a chapter in the delivered files. It makes no sound."""
+    """Marks the start of a chapter in the delivered files. It adds no audio."""
 
     FORM = Form("the chapter")
 
@@ -331,8 +331,8 @@ class SoundStep(Step):
     kind: SkipJsonSchema[Literal["sfx", "bed"]] = Field(exclude=True)
     file: SkipJsonSchema[str] = Field(exclude=True, description="The sound file, relative to the scene.")
     gain: Gain = option("Change of volume, for example -18 dB. Default: 0 dB.", 0.0)
-    heard: fields.Boolean = option("Whether the players also hear it. Default: false.", False)
-    until: Text | None = option("When a bed ends: 'end', or the id of the line that it ends with. Default: end.")
+    heard: fields.Boolean = option("Whether players hear the sound. Default: false.", False)
+    until: Text | None = option("When a bed ends: with a line (its id), or with the scene ('end'). Default: end.")
     pause: Seconds | None = option("Silence after a sound effect. Default: the scene's setting.")
 
 
@@ -342,7 +342,7 @@ class Together(Step):
     FORM = Form("together")
 
     together: tuple[Line | SoundStep, ...] = option("Lines by different players, and sound effects.", ())
-    pause: Seconds | None = option("Silence after the last one ends. Default: the scene's setting.")
+    pause: Seconds | None = option("Silence after the last line or effect ends. Default: the scene's setting.")
 
 
 class DetectionOptions(SceneModel):
@@ -410,8 +410,10 @@ class FreePlay(SceneModel):
 
     FORM = Form("'improvise'", "for example: '- improvise: {turns: 6}'", short="about")
 
-    players: Names = option("Who plays. Default: all players with a model.", ())
-    about: Text | None = option("The topic of the free play. It is whispered to each player.")
+    players: Names = option("The players who take part. Default: all players with a model.", ())
+    about: Text | None = option(
+        "The topic of the free play. It is sent to each player as an instruction and is not spoken."
+    )
     order: Order = option(
         "Speaking order: round, called (the player who is addressed answers), or a list of names.", "round"
     )
@@ -428,7 +430,7 @@ class Improvise(Step):
 
     FORM = Form("'improvise'")
 
-    improvise: FreePlay = Field(description="Who plays and what ends the free play.")
+    improvise: FreePlay = Field(description="Who takes part, and what ends the free play.")
     pause: Seconds | None = option("Silence after each turn. Default: the scene's setting.")
 
 
@@ -454,8 +456,8 @@ class Listen(Step):
 
     FORM = Form("'listen'")
 
-    listen: Listening = Field(description="Who listens to whom and what ends the open microphone.")
-    pause: Seconds | None = option("Silence after it. Default: the scene's setting.")
+    listen: Listening = Field(description="Who listens to whom, and what ends the step.")
+    pause: Seconds | None = option("Silence after the step. Default: the scene's setting.")
 
 
 AnyStep = Line | ItemStep | Pause | Chapter | SoundStep | Together | Improvise | Listen
@@ -497,16 +499,16 @@ class Cascade(SceneModel):
         "Where the model runs: a provider's name or a ws(s):// address. Default: chosen at run time."
     )
     speed: Speed | None = option("Rate of speech; 1 is the voice's normal speed. Default: 1.")
-    reasoning: Effort | None = option("How long the model thinks. Default: the model's default.")
+    reasoning: Effort | None = option("How much the model reasons. Default: the model's default.")
     output: Output | None = option("Whether the model answers with audio or text. Default: audio.")
     commentary: Commentary | None = option(
-        "What happens to a model's remarks about its own work. drop removes them from its lines. Default: drop."
+        "What happens to a model's remarks about its own work. 'drop' removes them from its lines. Default: drop."
     )
     conversation: Conversation | None = option(
-        "none: the player remembers none of its lines, so each one costs the same. Default: auto."
+        "With 'none', the player remembers none of its lines, so each line costs the same. Default: auto."
     )
     words: Words | None = option(
-        "exact: a line with the wrong words is requested again. free: it is kept as it is. Default: free."
+        "With 'exact', a line with different words is requested again. With 'free', it is kept. Default: free."
     )
     pronounce: Pronunciation = Field(
         default_factory=dict,
@@ -519,18 +521,19 @@ class Cascade(SceneModel):
         "auto, none, required, or a tool's name. Default: the model's default (auto)."
     )
     turn_detection: DetectionOptions | None = option(
-        "How turns are detected at an open microphone. Default: server_vad."
+        "How turns are detected on an open microphone. Default: server_vad."
     )
     transcription: TranscriptionOptions | None = option(
-        "The model that transcribes a person at an open microphone, or off. Default: gpt-transcribe."
+        "The model that transcribes a person on an open microphone, or off. Default: gpt-transcribe."
     )
-    hears_as: HearsAs | None = option("Whether the player hears the others as audio or as text. Default: audio.")
+    hears_as: HearsAs | None = option("Whether the player hears other players as audio or as text. Default: audio.")
     hearing: HearingWay | None = option(
-        "create_audio sends a line's audio in one item after the line; stream sends it while it is spoken. "
+        "With 'create_audio', a line's audio is sent in one item after the line. With 'stream', it is sent while the "
+        "line is spoken. "
         "Default: create_audio."
     )
     label_speakers: fields.Boolean | None = option("Whether the player is told who is speaking. Default: false.")
-    pace: Pace | None = option("realtime: the scene runs and audio files are sent at playback speed. Default: fast.")
+    pace: Pace | None = option("With 'realtime', the scene and its audio files run at playback speed. Default: fast.")
 
 
 EXACT_TAKES = 3  # how often a line with exact words is asked for at most, where it does not say
@@ -592,8 +595,8 @@ class ToolDefinition(LocatedModel):
     FORM = Form("tool '<name>'", "for example: '<name>: {description: ..., returns: {ok: true}}'")
 
     description: Text = option("When to call the tool. The model reads this.", "")
-    run: PythonFunction | None = option("A Python function: module:function. Needs --allow-tools.")
-    command: Command | None = option("A program and its arguments. Its output is the result. Needs --allow-tools.")
+    run: PythonFunction | None = option("A Python function, written as module:function. Requires --allow-tools.")
+    command: Command | None = option("A program and its arguments. Its output is the result. Requires --allow-tools.")
     env: Names = option("Environment variables to pass to 'run' or 'command' even if they look like secrets.", ())
     timeout: Seconds = option("How long the tool may run. Default: 10s.", 10.0)
     parameters: Parameters | None = option(
@@ -614,10 +617,10 @@ class Cue(LocatedModel):
 
     FORM = Form("the cue", "for example: '- said: umbrella' with a 'do:' under it")
 
-    call: CallEvent | None = option("When a player calls a tool.")
-    said: SpeechEvent | None = option("When someone says something.")
-    silence: SilenceEvent | None = option("When nobody speaks for a while.")
-    error: FailureEvent | None = option("When something fails.")
+    call: CallEvent | None = option("Starts when a player calls a tool.")
+    said: SpeechEvent | None = option("Starts when someone says something.")
+    silence: SilenceEvent | None = option("Starts when nobody speaks for some time on an open microphone.")
+    error: FailureEvent | None = option("Starts when something fails.")
     do: tuple[AnyStep, ...] = option("The steps to perform, in order.", ())
     times: Count | None = option("How many times the cue may start. Default: no limit.")
 
@@ -638,7 +641,9 @@ class Limits(SceneModel):
     )
     cues: Count = option("How many times cues may start in total. Default: 100.", 100)
     opening: Timeout | None = option("How long a session may take to open. Default: 10s.")
-    silence: Timeout | None = option("How long to wait for data from a model while a response is due. Default: 60s.")
+    silence: Timeout | None = option(
+        "How long to wait for data from a model while a response is pending. Default: 60s."
+    )
     hearing: Timeout | None = option(
         "How long a session may take to confirm an item that was sent to it. Default: 30s."
     )
@@ -665,7 +670,9 @@ class Scene(Cascade):
     prompt_template: Template = option(
         "The prompt template for a line. It must contain {words} and may contain {direction}.", fields.DEFAULT_TEMPLATE
     )
-    vars: Mapping[str, Text] = Field(default_factory=dict, description="Values by name. Write ${name} to insert one.")
+    vars: Mapping[str, Text] = Field(
+        default_factory=dict, description="Variables by name. Write ${name} to insert a value."
+    )
     matrix: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict,
         description="Variables, each with several values. Every combination is a variant of the scene.",
@@ -682,11 +689,12 @@ class Scene(Cascade):
     )
     limits: Limits = Field(
         default_factory=Limits,
-        description="Limits on cost, the rate at which sessions open, and timeouts. Default: see its keys.",
+        description="Limits for cost, session starts and waiting times. Default: the defaults of its keys.",
     )
     deliver: Deliver = Field(
         default_factory=Deliver,
-        description="Files to create from the take, for example the mix and exported lines. Default: see its keys.",
+        description="Files to create from the take, for example the mix and exported lines. "
+        "Default: the defaults of its keys.",
     )
     expect: Expect | None = option("What to check in the performance as a whole.")
     path: SkipJsonSchema[str] = option("The file, as the user named it.", "", exclude=True)

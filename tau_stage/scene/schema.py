@@ -20,11 +20,11 @@ _SOUND_FILE = {
 _WAV = {"type": "string", "description": "An audio file of the user's speech, relative to the scene."}
 _USER_SOUND = {"type": "object", "properties": {"wav": _WAV}, "additionalProperties": False}
 _ITEMS = {
-    "prompt": ("a whispered prompt", SCALAR),
-    "user": ("something the user said", {"anyOf": [SCALAR, _USER_SOUND]}),
-    "assistant": ("something the player said", SCALAR),
+    "prompt": ("Instructions to send to players, by player. They are not spoken.", SCALAR),
+    "user": ("User messages to add to conversations, by player.", {"anyOf": [SCALAR, _USER_SOUND]}),
+    "assistant": ("Messages to add to conversations as if the player had said them, by player.", SCALAR),
 }
-"""What the items of a step are put into a conversation as, and how each is written."""
+"""How the items of a step are described to an author, and how each is written."""
 
 _GIVEN = {"clerk": "It is raining, and it is late."}
 _COMPARISON = {"type": "string", "description": "A comparison, for example '${mood} == happy' or '${mood} != sad'."}
@@ -111,8 +111,7 @@ def _allow_short_calls(parts: JsonSchemaValue) -> None:
 def _steps(parts: JsonSchemaValue) -> None:
     """Describe the steps as they are written: each begins with a word of its own."""
     parts["Line"]["propertyNames"] = {"not": {"enum": sorted(RESERVED - set(Line.options()))}}
-    for word, (role, form) in _ITEMS.items():
-        description = f"The text to add to each player's conversation as {role}, by player."
+    for word, (description, form) in _ITEMS.items():
         item = {"type": "object", "description": description, "examples": [_GIVEN], "additionalProperties": form}
         parts["ItemStep"]["properties"][word] = item
     parts["SoundStep"]["properties"] |= {"sfx": _SOUND_FILE, "bed": _SOUND_FILE}

@@ -132,7 +132,7 @@ class TakeFacts(TakePart):
     first_words_s: float | None = Field(None, description="Seconds from the request to the first words.")
     took_s: float = Field(0.0, description="Seconds from the request to the end of the response.")
     usage: Usage
-    response: str = Field(description="The provider's id of the response.")
+    response: str = Field(description="The provider's id for the response.")
     attempts: int = Field(1, description="Number of requests for the line.")
     reason: str | None = None
     problem: str = Field("", description="Why the line failed. Empty if it did not.")

@@ -58,7 +58,7 @@ class Hearing(TakePart):
     sha256: str | None = Field(description="Hash of the samples that the player heard.")
     by: HearingWay = Field(
         "create_audio",
-        description="How the player heard it: as audio after the line (create_audio), as audio "
+        description="How the player heard the line: as audio after the line (create_audio), as audio "
         "during the line (stream), or as text.",
     )
 
@@ -104,7 +104,7 @@ class ChapterMark(TakePart):
 
 
 class Cued(TakePart):
-    """One time that a cue started."""
+    """A single start of a cue."""
 
     cue: str = Field(description="The cue's id. cue-1 is the first cue in the scene.")
     at_s: float = Field(description="Seconds from the start of the take.")
@@ -175,7 +175,7 @@ class Playing(TakePart):
     model: str
     answered_by: str = Field("", description="The model that answered, if it differs from the requested one.")
     endpoint: str
-    sessions: tuple[str, ...] = Field(description="The provider's ids of the player's sessions.")
+    sessions: tuple[str, ...] = Field(description="The provider's ids for the player's sessions.")
     opened_s: float | None = Field(description="How long the session took to open, in seconds, including waiting time.")
     opening_attempts: int
     status: Literal["played", "lost", "never opened"]
@@ -223,7 +223,7 @@ class Take(TakePart):
     lines: tuple[Performed, ...]
     sounds: tuple[PlayedSound, ...]
     chapters: tuple[ChapterMark, ...] = Field((), description="Chapters, in recording order.")
-    cues: tuple[Cued, ...] = Field((), description="The times that cues started, in order.")
+    cues: tuple[Cued, ...] = Field((), description="The starts of cues, in order.")
     usage: Usage
     cost: Costs
     warnings: tuple[str, ...]
