@@ -158,7 +158,7 @@ async def create_session(
     renew_after_s: float | None = None,
     debug: bool | None = None,
     debug_voice_in: bool = True,
-    **wishes: object,
+    **options: object,
 ) -> AsyncIterator[Session]:
     """Open a conversation with a realtime model, and close it at the end of the block.
 
@@ -177,7 +177,7 @@ async def create_session(
         renew_after_s: The age at which its socket is replaced; with ``recover``, by default a minute before the limit.
         debug: Whether the booth shows the session; None follows ``TAU_DEBUG``.
         debug_voice_in: Whether the session accepts audio from the booth's microphone.
-        **wishes: Settings of the session: ``voice`` (by default ``marin``, at xAI ``ara``), ``instructions``,
+        **options: Settings of the session: ``voice`` (by default ``marin``, at xAI ``ara``), ``instructions``,
             ``turn_detection``, ``transcription`` (a model, its fields, or ``off``), ``input_format``, and so on.
 
     Raises:
@@ -195,8 +195,8 @@ async def create_session(
     """
     place, waits = place_of(endpoint, dialect), deadlines or Deadlines()
     url, equipment = place.address(model, _host_of(place, resource)), [*map(Tool.of, tools)]
-    wishes, doubt = _wishes_at(place, wishes, equipment)
-    wanted = asked_session(**{"turn_detection": None, **place.named(model), **wishes})
+    options, doubt = _wishes_at(place, options, equipment)
+    wanted = asked_session(**{"turn_detection": None, **place.named(model), **options})
     policy = ReconnectPolicy.at(place, recover=recover, renew_after_s=renew_after_s)
     own = _customs(place, name=name, model=model, deadlines=waits, commentary=commentary, tools=equipment)
     own |= {"debug": debug, "shown": {"model": model, "listens": debug_voice_in}}

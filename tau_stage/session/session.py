@@ -264,17 +264,17 @@ class Session:
         place = {"content_index": content_index, "audio_end_ms": audio_end_ms}
         await self.request(client_events.ConversationItemTruncate(item_id=item_id, **place))
 
-    async def update(self, **wishes: object) -> protocol.JsonObject:
+    async def update(self, **options: object) -> protocol.JsonObject:
         """Change the session; accepts the options of ``create_session``. Options that you omit keep their values.
 
         Returns:
             The updated session.
         """
-        if "tools" in wishes:
-            made = [*map(Tool.of, cast("Sequence[ToolLike]", wishes.pop("tools")))]
+        if "tools" in options:
+            made = [*map(Tool.of, cast("Sequence[ToolLike]", options.pop("tools")))]
             self._tools = {tool.name: tool for tool in made}
-            wishes["tools"] = tuple(tool.definition for tool in made)
-        wanted = asked_session(**wishes)
+            options["tools"] = tuple(tool.definition for tool in made)
+        wanted = asked_session(**options)
         await self.request(client_events.SessionUpdate(session=wanted))
         return self.session
 
