@@ -35,10 +35,10 @@ class StageError(Exception):
 
 @dataclass(eq=False)
 class SceneError(StageError):
-    """A scene file cannot be performed. ``line`` and ``column`` say where, in characters, from 1.
+    """A scene file cannot be performed. ``line`` and ``column`` are the position, counted from 1.
 
     Attributes:
-        path: The file, as the user named it.
+        path: The file, as the user specified it.
         problem: What is wrong, as a sentence without a full stop.
         hint: What to do about it, or empty.
         source: The source line itself, or empty if there is none to show.

@@ -533,10 +533,10 @@ def test_a_click_picks_a_take(tab: Browser, booth: OpenBooth, tmp_path: Path) ->
     tab.until("document.querySelectorAll('#words .takes li').length === 2")
     (picked,) = (line.take for line in read_take(take.path)[1].lines if line.id == "how")
     other = 3 - picked
-    assert texts(tab, "#words .takes .label") == [f"Take {picked} is the line."]
+    assert texts(tab, "#words .takes .label") == [f"Take {picked} is the current take."]
     tab.until(f"document.querySelector('[data-act=\"pick how {other}\"]') !== null")
     tab.click(f"[data-act='pick how {other}']")
-    tab.until(f"document.querySelector('#words .takes .label').textContent === 'Take {other} is the line.'")
+    tab.until(f"document.querySelector('#words .takes .label').textContent === 'Take {other} is the current take.'")
     tab.until(f"document.getElementById('notice-list').textContent.includes('take {other} of how: done.')")
     (line,) = (line for line in read_take(take.path)[1].lines if line.id == "how")
     assert line.take == other

@@ -118,7 +118,7 @@ def test_a_run_that_fails_leaves_the_former_cassette(
     [
         (("--record", "t", "--replay", "t"), "--record and --replay cannot be combined"),
         (("--replay", "t", "--live"), "--replay uses no provider"),
-        (("--replay", "t", "--aloud"), "--aloud cannot play --replay"),
+        (("--replay", "t", "--aloud"), "--aloud and --replay cannot be combined"),
         (("--replay", "nowhere"), "no cassette found for this scene"),
         (
             ("--replay", "trio.yaml"),

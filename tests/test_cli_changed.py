@@ -287,7 +287,7 @@ def test_what_has_changed_and_what_that_would_cost_is_told_before_it_is_performe
     assert [line.split() for line in lines if line.startswith(("ann", "cid"))] == [
         ["ann-1", "ann", "outdated", "reused"],
         ["cid-1", "cid", "changed", "performed"],
-        ["ann-1", "ann", "removed", "left", "out"],
+        ["ann-1", "ann", "removed", "omitted"],
     ]
     assert "1 of 4 lines would be performed, for about $0.000" in lines[-1]
     assert run("plan", "talk.yaml", "--through") == 2

@@ -150,7 +150,7 @@ def test_what_was_taken_over_is_no_difference_and_what_is_outdated_is_told(
     assert run("compare", folder, again) == 0
     told = capsys.readouterr().out
     assert "1 of 3 lines differ; 2 were reused" in told
-    assert "B: heard an older take of bob-1: ann-2" in told
+    assert "B: ann-2 heard an older take of bob-1" in told
     assert run("compare", folder, again, "--json") == 0
     cost = json.loads(capsys.readouterr().out)["totals"]["cost, an estimate"]
     assert abs(float(cost["b"]) - float(cost["a"])) < 0.0001

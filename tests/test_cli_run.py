@@ -299,14 +299,14 @@ def test_no_secret_is_anywhere(
         (
             "",
             {"TAU_STAGE_ENDPOINT": "understudy", "OPENAI_API_KEY": MARKER},
-            "TAU_STAGE_ENDPOINT names the understudy: it performs, and nothing is spent.",
+            "TAU_STAGE_ENDPOINT is set to the understudy: it performs, and nothing is spent.",
         ),
         ("", {"OPENAI_API_KEY": MARKER}, ""),
         ("endpoint: understudy\n", {"OPENAI_API_KEY": MARKER}, ""),
         (
             "x: {voice: ash, endpoint: ws://127.0.0.1:9}",
             {},
-            "OPENAI_API_KEY is not set: the understudy performs the players without an endpoint.",
+            "OPENAI_API_KEY is not set: the understudy plays all players without an endpoint.",
         ),
     ],
 )

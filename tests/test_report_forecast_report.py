@@ -60,7 +60,7 @@ ann              $0.0002        $0.0002
 ben              $0.0002        $0.0002
 estimate         $0.0004        $0.0004
 
-All amounts are estimates, without tool calls. low..high: fast speech, cached, to slow speech, uncached."""
+All amounts are estimates and exclude tool calls. low..high ranges from fast, cached speech to slow, uncached speech."""
     )
 
 

@@ -93,7 +93,7 @@ def test_what_was_asked_and_not_said_is_marked(sheet: Element) -> None:
     cut = sheet.all("li", css="line")[1]
     assert "asked, not said: " in cut.all("del")[0].text
     assert "until it stands again." in cut.all("del")[0].text
-    assert cut.all(css="how")[0].text == "// interrupted: it was heard up to here"
+    assert cut.all(css="how")[0].text == "// interrupted: heard up to here"
     assert not sheet.all("li", css="line")[2].all("del")
 
 
@@ -121,7 +121,7 @@ def test_calls_attempts_and_deaf_ears_are_told(tmp_path: Path) -> None:
     assert line.all(css="call")[0].text == 'Tool weather failed in 250 ms arguments{"city":"Oslo"}outputrain'
     assert line.all(css="odd")[0].text == "Attempts2"
     assert line.all(css="deaf")[0].text == "tourist never"
-    assert line.all(css="how")[0].text == "// stopped: it reached its timeout"
+    assert line.all(css="how")[0].text == "// stopped: timeout reached"
 
 
 def test_what_stopped_it_stands_out_and_warnings_are_listed(tmp_path: Path) -> None:

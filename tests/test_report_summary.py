@@ -71,7 +71,7 @@ def test_what_is_built_on_sums_is_marked() -> None:
     assert "~$0.0640" in clerk
     assert "~" not in tourist
     assert "~$0.0960" in total
-    assert note == "estimated: clerk: usage was reported partly or as totals; the highest price is used"
+    assert note == "estimated: clerk: usage was reported only partly or only as totals; the highest price is used"
 
 
 def test_what_stopped_it_is_the_last_word() -> None:

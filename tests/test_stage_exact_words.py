@@ -122,7 +122,7 @@ async def test_the_closest_take_is_kept_where_none_is_exact(tmp_path: Path) -> N
     assert (line.said, line.exact, line.take) == (said[1], False, 2)
     assert [other.said for other in line.alternatives] == [said[0], said[2]]
     assert len(house.sent("ann", "response.create")) == 3
-    warning = f"line ann-1, player ann: the spoken words differ: “{said[1]}”"
+    warning = f"line ann-1, player ann: the spoken words differ from the scene: “{said[1]}”"
     assert warning in take.warnings
     assert line_of(take, "bob-1").exact is True
     assert [ending(each) for each in take.lines] == ["words differ from the scene", ""]

@@ -214,7 +214,7 @@ async def test_everything_made_of_a_take_says_which_line_failed_and_why(tmp_path
     html = render_page(take, house.folder)
     assert "This take is not complete: incomplete" in html
     assert html.count("the model answered with text instead of audio") == 3
-    assert "Nothing was heard. In writing:" in html
+    assert "No audio was received, only text:" in html
     assert f"BOB: [{why}]" in render_transcript(take)
     assert "failed: the model answered with text instead of audio" in render_sheet(take)
 

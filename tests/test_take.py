@@ -367,7 +367,7 @@ def test_latest_points_at_the_newest_take(folder: TakeFolder) -> None:
 
 def test_something_in_the_way_of_latest_is_kept(folder: TakeFolder) -> None:
     (folder.path.parent / "latest").write_text("mine")
-    with pytest.raises(TakeError, match="blocks the link"):
+    with pytest.raises(TakeError, match="is not a link to the newest take"):
         make_latest(folder)
     assert (folder.path.parent / "latest").read_text() == "mine"
 

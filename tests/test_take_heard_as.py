@@ -102,7 +102,7 @@ def test_who_goes_on_has_heard_the_take_that_was_picked_and_who_spoke_before_had
     assert (picked.ended, outdated(picked), heard_by(picked, "bob")) == ("interrupted", {"bob-1": ("ann-1",)}, 1)
     take = resume(part)
     assert (take.ended, outdated(take), heard_by(take, "bob")) == ("complete", {"bob-1": ("ann-1",)}, 2)
-    assert "line bob-1 heard an older take of ann-1; add --through to perform them again too" in take.warnings
+    assert "line bob-1 heard an older take of ann-1; add --through to also perform them again" in take.warnings
     back = pick(part, 1)
     assert (outdated(back), heard_by(back, "bob")) == ({"ann-2": ("ann-1",), "bob-2": ("ann-1",)}, 2)
 

@@ -31,7 +31,7 @@ SCENE = "players: {ann: {voice: ash}, ben: {voice: sage}}\nlines: [ann: One., be
 
 def test_who_holds_a_folder_is_named_and_nothing_is_left_behind(tmp_path: Path) -> None:
     with locked(tmp_path):
-        told = rf"is being written by process {os.getpid()} since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC\n.*hint: wait"
+        told = rf"is being written by process {os.getpid()} \(since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC\)\n.*hint: wait"
         with pytest.raises(TakeError, match=told), locked(tmp_path):
             pass
         assert (tmp_path / LOCK).exists()
@@ -65,7 +65,7 @@ def test_the_lock_ends_with_its_process_however_that_ends(tmp_path: Path, capsys
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         assert run("report", str(tmp_path)) == 2
-        assert f"{tmp_path}: is being written by process {other.pid} since " in capsys.readouterr().err
+        assert f"{tmp_path}: is being written by process {other.pid} (since " in capsys.readouterr().err
         other.kill()
     with locked(tmp_path):
         pass

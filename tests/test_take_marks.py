@@ -145,9 +145,9 @@ async def test_what_is_missing_or_broken_is_told_and_the_rest_is_marked(house: P
     player = take.players[0].model_copy(update={"stem": "../../outside.wav"})
     before = outside.read_bytes()
     assert write_marks(house.folder, take.model_copy(update={"players": (player, *take.players[1:])})) == [
-        f"{gone}: file not found, so it has no marks",
+        f"{gone}: file not found, so it was not marked",
         f"{broken}: could not be marked: not a WAV file",
-        "../../outside.wav: is outside the take's folder and is not changed",
+        "../../outside.wav: is outside the take's folder, so it was not marked",
     ]
     assert outside.read_bytes() == before
     assert BEXT in read_chunks(house.folder.path / rest)

@@ -191,7 +191,7 @@ def spoil(path: Path, how: str) -> None:
         ("truncated", "has 71500 samples, expected 72000"),
         ("short", "has 1000 samples, expected 72000"),
         ("stereo", "2 channels at 24000 Hz"),
-        ("another rate", "1 channels at 44100 Hz"),
+        ("another rate", "1 channel at 44100 Hz"),
         ("garbage", "format not recognised"),
     ],
 )
@@ -363,12 +363,12 @@ def test_a_file_that_does_not_meet_its_preset_says_what_it_has(tmp_path: Path) -
     hiss = 0.05 * np.random.default_rng(1).normal(size=2 * RATE)
     folder, take = take_of(tmp_path / "hiss", clerk=hiss)
     (problem,) = mix(folder, take, Mix(rms=-20, noise_floor=-60)).missed
-    assert re.fullmatch(r"mix\.wav has a noise floor of -2\d\.\d dB, at most -60 dB are allowed", problem)
+    assert re.fullmatch(r"mix\.wav has a noise floor of -2\d\.\d dB, above the maximum of -60 dB", problem)
 
 
 def test_what_is_limited_below_every_peak_is_measured_and_told() -> None:
     over = Mastered(Loudness(-16.0, -0.4, 24_000, -18.0, -80.0))
-    assert over.missed(Mix(peak=-1)) == ["has peaks of -0.4 dBTP, at most -1 dBTP are allowed"]
+    assert over.missed(Mix(peak=-1)) == ["has peaks of -0.4 dBTP, above the maximum of -1 dBTP"]
     assert Mastered(Loudness(None, None, 24_000)).peak_dbtp == -120
 
 

@@ -189,7 +189,7 @@ def test_every_kind_of_file_has_two_channels(tmp_path: Path, name: str) -> None:
 
 def test_a_stem_with_another_number_of_channels_is_told(tmp_path: Path) -> None:
     folder, take = take_of(tmp_path, clerk=voice(1, 1), door=voice(1, 2))
-    with pytest.raises(TakeError, match="has 1 channels at 24000 Hz, not 2 at 24000 Hz") as raised:
+    with pytest.raises(TakeError, match="has 1 channel at 24000 Hz, expected 2 at 24000 Hz") as raised:
         mix(folder, in_stereo(take), Mix())
     assert raised.value.path.endswith("door.wav")
 

@@ -182,7 +182,7 @@ def test_a_scene_in_several_languages_is_heard_and_says_by_whom(tmp_path: Path) 
     done = python("-c", MAIN.replace("main()", "sys.exit(main())").replace("import main;", "import main; import sys;"),
                   "run", "mixed.yaml", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    told = "The understudy speaks German, Japanese, Russian through espeak-ng, a formant voice."
+    told = "For German, Japanese, Russian, the understudy uses espeak-ng, a formant voice."
     assert told in done.stdout + done.stderr
     folder, take = read_take(tmp_path / "takes" / "mixed" / "latest")
     assert [line.samples > 5000 for line in take.lines] == [True] * 4
@@ -197,6 +197,6 @@ def test_without_the_extra_it_is_said_what_fails_and_what_is_read_as_english(tmp
     assert done.returncode == 3, done.stderr
     told = done.stdout + done.stderr
     hint = "; to add more languages: pip install 'tau-stage[languages]'"
-    assert f"no voice for Japanese: bob-2 will fail; a provider can say them{hint}" in told
+    assert f"no voice for Japanese: bob-2 will fail; to have them spoken, use a provider{hint}" in told
     assert f"the understudy reads German, Russian as if it were English: ann-1, bob-3{hint}" in told
     assert "unsupported_script" in told

@@ -382,7 +382,7 @@ def _heading(comparison: Comparison) -> Iterator[str]:
     yield summary + (f"; {reused} were reused" if reused else "")
     for name, take in comparison.sides:
         for others, hearers in outdated_lines(take.lines).items():
-            yield f"{name}: heard an older take of {', '.join(others)}: {', '.join(hearers)}"
+            yield f"{name}: {', '.join(hearers)} heard an older take of {', '.join(others)}"
 
 
 def _tables(comparison: Comparison) -> Iterator[TextTable]:

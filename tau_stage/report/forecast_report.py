@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from tau_stage.take import SceneChanges
 
 AMOUNTS = ("spoken", "listened", "cached", "total")
-FIGURES = "All amounts are estimates, without tool calls. low..high: fast speech, cached, to slow speech, uncached."
+FIGURES = (
+    "All amounts are estimates and exclude tool calls. "
+    "low..high ranges from fast, cached speech to slow, uncached speech."
+)
 Row = tuple[str, ...]
 
 
@@ -86,7 +89,7 @@ def _change_rows(plan: Plan, changes: SceneChanges) -> list[Row]:
     found.sort(key=lambda pair: (pair[1] == "removed", order.get(pair[0], len(order))))
     fates = dict.fromkeys(changes.performed, "performed")
     return [
-        (line, players.get(line, "-"), state, "left out" if state == "removed" else fates.get(line, "reused"))
+        (line, players.get(line, "-"), state, "omitted" if state == "removed" else fates.get(line, "reused"))
         for line, state in found
     ]
 
@@ -107,7 +110,7 @@ def tabulate_changes(plan: Plan, changes: SceneChanges, cost: Cost, newest: str)
 
 
 def _states(changes: SceneChanges) -> dict[str, tuple[str, ...]]:
-    names = {"new": "new", "changed": "changed", "outdated": "outdated", "as it was": "same", "removed": "removed"}
+    names = {"new": "new", "changed": "changed", "outdated": "outdated", "unchanged": "same", "removed": "removed"}
     return {state: getattr(changes, name) for state, name in names.items()}
 
 
@@ -116,7 +119,7 @@ def _states(changes: SceneChanges) -> dict[str, tuple[str, ...]]:
 
 def changes_data(plan: Plan, changes: SceneChanges, cost: Cost, newest: str) -> dict[str, object]:
     """Make data of what ``tabulate_changes`` tells, for ``json.dumps``."""
-    lines = {name.replace("as it was", "same"): [*lines] for name, lines in _states(changes).items()}
+    lines = {name.replace("unchanged", "same"): [*lines] for name, lines in _states(changes).items()}
     about = {"scene": plan.path, "variant": plan.variant, "take": newest or None}
     found = {**lines, "performed": [*changes.performed], "reasons": [*changes.reasons]}
     return {"version": 1, "estimate": True, "currency": "USD", **about, **found, "total": _data(cost)}

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 ORDER = {"failed": 0, "error": 1, "passed": 2}  # of outcomes: what needs a look comes first
 
 ENDINGS = {
-    "cut_in": "interrupted: it was heard up to here",
+    "cut_in": "interrupted: heard up to here",
     "turn_detected": "interrupted by a person",
-    "timeout": "stopped: it reached its timeout",
-    "max_output_tokens": "stopped: it reached its token limit",
+    "timeout": "stopped: timeout reached",
+    "max_output_tokens": "stopped: token limit reached",
     "content_filter": "stopped by the provider's content filter",
 }
 
@@ -61,7 +61,7 @@ def read_checks(text: str | bytes, path: str = CHECKS) -> Sequence[Check]:
     try:
         return _Checks.model_validate_json(text).verdicts
     except ValidationError as error:
-        remedy = "delete it; every run writes it again"
+        remedy = "delete it; each run creates it again"
         raise TakeError(path, f"is invalid: {error.errors()[0]['msg']}", remedy) from None
 
 

@@ -193,7 +193,7 @@ def _cost_notes(take: Take) -> Iterator[str]:
     """Say how far the cost is known, and whose money it was."""
     if take.cost.estimated:
         names = _names(take, lambda cost: cost.estimated)
-        yield f"estimated: {names}: usage was reported partly or as totals; the highest price is used"
+        yield f"estimated: {names}: usage was reported only partly or only as totals; the highest price is used"
     if take.cost.total is None:
         why = f"a price or a reported usage is missing; it is at least {dollars(take.cost.known)}"
         yield f"cost unknown: {_names(take, lambda cost: cost.total is None)}: {why}"

@@ -193,12 +193,12 @@ def check_options(
         ({"replay", "endpoint"}, *no_provider),
         (
             {"replay", "aloud"},
-            "--aloud cannot play --replay, because it does not run in real time",
+            "--aloud and --replay cannot be combined, because a replay does not run in real time",
             "play the take: tau-stage play TAKE",
         ),
         ({"aloud", "scenes"}, f"--aloud plays one scene, but there are {len(plans)}", one_scene),
         ({"aloud", "jobs"}, f"--aloud plays one scene at a time, but --jobs is {at_once}", "remove --jobs"),
-        ({"record", "same slug"}, f"{times} scenes would be recorded on the same cassette {slug}", own_name),
+        ({"record", "same slug"}, f"{times} scenes would be recorded to the same cassette {slug}", own_name),
     )
 
 
@@ -521,11 +521,11 @@ def why_the_understudy(
     if all(player.endpoint for player in played):
         return ""
     named = environment.get("TAU_STAGE_ENDPOINT")
-    why = "TAU_STAGE_ENDPOINT names the understudy: it" if named else "OPENAI_API_KEY is not set: the understudy"
+    why = "TAU_STAGE_ENDPOINT is set to the understudy: it" if named else "OPENAI_API_KEY is not set: the understudy"
     return (
         f"{why} performs, and nothing is spent."
         if played == models
-        else f"{why} performs the players without an endpoint."
+        else f"{why} plays all players without an endpoint."
     )
 
 
@@ -545,7 +545,7 @@ def _limits_of_models(plans: Sequence[Plan], stage: Stage, options: RunOptions) 
     speech = [_speech(plan, stage) for plan in plans]
     others = {said.name: said.engine for spoken in speech for said in spoken.values() if said.engine}
     if others:
-        yield f"The understudy speaks {', '.join(others)} through {next(iter(others.values()))}."
+        yield f"For {', '.join(others)}, the understudy uses {next(iter(others.values()))}."
     today = datetime.now(UTC).date()
     for plan, spoken in zip(plans, speech, strict=True):
         unread = () if options.stand_in else stages.unread_input(plan)
@@ -562,7 +562,7 @@ def _unspoken(spoken: Mapping[str, LineSpeech]) -> Iterator[str]:
     hint = f"; {LANGUAGES_HINT}" if any(speech.has_remedy for speech in spoken.values()) else ""
     if failing:
         what = f"the understudy has no voice for {_each(failing)}: {_named_lines(failing)} will fail"
-        yield f"{what}; a provider can say them{hint}"
+        yield f"{what}; to have them spoken, use a provider{hint}"
     if misread:
         yield f"the understudy reads {_each(misread)} as if it were English: {_named_lines(misread)}{hint}"
 
@@ -609,4 +609,4 @@ async def _loudspeaker(
             warn("The scene is played aloud: wear headphones, or the microphone records it too.")
         yield loudspeaker
         if loudspeaker and (lost := loudspeaker.lost_samples):
-            warn(f"The loudspeaker is disconnected: {lost / RATE:.1f} s were not played.")
+            warn(f"The loudspeaker was disconnected: {lost / RATE:.1f} s of audio were not played.")

@@ -92,7 +92,7 @@ class StagePublisher(Publisher):
         for speaker in self._speakers:
             if speaker.is_asked:
                 return speaker
-        raise UsageError("no player in the booth has a line now")
+        raise UsageError("no player in the booth has a line at the moment")
 
 
 @dataclass(frozen=True, slots=True)

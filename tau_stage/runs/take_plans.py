@@ -276,7 +276,7 @@ class ChangedScene:
                 yield f"  {kind}: {listed(names)}"
         yield from (f"  {reason}" for reason in found.reasons)
         if set(found.outdated) - set(found.performed):
-            yield "  to perform outdated lines again too, add --through"
+            yield "  to also perform outdated lines again, add --through"
 
 
 def scene_changes_since(

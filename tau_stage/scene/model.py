@@ -734,7 +734,7 @@ class Scene(Cascade):
         return line.takes or (EXACT_TAKES if self.is_exact(line) else 1)
 
     def tools_of(self, *callers: Line | Player) -> tuple[str, ...]:
-        """Return the names of the tools that may be called, as set by the first of the callers that sets them."""
+        """Return the names of the tools that may be called: those set by the first caller that sets any."""
         return next((caller.tools for caller in callers if caller.tools is not None), tuple(self.tools))
 
 

@@ -302,14 +302,14 @@ class Plan:
 
     Attributes:
         slug: The name of the scene's folders and files in takes/, cassettes/ and snapshots/: see ``names.identity``.
-        path: The scene file, as the user named it. Paths of other files are relative to it.
-        opening_gap_s: The pause between two session openings; None if each endpoint sets it.
+        path: The scene file, as the user specified it. Paths of other files are relative to it.
+        opening_gap_s: The pause between opening two sessions; None if each endpoint sets it.
         most_cues: How many times cues may start in total.
         waits: How long the performance waits for its players.
         pace: Whether the scene continues only when the audio would have been heard.
         variant: The name of the variant of a matrix, or empty.
         language: The language of its batch, or empty.
-        locations: Where its parts are in the file. Plans that differ only in this are equal.
+        locations: The positions of its parts in the file. Plans that differ only in this are equal.
         warnings: Parts of the file that may not be what the author meant.
 
     >>> from tau_stage import load_scene, make_plan
@@ -370,7 +370,7 @@ class Plan:
         return {player.name: player for player in self.players}[name]
 
     def recordings(self, player: PlayerPlan) -> list[Path]:
-        """Return the audio files of a player: the one that is played for a person, and the recordings that stand in."""
+        """Return the audio files of a player: the file that replaces a person, and the stand-in recordings."""
         files = [] if player.human in (*LIVE, None) else [resolve_path(self.path, str(player.human))]
         if player.stand_in is not None:
             files += sounds_in(resolve_path(self.path, player.stand_in))

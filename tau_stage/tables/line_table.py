@@ -153,7 +153,7 @@ class LineTable:
     """A table of lines.
 
     Attributes:
-        path: The file, as the user named it.
+        path: The file, as the user specified it.
         language: The code of its language, or empty.
         format: Which kind of table it is: one of ``FORMATS``.
         lines: All lines, in order; no two have one id, whatever its capitals.

@@ -23,7 +23,7 @@ FULL_DISK = "free some disk space, then resume with tau-stage resume; lines spok
 REMEDIES = {
     errno.ENOENT: "its folder was deleted or renamed during the performance: run the scene again",
     errno.EMFILE: "too many open files: raise the limit with ulimit -n 1024, then resume with tau-stage resume",
-    errno.EFBIG: "the file size limit is reached: check ulimit -f, or split the scene; lines spoken so far are kept",
+    errno.EFBIG: "file size limit reached: check ulimit -f, or split the scene; lines spoken so far are kept",
     errno.EROFS: "make it writable, then resume with tau-stage resume; lines spoken so far are kept",
 }
 """What to do where a disk fails while a scene is performed, and it is not full."""

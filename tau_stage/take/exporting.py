@@ -165,7 +165,7 @@ def _make_folders(folder: TakeFolder, name: str) -> None:
         place /= part
         place.mkdir(exist_ok=True)
         if place.is_symlink():
-            raise TakeError(str(place), "is a link", "delete it, or use other names for the lines")
+            raise TakeError(str(place), "is a link", "delete it, or choose different names for the lines")
 
 
 def heard(take: Take) -> list[Performed]:

@@ -101,7 +101,7 @@ def _acquire(folder: Path) -> int:
                 raise TakeError(str(folder), f"is being written by {_holder(file)}", "wait until it ends, or stop it")
             if is_named(file, path):
                 os.ftruncate(file, 0)
-                os.write(file, f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC".encode())
+                os.write(file, f"process {os.getpid()} (since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC)".encode())
                 opened.pop_all()
                 return file
 
@@ -273,7 +273,7 @@ def make_latest(take: TakeFolder) -> None:
     link = home / LATEST
     with guarded(link, REMEDY):
         if link.exists() and not link.is_symlink() and _named(link) is None:
-            raise TakeError(str(link), "blocks the link to the newest take", "delete it")
+            raise TakeError(str(link), "is not a link to the newest take", "delete it or rename it")
         _clear_links(home, name)
         draft = home / f".{LATEST}-{name}"
         try:

@@ -206,7 +206,7 @@ def _outdated(lines: Sequence[Performed]) -> Iterable[str]:
     """Tell which lines had heard others as they were before they were retaken."""
     for others, hearers in model.outdated_lines(lines).items():
         count = f"line {hearers[0]}" if len(hearers) == 1 else f"{len(hearers)} lines ({', '.join(hearers)})"
-        yield f"{count} heard an older take of {', '.join(others)}; add --through to perform them again too"
+        yield f"{count} heard an older take of {', '.join(others)}; add --through to also perform them again"
 
 
 def _costs(cost: Cost) -> model.Costs:

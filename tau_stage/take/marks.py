@@ -75,12 +75,12 @@ def write_marks(folder: TakeFolder, take: Take, again: Sequence[str] = (), rate:
         try:
             path = folder.inside(name)
         except TakeError:
-            missed.append(f"{name}: is outside the take's folder and is not changed")
+            missed.append(f"{name}: is outside the take's folder, so it was not marked")
             continue
         if path.is_file():
             missed += _marked(path, name, chunks)
         else:
-            missed.append(f"{name}: file not found, so it has no marks")
+            missed.append(f"{name}: file not found, so it was not marked")
     return missed
 
 

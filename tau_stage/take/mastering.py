@@ -89,17 +89,17 @@ class Mastered:
     def _missed_level(self, wanted: FileOptions) -> Iterator[str]:
         level, tolerance = self.level(wanted), wanted.tolerance
         if wanted.level and tolerance is not None and (level is None or abs(level - wanted.level.decibels) > tolerance):
-            is_so = "is below the gate" if level is None else f"has {level:.1f} {wanted.level.unit}"
+            is_so = "is too quiet to measure" if level is None else f"has {level:.1f} {wanted.level.unit}"
             yield f"{is_so}, expected {wanted.level} within {tolerance:g} dB"
 
     def missed(self, wanted: FileOptions) -> list[str]:
         """Tell what is not as it must be, a phrase each."""
         found, problems = self.found, [*self._missed_level(wanted)]
         if wanted.ceiling is not None and self.peak_dbtp > wanted.ceiling:
-            problems.append(f"has peaks of {self.peak_dbtp:.1f} dBTP, at most {wanted.ceiling:g} dBTP are allowed")
+            problems.append(f"has peaks of {self.peak_dbtp:.1f} dBTP, above the maximum of {wanted.ceiling:g} dBTP")
         floor = found.floor_dbfs
         if wanted.noise_floor is not None and floor is not None and floor > wanted.noise_floor:
-            problems.append(f"has a noise floor of {floor:.1f} dB, at most {wanted.noise_floor:g} dB are allowed")
+            problems.append(f"has a noise floor of {floor:.1f} dB, above the maximum of {wanted.noise_floor:g} dB")
         return problems
 
 
@@ -248,7 +248,7 @@ def _refuse_unfinished(draft: Path, samples: int, length: int, master: Master) -
         raise TakeError(final, f"has {samples} samples, expected {length}", MIX_AGAIN)
     has_size = kind in WITH_SIZE and not (kbps and kbps < LEAST_KBPS_WITH_SIZE)
     if has_size and not audio.tells_its_size(draft):
-        raise TakeError(final, "could not write its end or its header", MIX_AGAIN)
+        raise TakeError(final, "could not be written completely", MIX_AGAIN)
 
 
 def _write(draft: Path, blocks: Iterator[Samples], master: Master) -> Loudness:

@@ -55,7 +55,7 @@ class Mixed:
 
     def __str__(self) -> str:
         """Write its line in a summary."""
-        level = "below the gate" if self.level is None else f"{self.level:.1f} {self.target.unit}"
+        level = "too quiet to measure" if self.level is None else f"{self.level:.1f} {self.target.unit}"
         is_off = self.level is None or abs(self.level - self.target.decibels) > 0.5
         note = f" (limited by its peaks; the target is {self.target})" if is_off else ""
         stereo = "stereo, " if self.channels == 2 else ""
@@ -83,7 +83,7 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
     """
     stems = stems_of(folder, take)
     if not stems:
-        raise SilentTake(str(folder.path), "the take has no stems", "no player was on stage: perform the scene again")
+        raise SilentTake(str(folder.path), "the take has no stems", "no player took part: perform the scene again")
     rate, final = wanted.rate or rate, folder.path / wanted.file
     master = Master(final, wanted, wanted.kind, wanted.bits or "24", rate, take.channels)
 

@@ -19,6 +19,7 @@ from tau_stage.take.folder import MANIFEST, TakeFolder, followed
 from tau_stage.take.folding import fold
 from tau_stage.take.journal import JOURNAL, read_journal
 from tau_stage.take.take_model import Alternative, Performed, Take
+from tau_stage.text import counted
 
 VERSION: int = Take.model_fields["version"].default  # the version of takes that is read here
 
@@ -196,7 +197,7 @@ def open_sound(path: Path, samples: int = 0, name: Path | None = None, channels:
                 raise TakeError(str(shown), "file not found", BROKEN)
             file = opened.enter_context(soundfile.SoundFile(path))
         if file.channels != channels or (samples and file.samplerate != RATE):
-            told = f"{file.channels} channels at {file.samplerate} Hz, not {channels} at {RATE} Hz"
+            told = f"{counted(file.channels, 'channel')} at {file.samplerate} Hz, expected {channels} at {RATE} Hz"
             raise TakeError(str(shown), f"has {told}", BROKEN)
         if file.frames < samples:
             raise TakeError(str(shown), f"has {file.frames} samples, expected {samples}", BROKEN)

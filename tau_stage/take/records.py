@@ -449,7 +449,8 @@ class LineSpoken(LineFacts, LineRecord):
 
     def _warning(self) -> str:
         if self.exact is False and self.status == "completed":
-            return f"line {self.line}, player {self.player}: the spoken words differ: “{one_line(self.said)}”"
+            problem = "the spoken words differ from the scene"
+            return f"line {self.line}, player {self.player}: {problem}: “{one_line(self.said)}”"
         if self.status in ("completed", "failed") or self.reason in ("cut_in", "turn_detected"):
             return ""
         return f"line {self.line}, player {self.player}: the response is {self.status} ({self.reason})"

@@ -42,7 +42,7 @@ class Costs(TakePart):
     )
     estimated: bool = Field(
         False,
-        description="Whether the usage was reported only partly or as totals. If so, the highest "
+        description="Whether the usage was reported only partly or only as totals. If so, the highest "
         "possible price is assumed.",
     )
 
@@ -104,7 +104,7 @@ class ChapterMark(TakePart):
 
 
 class Cued(TakePart):
-    """A single start of a cue."""
+    """The start of a cue."""
 
     cue: str = Field(description="The cue's id. cue-1 is the first cue in the scene.")
     at_s: float = Field(description="Seconds from the start of the take.")

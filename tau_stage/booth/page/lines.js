@@ -57,7 +57,7 @@ export class Lines {
     const hear = make("button", { type: "button", class: "hear", "data-act": `hear ${line.id}`, disabled: !line.file, "aria-label": `Hear line ${line.number || line.id}, ${line.player}`, onclick: () => this.app.replay.hear(line) }, String(line.number || "…"));
     const heading = make("h3", {}, make("bdi", {}, line.player), " ", line.human ? make("small", { class: "human" }, "human") : null, line.direction ? make("em", { dir: "auto" }, ` (${line.direction})`) : null);
     const words = line.said || (line.status === "speaking" ? line.asked : "");
-    const text = make("div", { class: "text" }, heading, make("p", { class: words ? "said" : "said none", dir: "auto" }, words || (line.written ? `In writing: ${line.written}` : "Nothing was said.")));
+    const text = make("div", { class: "text" }, heading, make("p", { class: words ? "said" : "said none", dir: "auto" }, words || (line.written ? `Text only: ${line.written}` : "Nothing was said.")));
     if (line.asked && line.said && line.asked.trim() !== line.said.trim() && line.status !== "speaking") text.append(make("p", { class: "asked", dir: "auto" }, `${line.scripted === false ? "Asked to improvise" : "Asked"}: ${line.asked}`));
     if (line.problem || line.reason) text.append(make("p", { class: `how${line.problem ? " failed" : ""}` }, line.problem || line.reason.replaceAll("_", " ")));
     for (const call of line.calls) text.append(make("p", { class: "asked" }, `Tool ${call.tool}(${call.arguments}) ${call.failed ? "failed" : "answered"}: ${call.output}`));
@@ -73,7 +73,7 @@ export class Lines {
   }
 
   #takes(source, line, canPick) {
-    return make("div", { class: "takes" }, make("p", { class: "label" }, `Take ${line.take} is the line.`), make("ol", {}, ...line.takes.map((take) => make("li", {},
+    return make("div", { class: "takes" }, make("p", { class: "label" }, `Take ${line.take} is the current take.`), make("ol", {}, ...line.takes.map((take) => make("li", {},
       make("button", { type: "button", class: "hear", "data-act": `take ${line.id} ${take.take}`, disabled: !take.file, "aria-label": `Hear take ${take.take} of ${line.id}`, onclick: () => this.app.replay.hear(line, take.file) }, String(take.take)),
       make("p", { dir: "auto" }, take.said || "Nothing was said.", make("small", {}, ` ${span(take.samples / source.stage.rate)}${take.problem ? `, failed: ${take.problem}` : ""}`)),
       canPick && take.take !== line.take ? make("button", { type: "button", class: "quiet small", "data-act": `pick ${line.id} ${take.take}`, onclick: () => this.app.ask(source, { do: "pick", line: line.id, take: take.take }, `take ${take.take} of ${line.id}`) }, "Pick") : null))));

@@ -75,7 +75,7 @@
   const failed = (error) => {
     if (error.name === "AbortError") return;
     halt();
-    $("words").textContent = "This sound cannot be played: " + (error.message || error.name);
+    $("words").textContent = "Cannot play this audio: " + (error.message || error.name);
   };
 
   const begin = (how) => {
@@ -120,7 +120,7 @@
     alone = clip;
     at = clip.at;
     draw(true);
-    if (!clip.url) return void ($("words").textContent = "There is no sound of this.");
+    if (!clip.url) return void ($("words").textContent = "There is no audio to play.");
     from(solo, clip.url, clip.skip);
     begin("solo");
   };
