@@ -266,7 +266,12 @@ async def test_a_wish_for_whoever_is_gone_is_refused() -> None:
     hub = Hub()
     gone = hub.join({"kind": "session", "name": "ann"}, None)
     page = hub.open_page()
-    for to, problem in ((gone.id, "gone"), (99, "no recipient"), ("ann", "no recipient"), (None, "no recipient")):
+    for to, problem in (
+        (gone.id, "disconnected"),
+        (99, "no recipient"),
+        ("ann", "no recipient"),
+        (None, "no recipient"),
+    ):
         with pytest.raises(ValueError, match=problem):
             hub.ask(page, {"to": to, "do": "say"})
     with pytest.raises(ValueError, match="no recipient"):

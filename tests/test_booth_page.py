@@ -472,7 +472,7 @@ def test_ten_thousand_events_are_kept_and_the_rest_is_counted(tab: Browser, boot
     for batch in range(24):
         source.many(500, "rate_limits.updated", number=batch)
     wait_for(tab, "state.log.dropped >= 2000 && state.log.kept === 10000")
-    tab.until("document.getElementById('events-note').textContent.includes('older ones dropped')")
+    tab.until("document.getElementById('events-note').textContent.includes('older events dropped')")
     assert tab.run("document.querySelectorAll('#rows > *').length") < 100
 
 
@@ -522,7 +522,7 @@ def test_a_performance_is_asked_to_stop_and_to_play_a_line_again(tab: Browser, b
     page(tab, "{ app.replay.line = state.sources.get(1).stage.lines.get('ann-1'); app.changed(); }")
     tab.until("document.querySelector('#controls :last-child').textContent === 'Another take of ann-1'")
     tab.click("#controls :last-child")
-    tab.until("document.getElementById('notice-list').textContent.includes('as soon as the performance ends')")
+    tab.until("document.getElementById('notice-list').textContent.includes('scheduled for the end of the performance')")
 
 
 def test_a_click_picks_a_take(tab: Browser, booth: OpenBooth, tmp_path: Path) -> None:
@@ -554,14 +554,14 @@ def test_who_waits_to_open_a_session_is_shown(tab: Browser, booth: OpenBooth) ->
     source.record("opening_began", player="ann")
     source.record("opening_refused", player="ann", problem="too many requests", wait_s=2)
     tab.until("document.querySelectorAll('#gate li').length === 3")
-    assert [words.split(" since ")[0] for words in texts(tab, "#gate li")] == [
-        "ann is being opened, in the queue",
-        "ben waits",
-        "cid waits",
+    assert [words.split(" for ")[0] for words in texts(tab, "#gate li")] == [
+        "ann: opening, queued",
+        "ben: waiting",
+        "cid: waiting",
     ]
     tab.until("document.querySelector('#gate li').textContent.endsWith(' s; refused: too many requests')")
-    tab.until("document.querySelectorAll('#gate li')[2].textContent === 'cid waits since 1 s'")
-    assert texts(tab, "#lanes .state-words") == ["opens", "waits to open", "waits to open"]
+    tab.until("document.querySelectorAll('#gate li')[2].textContent === 'cid: waiting for 1 s'")
+    assert texts(tab, "#lanes .state-words") == ["opening", "waiting to open", "waiting to open"]
     for name in ("ann", "ben", "cid"):
         source.record("player_opened", player=name, took_s=1)
     tab.until("document.getElementById('gate').hidden")
@@ -653,9 +653,9 @@ def test_a_person_plays_a_part_from_beginning_to_end(tab: Browser, booth: OpenBo
     tab.run("document.getElementById('prompt-words').focus()")
     tab.write("Is there a bed?")
     tab.press("Enter")
-    tab.until(f"{title} === 'Speak with them.'")
+    tab.until(f"{title} === 'Talk to the players.'")
     wait_for(tab, "state.log.rows.filter(row => row.type === 'listen_began').length === 2")
-    tab.until(f"{title} === 'Speak with them.'")
+    tab.until(f"{title} === 'Talk to the players.'")
     said = "document.querySelectorAll('#words .line').length"
     tab.click("#tab-words")
     before = tab.run(said)
@@ -923,7 +923,7 @@ def test_a_page_that_was_away_too_long_is_told_what_it_missed(browser: Browser) 
         page(browser, "app.connection.cut()")
         booth.call(booth.hub.take_in, publishing, "\n".join([line] * (KEPT_EVENTS + 100)))
         browser.until(
-            "document.getElementById('notice-list').textContent.includes('100 events from before are no longer kept')"
+            "document.getElementById('notice-list').textContent.includes('100 earlier events are no longer available')"
         )
         wait_for(browser, "state.log.dropped === 120")
     browser.visit("about:blank")

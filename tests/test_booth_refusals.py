@@ -227,7 +227,7 @@ async def test_a_hello_that_cannot_be_read_is_refused_and_logged(
             await source.send(hello)
             with pytest.raises(ConnectionClosed, match="1003"):
                 await source.recv()
-        assert "a source is closed" in logged.text
+        assert "a source was closed" in logged.text
         assert (await fetched(url))[0] == 200
 
 
@@ -247,7 +247,7 @@ async def test_a_message_that_cannot_be_read_is_shown_as_text(logged: pytest.Log
     _, event, after = await messages(page)
     assert event["event"] == {"type": "unreadable", "text": line}
     assert after["record"] == {"type": "after"}
-    assert "a message of 'ann' cannot be read" in logged.text
+    assert "cannot read a message from 'ann'" in logged.text
 
 
 async def test_a_line_ends_where_it_is_broken_and_nowhere_else() -> None:
@@ -291,7 +291,7 @@ async def test_a_wish_whose_source_goes_is_answered() -> None:
     hub.ask(page, {"id": 4, "to": source.id, "do": "say", "text": "Are you there?"})
     hub.leave(source, "its connection was lost")
     answers = [each for each in await messages(page) if each["type"] == "answer"]
-    assert answers == [{"type": "answer", "id": 4, "problem": "the recipient is gone"}]
+    assert answers == [{"type": "answer", "id": 4, "problem": "the recipient is disconnected"}]
 
 
 async def test_what_is_waited_for_is_forgotten_with_the_page() -> None:
@@ -344,5 +344,5 @@ async def test_a_booth_in_the_terminal_prints_whom_it_refuses(tmp_path: Path, mo
         process.terminate()
         said = process.communicate()[1]
     assert "refused http from 127.0.0.1" in said
-    assert "the socket of a source is closed: invalid text" in said
+    assert "the socket of a source was closed: invalid text" in said
     assert "Traceback" not in said

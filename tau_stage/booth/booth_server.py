@@ -238,7 +238,7 @@ class Booth:
             _log_refusal("source", _code(gone))
         except* (ValueError, TypeError, KeyError) as failure:
             why = "it sent an invalid message"
-            log_event("booth", logging.WARNING, f"a source is closed: {lone(failure)!r}")
+            log_event("booth", logging.WARNING, f"a source was closed: {lone(failure)!r}")
             with suppress(RuntimeError):
                 await websocket.close(NOT_UNDERSTOOD, why)
         finally:
@@ -290,7 +290,7 @@ class Booth:
             text, sound = message.get("text"), message.get("bytes")
             if max(len(text or ""), len(sound or b"")) > LARGEST_WISH:
                 _log_refusal("page", TOO_LARGE)
-                await websocket.close(TOO_LARGE, "the message of the page is too large")
+                await websocket.close(TOO_LARGE, "the message from the page is too large")
                 return
             self._take_message(page, text or "", sound)
 
@@ -345,7 +345,7 @@ def _read_wish(text: str) -> JsonObject:
 def _log_refusal(whose: str, code: object) -> None:
     """Log why a socket was closed, if the other end did what it must not."""
     if problem := REFUSALS.get(code):
-        log_event("booth", logging.WARNING, f"the socket of a {whose} is closed: {problem}")
+        log_event("booth", logging.WARNING, f"the socket of a {whose} was closed: {problem}")
 
 
 def _code(gone: BaseExceptionGroup[WebSocketDisconnect | RuntimeError]) -> int:
@@ -446,7 +446,7 @@ async def open_booth(
         UsageError: The address is not loopback, or taken.
     """
     if host not in LOOPBACK and not allow_remote:
-        hint = "add --allow-remote if anyone who has the address may hear, read and speak in all sessions"
+        hint = "add --allow-remote if anyone with the address may listen to, monitor and join all sessions"
         raise UsageError(f"{host} is not a loopback address", hint)
     hub = hub or Hub()
     editor = TakeEditor(hub)

@@ -269,7 +269,7 @@ class Hub:
         for number, (page, wish, asked) in list(self._answers.items()):
             if asked is source:
                 del self._answers[number]
-                self.answer(page, wish, "the recipient is gone")
+                self.answer(page, wish, "the recipient is disconnected")
         self.show({"type": "source", "source": source.described})
 
     def take_in(self, source: Feed, frame: str) -> None:
@@ -278,9 +278,7 @@ class Hub:
             try:
                 self._take_line(source, line)
             except (ValueError, TypeError) as error:
-                log_event(
-                    "booth", logging.WARNING, f"a message of {source.name!r} cannot be read: {str(error)[:200]!r}"
-                )
+                log_event("booth", logging.WARNING, f"cannot read a message from {source.name!r}: {str(error)[:200]!r}")
                 self._keep(source, None, {"event": {"type": "unreadable", "text": _shortened(line)}})
 
     def _take_line(self, source: Feed, line: str) -> None:
@@ -412,7 +410,7 @@ class Hub:
         """
         source = self.sources.get(wish["to"]) if isinstance(wish.get("to"), int) else None
         if source is None or source.send is None:
-            raise ValueError("the recipient is gone" if source else "it has no recipient")
+            raise ValueError("the recipient is disconnected" if source else "it has no recipient")
         number = next(self._wishes)
         self._answers[number] = (page, wish.get("id"), source)
         source.send({**wish, "id": number})

@@ -68,7 +68,7 @@ export const app = {
     const id = app.connection.ask({ to: source.id, ...wish });
     if (id === null) return app.note("The booth is not connected, so nothing was sent.");
     wishes.set(id, { source, wish, about });
-    if (source.connected && (wish.do === "retake" || wish.do === "pick")) app.note(`${about}: as soon as the performance ends.`);
+    if (source.connected && (wish.do === "retake" || wish.do === "pick")) app.note(`${about}: scheduled for the end of the performance.`);
   },
 };
 
@@ -241,9 +241,9 @@ const drawHead = (shown) => {
 const progress = (stage) => {
   const all = stage.lines.size, done = stage.spoken.length;
   if (stage.problem) return `${stage.ended}: ${stage.problem}`;
-  if (scope.kind === "take") return `a take of ${stage.started ? stage.started.slice(0, 16).replace("T", " ") : "before"}, ${stage.ended || "not ended"}`;
+  if (scope.kind === "take") return `${stage.started ? `take from ${stage.started.slice(0, 16).replace("T", " ")}` : "earlier take"}, ${stage.ended || "not finished"}`;
   if (stage.ended) return `${stage.ended}: ${done} of ${all} lines`;
-  return stage.current ? `line ${Math.min(all, done + 1)} of ${all}: ${stage.current.player}` : stage.players.some((player) => player.opened) ? `${done} of ${all} lines` : "the sessions are being opened";
+  return stage.current ? `line ${Math.min(all, done + 1)} of ${all}: ${stage.current.player}` : stage.players.some((player) => player.opened) ? `${done} of ${all} lines` : "opening the sessions";
 };
 
 // Who waits to open a session, of all performances: they pass one gate.
@@ -255,8 +255,8 @@ const drawGate = (pageNow) => {
   while (list.childElementCount > waiting.length) list.lastChild.remove();
   waiting.forEach(({ name, source, since, began, refused }, index) => {
     const line = list.children[index] ?? list.appendChild(make("li", { dir: "auto" })), at = clockOf(source, pageNow);
-    const passed = at === null || since === null ? "" : ` since ${Math.max(0, Math.floor(at - since))} s`;
-    setText(line, `${name} ${began === null ? "waits" : "is being opened, in the queue"}${passed}${refused ? `; refused: ${refused}` : ""}`);
+    const passed = at === null || since === null ? "" : ` for ${Math.max(0, Math.floor(at - since))} s`;
+    setText(line, `${name}: ${began === null ? "waiting" : "opening, queued"}${passed}${refused ? `; refused: ${refused}` : ""}`);
   });
   setHidden(list, !waiting.length);
   setHidden($("gate-title"), !waiting.length);

@@ -29,12 +29,12 @@ export const summarise = (row) => {
   const [last] = row.events.slice(-1), event = object(last?.event), record = last?.record && object(last.record);
   if (record) {
     const parts = [record.player, record.line, record.hearer, record.words ?? record.said ?? record.text, record.problem, record.dollars && `$${record.dollars}`, record.state];
-    if (record.type === "so_far") parts.push(record.status, `${list(record.items).length} items of before`);
+    if (record.type === "so_far") parts.push(record.status, `${list(record.items).length} earlier items`);
     return parts.map(text).filter(Boolean).join(", ");
   }
-  if (row.samples) return `${(row.samples / RATE).toFixed(2)} s of sound`;
+  if (row.samples) return `${(row.samples / RATE).toFixed(2)} s of audio`;
   if (row.words) return row.words;
-  if (row.size) return `${row.size} characters of sound`;
+  if (row.size) return `${row.size} characters of audio`;
   if (row.type === "error") return [text(object(event.error).code), text(object(event.error).message)].filter(Boolean).join(": ");
   if (event.item) return [text(object(event.item).role) || text(object(event.item).type), wordsOf(event.item) || text(object(event.item).name)].filter(Boolean).join(": ");
   if (event.response && row.type === "response.done") {

@@ -85,7 +85,7 @@ export class EventTable {
     const { kept, dropped, missed, lost } = this.#log, filtered = this.#shown.length !== this.#log.rows.length;
     const words = [`${amount(kept)} events kept`];
     if (filtered) words.push(more ? "searching" : `${amount(this.#shown.length)} rows shown`);
-    words.push(dropped ? `${amount(dropped)} older ones dropped` : "none dropped");
+    words.push(dropped ? `${amount(dropped)} older events dropped` : "none dropped");
     if (missed) words.push(`${amount(missed)} occurred while no booth was running`);
     if (lost) words.push(`${amount(lost)} lost before they reached the booth`);
     setText($("events-note"), words.join(" · "));
@@ -128,7 +128,7 @@ export class EventTable {
     time.title = at;
     setText(who, row.name);
     setText(from, { client: "→", server: "←", stage: "·" }[row.from]);
-    from.setAttribute("title", { client: "from the client to the server", server: "from the server to the client", stage: "of the stage" }[row.from]);
+    from.setAttribute("title", { client: "from the client to the server", server: "from the server to the client", stage: "from the stage" }[row.from]);
     setText(type, row.count > 1 ? `${row.type} ×${row.count}` : row.type);
     setText(what, summarise(row).slice(0, 300));
     setText(took, row.latency === null ? "" : span(row.latency));
@@ -152,7 +152,7 @@ export class EventTable {
     const shown = row.events.slice(0, 200), more = row.events.length - shown.length;
     setText($("detail-title"), `${row.type}, ${row.name}${row.latency === null ? "" : `, ${span(row.latency)}: ${row.what}`}`);
     const json = shown.map((told) => JSON.stringify(told.event ?? told.record, null, 2)).join("\n");
-    $("detail-json").textContent = json + (more > 0 ? `\n… and ${more} more of these: export has them` : "");
+    $("detail-json").textContent = json + (more > 0 ? `\n… and ${more} more; use Export to get all of them` : "");
     setHidden($("detail"), false);
     $("detail-json").scrollTop = 0;
   }

@@ -51,7 +51,7 @@ export const drawFigures = (lanes, scope) => {
 
 const drawLines = (stage) => {
   const air = deadAir(stage), hearers = stage.players.map((player) => player.name);
-  setText($("times-note"), "of each line; below a name: how long it took to hear it");
+  setText($("times-note"), "for each line; the column of a player shows how long it took the player to hear the line");
   writeHead(["Line", "first audio", "dead air", "took", "cost", ...hearers]);
   write($("times"), stage.spoken.slice(-200).map((line) => [line.id, [
     span(line.firstAudio), air.has(line.id) ? span(air.get(line.id)) : "–", span(line.took), dollars(line.dollars),

@@ -9,7 +9,7 @@ import { STEP } from "./waves.js";
 const RATE = 24000;
 const PER_SECOND = 34; // pixels
 const NOW = 0.72; // where on the staff
-const WORDS = { idle: "idle", listening: "listening", thinking: "thinking", speaking: "speaking", gone: "gone", prompted: "your turn", done: "done", waiting: "next", queued: "waits to open", opening: "opens" };
+const WORDS = { idle: "idle", listening: "listening", thinking: "thinking", speaking: "speaking", gone: "disconnected", prompted: "your turn", done: "done", waiting: "next", queued: "waiting to open", opening: "opening" };
 
 export class Lanes {
   #lanes = new Map();
@@ -157,7 +157,7 @@ export class Lanes {
     if (source) {
       const item = sounding || this.#lastWords(source);
       words = item?.words || "";
-      if (!stage && lane.status === "listening") hears = this.app.talk.target === source.id && this.app.talk.isTalking ? "hears you" : "hears what is sent to it";
+      if (!stage && lane.status === "listening") hears = this.app.talk.target === source.id && this.app.talk.isTalking ? "hears you" : "receiving audio";
       if (source.session.problem) hears = source.session.problem;
       const cost = source.session.dollars === null ? "" : this.app.money(source.session.dollars);
       setText(lane.figures, [cost, source.gone].filter(Boolean).join(" · "));

@@ -94,11 +94,11 @@ export class Lines {
   }
 
   #item(source, item) {
-    const own = item.role === "assistant", name = own ? source.name : { user: "to", system: "told" }[item.role] || item.role;
+    const own = item.role === "assistant", name = own ? source.name : { user: "to", system: "system message to" }[item.role] || item.role;
     const hear = make("button", { type: "button", class: "hear", "data-act": `hear ${item.id}`, disabled: !(own && item.samples), "aria-label": `Hear ${source.name} again`, onclick: () => this.app.replay.hearItem(source, item) }, "▸");
     const heading = own ? make("h3", {}, make("bdi", {}, name)) : make("h3", { class: "other" }, `${name} `, make("bdi", {}, source.name));
     const length = item.samples ? span((item.cut ?? item.samples) / 24000) : "";
     return make("li", { class: `line item hue${this.app.hueOf(source)}${own ? "" : " given"}` }, make("div", { class: "cue" }, own ? hear : null, make("span", { class: "at" }, length)),
-      make("div", { class: "text" }, heading, make("p", { class: item.words ? "said" : "said none", dir: "auto" }, item.words || (own ? "…" : "audio without a transcript")), item.cut === null ? null : make("p", { class: "how" }, `interrupted: ${span(item.cut / 24000)} of it were heard`)));
+      make("div", { class: "text" }, heading, make("p", { class: item.words ? "said" : "said none", dir: "auto" }, item.words || (own ? "…" : "audio without a transcript")), item.cut === null ? null : make("p", { class: "how" }, `interrupted: ${span(item.cut / 24000)} were heard`)));
   }
 }

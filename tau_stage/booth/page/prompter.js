@@ -39,7 +39,7 @@ export class Prompter {
     const at = clockOf(source, pageNow), ours = this.#isOurs(source.stage);
     this.#begins = pageNow + prompt.in - (at === null || prompt.at === null ? 0 : Math.max(0, at - prompt.at));
     setText($("prompt-who"), ours ? (prompt.listens ? `${prompt.player}: you` : `${prompt.player}: your line`) : `${prompt.player} is played by a person on another page`);
-    setText($("prompt-title"), prompt.words || (prompt.listens ? "Speak with them." : "Say anything you like."));
+    setText($("prompt-title"), prompt.words || (prompt.listens ? "Talk to the players." : "Say anything you like."));
     setText($("prompt-direction"), prompt.direction);
     setText($("prompt-done"), prompt.listens ? "Close the microphone" : "Done");
     setText($("prompt-count"), "");

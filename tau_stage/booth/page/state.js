@@ -87,14 +87,14 @@ const join = (state, told) => {
 const welcome = (state, told, arrival) => {
   const epoch = text(told.epoch), lost = number(told.lost);
   if (state.epoch && epoch !== state.epoch) {
-    note(state, "The booth was restarted. Events from that time are missing.");
+    note(state, "The booth was restarted. Events that occurred during the restart are missing.");
     state.former = [...state.sources.values(), ...state.former].slice(0, 500);
     state.sources = new Map();
     state.seen = 0;
     state.offset = Infinity;
   }
   if (maybe(told.now_s) !== null) state.offset = Math.min(state.offset, arrival - told.now_s);
-  if (lost && state.epoch) note(state, `${lost} ${lost === 1 ? "event" : "events"} from before ${lost === 1 ? "is" : "are"} no longer kept.`);
+  if (lost && state.epoch) note(state, `${lost} earlier ${lost === 1 ? "event is" : "events are"} no longer available.`);
   state.log.dropped += lost;
   state.epoch = epoch;
   const known = new Set(list(told.sources).map((each) => number(object(each).id)));

@@ -157,7 +157,7 @@ export class Talk {
     setText($("open-mic"), this.#open ? "Close microphone" : "Open microphone");
     $("talk").classList.toggle("live", this.#held);
     const name = source?.name ?? "";
-    setText($("talk-state"), !source ? "Choose a session to talk to." : !ready ? `${name} is gone.` : !hears ? `${name} does not accept audio from a page: type instead.` : this.#open || this.#held ? `${name} hears you` : "");
+    setText($("talk-state"), !source ? "Choose a session to talk to." : !ready ? `${name} is disconnected.` : !hears ? `${name} does not accept audio from a page: type instead.` : this.#open || this.#held ? `${name} hears you` : "");
     setHidden($("desk"), this.app.targets.length === 0 && !source);
     this.#list();
   }
