@@ -22,7 +22,7 @@ def _with_hint(text: str, hint: str) -> str:
 
 
 class StageError(Exception):
-    """The base class: ``except StageError`` catches every error that tau-stage raises on purpose.
+    """The base class: ``except StageError`` catches every error that tau-stage raises deliberately.
 
     >>> all(issubclass(kind, StageError) for kind in (SceneError, SessionError, UsageError, TakeError))
     True
@@ -226,8 +226,8 @@ class BudgetExceeded(StageError):
 
     def __str__(self) -> str:
         used = f"${self.spent:.4f} of the budget of ${self.budget:.4f} is used"
-        used += "" if self.expected is None else f", and it is likely to cost ${self.expected:.4f}"
-        place = f"line {self.before_line}" if self.before_line else "the first line"
+        place, what = (f"line {self.before_line}", "line") if self.before_line else ("the first line", "scene")
+        used += "" if self.expected is None else f", and the {what} is likely to cost ${self.expected:.4f}"
         return f"stopped before {place}: {used}; raise limits.budget or --budget to continue"
 
 

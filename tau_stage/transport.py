@@ -70,7 +70,7 @@ WHOLE_TEXT = 0x81  # the first byte of a message of text in one frame
 TOO_LARGE = 1009
 REASONS = {
     ABNORMAL: "the connection was lost",
-    TOO_LARGE: f"an event of more than {LARGEST_EVENT // 1024**2} MiB was received, which is too large",
+    TOO_LARGE: f"received an event larger than {LARGEST_EVENT // 1024**2} MiB",
 }
 WEBSOCKETS_ONLY = (
     "This server supports only WebSocket. Connect with a Realtime client to ws://, not to http:// or wss://."
@@ -470,7 +470,7 @@ async def _tunnel(url: str, proxy: Proxy) -> socket.socket:
         writer.write(_connect_request(server, there.username, there.password))
         status = _STATUS.match(await reader.readuntil(b"\r\n\r\n"))
         if not status:
-            raise _ProxyRefused("it does not answer like a proxy")
+            raise _ProxyRefused("it does not respond like a proxy")
         if not status[1].startswith(b"2"):
             raise _ProxyRefused(f"HTTP {status[1].decode()}")
         own: socket.socket = writer.get_extra_info("socket").dup()
@@ -515,7 +515,7 @@ def _plainly(error: Exception, url: str) -> str:
             return _tls_problem(error)
         case InvalidMessage():
             hint = "; write wss:// if it uses TLS" if urlsplit(url).scheme == "ws" else ""
-            return f"the server does not answer with HTTP{hint}"
+            return f"the server did not send an HTTP response{hint}"
         case ProxyError() if str(error.__cause__ or ""):
             return f"{error}: {error.__cause__}"
         case ConnectionError() if not error.strerror:
@@ -535,7 +535,7 @@ def _refused(place: str, response: Response, secrets: Secrets) -> ConnectFailed:
 
 
 def _moved(url: str, place: str, response: Response, secrets: Secrets) -> ConnectFailed:
-    told = ", but does not say where"
+    told = ", but did not send its new address"
     if there := next(iter(response.headers.get_all("Location")), ""):
         with suppress(ValueError):  # it is no address, and shown as it is
             there = urljoin(url, there)

@@ -364,7 +364,7 @@ def test_a_take_that_was_cut_before_its_cassette_was_whole_says_that_there_is_no
     capsys.readouterr()
     assert run("resume", "takes/trio/latest") == 0
     told = capsys.readouterr().err
-    assert "no cassette was written, because a cassette holds an uninterrupted performance" in told
+    assert "no cassette was written, because a cassette must contain an uninterrupted performance" in told
     assert f"tau-stage run {trio} --record tapes" in told
     assert run("resume", "takes/trio/latest") == 0
     assert capsys.readouterr().err == ""

@@ -100,7 +100,7 @@ def test_a_complete_take_whose_sounds_are_gone_is_told_and_how_to_have_them_agai
     for verb in (["resume", folder], ["run", "talk.yaml", "--resume", "--endpoint", url]):
         assert run(*verb) == 2
         said = capsys.readouterr()
-        problem = f"{line}: the audio of line bob-1 is missing\n  hint: perform it again, into a new take: {again}\n"
+        problem = f"{line}: the audio of line bob-1 is missing\n  hint: perform the line again in a new take: {again}\n"
         assert problem in said.err.replace(f"{Path.cwd()}/", "")
         assert "the take is complete" not in said.out
     (Path(folder) / "lines" / "003-ann-2.wav").unlink()

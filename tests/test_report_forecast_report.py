@@ -31,7 +31,7 @@ def test_piped_it_is_plain_text() -> None:
         == """\
 Duet (x.yaml): about 3 s (2..3), an estimate
 
-sessions open, at the earliest
+earliest session starts
 player   from
 ann     0.0 s
 ben     0.2 s

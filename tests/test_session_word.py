@@ -147,13 +147,13 @@ async def test_one_can_wait_until_a_listener_has_heard_all() -> None:
 @pytest.mark.parametrize(
     ("wish", "sentence"),
     [
-        ({"temperature": 0.8}, "does not support temperature"),
+        ({"temperature": 0.8}, "does not support 'temperature'"),
         ({"modalities": ["text", "audio"]}, "use output_modalities"),
         ({"max_response_output_tokens": 100}, "use max_output_tokens"),
         ({"input_audio_transcription": {"model": "whisper-1"}}, "use transcription"),
         ({"turn_detection": {"type": "none"}}, "write turn_detection=None"),
         ({"turn_detection": "none"}, "write turn_detection=None"),
-        ({"colour": "red"}, "create_session has no option colour"),
+        ({"colour": "red"}, "create_session has no option 'colour'"),
         ({"speed": 9}, "audio.output.speed cannot be 9: input should be less"),
         ({"tools": ["lights"]}, "'lights' is not a tool"),
         ({"tools": [{"type": "mcp"}]}, "is not a tool"),
@@ -170,9 +170,9 @@ async def test_what_cannot_be_asked_for_gets_a_sentence(wish: dict[str, Any], se
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
-        ({"temperature": 1}, "not support temperature"),
+        ({"temperature": 1}, "not support 'temperature'"),
         ({"voice": "ash"}, "write audio="),
-        ({"x": 1}, "response has no option x"),
+        ({"x": 1}, "response has no option 'x'"),
     ],
 )
 async def test_a_response_says_so_too(option: dict[str, Any], sentence: str) -> None:

@@ -415,8 +415,9 @@ async def test_a_line_is_not_begun_that_is_likely_to_cost_too_much_though_nothin
     house = Playhouse(tmp_path)
     take = await performed(house, limited("0.0001"))
     assert (take.ended, take.lines) == ("budget", ())
-    assert "stopped before line ann-1: $0.0000 of the budget of $0.0001 is used, and it is likely to cost $0.0" in (
-        take.problem
+    assert (
+        "stopped before line ann-1: $0.0000 of the budget of $0.0001 is used, and the line is likely to cost $0.0"
+        in (take.problem)
     )
     assert house.sent("ann", "response.create") == []
 

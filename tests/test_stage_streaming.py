@@ -238,7 +238,7 @@ async def test_a_plan_a_view_and_a_page_say_who_hears_by_stream(
     scene = tmp_path / "scene.yaml"
     scene.write_text(HEAD.replace("coral", "coral, hearing: stream") + LINES)
     assert run("plan", str(scene)) == 0
-    assert "hears lines as they are spoken, at the same cost: cid\n" in capsys.readouterr().out
+    assert "these players hear lines while they are spoken, at the same cost: cid\n" in capsys.readouterr().out
     assert run("plan", str(scene), "--json") == 0
     told = json.loads(capsys.readouterr().out)["players"]
     assert [told[name]["hearing"] for name in ("bob", "cid")] == ["create_audio", "stream"]

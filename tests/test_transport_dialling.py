@@ -124,7 +124,7 @@ async def test_a_redirect_is_not_followed_and_the_new_address_is_told(status: in
         (("Location: ws://a", "Location: ws://b"), "the server has moved to ws://a;"),
         (("Location: ws://u:p@a/?api_key=" + KEY,), "the server has moved to ws://a/?api_key=[key];"),
         ((f"Location: ws://a/{KEY}",), "the server has moved to ws://a/[key];"),
-        ((), "the server has moved, but does not say where"),
+        ((), "the server has moved, but did not send its new address"),
     ],
 )
 async def test_whatever_a_redirect_says_is_told_plainly(lines: tuple[str, ...], told: str) -> None:
@@ -453,10 +453,10 @@ async def test_a_server_without_tls_and_one_with_it_are_told_apart(certificate: 
         ).reason == "the server does not use TLS; write ws:// if that is intended"
     async with listening_by_tls(certificate, None, by_reset=False) as port_of_tls:
         error = await failed(f"ws://localhost:{port_of_tls}/v1")
-    assert error.reason == "the server does not answer with HTTP; write wss:// if it uses TLS"
+    assert error.reason == "the server did not send an HTTP response; write wss:// if it uses TLS"
 
 
-@pytest.mark.parametrize(("scheme", "told"), [("ws", "the server does not answer with HTTP"), ("wss", "")])
+@pytest.mark.parametrize(("scheme", "told"), [("ws", "the server did not send an HTTP response"), ("wss", "")])
 async def test_a_server_that_hangs_up_at_once_is_told_plainly(scheme: str, told: str) -> None:
     async def hang_up(stream: SocketStream) -> None:
         await stream.receive()

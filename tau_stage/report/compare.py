@@ -183,7 +183,7 @@ def _facts(line: Performed) -> dict[str, tuple[str, str, float]]:
         "ended": (line.ended + (f" ({why})" if why else ""), "{}", 80.0),
         "player": (line.player, "spoken by {}", 60.0),
         "hearers": (", ".join(heard_by(line.hearers)) or "nobody", "heard by {}", 30.0),
-        "calls": (f"{len(line.calls)}", "{} tool calls", 20.0),
+        "calls": (f"{len(line.calls)}", "tool calls: {}", 20.0),
         "direction": (line.direction or "none", "direction {}", 10.0),
     }
 
@@ -196,7 +196,7 @@ def _course(a: Performed, b: Performed) -> Iterator[LineDifference]:
             yield LineDifference(what, f"{told.format(is_now)}, was {was}", weight)
     if a.attempts != b.attempts:
         weight = 10.0 * abs(b.attempts - a.attempts)
-        yield LineDifference("attempts", f"{b.attempts} attempts, was {a.attempts}", weight)
+        yield LineDifference("attempts", f"attempts: {b.attempts}, was {a.attempts}", weight)
 
 
 def _words(a: Performed, b: Performed) -> Iterator[LineDifference]:

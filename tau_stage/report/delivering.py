@@ -181,7 +181,7 @@ def _spare(folder: TakeFolder) -> list[str]:
 
 NO_TAKE = "specify a take folder, for example takes/umbrella/latest"
 DAMAGED = "it is damaged, or was written by a newer tau-stage; nothing was changed"
-CLOSED = "free some disk space there, or make it writable; nothing was changed"
+CLOSED = "free some disk space, or make the folder writable; nothing was changed"
 
 
 def rebuild(folder: TakeFolder, *, embed: bool = False, note: Note = ignore) -> tuple[Take, Made]:

@@ -33,13 +33,13 @@ def tabulate_forecast(forecast: Forecast) -> TextReport:
     if forecast.unpriced:
         notes.append(f"price unknown: {', '.join(forecast.unpriced)}; the total is unknown")
     if streaming := [player.name for player in forecast.players if player.hearing == "stream"]:
-        notes.append(f"hears lines as they are spoken, at the same cost: {', '.join(streaming)}")
+        notes.append(f"these players hear lines while they are spoken, at the same cost: {', '.join(streaming)}")
     return TextReport((heading,), tuple(_tables(forecast)), tuple(map(note, (*notes, FIGURES))))
 
 
 def _tables(forecast: Forecast) -> Iterator[TextTable]:
     openings = [(opening.player, f"{opening.at_s:.1f} s") for opening in forecast.openings]
-    yield TextTable(("player", "from"), openings, title="sessions open, at the earliest")
+    yield TextTable(("player", "from"), openings, title="earliest session starts")
     columns: Row = ("line", "id", "player", "at", "seconds", "heard by")
     yield TextTable(columns, [*map(_line_row, forecast.lines)], {1, 2, 5}, title="lines")
     spoken = f"{sum(player.seconds.likely for player in forecast.players):.1f}"

@@ -158,7 +158,7 @@ def _check_sounds(folder: TakeFolder, take: Take) -> None:
     for name, first in gone.items():
         through = " --through" if len(gone) > 1 else ""
         again = f"tau-stage retake {shlex.quote(str(folder.path))} {shlex.quote(name)}{through}"
-        raise TakeError(first.path, first.problem, f"perform it again, into a new take: {again}")
+        raise TakeError(first.path, first.problem, f"perform the line again in a new take: {again}")
     for stem in takes.stems_of(folder, take):
         if not stem.path.is_file():
             raise TakeError(str(stem.path), "file not found", takes.BROKEN)
@@ -172,7 +172,7 @@ def _judge_again(
     except TakeError:
         raise
     except StageError as error:  # the scene is no longer there to say what is expected
-        problems = (str(error), f"{folder.path}: the take was not compared with its expectations")
+        problems = (str(error), f"{folder.path}: the take was not checked against its expectations")
         return TakeDelivered(problems=problems, code=TAKE_SPOILED), ""
 
 
@@ -187,7 +187,7 @@ def finish_cassette(folder: TakeFolder) -> tuple[str, ...]:
     except CassetteError as error:
         return (str(error),)
     again = f"tau-stage run {shlex.quote(began.path)} --record {shlex.quote(str(Path(began.recording).parent))}"
-    problem = "no cassette was written, because a cassette holds an uninterrupted performance"
+    problem = "no cassette was written, because a cassette must contain an uninterrupted performance"
     return (f"{folder.path}: {problem}\n  hint: record it again: {again}",)
 
 

@@ -176,7 +176,7 @@ def check_options(
         "endpoint": options.endpoint is not None,
     }
     given |= {"scenes": len(plans) > 1, "jobs": at_once > 1, "same slug": times > 1}
-    whole = "a cassette holds a complete performance: --resume cannot be combined with --record or --replay"
+    whole = "a cassette contains a complete performance: --resume cannot be combined with --record or --replay"
     no_provider = ("--replay uses no provider", "remove --endpoint and --live")
     one_scene = "specify one scene, and one variant of its matrix with --only"
     own_name = "give each file a different name, or record each in a separate folder"

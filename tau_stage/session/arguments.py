@@ -81,7 +81,7 @@ def asked_response(**options: object) -> ResponseConfig:
     """Make a response as it is wished for; a ``UsageError`` says that a wish cannot be asked for."""
     _check_names(options)
     if "voice" in options:
-        raise UsageError("a response has no option voice in the GA API", "write audio={'output': {'voice': ...}}")
+        raise UsageError("a response has no option 'voice' in the GA API", "write audio={'output': {'voice': ...}}")
     try:
         return ResponseConfig.model_validate(options)
     except ValidationError as error:
@@ -97,7 +97,7 @@ def _refused(verb: str, error: ValidationError) -> UsageError:
     first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        return UsageError(f"{verb} has no option {place}", "docs/session.md lists the options")
+        return UsageError(f"{verb} has no option '{place}'", "docs/session.md lists the options")
     return UsageError(f"{place} cannot be {first['input']!r:.80}: {first['msg'][0].lower()}{first['msg'][1:]}")
 
 

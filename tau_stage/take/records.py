@@ -209,7 +209,7 @@ class ModelNamed(Record):
 
 
 class ItemGiven(Record):
-    """An item was added to a player's conversation: a whispered prompt, or words that a user or the player said.
+    """An item was added to a player's conversation: a private instruction, or words that a user or the player said.
 
     ``sound`` is the path of the audio file, if the item is not text.
     """
