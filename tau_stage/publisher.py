@@ -105,7 +105,7 @@ def find_booth(variables: Mapping[str, str] | None = None) -> BoothAddress | Non
     variables = environment() if variables is None else variables
     if named := variables.get("TAU_DEBUG_SERVER_URL", "").strip():
         if not _is_page(named):
-            hint = "write the address that tau-stage booth printed, for example http://127.0.0.1:30020/TOKEN/"
+            hint = "set it to the address that tau-stage booth printed, for example http://127.0.0.1:30020/TOKEN/"
             raise UsageError("TAU_DEBUG_SERVER_URL is not the address of a booth", hint)
         return BoothAddress(named.rstrip("/") + "/")
     booth = last_booth(variables)

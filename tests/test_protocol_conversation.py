@@ -137,7 +137,7 @@ def test_a_delta_that_is_not_base64_ends_its_response_as_failed_and_no_other() -
     conversation.apply(AudioDelta(response_id="r", item_id="i", delta="A!"))
     response = end(conversation, done("r", usage={"output_token_details": {"audio_tokens": 20}}))
     assert (response.status, response.reason) == ("failed", "unusable_event")
-    assert "is not base64" in response.message
+    assert "is not valid base64" in response.message
     assert (len(response.audio), response.usage.audio_out) == (1, 20)
     assert end(conversation, done("s")).status == "completed"
 

@@ -181,10 +181,10 @@ def test_many_frames_that_are_no_events_are_few_warnings() -> None:
         conversation.apply(decode(f"tick {number}"))
         conversation.apply(decode(bytes([number, 0xFF])))
     assert dict(conversation.odd) == {
-        'a frame is not JSON ("tick 0"); ignored': 1,
-        'a frame is not JSON ("tick 1"); ignored': 1,
-        'a frame is not JSON ("tick 2"); ignored': 1,
-        "a frame is not JSON; ignored": 6,
+        'a frame is not valid JSON ("tick 0"); ignored': 1,
+        'a frame is not valid JSON ("tick 1"); ignored': 1,
+        'a frame is not valid JSON ("tick 2"); ignored': 1,
+        "a frame is not valid JSON; ignored": 6,
         "a binary frame is not text; ignored": 9,
     }
 

@@ -34,9 +34,9 @@ types = st.sampled_from(
 @pytest.mark.parametrize(
     ("frame", "problem", "breaks_response"),
     [
-        (b"ping", "a frame is not JSON", False),
+        (b"ping", "a frame is not valid JSON", False),
         (b'\xff\xfe"', "a binary frame is not text", False),
-        (b' {"type": "resp', "a frame is not JSON", True),
+        (b' {"type": "resp', "a frame is not valid JSON", True),
         (b"[]", "a frame is not an event with a type", False),
         (b'{"type": 7}', "a frame is not an event with a type", False),
         (b'{"type": null, "delta": "AAAA"}', "a frame is not an event with a type", True),

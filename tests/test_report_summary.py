@@ -49,7 +49,7 @@ def test_on_the_understudy_it_says_that_nothing_was_spent() -> None:
 def test_an_unknown_price_is_never_zero() -> None:
     said = plain(take(model="my-own"))
     assert "unknown" in said
-    assert "cost unknown: clerk, tourist: a price or a reported usage is missing; it is at least $0.0000" in said
+    assert "cost unknown: clerk, tourist: a price or a reported usage is missing; the cost is at least $0.0000" in said
 
 
 def test_usage_that_was_not_told_is_unknown_and_what_is_known_is_told_too() -> None:
@@ -59,7 +59,7 @@ def test_usage_that_was_not_told_is_unknown_and_what_is_known_is_told_too() -> N
     )
     said = plain(fold(facts))
     assert "cost unknown: clerk: " in said
-    assert "it is at least $0.0320" in said
+    assert "the cost is at least $0.0320" in said
 
 
 def test_what_is_built_on_sums_is_marked() -> None:

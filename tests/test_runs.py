@@ -132,7 +132,7 @@ async def test_one_line_is_performed_again_into_a_take_beside() -> None:
     async with understudy() as options:
         take = await perform_scene("lamp.yaml", options=options)
         again = await retake_lines(take.folder.path, "bob-1", direction="loudly", options=options)
-        with pytest.raises(UsageError, match="no line of the take has failed"):
+        with pytest.raises(UsageError, match="no line in the take has failed"):
             await retake_lines(take.folder.path, options=options)
     assert again.folder.path != take.folder.path
     assert [line.former for line in again.lines] == [True, False]

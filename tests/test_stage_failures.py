@@ -137,7 +137,7 @@ async def test_a_frame_that_is_no_event_is_left_out_and_told_of(where: fault.Whe
     take = await performed(house)
     assert (take.ended, said(take)) == ("complete", WHOLE)
     assert take.lines[1].attempts == 1
-    assert any("a frame is not JSON (" in warning for warning in take.warnings)
+    assert any("a frame is not valid JSON (" in warning for warning in take.warnings)
 
 
 async def test_a_response_that_lost_some_of_its_sound_is_asked_for_again_and_what_came_is_kept(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_a_run_with_a_failed_line_exits_with_3_and_retake_makes_it_whole(
     whole = json.loads(capsys.readouterr().out)
     assert [line["ended"] for line in whole["take"]["lines"]] == ["completed"] * 3
     assert run("retake", whole["path"]) == 2
-    assert "no line of the take has failed" in capsys.readouterr().err
+    assert "no line in the take has failed" in capsys.readouterr().err
 
     assert run("compare", folder, whole["path"]) == 0
     assert why in " ".join(capsys.readouterr().out.split())

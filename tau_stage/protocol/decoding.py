@@ -176,11 +176,11 @@ def _not_json(frame: bytes | str, note: Note) -> ServerEvent:
         words = ""
     words = "" if "\0" in words else words
     if frame.lstrip()[:1] in (b"{", "{"):
-        return UnusableEvent(type="", problem="a frame is not JSON", words=excerpt(words), breaks_response=True)
+        return UnusableEvent(type="", problem="a frame is not valid JSON", words=excerpt(words), breaks_response=True)
     if error := _reported_error(words):
         note("an error arrived as plain text; treated as an error")
         return ErrorEvent.model_validate(error)
-    problem = "a frame is not JSON" if words else "a binary frame is not text"
+    problem = "a frame is not valid JSON" if words else "a binary frame is not text"
     return UnusableEvent(type="", problem=problem, words=excerpt(words))
 
 

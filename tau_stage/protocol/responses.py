@@ -385,7 +385,7 @@ def _decoded(delta: str) -> bytes:
     try:
         return pybase64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except ValueError as error:
-        raise ProtocolError("theirs", f"an audio delta of {len(delta)} characters is not base64") from error
+        raise ProtocolError("theirs", f"an audio delta of {len(delta)} characters is not valid base64") from error
 
 
 def samples_of(data: bytes, form: Format) -> tuple[int, bytes] | None:

@@ -195,7 +195,7 @@ def _cost_notes(take: Take) -> Iterator[str]:
         names = _names(take, lambda cost: cost.estimated)
         yield f"estimated: {names}: usage was reported only partly or only as totals; the highest price is used"
     if take.cost.total is None:
-        why = f"a price or a reported usage is missing; it is at least {dollars(take.cost.known)}"
+        why = f"a price or a reported usage is missing; the cost is at least {dollars(take.cost.known)}"
         yield f"cost unknown: {_names(take, lambda cost: cost.total is None)}: {why}"
     if not take.spent:
         models = ", ".join(dict.fromkeys(player.model for player in take.players if not player.human))

@@ -188,7 +188,7 @@ def finish_cassette(folder: TakeFolder) -> tuple[str, ...]:
         return (str(error),)
     again = f"tau-stage run {shlex.quote(began.path)} --record {shlex.quote(str(Path(began.recording).parent))}"
     problem = "no cassette was written, because a cassette must contain an uninterrupted performance"
-    return (f"{folder.path}: {problem}\n  hint: record it again: {again}",)
+    return (f"{folder.path}: {problem}\n  hint: record the scene again: {again}",)
 
 
 def _files(folder: TakeFolder, take: Take, done: TakeDelivered) -> Iterator[str]:

@@ -113,7 +113,7 @@ def retake_job(take: Path, wanted: Retake, *, anyway: bool = False) -> Job:
         raise UsageError(f"{take}: the take was stopped before the end of its scene", hint)
     lines = wanted.lines or tuple(performed.id for performed in former.lines if performed.problem)
     if not lines:
-        raise UsageError(f"{take}: no line of the take has failed", "specify the line to perform again")
+        raise UsageError(f"{take}: no line in the take has failed", "specify the line to perform again")
     return _retake_job(folder, former, wanted.model_copy(update={"lines": lines}), anyway=anyway, named=take)
 
 

@@ -171,7 +171,7 @@ async def create_session(
         resource: The host of your own resource; by default, its environment variable is read.
         name: A name for messages.
         deadlines: How long to wait for each kind of answer.
-        tools: Functions that the model may call; a dict in the format of the API is a tool that you answer manually.
+        tools: Functions that the model may call; a dict in the API's format is a tool that you answer manually.
         commentary: Whether comments by the model on its own work are part of its answers: ``drop`` or ``keep``.
         recover: Whether to reconnect after a drop and restore the conversation.
         renew_after_s: The age at which its socket is replaced; with ``recover``, by default a minute before the limit.

@@ -56,7 +56,7 @@ class Tool:
     def of(cls, tool: ToolLike) -> Tool:
         """Create a tool from a function: from its name, its docstring and its signature.
 
-        A dict in the format of the API becomes a tool whose calls you answer manually.
+        A dict in the API's format becomes a tool whose calls you answer manually.
 
         Raises:
             UsageError: It is not a tool, or its name is invalid.
@@ -85,9 +85,7 @@ class Tool:
                 raise UsageError(f"{tool!r:.80} is not a tool", hint)
             return cls(str(told["name"]), str(told.get("description") or ""), told.get("parameters"))
         if not callable(tool):
-            raise UsageError(
-                f"{tool!r:.80} is not a tool", "pass a function, a Tool, or a dict in the format of the API"
-            )
+            raise UsageError(f"{tool!r:.80} is not a tool", "pass a function, a Tool, or a dict in the API's format")
         schema = _validated(tool).json_schema()
         return cls(getattr(tool, "__name__", type(tool).__name__), docstring(tool), schema, tool)
 

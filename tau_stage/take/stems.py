@@ -123,7 +123,7 @@ def read_played(journal: Sequence[Record]) -> dict[str, Playable]:
         both = fact.stereo_sha256 if isinstance(audio.laid, Stereo) else ""
         if audio.heard.sha256 != fact.sha256 or (both and audio.laid.sha256 != both):
             problem = f"has changed since it was played as {fact.sound}"
-            raise TakeError(fact.source, problem, "restore the original file; the stems are written again from it")
+            raise TakeError(fact.source, problem, "restore the original file, which is needed to write the stems again")
         found[fact.sound] = audio
     return found
 
