@@ -45,7 +45,7 @@ def test_what_is_no_cluster_is_told(
     write_scenes(tmp_path, 1)
     monkeypatch.chdir(tmp_path)
     assert run("batch", "run", "batch.yaml", "--cluster", "10.0.0.5") == 2
-    assert "--cluster: invalid address '10.0.0.5'\n  hint: use local, or a scheduler" in capsys.readouterr().err
+    assert "--cluster: invalid address '10.0.0.5'\n  hint: use 'local', or a scheduler" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -184,7 +184,7 @@ def test_an_export_writes_what_has_changed_and_nothing_else(serve: Serve, capsys
     Path("scenes/key.yaml").unlink()
     assert run("batch", "export", "batch.yaml", "--endpoint", batch.url) == 0
     out = capsys.readouterr().out
-    assert "obsolete: 6 files of lines that no longer exist; remove them with --prune" in out
+    assert "obsolete: 6 files for lines that no longer exist; remove them with --prune" in out
     Path("game/de/scenes/key/bob-1.wav").write_bytes(b"mastered by hand")
     assert run("batch", "export", "batch.yaml", "--endpoint", batch.url, "--prune", "--json") == 0
     told = json.loads(capsys.readouterr().out)["export"]
@@ -231,7 +231,7 @@ def test_files_that_are_to_be_made_otherwise_wait_for_the_next_run(
         write_batch(f"scenes: [scenes/*.yaml]\nexport: {{to: game}}\ndeliver: {{lines: {options}}}\n", "hat")
         assert run("batch", "export", "batch.yaml", "--endpoint", batch.url) == 3
         assert (
-            "missing: 3 lines not delivered yet with the current settings of the batch: scenes/hat ann-1"
+            "missing: 3 lines not delivered yet with the batch's current settings: scenes/hat ann-1"
             in capsys.readouterr().out
         )
         assert tree() == before

@@ -222,7 +222,7 @@ def test_a_language_has_no_column_that_is_not_there() -> None:
         (
             "ID,Who,Line EN,Line DE,Remark,Take\nk-1,Keeper,Hi.,Ho.,tired,3\n",
             "off",
-            "unused columns: Remark, Take; if one holds directions, write: columns: {direction: Remark}\n",
+            "unused columns: Remark, Take; if one of them contains directions, write: columns: {direction: Remark}\n",
         ),
         ("ID,Who,Line EN,Line DE,Notes,Remark,Take\nk-1,Keeper,Hi.,Ho.,calm,,3\n", "off", "unused columns: Take\n"),
         ("ID,Who,Line EN,Line DE,Status,Said de\nk-1,Keeper,Hi.,Ho.,new,\n", "on", ""),
@@ -252,7 +252,9 @@ def test_lines_without_ids_are_translated_in_their_rows() -> None:
     write_sheet("id: none", languages, sheet)
     assert spoken()["de/sheet/sheet"] == [("keeper-2", "ash", "Zwei.", ""), ("sailor-1", "sage", "Drei.", "")]
     write_sheet("id: none", languages, f"{sheet}Keeper,,Vier.\n")
-    with pytest.raises(SceneError, match=r"sheet.csv:5:3: C5 \(Line DE\): the row has no words in the column"):
+    with pytest.raises(
+        SceneError, match=r"sheet.csv:5:3: C5 \(Line DE\): this row has a translation, but no source words"
+    ):
         spoken()
 
 
@@ -331,7 +333,7 @@ def test_a_cast_that_remembers_nothing_makes_each_line_cost_the_same() -> None:
             "lines: dialogue.csv\ncast: cast.yaml\ncolumns: Nr\n",
             "3:10: 'columns' must be a mapping of fields to headers",
         ),
-        ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: {id: [Nr]}\n", "3:15: 'id' requires the header of a column"),
+        ("lines: dialogue.csv\ncast: cast.yaml\ncolumns: {id: [Nr]}\n", "3:15: 'id' needs a column header"),
     ],
 )
 def test_what_is_wrong_with_a_batch_of_lines_has_its_place(batch: str, told: str) -> None:

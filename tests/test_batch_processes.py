@@ -60,7 +60,7 @@ def test_a_worker_that_is_killed_is_forked_again(tmp_path: Path) -> None:
     heard = Heard()
     assert work(partial(busy_workers.die_once, tmp_path / "marker"), heard) == [0]
     assert heard.lines == [b"done"]
-    assert heard.warnings == ["a worker process was killed by signal 9; its jobs are continued (killed so far: 1)"]
+    assert heard.warnings == ["a worker process was killed by signal 9; its jobs will be resumed (killed so far: 1)"]
 
 
 @pytest.mark.slow

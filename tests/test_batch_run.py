@@ -316,7 +316,8 @@ def test_what_a_rehearsal_would_have_cost_is_spent_of_no_real_budget(
     assert re.search(r"\$0\.\d+ of the total was not spent, because the understudy performed", told.out)
     assert run("batch", "plan", "batch.yaml") == 0
     assert re.search(
-        r"rehearsals on the understudy would have cost \$0\.\d*[1-9]\d* of \$1\.0000", capsys.readouterr().out
+        r"rehearsals with the understudy would have cost \$0\.\d*[1-9]\d* of the \$1\.0000 budget",
+        capsys.readouterr().out,
     )
     total = batch.plan()["total"]
     assert (total["spent"], Decimal(total["rehearsed"]) > 0) == ("0", True)
@@ -327,7 +328,7 @@ def test_what_a_rehearsal_would_have_cost_is_spent_of_no_real_budget(
 
 def test_the_status_says_what_to_do_about_a_budget_that_is_spent() -> None:
     write_batch()
-    batch, problem = load_batch("batch.yaml"), "the budget of the batch is spent"
+    batch, problem = load_batch("batch.yaml"), "the batch budget is spent"
     told = plain_text(tabulate_status(batch, [JobStatus("scenes/hat", "stopped", problem=problem)]))
     assert "the budget is spent: raise limits.budget, or run with a higher --budget" in told
     assert "left: tau-stage batch run batch.yaml --budget '$0.01'" in told
@@ -345,5 +346,5 @@ def test_jobs_whose_scene_is_gone_are_told_and_stay(capsys: pytest.CaptureFixtur
         told = json.loads(capsys.readouterr().out)
         assert (told["gone"], [job["job"] for job in told["jobs"]]) == (["scenes/old"], ["scenes/hat"])
         assert run("batch", verb, "batch.yaml") == 0
-        assert "gone: 1 job in the store" in " ".join(capsys.readouterr().out.split())
+        assert "no longer in the batch: 1 job" in " ".join(capsys.readouterr().out.split())
     assert ledger.result("scenes/old")

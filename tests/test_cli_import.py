@@ -145,7 +145,7 @@ def test_columns_and_the_kind_of_a_table_may_be_given(here: Path) -> None:
         ),
         (
             ["import", "big.csv", "--cast", "ann.yaml"],
-            "the scene 'big' of big.csv would have 2.4 MB, but the limit is 2 MB",
+            "the scene 'big' of big.csv would be 2.4 MB, but the limit is 2 MB",
         ),
     ],
 )

@@ -56,7 +56,7 @@ def test_any_header_may_be_named(tmp_path: Path) -> None:
 
 def test_a_table_without_ids_numbers_the_lines_of_each_player(tmp_path: Path) -> None:
     text = "Character,Text\nAnn,Hi\nBen,Hi\nAnn,Hm\n"
-    assert problems(tmp_path, text) == ["1:1: no column contains the ids of the lines"]
+    assert problems(tmp_path, text) == ["1:1: no column contains the line ids"]
     lines = table_of(tmp_path, text, columns={"id": "none"}).lines
     assert [line.id for line in lines] == ["ann-1", "ben-1", "ann-2"]
 
@@ -115,7 +115,7 @@ def test_a_translation_takes_who_speaks_from_its_base(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("columns", [{"who": "Character"}, {"wrods": "Text"}])
 def test_a_part_that_no_line_has_is_refused(columns: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is not a part of a line"):
+    with pytest.raises(UsageError, match="is not a field of a line"):
         table_of(tmp_path, HEADER, columns=columns)
 
 

@@ -193,7 +193,7 @@ def test_a_translation_of_gettext(tmp_path: Path) -> None:
         (PO, "26:1: 'menu|File' is not a valid id, because ids are used in file names"),
         ('msgid "a"\nmsgstr "b" c"\n', "2:1: this is not a valid PO file: unescaped double quote found"),
         ("hello\n", "1:1: this is not a valid PO file: a syntax error"),
-        ('msgid "a"\nmsgstr "b"\n', "1:1: no message has a context (msgctxt), which is the id of a line"),
+        ('msgid "a"\nmsgstr "b"\n', "1:1: no message has a context (msgctxt), which is used as the line id"),
         ("", "1:1: the table has no lines"),
     ],
 )

@@ -96,7 +96,7 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     "no header": (
         "a,Ann,Hi\nb,Ben,Ho\n",
         [
-            "1:1: no column contains the ids of the lines",
+            "1:1: no column contains the line ids",
             "1:1: no column contains the speakers",
             "1:1: no column contains the words",
         ],
@@ -105,7 +105,7 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     "a header far below": (
         "x\n" * 30 + HEADER + "a,Ann,Hi\n",
         [
-            "1:1: no column contains the ids of the lines",
+            "1:1: no column contains the line ids",
             "1:1: no column contains the speakers",
             "1:1: no column contains the words",
         ],
@@ -407,7 +407,7 @@ def test_a_cell_is_read_as_a_spreadsheet_shows_it(name: str, tmp_path: Path) -> 
 UNSHOWN: dict[str, tuple[Fill, str]] = {
     "a date that was an id": (
         put([date(2026, 1, 2), "Ann", "x"], "mm-dd-yy", 1),
-        "A2 (ID): the spreadsheet program has turned this cell into a date: 2026-01-02 00:00:00",
+        "A2 (ID): the spreadsheet program has converted this cell to a date: 2026-01-02 00:00:00",
     ),
     "too many digits": (
         put([12345678901234567890, "Ann", "x"]),
@@ -606,9 +606,9 @@ def test_a_workbook_in_which_no_zip_can_be_found(tmp_path: Path) -> None:
         b"": "this is not a spreadsheet workbook",
         b"ID,Character,Text\n": "this is not a spreadsheet workbook",
         b"PK\x03\x04": "the workbook is damaged: BadZipFile: File is not a zip file",
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "the workbook is in the old format of Excel (.xls)",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "the workbook is in the old Excel format (.xls)",
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-        + "EncryptedPackage".encode("utf-16-le"): "the workbook is protected by a password",
+        + "EncryptedPackage".encode("utf-16-le"): "the workbook is password-protected",
     }
     for data, told in olds.items():
         (tmp_path / "a.xlsx").write_bytes(data)
@@ -746,7 +746,8 @@ from tau_stage.cli.main import main; main()
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "told"), [("a.xlsx", "reading spreadsheets needs openpyxl"), ("a.po", "reading PO files needs polib")]
+    ("name", "told"),
+    [("a.xlsx", "reading spreadsheets requires openpyxl"), ("a.po", "reading PO files requires polib")],
 )
 def test_without_the_extra_one_sentence_says_what_to_install(name: str, told: str, tmp_path: Path) -> None:
     """Slow: a process of its own whose path holds no extras."""

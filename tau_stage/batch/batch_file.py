@@ -61,7 +61,7 @@ def _columns(what: str, parts: Sequence[str], value: object) -> object:
             hint = did_you_mean(part, parts, f"known fields: {listed(parts)}")
             raise wrong(f"{what} has no field '{part}'", hint, inside=(part,), key=True)
         if not isinstance(header, str) or not header:
-            raise wrong(f"'{part}' requires the header of a column", hint, inside=(part,))
+            raise wrong(f"'{part}' needs a column header", hint, inside=(part,))
     return value
 
 
@@ -155,8 +155,8 @@ class Batch(SceneModel):
     FORM = Form(
         "the batch",
         strays={
-            "include": "in a language, include lists files: languages: {de: {include: [cast.de.yaml]}}",
-            "vars": "a batch varies the variables of scenes with: matrix: {mood: [calm, cross]}",
+            "include": "write it under a language: languages: {de: {include: [cast.de.yaml]}}",
+            "vars": "use a matrix instead: matrix: {mood: [calm, cross]}",
             "budget": "write it under limits: {budget: $200}",
             "players": "put the players in a separate file: cast: cast.yaml",
         },

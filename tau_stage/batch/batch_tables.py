@@ -168,7 +168,7 @@ def _unread(sheets: Sequence[Sheet], written: Container[str]) -> str:
     left = [header for number, header in headers if header and number not in read and header not in written]
     if not left:
         return ""
-    hint = "" if is_directed else f"; if one holds directions, write: columns: {{direction: {left[0]}}}"
+    hint = "" if is_directed else f"; if one of them contains directions, write: columns: {{direction: {left[0]}}}"
     return f"unused columns: {_some(left)}{hint}"
 
 

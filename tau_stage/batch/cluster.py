@@ -182,7 +182,8 @@ def open_cluster(address: str, *, workers: int | None = None, at_once: int = 1) 
         ) from None
     if address != LOCAL and "://" not in address:
         raise UsageError(
-            f"--cluster: invalid address '{address}'", "use local, or a scheduler, for example tcp://10.0.0.5:8786"
+            f"--cluster: invalid address '{address}'",
+            "use 'local', or a scheduler address, for example tcp://10.0.0.5:8786",
         )
     many = {"distributed.scheduler.allowed-failures": MOST_DEATHS, "distributed.comm.timeouts.connect": CONNECTING_S}
     with dask.config.set(many):
@@ -201,8 +202,8 @@ def _local_cluster(workers: int | None, at_once: int) -> LocalCluster:
     try:
         return LocalCluster(**shape, silence_logs=logging.ERROR)
     except RuntimeError as error:  # a worker was killed, or has no memory, before it began
-        hint = "try again, with fewer --workers"
-        raise UsageError(f"the local cluster could not be started: {error}", hint) from None
+        hint = "use fewer --workers"
+        raise UsageError(f"cannot start the local cluster: {error}", hint) from None
 
 
 def _client_of(address: str) -> Client:
@@ -212,5 +213,5 @@ def _client_of(address: str) -> Client:
         return Client(address, timeout=CONNECTING_S)
     except (OSError, ValueError) as error:
         reason = os_reason(error) if isinstance(error, OSError) else str(error)
-        hint = "start a scheduler with dask scheduler, and workers with dask worker ADDRESS"
+        hint = "start a scheduler with 'dask scheduler', and workers with 'dask worker ADDRESS'"
         raise UsageError(f"cannot connect to the scheduler at {address}: {reason}", hint) from None

@@ -167,12 +167,12 @@ class ExportOutcome:
             yield f"missing: {counted(len(self.untranslated), 'line')} not translated: {listed(self.untranslated)}"
         if self.in_the_way:
             count = counted(len(self.in_the_way), "file")
-            yield f"not replaced: {count} that no export wrote; move or delete them: {listed(self.in_the_way)}"
+            yield f"not replaced: {count} not created by an export; move or delete them: {listed(self.in_the_way)}"
         if self.removed:
             yield f"removed: {counted(len(self.removed), 'file')}: {listed(self.removed)}"
         if self.unwanted:
             count = counted(len(self.unwanted), "file")
-            yield f"obsolete: {count} of lines that no longer exist; remove them with --prune: {listed(self.unwanted)}"
+            yield f"obsolete: {count} for lines that no longer exist; remove them with --prune: {listed(self.unwanted)}"
 
 
 def export_lines(
@@ -275,7 +275,7 @@ class _Export:
     def _miss_all(self, files: Container[str]) -> None:
         for name in [name for name, file in self.outcome.files.items() if file in files]:
             del self.outcome.files[name]
-            self._miss("not delivered yet with the current settings of the batch", *name)
+            self._miss("not delivered yet with the batch's current settings", *name)
 
     def _miss(self, what: str, job: str, line: str) -> None:
         self.outcome.missing.setdefault(what, []).append(f"{job} {line}")

@@ -196,7 +196,11 @@ def _limits(limits: BatchLimits, planned: Sequence[PlannedJob], already: Account
     if limits.tokens and tokens:
         yield f"about {tokens:,} tokens would be used, which takes at least {tokens / limits.tokens:.1f} min"
     if limits.budget is not None:
-        told = "rehearsals on the understudy would have cost {} of {}" if already.is_rehearsal else "{} of {} is spent"
+        told = (
+            "rehearsals with the understudy would have cost {} of the {} budget"
+            if already.is_rehearsal
+            else "{} of the {} budget has been spent"
+        )
         yield told.format(dollars(already.counted), dollars(limits.budget))
         if likely is not None and already.counted + likely > limits.budget:
             yield "warning: the budget is probably too small for the whole batch"
@@ -236,7 +240,7 @@ def gone_jobs(jobs: Iterable[BatchJob], ledger: Ledger) -> list[str]:
 def _gone_told(gone: Sequence[str]) -> Iterator[str]:
     if gone:
         count = counted(len(gone), "job")
-        yield f"gone: {count} in the store but no longer in the batch; the takes are kept: {listed(gone)}"
+        yield f"no longer in the batch: {count}; the takes are kept in the store: {listed(gone)}"
 
 
 # ---- what has come of it
@@ -303,7 +307,7 @@ def _next_steps(batch: Batch, found: Sequence[JobStatus]) -> Iterator[str]:
     if is_spent:
         yield "the budget is spent: raise limits.budget, or run with a higher --budget"
     if groups["failed"]:
-        yield f"failed jobs: perform them again with tau-stage batch run {batch.path} --retry failed"
+        yield f"to perform failed jobs again: tau-stage batch run {batch.path} --retry failed"
 
 
 def tabulate_status(

@@ -40,7 +40,7 @@ LOOK_AGAIN_S = 2.0
 """Seconds after which jobs of other workers are looked at again, once there is nothing else to do."""
 
 LOOK_AT_LOCK_S = 0.05
-OUT_OF_MONEY = {"state": "stopped", "ended": "budget", "problem": "the budget of the batch is spent", "code": 4}
+OUT_OF_MONEY = {"state": "stopped", "ended": "budget", "problem": "the batch budget is spent", "code": 4}
 AT_ONCE = {"state": "stopped", "ended": "interrupted", "problem": "stopped during a line", "code": 130}
 
 _STATES: Mapping[str, State] = {"complete": "done", "incomplete": "failed", "failed": "failed", "limit": "failed"}

@@ -94,10 +94,10 @@ class WorkerProcesses:
         if self._deaths > most:
             how = "" if code == FORKER_GONE else f", the last by signal {-code}"
             problem = f"{self._deaths} workers in a row were killed{how}"
-            raise UsageError(problem, "find out what kills them, often a lack of memory, or use fewer --workers")
+            raise UsageError(problem, "check why they are killed (often a lack of memory), or use fewer --workers")
         self._killed += 1
         by = "" if code == FORKER_GONE else f" by signal {-code}"
-        self._warn(f"a worker process was killed{by}; its jobs are continued (killed so far: {self._killed})")
+        self._warn(f"a worker process was killed{by}; its jobs will be resumed (killed so far: {self._killed})")
 
     async def _run_one(self, stop: anyio.Event) -> int:
         """Run one process to its end; what it was ended with, below zero for a signal."""

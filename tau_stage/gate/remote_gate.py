@@ -188,7 +188,7 @@ class RemoteGate(Gate):
             await self._changed.until(lambda: self._connection is not None or bool(self._refusal))
         if self._connection is None:
             problem = self._refusal or f"cannot connect: {self._problem or 'no response'}"
-            hint = f"set {TOKEN} to the token of the gate" if self._refusal else "start a gate with tau-stage gate"
+            hint = f"set {TOKEN} to the gate's token" if self._refusal else "start a gate with tau-stage gate"
             raise UsageError(f"the gate at {self._address}: {problem}", hint)
 
     async def _connected(self) -> AnyByteStream | None:
@@ -275,7 +275,7 @@ async def open_gate(
     """
     host, port = parse_address(address)
     if not token:
-        raise UsageError(f"the gate at {address} requires a token", f"set {TOKEN} to the token of the gate")
+        raise UsageError(f"the gate at {address} requires a token", f"set {TOKEN} to the gate's token")
     connecting = partial(anyio.connect_tcp, host, port)
     gate = RemoteGate(connecting, token, address=address, patience_s=patience_s, first_patience_s=first_patience_s)
     async with gate.running():

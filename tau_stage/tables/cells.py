@@ -34,7 +34,7 @@ PROGRAMS: Mapping[str, Mapping[str, str]] = {name: about["columns"] for name, ab
 _KNOWN: Mapping[str, frozenset[str]] = {
     name: frozenset(about["known"].split()) for name, about in _HEADERS["formats"].items()
 }
-_ABOUT = {"id": "the ids of the lines", "player": "the speakers", "words": "the words"}
+_ABOUT = {"id": "the line ids", "player": "the speakers", "words": "the words"}
 _SIGNS = re.compile(r"[\W_]+")
 _UNSPEAKABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -76,8 +76,8 @@ class Wanted:
     def __post_init__(self) -> None:
         for part in self.columns:
             if part not in FIELDS:
-                hint = did_you_mean(part, FIELDS, f"parts of a line: {listed(FIELDS)}")
-                raise UsageError(f"columns: '{part}' is not a part of a line", hint)
+                hint = did_you_mean(part, FIELDS, f"known fields: {listed(FIELDS)}")
+                raise UsageError(f"columns: '{part}' is not a field of a line", hint)
 
     def needs(self, program: str) -> list[str]:
         """Return the parts that must have a column."""
@@ -174,7 +174,9 @@ def _only(found: Sequence[Column], problems: list[tuple[str, str]]) -> Column | 
 
 
 def _missing(part: str, headers: Sequence[str]) -> tuple[str, str]:
-    hint = f"choose one: columns: {{{part}: HEADER}}, or --column {part}=HEADER; the table has: {listed(headers)}"
+    hint = (
+        f"specify one: columns: {{{part}: HEADER}}, or --column {part}=HEADER; columns in the table: {listed(headers)}"
+    )
     if part == "id":
         hint += "; for a table without ids, write none for HEADER"
     return f"no column contains {_ABOUT[part]}", hint

@@ -92,7 +92,7 @@ def _speakers(lines: Sequence[TableLine], cast: Scene) -> tuple[dict[str, str], 
 
 def _unknown(line: TableLine, cast: Scene) -> SceneError:
     if not line.player:
-        hint = f"write a speaker, or add a player '{NARRATOR}' to {cast.path} for such lines"
+        hint = f"add a speaker, or add a player '{NARRATOR}' to {cast.path} for lines without one"
         return line.place.error("player", "this line has no speaker", hint)
     hint = did_you_mean(line.player, cast.players, f"players: {listed(cast.players)}; or add the player to {cast.path}")
     return line.place.error("player", f"unknown player '{line.player}'", hint)
@@ -188,9 +188,7 @@ def scene_text(scene: Scene, cast: Mapping[str, Node], table: LineTable, folder:
     data: dict[str, Node] = {"scene": scene.title, **known, "players": own, "lines": [*map(_line, scene.lines)]}
     text = f"# Generated from {PurePath(table.path).name}.\n{as_yaml(data)}\n"
     if len(text.encode()) > LARGEST_SCENE:
-        problem = (
-            f"the scene '{scene.title}' of {table.path} would have {len(text) / 1e6:.1f} MB, but the limit is 2 MB"
-        )
+        problem = f"the scene '{scene.title}' of {table.path} would be {len(text) / 1e6:.1f} MB, but the limit is 2 MB"
         raise UsageError(problem, "split the table into scenes: add a column with the scene of each line")
     return text
 
@@ -293,7 +291,7 @@ def _with_voices(
         voice = min(used, key=lambda each: used[each])
         if used[voice]:
             comment += (
-                f"; {voice} is also the voice of {owners[voice]}" if voice in owners else f"; {voice} is also in use"
+                f"; {voice} is also the voice of {owners[voice]}" if voice in owners else f"; {voice} is already in use"
             )
         used[voice] += 1
         owners.setdefault(voice, name)

@@ -54,7 +54,7 @@ def require_openpyxl() -> None:
         import openpyxl  # noqa: F401
     except ImportError:
         hint = "pip install 'tau-stage[tables]'"
-        raise UsageError("reading spreadsheets needs openpyxl, which is not installed", hint) from None
+        raise UsageError("reading spreadsheets requires openpyxl, which is not installed", hint) from None
 
 
 def read_spreadsheet(path: str, wanted: Wanted, errors: list[SceneError]) -> LineTable:
@@ -102,8 +102,8 @@ def _wrong_kind(data: bytes) -> tuple[str, str] | None:
     if not data.startswith(_COMPOUND):
         return "this is not a spreadsheet workbook", _SAVE
     if _ENCRYPTED in data:
-        return "the workbook is protected by a password", "save a copy without a password"
-    return "the workbook is in the old format of Excel (.xls)", _SAVE
+        return "the workbook is password-protected", "save a copy without a password"
+    return "the workbook is in the old Excel format (.xls)", _SAVE
 
 
 def _wrong_parts(archive: ZipFile) -> tuple[str, str] | None:
@@ -299,7 +299,7 @@ _OF_THE_COUNTRY = ("mm-dd-yy", "m/d/yy h:mm")  # each spreadsheet shows these as
 
 def _moment(value: datetime | date | time, form: str) -> str | BadCell:
     """Write a date or a time in the form of its cell."""
-    made = f"the spreadsheet program has turned this cell into a date: {value}"
+    made = f"the spreadsheet program has converted this cell to a date: {value}"
     rest = _DATE_PART.sub("", form)
     if form in _OF_THE_COUNTRY or re.search(r"[^-/.,: ]", rest):
         return BadCell(made, _AS_TEXT)

@@ -89,7 +89,8 @@ def _read(
 
         return read_transcript_file(path, way, players, errors)
     raise UsageError(
-        f"{path} is not a table of lines", f"known endings are {listed(_BY_ENDING)}; for other files, set a format"
+        f"{path} is not a table of lines",
+        f"known file name endings: {listed(_BY_ENDING)}; for other files, specify a format",
     )
 
 
@@ -115,7 +116,7 @@ def _with_ids_of(base: LineTable | None, table: LineTable) -> LineTable:
     return replace(table, lines=tuple(named))
 
 
-_NO_BASE = ("the row has no words in the column from which this column is translated", "add words, or clear this cell")
+_NO_BASE = ("this row has a translation, but no source words", "add the source words, or clear this cell")
 
 
 def _with_ids(table: LineTable) -> LineTable:

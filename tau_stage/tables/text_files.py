@@ -213,7 +213,7 @@ def read_po(path: str, base: LineTable | None, errors: list[SceneError]) -> Line
         words, scene = entry.msgstr.strip(), PurePath(path).stem
         lines.append(TableLine(name, "", words, "", scene, place, lock=lock, note=entry.comment))
     if entries and not any(entry.msgctxt for entry in entries):
-        problem = "no message has a context (msgctxt), which is the id of a line"
+        problem = "no message has a context (msgctxt), which is used as the line id"
         errors.append(SceneError(path, 1, 1, problem, "export the translations with contexts, or use a table"))
     return LineTable(path, str(entries.metadata.get("Language", "")), "po", tuple(lines), (sheet,), form)
 
@@ -223,7 +223,7 @@ def _parsed_po(path: str, text: str) -> polib.POFile:
         import polib
     except ImportError:
         raise UsageError(
-            "reading PO files needs polib, which is not installed", "pip install 'tau-stage[tables]'"
+            "reading PO files requires polib, which is not installed", "pip install 'tau-stage[tables]'"
         ) from None
     try:
         return polib.pofile(text + "\n")
