@@ -166,14 +166,14 @@ CHANGES = {
     "swapped lines": (
         "ann: (angrily) Draw!\n  - bob: After you.",
         "bob: After you.\n  - ann: (angrily) Draw!",
-        "player ann: conversation differs: recorded the opening of a session, now nothing",
+        "player ann: conversation differs: recorded a new session, now nothing",
     ),
     "a hearer": (
         "After you.",
         "After you.\n    to: []",
         "line bob-1, player ann: conversation differs: recorded the audio of bob-1",
     ),
-    "a player": ("bob", "guy", "player guy: player differs: recorded no player of that name, now 'guy'"),
+    "a player": ("bob", "guy", "player guy: player differs: recorded no player with that name, now 'guy'"),
 }
 
 

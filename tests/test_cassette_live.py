@@ -55,7 +55,7 @@ def test_at_the_budget_it_stops_and_says_which_lines_none_reached(
     )
     (suite,) = JUnitXml.fromfile("junit.xml")
     skipped = {case.name: case.result[0].message for case in suite if case.is_skipped}
-    assert skipped == dict.fromkeys(missed, "not reached: the test stopped at its budget")
+    assert skipped == dict.fromkeys(missed, "not performed: the test stopped at its budget")
     assert all(isinstance(case.result[0], Skipped) for case in suite if case.is_skipped)
 
 

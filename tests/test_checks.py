@@ -138,7 +138,7 @@ async def test_other_words_than_the_scenes_are_a_failure(tmp_path: Path) -> None
         "the scene",
         "bob-1",
     ]
-    assert "bob-1 said “The lamps are out.”, asked “The lamp is *out*.”" in other[-1].message
+    assert "bob-1 said “The lamps are out.” instead of “The lamp is *out*.”" in other[-1].message
     assert outcomes(performed.told("bob-1", {"said": ""}).check()) == ["error", "error"]
     assert outcomes(performed.told("bob-1", {"said": "", "file": None}).check()) == ["failed", "failed"]
     assert await judged(tmp_path, "exact: no") == []

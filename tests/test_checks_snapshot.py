@@ -248,9 +248,9 @@ async def test_files_and_what_is_delivered_are_as_they_were(tmp_path: Path) -> N
     files = {"sounds/door.wav": "1", "gone.wav": "2"}
     kept = performed.snapshot().model_copy(update={"deliver": {"rate": 48_000}, "files": files})
     assert failures(performed, kept) == [
-        "gone.wav: the sound file gone.wav is missing since the scene was accepted",
+        "gone.wav: the sound file gone.wav has been removed since the scene was accepted",
         "the scene: deliver: rate is 24000, was 48000",
-        "sounds/door.wav: the sound file sounds/door.wav is missing since the scene was accepted",
+        "sounds/door.wav: the sound file sounds/door.wav has been removed since the scene was accepted",
     ]
 
 

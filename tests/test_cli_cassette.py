@@ -174,7 +174,7 @@ def test_a_folder_that_holds_no_cassette_names_the_one_that_does(
     capsys.readouterr()
     for named, hint in (
         (recorded / "cassette.json", f"pass its directory instead: {recorded}"),
-        (Path("play"), "pass the directory of the cassettes instead: play/cassettes"),
+        (Path("play"), "pass the cassettes directory instead: play/cassettes"),
         (Path("nowhere"), "record one with: tau-stage run SCENE --record DIR"),
     ):
         assert run("cassette", "show", str(named)) == 2
@@ -234,7 +234,7 @@ def test_a_new_cassette_that_cannot_take_its_place_is_kept_beside_it(
     before = (recorded / "cassette.json").read_bytes()
     assert run("run", trio, "--endpoint", serve(Understudy(Tones())), "--record", "tapes") == 2
     said = capsys.readouterr().err
-    assert "tapes/trio: the new cassette could not be moved here: file exists" in said
+    assert "tapes/trio: cannot move the new cassette here: file exists" in said
     kept = re.search(r"it is complete: move (\S+) to tapes/trio", said)
     assert kept
     verify_cassette(Path(kept[1]))

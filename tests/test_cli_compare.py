@@ -243,7 +243,7 @@ def test_without_sounddevice_the_remedy_is_told(takes: tuple[str, str]) -> None:
     done = played(takes[0], "nobody", alsa="", before="sys.modules['sounddevice'] = None")
     assert done.returncode == 2
     assert done.stderr.startswith(
-        "to use a loudspeaker, you need sounddevice, but it is not installed\n  hint: pip install"
+        "using a loudspeaker requires sounddevice, which is not installed\n  hint: pip install"
     )
     assert "-nobody.wav on another machine" in done.stderr
 

@@ -81,7 +81,7 @@ def test_without_sound_cards_nobody_is_called(verb: str, tmp_path: Path) -> None
     done = without_extras(tmp_path, *verb.split(), OPENAI_API_KEY="sk-never-used")
     assert (done.returncode, done.stdout) == (2, "")
     problem, hint = done.stderr.splitlines()
-    assert problem.endswith("need sounddevice, but it is not installed")
+    assert problem.endswith("requires sounddevice, which is not installed")
     assert hint.startswith("  hint: pip install 'tau-stage[mic]'; or ")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["hello.yaml", "mic.yaml"]
 

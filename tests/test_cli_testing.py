@@ -110,7 +110,7 @@ def test_without_a_cassette_the_understudy_plays_and_the_words_that_differ_are_s
     assert "host-1: said “There you are. The gate was open, I hope?”, expected “door”" in capsys.readouterr().out
     before = SNAPSHOT.read_bytes()
     assert run("test", "--update") == 1
-    assert f"\n  not accepted: {SNAPSHOT} stays as it is\n" in capsys.readouterr().out
+    assert f"\n  not accepted: {SNAPSHOT} is unchanged\n" in capsys.readouterr().out
     assert SNAPSHOT.read_bytes() == before
     assert not Path(take).exists()
     assert run("test", "--out", "mine", "--check") == 1

@@ -33,7 +33,7 @@ def test_an_unknown_fault_is_a_clear_error(order: str, capsys: pytest.CaptureFix
     assert run("understudy", "--fault", order) == 2
     said = capsys.readouterr().err
     assert f"unknown fault '{order}'" in said
-    assert "such as drop@in_response" in said
+    assert "for example drop@in_response" in said
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,11 @@ def test_a_fault_that_is_nearly_one_has_a_hint(order: str, told: str, capsys: py
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--limits", ""), "--limits: '' is not valid"),
-        (("--limits", "many"), "--limits: 'many' is not valid\n  hint: write openings, sessions and optionally tokens"),
+        (("--limits", ""), "--limits: invalid value ''"),
+        (
+            ("--limits", "many"),
+            "--limits: invalid value 'many'\n  hint: specify new sessions per minute, open sessions",
+        ),
         (("--pace", "slow"), "--pace: invalid value 'slow'\n  hint: use realtime, or a number"),
         (("--pace", "0"), "--pace: invalid value '0'"),
         (("--log", "/nowhere/at/all.jsonl"), "/nowhere/at/all.jsonl: no such file or directory"),

@@ -150,7 +150,7 @@ def test_a_machine_without_a_loudspeaker_says_what_to_do_without(tmp_path: Path,
     (tmp_path / "none.conf").write_text("pcm.none { type hw  card 99 }")
     assert play(device, tmp_path / "none.conf") == (
         "False this machine has no loudspeaker\n"
-        "  hint: connect a loudspeaker; or run without --aloud and listen to the audio files of the take"
+        "  hint: connect a loudspeaker; or run without --aloud and listen to the take's audio files"
     )
 
 
@@ -160,12 +160,12 @@ def test_a_machine_without_a_loudspeaker_says_what_to_do_without(tmp_path: Path,
     [
         (
             "sys.modules['sounddevice'] = None",
-            "to use a loudspeaker, you need sounddevice, but it is not installed",
+            "using a loudspeaker requires sounddevice, which is not installed",
             "pip install 'tau-stage[mic]'; or run",
         ),
         (
             "import ctypes.util; ctypes.util.find_library = lambda name: None",
-            "to use a loudspeaker, you need the PortAudio library, but it was not found",
+            "using a loudspeaker requires the PortAudio library, which was not found",
             "install PortAudio (on Debian and Ubuntu: apt-get install libportaudio2); or run",
         ),
     ],

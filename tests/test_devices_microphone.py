@@ -117,12 +117,12 @@ def test_a_machine_without_a_microphone_says_what_to_do_without(tmp_path: Path, 
     [
         (
             "sys.modules['sounddevice'] = None",
-            "to use a microphone, you need sounddevice, but it is not installed",
+            "using a microphone requires sounddevice, which is not installed",
             "pip install 'tau-stage[mic]'; or give",
         ),
         (
             "import ctypes.util; ctypes.util.find_library = lambda name: None",
-            "to use a microphone, you need the PortAudio library, but it was not found",
+            "using a microphone requires the PortAudio library, which was not found",
             "install PortAudio (on Debian and Ubuntu: apt-get install libportaudio2); or give",
         ),
     ],

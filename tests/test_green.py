@@ -202,7 +202,7 @@ def test_strict_is_the_default_where_ci_is_set(monkeypatch: pytest.MonkeyPatch, 
     assert run("test") == 0
     monkeypatch.setenv("CI", "true")
     assert run("test") == 1
-    assert "strict: no snapshot in scenes/snapshots: accept one" in capsys.readouterr().out
+    assert "strict: no snapshot in scenes/snapshots; to accept one" in capsys.readouterr().out
     assert run("test", "--no-strict") == 0
 
 
@@ -321,7 +321,7 @@ def test_a_changed_sound_and_another_delivery_are_told_with_the_file(capsys: Pri
     capsys.readouterr()
     assert run("test", "own") == 1
     assert "own/talk.yaml:3:" in (said := capsys.readouterr().out)
-    assert "the sound file door.wav has changed since the scene was accepted" in said
+    assert "the sound file door.wav has been changed since the scene was accepted" in said
     shutil.copy(SCENES / "sounds" / "door.wav", door)
     with scene.open("a") as file:
         file.write("deliver: {rate: 48 kHz}\n")
@@ -336,7 +336,7 @@ def test_lines_that_were_not_reached_are_told_in_junit() -> None:
     (suite,) = (each for each in JUnitXml.fromfile("junit.xml") if each.name == "scenes/welcome.yaml")
     cases = {case.name: case for case in suite}
     assert isinstance(cases["guest-1"].result[0], Skipped)
-    assert cases["guest-1"].result[0].message == "not reached: the scene differs from its cassette"
+    assert cases["guest-1"].result[0].message == "not performed: the scene differs from its cassette"
     assert not cases["host-1"].is_skipped
 
 

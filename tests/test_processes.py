@@ -183,7 +183,7 @@ def test_a_worker_that_is_killed_costs_its_own_scene_only(tmp_path: Path) -> Non
         os.killpg(tool, signal.SIGKILL)
     results = {result["path"]: result for result in json.loads(told)["scenes"]}
     assert [results[f"{name}.yaml"]["state"] for name in names] == ["error", "passed", "passed", "passed"]
-    assert "the process that tested it was killed" in json.dumps(results["one.yaml"])
+    assert "the process that ran this test was killed" in json.dumps(results["one.yaml"])
     assert "tau-stage test one.yaml" in json.dumps(results["one.yaml"])
 
 

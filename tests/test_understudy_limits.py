@@ -43,7 +43,7 @@ def test_limits_are_read(text: str, limits: tuple[float | None, int | None, floa
     "text", ["", ",", "30", "30/min,0", "0/min", "40,30/min", "30/min,40,5", "1/min,2,3/min,4", "-1/min", "\u00b2/min"]
 )
 def test_what_are_no_limits_is_told(text: str) -> None:
-    with pytest.raises(UsageError, match="is not valid"):
+    with pytest.raises(UsageError, match="invalid value"):
         ProviderLimits.parse(text)
 
 
@@ -63,7 +63,9 @@ async def test_more_openings_in_a_minute_are_refused_and_told_when_to_come_back(
     for _ in range(2):
         async with connected(server):
             pass
-    with pytest.raises(ConnectFailed, match=r"the limit is 2 per minute\. Please retry after 30 seconds") as refused:
+    with pytest.raises(
+        ConnectFailed, match=r"the limit is 2 new sessions per minute\. Please retry after 30 seconds"
+    ) as refused:
         async with connected(server):
             pass
     assert (refused.value.status, refused.value.retry_after_s) == (429, 30)
@@ -77,7 +79,7 @@ async def test_more_sessions_at_once_are_refused() -> None:
     server = understudy(ProviderLimits(sessions=1))
     async with connected(server):
         await anyio.sleep(0.1)
-        with pytest.raises(ConnectFailed, match="the limit of 1 open sessions is reached") as refused:
+        with pytest.raises(ConnectFailed, match="the maximum number of open sessions is 1") as refused:
             async with connected(server):
                 pass
         assert (refused.value.status, refused.value.retry_after_s) == (429, None)

@@ -85,7 +85,9 @@ class WavWriter:
     def _refuse_more_than_fits(self, samples: int) -> None:
         if (self.samples + samples) * self.channels > LONGEST_SAMPLES:
             raise OSError(
-                errno.EFBIG, "a WAV file can hold at most 4 GiB, which is a day at 24 kHz in mono", str(self.path)
+                errno.EFBIG,
+                "a WAV file can hold at most 4 GiB, which is about one day of mono audio at 24 kHz",
+                str(self.path),
             )
 
     def overlay(self, at: int, audio: Pcm | Stereo) -> None:

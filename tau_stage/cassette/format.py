@@ -131,7 +131,7 @@ def _named(folder: Path) -> str:
     if (folder.parent / MANIFEST).is_file():
         return f"pass its directory instead: {folder.parent}"
     if folder.is_dir() and any(folder.glob(f"cassettes/*/{MANIFEST}")):
-        return f"pass the directory of the cassettes instead: {folder / 'cassettes'}"
+        return f"pass the cassettes directory instead: {folder / 'cassettes'}"
     return RECORD_IT
 
 

@@ -306,7 +306,7 @@ def put_in_place(new: Path, final: Path) -> None:
         _bring(new, final)
     except (OSError, TakeError) as error:
         reason = error.problem if isinstance(error, TakeError) else os_reason(error)
-        problem = f"the new cassette could not be moved here: {reason}"
+        problem = f"cannot move the new cassette here: {reason}"
         raise CassetteError(str(final), problem, f"it is complete: move {new} to {final}") from None
     with suppress(OSError):  # the new one stands; what is left over does no harm
         for file in (*layout.spare_files(layout.load_cassette(final)), *final.glob(f"{PREFIX}*")):

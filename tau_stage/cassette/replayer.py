@@ -92,7 +92,7 @@ class Replay:
     def _provider_of(self, player: PlayerPlan) -> Endpoint:
         track = self.cassette.manifest.players.get(player.name)
         if track is None:
-            raise self._difference(player.name, "", "player", "no player of that name", repr(player.name))
+            raise self._difference(player.name, "", "player", "no player with that name", repr(player.name))
         try:
             place = endpoint(track.endpoint, track.dialect)
         except KeyError:
@@ -162,7 +162,7 @@ class Replay:
 
     def _missing(self, entry: CassetteEvent) -> CassetteDiffers:
         lines = self.cassette.manifest.lines
-        told = "the opening of a session" if entry.kind == "dial" else event_diff.describe_event(entry.body, lines)
+        told = "a new session" if entry.kind == "dial" else event_diff.describe_event(entry.body, lines)
         return self._difference(entry.player, event_diff.line_of(entry.body, lines), "conversation", told, "nothing")
 
     def _difference(self, player: str, line: str, field: str, recorded: str, now: str) -> CassetteDiffers:
@@ -189,7 +189,7 @@ class Replay:
         self.happened(dialled)
         if not rest or rest[0].kind not in ("opened", "refused"):
             raise CassetteError(
-                str(self.cassette.path), f"the recorded opening of {player.name} is incomplete", RECORD_AGAIN
+                str(self.cassette.path), f"the recorded start of a session of {player.name} is incomplete", RECORD_AGAIN
             )
         outcome, *rest = rest
         await self.wait_turn(outcome)

@@ -145,14 +145,14 @@ class _Expectations:
             asked = " ".join(line.asked for line in self.seen.lines if line.scripted)
             rate = word_error_rate(asked, said)
             expected, measured = _range(wanted.wer, "words"), LIMITS["words"].unit.format(round(rate, 4))
-            told = f"{measured} of the words are wrong: said “{said}”, asked “{asked}”; expected {expected}"
+            told = f"{measured} of the words are wrong: said “{said}” instead of “{asked}”; expected {expected}"
             yield self.subject.compare(self.at("says"), "wer", expected, measured, holds=rate in wanted.wer, told=told)
 
     def exact(self) -> Verdict:
         """Hold the words of each line that stood in the scene against it."""
         lines = [line for line in self.seen.lines if line.scripted]
         unknown = [line.id for line in lines if line.file and not line.said]
-        other = [f"{line.id} said “{line.said}”, asked “{line.asked}”" for line in lines if not _is_exact(line)]
+        other = [f"{line.id} said “{line.said}” instead of “{line.asked}”" for line in lines if not _is_exact(line)]
         wanted, place = "the words in the scene", self.at("exact")
         if unknown:
             told = f"the words of {', '.join(unknown)} are unknown, expected {wanted}"

@@ -131,7 +131,7 @@ class _SnapshotPair:
             if name in both:
                 yield from self.sound(name, was, both[name], afters[name])
             else:
-                told = f"; it was played after {afters[name] or 'nothing'}"
+                told = f"; it was played after {afters[name]}" if afters[name] else "; it was played first"
                 place = self.at("line", _written(afters[name]))
                 yield _presence(_sound_subject(name, afters[name]), place, there=False, told=told)
         for name in [*filterfalse(set(both.values()).__contains__, new)]:
@@ -160,8 +160,8 @@ class _SnapshotPair:
         """Compare what is in a sound file, whatever it is called and whoever hears it."""
         old, new = (each.files.get(name, "none") for each in (self.old, self.new))
         ids = {sound.file: ("sound", sound.id) for sound in self.plan.sounds}
-        how = "is missing" if new in ("none", snapshots.MISSING) else "is new" if old == "none" else "has changed"
-        told = f"the sound file {name} {how} since the scene was accepted"
+        how = "removed" if new in ("none", snapshots.MISSING) else "added" if old == "none" else "changed"
+        told = f"the sound file {name} has been {how} since the scene was accepted"
         subject = VerdictSubject("sound", name, (), "snapshot")
         return subject.compare(self.at(*ids.get(name, ())), "file", old, new, told=told)
 

@@ -51,7 +51,7 @@ MICROPHONE = Side(
 LOUDSPEAKER = Side(
     name="loudspeaker",
     direction="output",
-    otherwise="run without --aloud and listen to the audio files of the take",
+    otherwise="run without --aloud and listen to the take's audio files",
     most_channels=2,
 )
 """Two channels, both with the same sound: a device that has two would play one on the left only."""
@@ -63,15 +63,15 @@ def portaudio(side: Side = MICROPHONE) -> ModuleType:
     Raises:
         UsageError: One of the two is not installed, or does not start.
     """
-    needs = f"to use a {side.name}, you need"
+    needs = f"using a {side.name} requires"
     try:
         import sounddevice
     except ImportError:
-        problem = f"{needs} sounddevice, but it is not installed"
+        problem = f"{needs} sounddevice, which is not installed"
         raise _unusable(side, problem, "pip install 'tau-stage[mic]'") from None
     except OSError:
         remedy = "install PortAudio (on Debian and Ubuntu: apt-get install libportaudio2)"
-        raise _unusable(side, f"{needs} the PortAudio library, but it was not found", remedy) from None
+        raise _unusable(side, f"{needs} the PortAudio library, which was not found", remedy) from None
     except Exception as error:  # PortAudio's own; it cannot be named, for the module did not load
         raise _unusable(
             side, f"PortAudio failed to start: {error}", "check the sound settings of this machine"
@@ -101,8 +101,8 @@ def _no_device(sd: ModuleType, device: str | None, side: Side, error: Exception)
     if not names:
         return _unusable(side, f"this machine has no {side.name}", f"connect a {side.name}")
     problem = f"several {side.name}s are" if str(error).startswith("Multiple") else f"no {side.name} is"
-    called = f"called {device!r}" if device else "the machine's default"
-    return _unusable(side, f"{problem} {called}", f"use one of: {', '.join(names)}")
+    told = f"{problem} called {device!r}" if device else f"this machine has no default {side.name}"
+    return _unusable(side, told, f"use one of: {', '.join(names)}")
 
 
 def is_found(side: Side) -> bool:

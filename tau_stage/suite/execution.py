@@ -100,7 +100,7 @@ def run_case(case: Case, options: SuiteOptions) -> Result:
 def killed_case(case: Case) -> Result:
     """Return what a scene comes to whose process was killed: it is not tested again, as that may cost money."""
     alone = f"test it alone: tau-stage test {quote(case.path)}; if memory ran out, use --jobs 1"
-    problem = f"the process that tested it was killed\n  hint: {alone}"
+    problem = f"the process that ran this test was killed\n  hint: {alone}"
     return Result(case.path, case.variant, error=CaseError(problem, case.path))
 
 
@@ -151,9 +151,7 @@ class _CaseRun:
             result = replace(result, error=CaseError(last.problem or NONE_LEFT, self.plan.path))
         if self.options.update and last and not result.error:
             is_fine = result.state in ("passed", "unchecked")
-            accepted = (
-                self.accept(runs[-1].folder, last) if is_fine else f"not accepted: {self.snapshot} stays as it is"
-            )
+            accepted = self.accept(runs[-1].folder, last) if is_fine else f"not accepted: {self.snapshot} is unchanged"
             result = replace(result, accepted=accepted)
         return replace(result, takes=self.keep(runs))
 
@@ -164,10 +162,10 @@ class _CaseRun:
         if self.source == "nothing":
             yield "no expectations: add expect:, accept a take with --update, or record a cassette"
         if not self.options.live and self.tapes.is_dir() and not has_tape:
-            record = f"record one: tau-stage run {scene} --record {quote(str(self.tapes))}"
-            yield f"no cassette in {self.tapes}: {record}"
+            record = f"to record one: tau-stage run {scene} --record {quote(str(self.tapes))}"
+            yield f"no cassette in {self.tapes}; {record}"
         if not (self.options.update or self.snapshot.exists()) and (has_tape or snapshots.is_dir()):
-            yield f"no snapshot in {snapshots}: accept one: tau-stage test --update {scene}"
+            yield f"no snapshot in {snapshots}; to accept one: tau-stage test --update {scene}"
 
     def refuse_lost_cassette(self) -> None:
         """Refuse to hold a snapshot that was accepted beside a cassette, which is gone, against the understudy."""

@@ -274,7 +274,7 @@ def _row(case: Xml.Element, result: Result, row: Row) -> None:
     if row.state == "unreached":
         is_over = result.error and result.error.code == OVER_BUDGET
         why = "the test stopped at its budget" if is_over else "the scene differs from its cassette"
-        Xml.SubElement(case, "skipped", message=f"not reached: {why}")
+        Xml.SubElement(case, "skipped", message=f"not performed: {why}")
     elif row.state in KINDS:
         first, *others = (verdict for verdict in row.failures if verdict.outcome == row.state)
         more = format_if(" (and {} more)", len(others))

@@ -29,9 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--tau-update",
         dest=UPDATE,
         action="store_true",
-        help="accept the current state of scenes: write their snapshots",
+        help="accept the current results of the scenes: write their snapshots",
     )
-    group.addoption("--tau-allow-tools", dest=TOOLS, action="store_true", help="allow tools of scenes to run programs")
+    group.addoption(
+        "--tau-allow-tools", dest=TOOLS, action="store_true", help="allow the scenes' tools to run programs"
+    )
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -171,4 +171,4 @@ def timings_in_words(timed: Sequence[LineTiming], *, aligns: bool) -> str:
         hints.append(f"the recogniser did not find the words of {', '.join(unmatched)} in the audio")
     if counts["estimated"] and not aligns:
         hints.append("to align them: pip install 'tau-stage[check]'")
-    return f"{counted(len(timed), 'line')}: {'; '.join([told, *hints])}" if timed else "no line with words"
+    return f"{counted(len(timed), 'line')}: {'; '.join([told, *hints])}" if timed else "no lines with words"

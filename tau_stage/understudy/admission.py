@@ -66,7 +66,8 @@ def reject_origin(handshake: Handshake, origins: Collection[str] = ()) -> Refusa
     said = _shown(origin)
     return Refusal(
         403,
-        f"The understudy does not accept web pages from {said}; to allow them, start it with --allow-origin {said}.\n",
+        f"The understudy does not accept requests from web pages at {said}; "
+        f"to allow them, start it with --allow-origin {said}.\n",
     )
 
 
@@ -131,8 +132,9 @@ class ProviderLimits:
         """
         found = _LIMITS.fullmatch(text.replace(" ", ""))
         if found is None or not any(found.groups()):
-            hint = "write openings, sessions and optionally tokens, such as 30/min,40 or 30/min,40,200000/min"
-            raise UsageError(f"--limits: '{text}' is not valid", hint)
+            hint = "specify new sessions per minute, open sessions and optionally tokens per minute"
+            hint += ", for example 30/min,40 or 30/min,40,200000/min"
+            raise UsageError(f"--limits: invalid value '{text}'", hint)
         openings, per_opening, sessions, tokens, per_token = found.groups()
         return cls(
             float(openings) * PER_MINUTE[per_opening] if openings else None,
@@ -143,16 +145,14 @@ class ProviderLimits:
     def refuse_opening(self, sessions: int, now: float) -> Refusal | None:
         """Refuse an opening at the upgrade, where ``sessions`` are open; None lets it in, and counts it."""
         if self.sessions is not None and sessions >= self.sessions:
-            return Refusal(429, f"Too many requests: the limit of {self.sessions} open sessions is reached.\n")
+            return Refusal(429, f"Too many requests: the maximum number of open sessions is {self.sessions}.\n")
         if self.openings is None:
             return None
         bucket = self._opening_bucket = self._opening_bucket or TokenBucket.per_minute(self.openings, now)
         if wait_s := bucket.wait_s(1, now):
             seconds = math.ceil(wait_s)
-            problem = (
-                f"Too many requests: the limit is {self.openings:g} per minute. Please retry after {seconds} seconds."
-            )
-            return Refusal(429, f"{problem}\n", {"Retry-After": str(seconds)})
+            problem = f"Too many requests: the limit is {self.openings:g} new sessions per minute."
+            return Refusal(429, f"{problem} Please retry after {seconds} seconds.\n", {"Retry-After": str(seconds)})
         bucket.take(1, now)
         return None
 

@@ -112,7 +112,7 @@ class Oddity(Enum):
     """How a server is odd throughout."""
 
     DELTAS = "audio deltas end in the middle of samples"
-    FIELDS = "events contain fields and types that clients do not know"
+    FIELDS = "events contain fields and types that are unknown to clients"
     REPEATS = "every event is sent twice, with the same id"
     NO_IDS = "events have no ids, and responses do not echo metadata, as on minimal servers"
 
@@ -148,9 +148,10 @@ def parse_fault(order: str) -> Fault:
     what, _, place = order.partition("@")
     where, _, visit = place.partition("#")
     if what not in get_args(What) or where not in get_args(Where):
-        known = f"{', '.join(PLAIN)}, or one of {', '.join(get_args(What))} @ one of {', '.join(get_args(Where))}"
+        parts = f"WHAT is one of {', '.join(get_args(What))}, and WHERE is one of {', '.join(get_args(Where))}"
+        known = f"{', '.join(PLAIN)}, or WHAT@WHERE, where {parts}"
         strikes = (f"{each}@{place}" for each in get_args(What) for place in get_args(Where))
-        hint = did_you_mean(order, [*PLAIN, *strikes], f"use {known}, such as drop@in_response or stall@hearing#2")
+        hint = did_you_mean(order, [*PLAIN, *strikes], f"use {known}, for example drop@in_response or stall@hearing#2")
         raise UsageError(f"unknown fault {order!r}", hint)
     if visit and not (visit.isdecimal() and visit.isascii() and int(visit)):
         raise UsageError(

@@ -75,7 +75,7 @@ def profile_named(name: str) -> Profile:
     'alloy'
     """
     if name not in PROFILES:
-        raise UsageError(f"unknown understudy profile {name!r}", f"the profiles are: {', '.join(PROFILES)}")
+        raise UsageError(f"unknown understudy profile {name!r}", f"known profiles: {', '.join(PROFILES)}")
     return PROFILES[name]
 
 

@@ -297,7 +297,7 @@ class Voices:
         style, name = performance.style, language_name(performance.language)
         if name not in self._told:
             self._told.add(name)
-            log_event("understudy", logging.INFO, f"{name} is spoken by {ENGINE}")
+            log_event("understudy", logging.INFO, f"{name} is synthesized with {ENGINE}")
         try:
             spoken = self._formants.speak(text, voice, style.rate * phrase.rate, style.pitch)
         except SpeechFailed as problem:
