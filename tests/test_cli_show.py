@@ -53,7 +53,7 @@ player ann
   model: gpt-realtime-2.1-mini
   endpoint: any
   speed: 0.9
-  output: audio, 100 tokens
+  output: audio, at most 100 tokens
   instructions and setup: Speak in Welsh.
 
 player ben
@@ -73,13 +73,13 @@ line 9: ann-1
   direction: low
   words: Hello
   heard by: ben
-  then: 0.35s, 9 tokens
+  settings: 0.35s pause, at most 9 tokens
 
 line 11: ben-1
   player: ben
   words: Hm
   heard by: nobody
-  then: 0.35s
+  settings: 0.35s pause
 """
     )
 

@@ -181,11 +181,10 @@ class Batch(SceneModel):
     )
     languages: Mapping[str, Language] = Field(
         default_factory=dict,
-        description="Changes that each language makes to the scenes, by language code: {en: {}, de: "
-        "{include: de.yaml}}.",
+        description="Changes to the scenes for each language, by language code: {en: {}, de: {include: de.yaml}}.",
     )
     deliver: Deliver | None = option(
-        "The files to create from each take. Overrides the 'deliver' of each scene. Default: the scene's."
+        "The files to create from each take. Overrides the 'deliver' of each scene. Default: the scene's setting."
     )
     export: Export | None = option(
         "Where to write an audio file for each line, by id and language, at the end of each run."

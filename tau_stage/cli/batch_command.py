@@ -34,9 +34,9 @@ Every = Annotated[bool, typer.Option("--all", help="List all jobs, not only the 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RetryWhat = Annotated[
     Literal["failed"] | None,
-    typer.Option(help="Also perform the jobs that failed in an earlier run.", show_default=False),
+    typer.Option(help="Include jobs that failed in an earlier run.", show_default=False),
 ]
-Through = Annotated[bool, typer.Option("--through", help="Also perform lines whose player heard a changed line.")]
+Through = Annotated[bool, typer.Option("--through", help="Include lines whose player heard a changed line.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Number of scenes to perform concurrently.")]
 Workers = Annotated[
     int | None,

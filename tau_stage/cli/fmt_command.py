@@ -13,7 +13,7 @@ def fmt(
     scenes: Scenes,
     notation: Annotated[
         Literal["lines", "script"],
-        typer.Option("--as", help="Write lines (a YAML list) or script (text, as in a play).", show_default=False),
+        typer.Option("--as", help="Notation: lines (a YAML list) or script (text, as in a play).", show_default=False),
     ],
     check: Annotated[bool, typer.Option("--check", help="Write nothing. Exit with 1 if a file would change.")] = False,
 ) -> None:

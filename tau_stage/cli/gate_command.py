@@ -28,7 +28,7 @@ def gate(
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Allow other machines to connect. Also set --host.")
     ] = False,
-    budget: Annotated[str | None, typer.Option(help="Maximum cost of all scenes together, for example '$200'.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Maximum total cost of all scenes, for example '$200'.")] = None,
     start_rate: Annotated[
         str | None, typer.Option(metavar="RATE", help="Maximum rate at which sessions open, for example 30/min.")
     ] = None,

@@ -59,7 +59,7 @@ Changed = Annotated[
     bool, typer.Option("--changed", help="Perform only what has changed since the newest take. Reuse the rest.")
 ]
 Through = Annotated[
-    bool, typer.Option("--through", help="With --changed: also include lines whose player heard a changed line.")
+    bool, typer.Option("--through", help="With --changed: include lines whose player heard a changed line.")
 ]
 MaxVariants = Annotated[int, typer.Option(min=1, metavar="N", help="Maximum number of variants in a scene's matrix.")]
 GateAddress = Annotated[

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 def play(
     take: TakePath,
-    line: Annotated[str | None, typer.Argument(metavar="LINE", help="The id of one line.", show_default=False)] = None,
+    line: Annotated[
+        str | None, typer.Argument(metavar="LINE", help="The id of the line to play.", show_default=False)
+    ] = None,
     number: Annotated[
-        int | None, typer.Argument(metavar="N", min=1, help="The number of one take of the line.", show_default=False)
+        int | None, typer.Argument(metavar="N", min=1, help="Number of the take to play.", show_default=False)
     ] = None,
 ) -> None:
     """Play the mix of a take, its lines in order, one line, or one take of a line."""

@@ -20,8 +20,8 @@ def report(
 ) -> None:
     """Regenerate the files of a take from its journal and its audio files.
 
-    The files are take.json, cost.json, the mix, subtitles, transcript, labels, sheet, sessions, marks and the page. The
-    path of the page is printed last.
+    This includes take.json, cost.json, the mix, subtitles, transcript, labels, recording sheet, editor sessions,
+    markers and the page. The path of the page is printed last.
     """
     from tau_stage.cli.progress import open_status
 

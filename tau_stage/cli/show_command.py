@@ -13,6 +13,7 @@ from tau_stage import scene as scenes
 from tau_stage.cli.options import OneScene, Only, Var
 from tau_stage.cli.printing import console, is_plain, say, say_json, show_report
 from tau_stage.errors import format_if
+from tau_stage.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 
 PLAYER_COLUMNS: Row = ("player", "voice", "model", "endpoint", "speed", "output", "pan", "instructions and setup")
-STEP_COLUMNS: Row = ("at", "id", "player", "direction", "words", "heard by", "then")
+STEP_COLUMNS: Row = ("at", "id", "player", "direction", "words", "heard by", "settings")
 
 WIDE = 100  # columns that the tables need; in a narrower window each fact has its line
 
@@ -50,7 +51,7 @@ def _player(player: scenes.PlayerPlan) -> tuple[str, ...]:
         return (player.name, "-", "-", f"human: {player.human}", "-", "-", _pan(player), told)
     setup = (f"{role}: {words}" for role, words in player.setup)
     as_text = player.hears_as == "text"
-    names = format_if(" with names", player.label_speakers)
+    names = format_if(" with speaker names", player.label_speakers)
     further = _known(
         ("may call {}", ", ".join(player.tools)),
         (f"hears {player.hears_as}{names}", names or as_text),
@@ -63,7 +64,7 @@ def _player(player: scenes.PlayerPlan) -> tuple[str, ...]:
         player.model,
         player.endpoint or "any",
         "-" if player.speed is None else f"{player.speed:g}",
-        ", ".join([player.output, *_known(("{} tokens", player.max_output_tokens))]),
+        ", ".join([player.output, *_known(("at most {} tokens", player.max_output_tokens))]),
         _pan(player),
         "\n".join([*_known(("{}", player.instructions)), *setup, *further]),
     )
@@ -110,7 +111,7 @@ def _items(step: scenes.ItemPlan) -> Iterator[Row]:
 
 
 def _sound(step: scenes.SoundPlan) -> Row:
-    until = f"until {step.until or 'end'}" if step.kind == "bed" else f"{step.pause_s:g}s"
+    until = f"until {step.until or 'the scene ends'}" if step.kind == "bed" else f"{step.pause_s:g}s pause"
     facts = (step.id, "-", f"{step.gain_db:+g} dB", f"[{step.file}]", _names(step.hearers), until)
     return (str(step.source_line), *facts)
 
@@ -125,8 +126,8 @@ def _microphone(step: scenes.ListenPlan) -> str:
 
 def _line(step: scenes.LinePlan) -> Row:
     further = _known(
-        ("{} tokens", step.max_output_tokens),
-        ("cut after {0.heard_s:g}s", step.cut),
+        ("at most {} tokens", step.max_output_tokens),
+        ("cut off after {0.heard_s:g}s", step.cut),
         ("cuts into {}", step.cuts),
         ("at most {:g}s", step.timeout_s),
         ("not remembered", step.apart),
@@ -136,7 +137,7 @@ def _line(step: scenes.LinePlan) -> Row:
     )
     words = f"(improvises) {step.prompt}".strip() if step.improvised else step.words
     facts = (str(step.source_line), step.id, step.player, step.direction or "-", words, _names(step.hearers))
-    return (*facts, ", ".join([f"{step.pause_s:g}s", *further]))
+    return (*facts, ", ".join([f"{step.pause_s:g}s pause", *further]))
 
 
 def _names(hearers: tuple[str, ...]) -> str:
@@ -213,8 +214,8 @@ def _strands(plan: scenes.Plan) -> Iterator[tuple[tuple[scenes.Step, ...], str]]
     yield plan.steps, ""
     for cue in plan.cues:
         facts = ", ".join(f"{name} {value}" for name, value in cue.event.model_dump(exclude_none=True).items())
-        times = format_if(", at most {} times", cue.times)
-        yield cue.steps, f"{cue.id}: on {words[type(cue.event)]} {facts or '(any)'}{times}"
+        times = format_if(", at most {}", cue.times and counted(cue.times, "time"))
+        yield cue.steps, f"{cue.id}: on {words[type(cue.event)]} ({facts or 'any'}){times}"
 
 
 def _facts(names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[str]:

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from tau_stage.cli.booth_command import Browser, ensure_booth, show_page
-from tau_stage.cli.options import Elsewhere
 from tau_stage.cli.printing import say, warn
 from tau_stage.protocol import JsonObject
 
@@ -17,7 +16,7 @@ def talk(
     instructions: Annotated[str, typer.Option(help="Instructions for the model: who it is and how it speaks.")] = "",
     voice: Annotated[str | None, typer.Option(help="The model's voice. List the voices with tau-stage voices.")] = None,
     model: Annotated[str | None, typer.Option(help="The model.")] = None,
-    endpoint: Elsewhere = None,
+    endpoint: Annotated[str | None, typer.Option(help="Endpoint to use: a name or a URL.")] = None,
     push: Annotated[
         bool, typer.Option("--push", help="Answer when you release the talk key instead of when you pause.")
     ] = False,

@@ -58,7 +58,7 @@ _PARAMETERS: JsonSchemaValue = {
     "type": "object",
     "if": {
         "properties": {
-            "type": {"const": "object", "description": "object: the parameters are a complete JSON schema."}
+            "type": {"const": "object", "description": "With 'object', the parameters are a complete JSON schema."}
         },
         "required": ["type"],
     },
@@ -330,7 +330,7 @@ class SoundStep(Step):
 
     kind: SkipJsonSchema[Literal["sfx", "bed"]] = Field(exclude=True)
     file: SkipJsonSchema[str] = Field(exclude=True, description="The sound file, relative to the scene.")
-    gain: Gain = option("Change of volume, for example -18 dB. Default: 0 dB.", 0.0)
+    gain: Gain = option("Gain, for example -18 dB. Default: 0 dB.", 0.0)
     heard: fields.Boolean = option("Whether players hear the sound. Default: false.", False)
     until: Text | None = option("When a bed ends: with a line (its id), or with the scene ('end'). Default: end.")
     pause: Seconds | None = option("Silence after a sound effect. Default: the scene's setting.")
