@@ -92,7 +92,7 @@ def test_one_broken_file_and_none_is_written(
     ("text", "problem"),
     [
         ("players: {ann: }\nscript: |\n  BOB: hi\n", "3:3: unknown player 'BOB'"),
-        ("players: ann\nscript: |\n  - pause: 1s\n", "1:10: players must be a mapping"),
+        ("players: ann\nscript: |\n  - pause: 1s\n", "1:10: 'players' must be a mapping"),
         ("players: {ann: }\nscript: x.fountain\n", "2:9: the screenplay 'x.fountain' does not exist"),
         ("{players: {ann: }, script: play.fountain}\n", "1:28: there is no script here"),
     ],

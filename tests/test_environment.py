@@ -175,7 +175,7 @@ def test_what_is_no_key_is_seen() -> None:
 
 @pytest.mark.parametrize("tool", ["{returns: 3, env: SHOP_TOKEN}", "{description: x, returns: 3, env: [A]}"])
 def test_a_tool_that_runs_nothing_sees_no_environment(tool: str) -> None:
-    with pytest.raises(SceneError, match="runs no code that could use 'env'"):
+    with pytest.raises(SceneError, match="does not run any code, so 'env' has no effect"):
         parse_scene(f"players: {{ann: }}\ntools: {{t: {tool}}}\nlines: [{{ann: Hi.}}]\n", "scene.yaml")
 
 

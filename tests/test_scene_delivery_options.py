@@ -91,10 +91,10 @@ def test_a_scene_with_variables_fills_them_in() -> None:
 @pytest.mark.parametrize(
     ("text", "problem", "hint"),
     [
-        ("deliver: loud", "deliver must be a mapping", "for example: deliver:"),
+        ("deliver: loud", "'deliver' must be a mapping", "for example: deliver:"),
         ("deliver: {mixx: none}", "unknown key 'mixx'", "did you mean 'mix'?"),
-        ("deliver: {mix: loud}", "'mix' of deliver must be a mapping", "or mix: none"),
-        ("deliver: {lines: [a]}", "'lines' of deliver must be a mapping", "or lines: none"),
+        ("deliver: {mix: loud}", "'mix' of 'deliver' must be a mapping", "or mix: none"),
+        ("deliver: {lines: [a]}", "'lines' of 'deliver' must be a mapping", "or lines: none"),
         ("deliver: {mix: {lufs: -16 LUFS}}", "unknown key 'lufs'", "known keys: "),
         ("deliver: {mix: {loudness: -16}}", "loudness needs a unit, but '-16' has none", "did you mean -16 LUFS?"),
         ("deliver: {mix: {loudness: 16}}", "loudness needs a unit", "did you mean -16 LUFS?"),
@@ -110,7 +110,7 @@ def test_a_scene_with_variables_fills_them_in() -> None:
             "the sample rate of a delivery must be 24 kHz or 48 kHz, not 44.1 kHz",
             "did you mean 48 kHz?",
         ),
-        ("deliver: {stems: pakced}", "stems must be aligned or packed, not 'pakced'", "did you mean 'packed'?"),
+        ("deliver: {stems: pakced}", "'stems' must be 'aligned' or 'packed', not 'pakced'", "did you mean 'packed'?"),
         ("deliver: {lines: {names: '{lien}'}}", "'names' does not support {lien}", "did you mean 'line'?"),
         ("deliver: {lines: {names: '{line.__class__}'}}", "a brace that is not part of a placeholder", DEFAULT_NAMES),
         ("deliver: {lines: {names: '{line'}}", "a brace that is not part of a placeholder", DEFAULT_NAMES),
@@ -133,7 +133,11 @@ def test_a_scene_with_variables_fills_them_in() -> None:
         ("deliver: {lines: {names: '{player}//{line}'}}", "points outside the lines folder", "{player}/{line}"),
         ("deliver: {lines: {names: '{line}/'}}", "points outside the lines folder", "{player}/{line}"),
         ("deliver: {lines: {names: 'a\\{line}'}}", "with a slash, not a backslash", "write a/{line}"),
-        ("deliver: {lines: {format: wave}}", "format must be wav, flac, ogg or mp3, not 'wave'", "did you mean 'wav'?"),
+        (
+            "deliver: {lines: {format: wave}}",
+            "'format' must be 'wav', 'flac', 'ogg' or 'mp3', not 'wave'",
+            "did you mean 'wav'?",
+        ),
         ("deliver: {lines: {format: mp3, bits: 16}}", "'bits' is for WAV and FLAC files, not for MP3", "format: flac"),
         ("deliver: {lines: {bitrate: 64 kbps}}", "'bitrate' is for MP3 files, not for WAV", "write format: mp3"),
         ("deliver: {lines: {format: flac, bits: 32f}}", "a FLAC file must have 16 or 24 bits", "write bits: 24"),
@@ -336,10 +340,10 @@ def test_a_cover_that_is_too_large_or_a_folder_is_told(tmp_path: Path) -> None:
         (r'title: "a\0b"', "the text contains U+0000, which cannot be spoken", "remove the escape"),
         (r'artist: "\u202Ea"', "this text contains invisible characters: U+202E", "type it again: a"),
         ("title: ' '", "this text is empty", "write some text, or remove the key"),
-        ("artist: [Ann, Ben]", "a tag must be a string, not a list", 'write "Ann, Ben"'),
-        ("artist: [[Ann]]", "'artist' of 'mix' of deliver must be text", "put the text in quotes"),
-        ("stereo: true", "'mix' of deliver has unknown key 'stereo'", "move it next to 'mix', under 'deliver'"),
-        ("channels: 2", "'mix' of deliver has unknown key 'channels'", "known keys: "),
+        ("artist: [Ann, Ben]", "expected a string, not a list", 'write "Ann, Ben"'),
+        ("artist: [[Ann]]", "'artist' of 'mix' of 'deliver' must be text", "put the text in quotes"),
+        ("stereo: true", "'mix' of 'deliver' has unknown key 'stereo'", "move it next to 'mix', under 'deliver'"),
+        ("channels: 2", "'mix' of 'deliver' has unknown key 'channels'", "known keys: "),
     ],
 )
 def test_what_no_tag_holds_is_told(text: str, problem: str, hint: str) -> None:
@@ -351,9 +355,9 @@ def test_what_no_tag_holds_is_told(text: str, problem: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem", "hint"),
     [
-        ("deliver: {bitrate: 128 kbps}", "deliver has unknown key 'bitrate'", "move it under 'mix'"),
-        ("deliver: {names: '{line}'}", "deliver has unknown key 'names'", "move it under 'lines'"),
-        ("deliver: {channels: 2}", "deliver has unknown key 'channels'", "did you mean 'stereo'?"),
+        ("deliver: {bitrate: 128 kbps}", "'deliver' has unknown key 'bitrate'", "move it under 'mix'"),
+        ("deliver: {names: '{line}'}", "'deliver' has unknown key 'names'", "move it under 'lines'"),
+        ("deliver: {channels: 2}", "'deliver' has unknown key 'channels'", "did you mean 'stereo'?"),
         ("deliver: {stereo: both}", "'both' is neither true nor false", "write true or false"),
     ],
 )

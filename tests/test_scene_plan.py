@@ -183,7 +183,7 @@ def test_how_long_a_scene_waits_and_what_it_does_without_a_player() -> None:
     plan = make_plan(parse_scene(scene + limits))
     assert plan.waits == Timeouts(opening_s=15, silence_s=20, hearing_s=0.5, closing_s=1)
     assert plan.on_lost_player == "stop"
-    with pytest.raises(SceneError, match="reopen, continue or stop"):
+    with pytest.raises(SceneError, match="'reopen', 'continue' or 'stop'"):
         parse_scene(scene + "limits: {on_lost_player: reopn}")
 
 

@@ -151,7 +151,7 @@ def test_a_misspelt_cue_is_not_swallowed_by_the_speech_above(cue: str) -> None:
     error = refused(f"CLERK: One\n{cue}")
     assert (error.line, error.column) == (2, 1)
     assert error.problem.startswith("unknown player")
-    assert error.hint.endswith("\n  indent the continuation of a speech deeper than its first line")
+    assert error.hint.endswith("\n  indent the continuation of a speech more than its first line")
     deeper = cue.replace("\n", "\n  ")
     assert said(f"CLERK: One\n  {deeper}") == [("clerk", f"One {cue}".replace("\n", " "))]
 
@@ -169,7 +169,7 @@ def test_only_what_stands_deeper_goes_on(words: str) -> None:
     assert said(f"CLERK:\n{words}\n{words}") == [("clerk", f"{words} {words}")]
     error = refused(f"CLERK: One\n{words}\nmore of it\nTOURIST: Two")
     assert (error.line, error.column, error.problem, error.also) == (2, 1, "these words have no speaker", ())
-    assert error.hint.endswith("\n  indent the continuation of a speech deeper than its first line")
+    assert error.hint.endswith("\n  indent the continuation of a speech more than its first line")
 
 
 @pytest.mark.parametrize("name", ["GUEST", "GUEST.", "**GUEST.** Hm.", "GUEST. Hm.", "GUEST - Hm.", "GUEST\tHm."])
@@ -177,7 +177,7 @@ def test_a_name_in_capitals_without_a_colon_is_somebody_s(name: str) -> None:
     for text in (f"CLERK: One\n{name}\nTwo", f"CLERK:\nOne\n{name}\nTwo"):
         error = refused(text)
         assert (error.line, error.problem) == (text[: text.index(name)].count("\n") + 1, "unknown player 'GUEST'")
-        assert error.hint.endswith("\n  indent the continuation of a speech deeper than its first line")
+        assert error.hint.endswith("\n  indent the continuation of a speech more than its first line")
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_a_chapter_is_a_step_with_a_title_and_an_id_of_its_own() -> None:
     ("step", "problem"),
     [
         ("chapter: ''", "this text is empty"),
-        ("chapter: [a, b]", "a tag must be a string, not a list"),
+        ("chapter: [a, b]", "expected a string, not a list"),
         (r'chapter: "a\u202Eb"', "invisible characters: U+202E"),
         ("{chapter: A, id: b}", "a chapter has unknown key 'id'"),
         ("{chapter: A, ann: Hi}", "a chapter and a line cannot be in one step"),

@@ -93,7 +93,7 @@ class Language(SceneModel):
 class BatchLimits(SceneModel):
     """Limits for a batch, across all its workers."""
 
-    FORM = Form("limits", "write: limits: {budget: $200, start_rate: 30/min}")
+    FORM = Form("'limits'", "write: limits: {budget: $200, start_rate: 30/min}")
 
     budget: Dollars | None = option("Maximum total cost of the batch, for example $200. Default: no limit.")
     start_rate: PerMinute | None = option(
@@ -106,7 +106,7 @@ class BatchLimits(SceneModel):
 class Retry(SceneModel):
     """How to handle scenes that fail."""
 
-    FORM = Form("retry", "write: retry: {times: 2}", short="times", without="off")
+    FORM = Form("'retry'", "write: retry: {times: 2}", short="times", without="off")
 
     times: Count = option("Maximum number of retries of a scene in one run. Default: 2.", 2)
 
@@ -114,7 +114,7 @@ class Retry(SceneModel):
 class Export(SceneModel):
     """The lines as audio files by id and language, in the layout that a game engine expects."""
 
-    FORM = Form("export", "write: export: {layout: wwise, to: game}", short="layout", without="none")
+    FORM = Form("'export'", "write: export: {layout: wwise, to: game}", short="layout", without="none")
 
     layout: LayoutName = option(
         "The layout: plain, wwise, unreal, yarn, renpy, fmod, naninovel, unity or dink. Default: plain.",
@@ -134,7 +134,7 @@ StatusColumns = Annotated[
 class TableStatus(SceneModel):
     """The results for each line, written back into its table."""
 
-    FORM = Form("status", "write: status: {columns: {status: Recorded}}, or status: on", anything="on", without="off")
+    FORM = Form("'status'", "write: status: {columns: {status: Recorded}}, or status: on", anything="on", without="off")
 
     columns: StatusColumns = option(
         "Column headers for 'status', 'file', 'seconds' and 'said'. Use none to omit a column.", {}
@@ -290,7 +290,7 @@ def load_batch(path: str, *, most: int = ANY_NUMBER) -> Batch:
 
 def _languages(node: Node, errors: Diagnostics) -> dict[str, Language]:
     found: dict[str, Language] = {}
-    entries = errors.entries(node, ("languages",), "languages", "write: {en: {}, de: {include: cast.de.yaml}}")
+    entries = errors.entries(node, ("languages",), "'languages'", "write: {en: {}, de: {include: cast.de.yaml}}")
     for name, part in entries.items():
         found[name] = errors.load(Language, part, ("languages", name)) or Language()
         if slug(name) != name.lower():

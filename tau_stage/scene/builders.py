@@ -309,7 +309,7 @@ def _cue(node: Node, path: Path, steps: Steps, errors: Diagnostics) -> model.Cue
         return None
     words = [*filter(entries.__contains__, model.EVENTS)]
     values, do = errors.options(model.Cue, entries, path), entries.get("do", "")
-    hint = f"use one of {', '.join(model.EVENTS)}"
+    hint = f"use one of these keys: {', '.join(model.EVENTS)}"
     if words[1:]:
         errors.add((*path, words[1]), "a cue can wait for only one event", hint, key=True)
     elif words and do:

@@ -121,7 +121,7 @@ def _mapping(node: Node | None) -> Entries:
 def variables(entries: Entries, given: Mapping[str, str], errors: Diagnostics) -> dict[str, str]:
     """Return the scene's variables, with those that were given from outside."""
     own: dict[str, str] = {}
-    written = errors.entries(entries.get("vars", ""), ("vars",), "vars", "for example: {city: Oslo}")
+    written = errors.entries(entries.get("vars", ""), ("vars",), "'vars'", "for example: {city: Oslo}")
     for name, value in written.items():
         own[name] = errors.text(value, ("vars", name), "a variable") or ""
         _check_variable(("vars", name), [own[name]], errors)
@@ -260,7 +260,7 @@ def _too_many(count: int, values: int, most: int) -> tuple[str, str] | None:
 def _axes(node: Node, errors: Diagnostics) -> dict[str, list[str]]:
     """Return the values of each varied variable that are sound."""
     axes: dict[str, list[str]] = {}
-    entries = errors.entries(node, ("matrix",), "matrix", "for example: {mood: [calm, cross]}")
+    entries = errors.entries(node, ("matrix",), "'matrix'", "for example: {mood: [calm, cross]}")
     for name, values in entries.items():
         if are_texts(values) and values and all(values):
             axes[name] = [*map(str, values)]
@@ -315,7 +315,7 @@ def script_into_lines(entries: Entries, errors: Diagnostics) -> None:
     if not isinstance(script, str) or not script.strip():
         errors.add(("script",), "a script must be text or a file name", "write 'script: |' and the script under it")
         return
-    players = tuple(entries_of(_mapping(entries.get("players")), "players", ""))
+    players = tuple(entries_of(_mapping(entries.get("players")), "'players'", ""))
     document = errors.document
     span = document.values["script",]
     try:

@@ -55,7 +55,7 @@ def mix_file(value: str) -> str:
 def one_text(value: object) -> object:
     """Return a text, and no list of them."""
     if are_texts(value):
-        raise wrong("a tag must be a string, not a list", f'write "{", ".join(value)}"')
+        raise wrong("expected a string, not a list", f'write "{", ".join(value)}"')
     return value
 
 
@@ -200,7 +200,7 @@ class Mix(FileOptions):
     """All stems in one file, normalized to a target loudness."""
 
     FORM = Form(
-        "'mix' of deliver",
+        "'mix' of 'deliver'",
         "for example: mix: {loudness: -16 LUFS, peak: -1 dBTP, file: mix.wav}, or mix: none",
         without="none",
         strays=dict.fromkeys((*_BESIDE, "lines"), "move it next to 'mix', under 'deliver'"),
@@ -229,7 +229,7 @@ class LineFiles(FileOptions):
     """The lines as separate files for a game engine or an editor, in ``export/``."""
 
     FORM = Form(
-        "'lines' of deliver",
+        "'lines' of 'deliver'",
         'for example: lines: {trim: true, names: "{player}_{line}"}, or lines: none',
         without="none",
         strays=dict.fromkeys((*_BESIDE, "mix"), "move it next to 'lines', under 'deliver'"),
@@ -252,7 +252,7 @@ class Deliver(SceneModel):
     """Files to create from a take."""
 
     FORM = Form(
-        "deliver",
+        "'deliver'",
         "for example: deliver: {mix: {loudness: -16 LUFS}}",
         strays=dict.fromkeys(LineFiles.options(), "move it under 'lines'")
         | dict.fromkeys(Mix.options(), "move it under 'mix'")

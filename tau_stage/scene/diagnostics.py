@@ -236,10 +236,10 @@ class Diagnostics:
             if context["secret"]:
                 self.noted[-1] = replace(self.noted[-1], source="")
         elif detail["type"] == "literal_error" and isinstance(given, str):
-            known = context["expected"].replace("'", "")
-            words = re.split(", | or ", known)
-            what = owner if where[-1] == short else where[-1]
-            self.add(where, f"{what} must be {known}, not '{given}'", did_you_mean(given, words, f"write {words[0]}"))
+            known = context["expected"]
+            words = re.split(", | or ", known.replace("'", ""))
+            what = owner if where[-1] == short else f"'{where[-1]}'"
+            self.add(where, f"{what} must be {known}, not '{given}'", did_you_mean(given, words, f"write '{words[0]}'"))
         elif detail["type"] != "string_type" or where[-1] in ("voice", "model", "endpoint"):
             self.add(
                 where,

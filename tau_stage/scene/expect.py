@@ -329,7 +329,7 @@ class Says(SceneModel):
     """Which words must be said. Case is ignored. Punctuation is also ignored, except in ``matches``."""
 
     FORM = Form(
-        "'says' of expect",
+        "'says' of 'expect'",
         short="contains",
         kinds=(str, list),
         empty="the text to look for must contain a letter",
@@ -347,7 +347,7 @@ _CALLS = "for example: calls: [lights_on, {tool: lights_on, arguments: {room: ki
 
 def arguments(value: object) -> object:
     """Read arguments by name."""
-    return entries_of(value, "arguments", _CALLS)
+    return entries_of(value, "'arguments'", _CALLS)
 
 
 Arguments = Annotated[Mapping[str, Any], BeforeValidator(arguments)]
@@ -378,7 +378,7 @@ class CallWanted(SceneModel):
 class Tolerances(SceneModel):
     """How much each value may differ from the snapshot: 300ms, 15%, both (the larger counts), or off."""
 
-    FORM = Form("'tolerances' of expect", "for example: tolerances: {length: 300ms 15%}")
+    FORM = Form("'tolerances' of 'expect'", "for example: tolerances: {length: 300ms 15%}")
 
     words: SharesApart | None = option("Tolerance for the share of words that differ. Default: 0%.")
     length: SecondsApart | None = option("Length tolerance. Default: 250ms 10%.")

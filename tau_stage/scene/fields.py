@@ -133,7 +133,7 @@ def hearing(value: object) -> object:
         if not are_texts(value):
             raise wrong("a list of players may contain only names", "for example: [clerk, tourist]")
         for name in {"everyone", "nobody"}.intersection(value):
-            raise wrong(f"'{name}' cannot be in a list of players", f"write {name} on its own, without brackets")
+            raise wrong(f"'{name}' cannot be in a list of players", f"write '{name}' on its own, without brackets")
         return tuple(map(composed, value))
     return value
 
@@ -206,7 +206,7 @@ _PRONOUNCE = 'for example: pronounce: {CIA: C. I. A., Nguyen: "Win"}'
 
 def pronunciation(value: object) -> object:
     """Read words and how they are sent, in the order written."""
-    entries = entries_of(value, "pronounce", _PRONOUNCE)
+    entries = entries_of(value, "'pronounce'", _PRONOUNCE)
     if len(entries) > MOST_PRONOUNCED:
         problem = f"'pronounce' has {len(entries):,} words, but the limit is {MOST_PRONOUNCED:,}"
         raise wrong(problem, "keep only the words that a model mispronounces")
@@ -262,7 +262,7 @@ def compared(value: object) -> object:
         is_same = value[: sign.start()].strip() == value[sign.end() :].strip()
         return is_same == (sign[0] == "==")
     if value.strip().lower() not in (*_TRUE, *_FALSE):
-        raise wrong(f"'{value}' is not a comparison, true or false", "for example: '${mood} == happy'")
+        raise wrong(f"'{value}' is not a comparison, 'true' or 'false'", "for example: '${mood} == happy'")
     return value.strip().lower() in _TRUE
 
 
@@ -276,7 +276,7 @@ def command(value: object) -> object:
 def parameters(value: object) -> object:
     """Read a JSON schema; a short form names each argument and its type."""
     hint = "for example: {city: string, days: integer}, or a complete JSON schema"
-    entries = entries_of(value, "parameters", hint)
+    entries = entries_of(value, "'parameters'", hint)
     if entries.get("type") == "object":
         return typed(entries)
     properties: dict[str, object] = {}

@@ -226,7 +226,7 @@ def _scene(
 
 
 def _tools(node: Node, errors: Diagnostics) -> dict[str, ToolDefinition]:
-    tools = errors.entries(node, ("tools",), "tools", "write each tool's name, then its options")
+    tools = errors.entries(node, ("tools",), "'tools'", "write each tool's name, then its options")
     return _named(ToolDefinition, tools, MOST_TOOLS, "tools", errors)
 
 
@@ -274,7 +274,7 @@ def _named(
 
 def _players(node: Node, errors: Diagnostics) -> dict[str, Player]:
     hint = "" if isinstance(node, dict) else _without_dashes(node, errors)
-    entries = errors.entries(node, ("players",), "players", hint)
+    entries = errors.entries(node, ("players",), "'players'", hint)
     if not entries and not errors.is_wrong(("players",)) and "players" not in errors.meant:
         errors.add(
             ("players",), "the scene has no players", "add them under 'players:', for example 'clerk: {voice: ash}'"

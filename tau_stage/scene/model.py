@@ -187,7 +187,7 @@ class Happened(SceneModel):
         given = [key for key, event in values.items() if event is not None] if isinstance(values, dict) else [""]
         if len(given) != 1:
             problem = f"{cls.FORM.owner} accepts only one condition"
-            raise wrong(problem, "remove the others", inside=tuple(given[1:2]), key=True)
+            raise wrong(problem, "keep only one", inside=tuple(given[1:2]), key=True)
         return values
 
     @property
@@ -225,7 +225,7 @@ class Step(LocatedModel):
 class CutIn(SceneModel):
     """How a line interrupts another player's line."""
 
-    FORM = Form("cut_in", "for example: {on: clerk, after: 900ms}", short="on")
+    FORM = Form("'cut_in'", "for example: {on: clerk, after: 900ms}", short="on")
 
     on: Name | None = option("The line to interrupt: its id, or the player who speaks it. Default: the previous line.")
     after: Seconds = option(
@@ -339,7 +339,7 @@ class SoundStep(Step):
 class Together(Step):
     """Lines and sound effects that start at the same time."""
 
-    FORM = Form("together")
+    FORM = Form("'together'")
 
     together: tuple[Line | SoundStep, ...] = option("Lines by different players, and sound effects.", ())
     pause: Seconds | None = option("Silence after the last line or effect ends. Default: the scene's setting.")
@@ -349,7 +349,7 @@ class DetectionOptions(SceneModel):
     """How turns are detected."""
 
     FORM = Form(
-        "turn_detection",
+        "'turn_detection'",
         "write server_vad, semantic_vad, or {type: server_vad, silence: 800ms}",
         short="type",
         empty="'turn_detection' is empty",
@@ -389,7 +389,7 @@ class DetectionOptions(SceneModel):
 class TranscriptionOptions(SceneModel):
     """How a person's speech is transcribed."""
 
-    FORM = Form("transcription", fields.TRANSCRIPTION_HINT, short="model", empty="'transcription' is empty")
+    FORM = Form("'transcription'", fields.TRANSCRIPTION_HINT, short="model", empty="'transcription' is empty")
 
     model: Transcriber | None = option(
         f"The transcription model (on Azure, your deployment's name), or off. Default: {DEFAULT_TRANSCRIPTION}."
@@ -633,7 +633,7 @@ class Cue(LocatedModel):
 class Limits(SceneModel):
     """Limits for a performance of the scene."""
 
-    FORM = Form("limits", "for example: limits: {budget: $0.50}")
+    FORM = Form("'limits'", "for example: limits: {budget: $0.50}")
 
     budget: Dollars | None = option("The maximum cost of a performance, for example $0.50. Default: no limit.")
     start_rate: PerMinute | None = option(

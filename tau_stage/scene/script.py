@@ -214,7 +214,7 @@ def _after(sign: re.Pattern[str], text: str, at: int) -> int:
     return found.end() if found else at
 
 
-_DEEPER = "indent the continuation of a speech deeper than its first line"
+_DEEPER = "indent the continuation of a speech more than its first line"
 _NOBODY = "write a speech as 'PLAYER: words', and end it with a blank line"
 
 

@@ -92,7 +92,7 @@ def duration(value: str, longest_s: float = LONGEST_PAUSE_S, what: str = "pause"
         raise wrong(f"'{unit}' is not a valid unit of time", hint)
     seconds = round(float(number) * _SECONDS[unit], 6)
     if seconds > longest_s:
-        raise wrong(f"{value} is longer than the maximum {what}, {longest_s / 60:g}m", "write a shorter one")
+        raise wrong(f"{value} is longer than the maximum {what}, {longest_s / 60:g}m", "write a shorter duration")
     return seconds
 
 

@@ -90,7 +90,7 @@ class SceneChecks:
         """Check that a tool is defined."""
         tools = self.scene.tools
         if name not in tools:
-            otherwise = f"define it under 'tools:'; tools: {names.listed(tools) or 'none'}"
+            otherwise = f"define it under 'tools:'; known tools: {names.listed(tools) or 'none'}"
             self.add(path, f"unknown tool '{name}'", names.did_you_mean(name, tools, otherwise))
         return name in tools
 
@@ -302,7 +302,7 @@ class SceneChecks:
             several = f"set 'from' to one of: {names.listed(self.people)}"
             self.add(path, "'listen' needs a human player", several if self.people else f"add a player with {_HUMANS}")
         elif name not in (None, *self.people) and self.known(str(name), (*path, "from")):
-            self.add((*path, "from"), f"'{name}' is not a human and has no microphone", f"give the player {_HUMANS}")
+            self.add((*path, "from"), f"'{name}' is not a human and has no microphone", f"add {_HUMANS} to the player")
 
     def condition(self, condition: model.Event | model.Not, path: Path) -> None:
         """Check that what is waited for, below a path, can happen."""
@@ -474,7 +474,9 @@ def _check_tool(name: str, tool: model.ToolDefinition, errors: Diagnostics) -> N
         problem = f"tool '{name}' has both '{results[0]}' and '{results[1]}'"
         errors.add((*path, results[1]), problem, "remove one of them", key=True)
     elif "env" in tool.model_fields_set and not tool.is_code and not errors.is_wrong(path):
-        errors.add((*path, "env"), f"tool '{name}' runs no code that could use 'env'", "remove it", key=True)
+        errors.add(
+            (*path, "env"), f"tool '{name}' does not run any code, so 'env' has no effect", "remove it", key=True
+        )
     elif path in errors.document.sources and tool.is_code:
         problem = "a tool that runs code must be in the scene itself, not in an included file"
         errors.add(path, problem, "move it into the scene", key=True)

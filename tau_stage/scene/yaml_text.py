@@ -286,7 +286,7 @@ class _EventReader:
                 hint = yaml_traps.with_dashes(self.source, first, "write each as '- player: words'")
                 raise self.source.error(first, "'lines' must be a list", hint)
             if key in entries:
-                hint = f"the first is at line {self.keys[here].start.line}; keep one"
+                hint = f"the first is at line {self.keys[here].start.line}; keep only one"
                 raise self.error(event, f"duplicate key '{key}'", hint)
             self.keys[here] = self.span(event)
             entries[key] = self.node(self.next(), here)

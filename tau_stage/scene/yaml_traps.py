@@ -375,7 +375,7 @@ def _second_colon(source: Source, at: Position, before: tuple[Position, Position
         return odd
     hint = _indent(source, first.line, "indent it to match the lines around it")
     hint += "\n  (put multi-line text in quotes, or under '|')"
-    return source.error(first, "YAML reads this as part of the text above, because it is indented deeper", hint)
+    return source.error(first, "YAML reads this as part of the text above, because it is indented more", hint)
 
 
 def _no_entry(source: Source, below: Position) -> SceneError | None:
@@ -419,8 +419,8 @@ def _broken(source: Source, at: Position, begun: Position, context: str, problem
         above = source.line(begun.line - 1).rstrip()
         if above.endswith((": |", ": >")):
             deeper = " " * (len(above) - len(above.lstrip(" -")) + 2)
-            hint = _mended(deeper + line.lstrip(), "indent the text deeper than its key")
-        return source.error(begun, "this is neither 'key: value' nor more of the text above", hint)
+            hint = _mended(deeper + line.lstrip(), "indent the text more than its key")
+        return source.error(begun, "this is neither 'key: value' nor a continuation of the text above", hint)
     if "block" in context:
         hint = _indent(
             source, at.line, "indent it to match the lines around it; each line of the scene starts with '- '"
