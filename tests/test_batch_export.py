@@ -171,7 +171,7 @@ def test_an_export_writes_what_has_changed_and_nothing_else(serve: Serve, capsys
     edit(Path("scenes/hat.yaml"), "Here is your hat", "Take your hat")
     assert run("batch", "export", "batch.yaml", "--endpoint", batch.url) == 3
     out = capsys.readouterr().out
-    assert "missing: 2 lines changed since performed: en/scenes/hat bob-1, de/scenes/hat bob-1" in out
+    assert "missing: 2 lines changed since the last performance: en/scenes/hat bob-1, de/scenes/hat bob-1" in out
     assert tree() == before  # the old file stays until there is a new one
     assert sorted(batch.run()["export"]["written"]) == [f"{code}/scenes/hat/bob-1.wav" for code in ("de", "en")]
     after = tree()

@@ -87,8 +87,8 @@ def test_what_a_language_has_not_and_has_of_an_older_text_is_known() -> None:
     assert (german.missing, german.stale, german.unknown) == (("s-1",), ("k-2",), ("x-9",))
     assert german.told("de") == [
         "de: 1 translation missing: s-1",
-        "de: 1 translation of an older source text: k-2",
-        "de: 1 translation without a line in the batch: x-9",
+        "de: 1 translation based on an older source text: k-2",
+        "de: 1 translation with no matching line in the batch: x-9",
     ]
 
 

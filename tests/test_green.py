@@ -217,7 +217,7 @@ def test_what_is_left_out_is_told_once_with_the_reason(capsys: Printed) -> None:
     said = capsys.readouterr().out
     assert said.count("skipped scenes/cast.yaml: second.yaml includes it\n") == 1
     assert said.count("skipped scenes/shared.yaml: act/third.yaml includes it\n") == 1
-    assert said.count("skipped scenes/data/config.yaml: it has no players: and no lines:\n") == 1
+    assert said.count("skipped scenes/data/config.yaml: it has no 'players:' and no 'lines:'\n") == 1
 
 
 @pytest.mark.usefixtures("project")
@@ -228,7 +228,7 @@ def test_junit_json_and_the_page_tell_what_was_left_out(capsys: Printed) -> None
     Path("scenes/act two").symlink_to("nowhere")
     reasons = {
         "scenes/.act": "its name begins with a dot",
-        "scenes/data/config.yaml": "it has no players: and no lines:",
+        "scenes/data/config.yaml": "it has no 'players:' and no 'lines:'",
         "scenes/act two": "a broken link",
     }
     assert run("test", "--junit", "junit.xml", "--summary", "page.md") == 0

@@ -41,7 +41,7 @@ class LanguageTables:
 
     def told(self, language: str) -> list[str]:
         """Say what is missing, stale or unknown, a sentence each."""
-        kinds = ("missing", "of an older source text", "without a line in the batch")
+        kinds = ("missing", "based on an older source text", "with no matching line in the batch")
         found = zip((self.missing, self.stale, self.unknown), kinds, strict=True)
         return [f"{language}: {counted(len(ids), 'translation')} {kind}: {_some(ids)}" for ids, kind in found if ids]
 

@@ -85,7 +85,7 @@ class JobLines:
     states: Sequence[LineState]
 
 
-MISSING = {"new": "not performed yet", "changed": "changed since performed", "failed": "failed"}
+MISSING = {"new": "not performed yet", "changed": "changed since the last performance", "failed": "failed"}
 """What is the matter with a line that has no file."""
 
 

@@ -19,7 +19,7 @@ from tau_stage.text import holds, is_found, same_words, word_error_rate
 UNMEASURED = {
     "voice": "too little speech, or no snapshot and no other line of the player to compare with",
     "cost": "unknown price",
-    "dead_air": "first line",
+    "dead_air": "no previous line",
 }
 """Why there may be no figure."""
 

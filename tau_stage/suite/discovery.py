@@ -82,7 +82,7 @@ def _look_of(text: str) -> FileLook:
         return FileLook(is_scene=True, said=said)
     keys, included = _keys(text)
     known = (names for names in (CAST, WORDS) if not any(get_close_matches(key, names, 1, ALIKE) for key in keys))
-    missing = [f"no {names[0]}:" for names in known]
+    missing = [f"no '{names[0]}:'" for names in known]
     if said or not missing:
         return FileLook(is_scene=True, said=said, included=included)
     return FileLook(is_scene=False, included=included, problem=f"it has {' and '.join(missing)}")
@@ -179,7 +179,7 @@ def find_scenes(paths: Sequence[str]) -> FoundScenes:
     found.scenes = list(dict.fromkeys(found.scenes))
     if not (found.scenes or found.errors):
         left = "".join(f"\n  skipped {path}: {reason}" for path, reason in found.left_out.items())
-        hint = "a scene is a YAML file with players: and lines:; create one with tau-stage init DIR"
+        hint = "a scene is a YAML file with 'players:' and 'lines:'; to create one: tau-stage init DIR"
         raise UsageError(f"no scene found in {', '.join(paths)}, so nothing was tested{left}", hint)
     return found
 

@@ -160,7 +160,7 @@ class _CaseRun:
         scene, snapshots = quote(self.plan.path), self.snapshot.parent
         has_tape = (self.tapes / self.plan.slug).exists()
         if self.source == "nothing":
-            yield "no expectations: add expect:, accept a take with --update, or record a cassette"
+            yield "no expectations: add 'expect', accept a take with --update, or record a cassette"
         if not self.options.live and self.tapes.is_dir() and not has_tape:
             record = f"to record one: tau-stage run {scene} --record {quote(str(self.tapes))}"
             yield f"no cassette in {self.tapes}; {record}"

@@ -154,7 +154,7 @@ class SceneItem(pytest.Item):
         if result.accepted:
             self.add_report_section("call", "tau-stage", result.accepted)
         if result.state == "unchecked":
-            pytest.skip("no expectations: add expect:, accept a take with --tau-update, or record a cassette")
+            pytest.skip("no expectations: add 'expect', accept a take with --tau-update, or record a cassette")
         if result.state != "passed":
             raise SceneFailed(result)
 
