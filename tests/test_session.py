@@ -245,8 +245,8 @@ async def test_frames_that_are_no_events_are_left_out_and_told_once() -> None:
             await script.tell("conversation.item.deleted", item_id="item_1")
         assert session.warnings == [
             'a frame is not valid JSON ("ping"); ignored',
-            'a frame is not an event with a type ("[]"); ignored',
-            'a frame is not an event with a type ("{"type":7}"); ignored',
+            'received a frame that is not an event with a type ("[]"); ignored',
+            'received a frame that is not an event with a type ("{"type":7}"); ignored',
         ]
 
 

@@ -32,7 +32,7 @@ AllowTools = Annotated[
     ),
 ]
 StandIn = Annotated[
-    bool, typer.Option("--stand-in", help="Play recordings instead of people, even if the people are present.")
+    bool, typer.Option("--stand-in", help="Use recordings in place of people, even if the people are present.")
 ]
 Aloud = Annotated[
     bool | None,

@@ -110,7 +110,7 @@ def decode(frame: bytes | str, dialect: Dialect = GA, note: Note = ignore) -> Se
     event = _as_event(value, note)
     if event is None:
         holds_data = isinstance(value, dict) and "delta" in value
-        problem = "a frame is not an event with a type"
+        problem = "received a frame that is not an event with a type"
         return UnusableEvent(type="", problem=problem, words=excerpt(value), breaks_response=holds_data)
     event = dialect.read(_named(event, note), note)
     kind = EVENT_TYPES.get(event["type"])
