@@ -69,7 +69,7 @@ def test_a_wrong_scene_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("lines", "warned"),
     [("[{improvise: {turns: 9}}]", True), ("[ann: Hm]", False), (f"[{'ann: Hm, ' * SHORT_STEPS}]", True)],
-    ids=["free play", "short", "long"],
+    ids=["improvisation", "short", "long"],
 )
 def test_validate_warns_of_scenes_that_may_be_long(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], lines: str, *, warned: bool

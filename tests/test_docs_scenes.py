@@ -24,7 +24,7 @@ from tau_stage.scene.model import (
     Cascade,
     Cue,
     CutIn,
-    FreePlay,
+    Improvisation,
     Limits,
     Line,
     Listening,
@@ -350,7 +350,7 @@ def keys(heading: str) -> set[str]:
     [
         ("The line", {*Line.options()}),
         ("Players", {*Player.options()}),
-        ("Improvise", {*FreePlay.options()}),
+        ("Improvise", {*Improvisation.options()}),
         ("Listen", {*Listening.options()}),
         ("Tools", {*ToolDefinition.options()}),
         ("Composition", {"include", "vars", "matrix"}),

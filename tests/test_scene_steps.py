@@ -217,7 +217,7 @@ def test_nothing_is_cut_where_the_line_to_cut_is_left_out(wanted: str) -> None:
     assert [line.cut for line in plan_of(HEAD + lines.replace("cid: One", "pause: 1s")).lines] == [None]
 
 
-# ---- free play and open microphones
+# ---- improvisation and open microphones
 
 
 def test_each_option_of_free_play() -> None:

@@ -363,7 +363,7 @@ def test_two_microphones_are_not_open_at_once() -> None:
     assert schedule.due(state) is None
 
 
-# ---- free play
+# ---- improvisation
 
 PLAY = "lines: [ada: Begin., {improvise: {players: [ada, bob, cid], turns: 4, %s}}, ada: End.]"
 
@@ -375,7 +375,7 @@ def test_free_play_goes_round_beginning_with_somebody_who_has_not_just_spoken() 
 
 
 def speakers(plan: Plan, said: dict[str, str]) -> list[str]:
-    """Who takes the turns of free play."""
+    """Who takes the turns of improvisation."""
     state, took = schedule.initial_state(plan), []
     for _ in range(30):
         if (start := schedule.due(state)) is None:

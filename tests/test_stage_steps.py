@@ -260,7 +260,7 @@ lines: [ann: One., bob: Two.]
     assert house.items("cid") == ["user: <ann-1>", "user: <bob-1>"]
 
 
-# ---- improvised lines, and free play
+# ---- improvised lines, and improvisation
 
 
 async def test_an_improvised_line_answers_what_was_heard(house: Playhouse) -> None:

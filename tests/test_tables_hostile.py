@@ -139,11 +139,11 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "a quote that is closed too early": (
         HEADER + 'a,Ann,"Hi" you\n',
-        ["2:3: C2: there is text after the quote that ends this cell"],
+        ["2:3: C2: there is text after this cell's closing quote"],
     ),
     "quotes that are not doubled": (
         HEADER + 'x,Ann,"one\ntwo"\na,Ann,"She said "no"."\n',
-        ["4:3: C3: there is text after the quote that ends this cell"],
+        ["4:3: C3: there is text after this cell's closing quote"],
     ),
     "a cell of a megabyte": (
         HEADER + f"a,Ann,{'x' * 1_000_000}\n",

@@ -55,8 +55,8 @@ def _name(node: Schema) -> str:
 def heading(name: str) -> str:
     """Return the heading of a part: its name in words.
 
-    >>> heading("ToolDefinition"), heading("FreePlay")
-    ('Tool definition', 'Free play')
+    >>> heading("ToolDefinition"), heading("Improvisation")
+    ('Tool definition', 'Improvisation')
     """
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
 

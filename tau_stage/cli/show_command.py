@@ -97,7 +97,7 @@ def _step(step: scenes.Step) -> Iterator[Row]:
             yield from ((*row[:-1], "together") for part in step.parts for row in _step(part))
         case scenes.plan.ImprovisePlan():
             order = step.order if isinstance(step.order, str) else ", ".join(step.order)
-            yield (at, step.id, ", ".join(step.players), order, "free play", "all listeners", _ends(step))
+            yield (at, step.id, ", ".join(step.players), order, "improvisation", "all listeners", _ends(step))
         case scenes.plan.ListenPlan():
             yield (at, step.id, step.player, "-", _microphone(step), "-", _ends(step))
         case _:

@@ -143,7 +143,7 @@ EFFECT_S = 2.0  # seconds of a sound file: the forecast reads none
 MOST_TURNS = 2_000
 
 TYPICAL_TURN = Usage(audio_in=40, cached_audio_in=600, text_out=15, audio_out=80)
-"""Of free play that has gone on for a while: the turn before is heard, what came before is cached."""
+"""Of an improvisation that has gone on for a while: the turn before is heard, what came before is cached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class Scenario:
     answer_s: float  # seconds of an improvised answer
     thought: int  # tokens of reasoning before a line, of a model that reasons
     caches: bool  # whether the unchanged beginning of a conversation comes from the cache
-    endless: int  # turns of free play, and exchanges at an open microphone, where only words or a key end them
+    endless: int  # turns of improvisation, and exchanges at an open microphone, where only words or a key end them
     cues: int  # how often a cue starts that may start as often as it likes
     counts_times: bool = False  # whether a cue starts as often as it may
     meets_conditions: bool = True  # whether what waits for a condition is performed
@@ -184,7 +184,7 @@ def answer_tokens(seconds: float) -> int:
 
 
 def expected_turns(step: ImprovisePlan, players: Iterable[PlayerPlan], scenario: Scenario) -> tuple[int, float]:
-    """Estimate how many turns free play has, and the seconds of each: typical ones where it ends by the clock.
+    """Estimate how many turns an improvisation has, and the seconds of each: typical ones where it ends by the clock.
 
     Of several ends, the first counts.
     """

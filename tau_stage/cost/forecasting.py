@@ -70,7 +70,7 @@ class LineForecast:
 
     Attributes:
         number: The position among the lines that are likely to be spoken, from 1.
-        id: The line's; turns of free play and of open microphones have theirs.
+        id: The line's; turns of improvisation and of open microphones have theirs.
         words: What is said; empty if the line is improvised.
         at_s: When in the take it is likely to start.
     """
@@ -212,7 +212,7 @@ def expected_cost(plan: Plan, lines: Collection[str]) -> Cost:
 
     Args:
         plan: From a scene.
-        lines: The ids of the lines, and of free play.
+        lines: The ids of the lines, and of improvisation.
 
     >>> from tau_stage.scene.load import parse_scene
     >>> from tau_stage.scene.planner import make_plan

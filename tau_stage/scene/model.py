@@ -405,14 +405,14 @@ class TranscriptionOptions(SceneModel):
         return tuple((name, fact) for name, fact in facts.items() if fact) or None
 
 
-class FreePlay(SceneModel):
-    """Free play: players respond to what they hear until 'turns', 'for', 'words', 'budget' or 'until' ends it."""
+class Improvisation(SceneModel):
+    """Improvisation: players respond to what they hear until 'turns', 'for', 'words', 'budget' or 'until' ends it."""
 
     FORM = Form("'improvise'", "for example: '- improvise: {turns: 6}'", short="about")
 
     players: Names = option("The players who take part. Default: all players with a model.", ())
     about: Text | None = option(
-        "The topic of the free play. It is sent to each player as an instruction and is not spoken."
+        "The topic of the improvisation. It is sent to each player as an instruction and is not spoken."
     )
     order: Order = option(
         "Speaking order: round, called (the player who is addressed answers), or a list of names.", "round"
@@ -422,15 +422,15 @@ class FreePlay(SceneModel):
     words: Count | None = option("Ends after this many spoken words.")
     budget: Dollars | None = option("Ends when the cost reaches this amount, for example $0.05.")
     until: Regex | None = option("Ends when this is said: words or a regular expression.")
-    to: Hearing | None = option("Who hears the free play. Default: everyone.")
+    to: Hearing | None = option("Who hears the improvisation. Default: everyone.")
 
 
 class Improvise(Step):
-    """Free play: players respond to what they hear."""
+    """Improvisation: players respond to what they hear."""
 
     FORM = Form("'improvise'")
 
-    improvise: FreePlay = Field(description="Who takes part, and what ends the free play.")
+    improvise: Improvisation = Field(description="Who takes part, and what ends the improvisation.")
     pause: Seconds | None = option("Silence after each turn. Default: the scene's setting.")
 
 

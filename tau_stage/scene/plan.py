@@ -228,7 +228,7 @@ class TogetherPlan:
 
 @dataclass(frozen=True, slots=True)
 class ImprovisePlan:
-    """Free play.
+    """Improvisation.
 
     Attributes:
         id: Unique in the scene (``improvise-1``); begins the ids of its turns.
@@ -452,12 +452,12 @@ _NOT_OF_TALK = ("id", "source_line", "pause_s", "when", "hearers")
 
 @dataclass(frozen=True, slots=True)
 class LineKey:
-    """What a line depends on, as hashes: lines of one key are asked for alike. Free play and listening are one each.
+    """What a line depends on, as hashes: equal keys mean equal requests. An improvisation is one, and so is listening.
 
     Attributes:
         own: Of what reaches the wire for it: words, direction, player and options.
         context: Of that, and of all that its players have heard and said before, in order.
-        group: Its player; empty for free play and an open microphone.
+        group: Its player; empty for improvisation and an open microphone.
         speakers: The models that say it.
         listeners: Who knows of it afterwards: those who hear it, and who remembers to have said it.
         at: Place of its step in the scene; -1: it is of a cue.

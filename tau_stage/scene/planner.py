@@ -294,7 +294,7 @@ def _with_cuts(steps: Sequence[tuple[model.AnyStep, plan.Step]]) -> tuple[plan.S
 
 
 def _whispers(players: tuple[str, ...], about: str | None) -> dict[str, str]:
-    """Return what each player is told before free play."""
+    """Return what each player is told before an improvisation."""
     task = f"It is about: {about.rstrip('.')}. " if about else ""
     return {
         name: f"You are {name}. With you play: {', '.join(other for other in players if other != name)}. "

@@ -246,7 +246,7 @@ class SceneChecks:
         """Check who plays, and what ends it."""
         play, path = step.improvise, (*step.path, "improvise")
         for number, name in enumerate(play.players):
-            self.has_model(name, (*path, "players", number), "cannot take part in free play")
+            self.has_model(name, (*path, "players", number), "cannot take part in an improvisation")
             if name in play.players[:number]:
                 self.add((*path, "players", number), f"'{name}' is listed twice", "list each player once")
         playing = play.players or self.models
@@ -254,17 +254,19 @@ class SceneChecks:
             self.order(play.order, playing, (*path, "order"))
         if len(playing) < 2:
             self.add(
-                path, "free play needs at least two players", "for one player, write '- player:' with 'improvise:'"
+                path,
+                "an improvisation needs at least two players",
+                "for one player, write '- player:' with 'improvise:'",
             )
         if not any((play.turns, play.for_s, play.words, play.budget, self.errors.is_wrong(path))):
-            self.add(path, "this free play never ends", "set one of these keys: 'turns', 'for', 'words', 'budget'")
+            self.add(path, "this improvisation never ends", "set one of these keys: 'turns', 'for', 'words', 'budget'")
         self.hearing(play.to, (*path, "to"))
 
     def order(self, order: tuple[str, ...], playing: Collection[str], path: Path) -> None:
         """Check that players who play take turns."""
         for number, name in enumerate(order):
             if self.known(name, (*path, number)) and name not in playing:
-                self.add((*path, number), f"'{name}' does not take part in this free play", "check 'players:'")
+                self.add((*path, number), f"'{name}' does not take part in this improvisation", "check 'players:'")
         if len(set(order)) < 2 and not self.errors.is_wrong(path):
             hint = "a player cannot answer itself; add another player, or write 'order: round'"
             self.add(path, "'order' must list at least two different players", hint)

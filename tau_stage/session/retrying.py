@@ -127,7 +127,7 @@ def trouble_with(response: Response, *, may_be_empty: bool = False, sounds: bool
 
     Args:
         response: Finished.
-        may_be_empty: Whether nothing is an answer, as in free play.
+        may_be_empty: Whether nothing is an answer, as in an improvisation.
         sounds: Whether it must have a sound.
 
     >>> trouble_with(Response("r", "incomplete", "content_filter"))

@@ -150,7 +150,7 @@ class Runner:
     # ---- what is no line
 
     async def _whisper(self, start: NextStep) -> None:
-        """Tell everyone, before the first turn of free play, what it is about."""
+        """Tell everyone, before the first turn of an improvisation, what it is about."""
         branch = self._production.state.branches[start.branch]
         step = branch.steps[start.at]
         if isinstance(step, scene.ImprovisePlan) and branch.play is not None and not branch.play.asked:

@@ -52,10 +52,10 @@ class Branch:
 
     Attributes:
         at: Which is next, or under way.
-        step: As it was performed, where it is under way or was broken off; a turn of free play is a line.
+        step: As it was performed, where it is under way or was broken off; a turn of an improvisation is a line.
         came: What has come of it, by the ids of its parts.
         suffix: Ends the ids of its lines: a cue may start more than once.
-        play: How far free play has come, where it is under way.
+        play: How far improvisation has come, where it is under way.
         event: What has started it, where a cue has.
         is_cut: Whether the line that was performed last is cut by the next one, which comes before anything else.
     """
@@ -367,7 +367,7 @@ def _part(name: str, branch: Branch, step: scene.Step, fact: record.Record) -> s
 
 
 def _ended(state: ScheduleState, fact: record.StepEnded) -> ScheduleState:
-    """End a step; where it was a turn of free play, with what it came to."""
+    """End a step; where it was a turn of an improvisation, with what it came to."""
     branch = state.branches[fact.branch]
     over = replace(branch, running=False, step=None, came={})
     if branch.play is not None and isinstance(branch.step, scene.LinePlan):
@@ -534,7 +534,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class ImproviseState:
-    """How far free play has come: turns that were offered, taken, and passed in a row; and what they came to."""
+    """How far improvisation has come: turns that were offered, taken, and passed in a row; and what they came to."""
 
     asked: int = 0
     turns: int = 0
@@ -560,7 +560,7 @@ class ImproviseState:
 
 
 def next_turn(step: scene.ImprovisePlan, play: ImproviseState, before: Turn | None = None) -> scene.LinePlan | None:
-    """Return the next turn of free play as a line, by who was heard last before it; None when it is over."""
+    """Return the next turn of an improvisation as a line, by who was heard last before it; None when it is over."""
     if _is_over(step, play):
         return None
     return scene.unwritten_line(step, _player(step, play, before), f"{step.id}-{play.asked + 1}")

@@ -183,7 +183,7 @@ def _no_row(path: str, text: str, line: int, number: int, delimiter: str) -> Sce
         problem = f"{where}: this cell has more than {csv.field_size_limit():,} characters"
         return SceneError(path, line, column, problem, "split it into several lines")
     closed = re.compile(r'"(?:[^"]|"")*"').match(text, at)
-    problem = "there is text after the quote that ends this cell" if closed else "this quote is never closed"
+    problem = "there is text after this cell's closing quote" if closed else "this quote is never closed"
     hint = 'put the whole cell in quotes, and double each quote in it: "He said ""no""."'
     return SceneError(path, line, column, f"{where}: {problem}", hint)
 

@@ -128,7 +128,7 @@ def plan_without(plan: Plan, lines: Collection[str]) -> Plan:
 
 
 def _described(plan: str) -> dict[str, object]:
-    """Return what each line of a plan, as JSON, asks for, by its id; free play and listening as they are planned."""
+    """Return what each line of a plan, as JSON, asks for, by its id; improvisations and listening as planned."""
     return dict(_parts_of(json.loads(plan or "{}")))
 
 
@@ -206,7 +206,7 @@ class _FormerLine:
 
 @dataclass(frozen=True, slots=True)
 class SceneChanges:
-    """How a scene differs from its newest take, by the ids of lines in the scene; free play and listening are one each.
+    """How a scene differs from its newest take, by line ids; an improvisation is one line, and so is listening.
 
     Attributes:
         new: What the take does not have.
@@ -358,7 +358,7 @@ def _needed_players(
 ) -> Iterable[str]:
     """Return the players that are needed to perform lines anew: all, where nobody knows who will speak."""
     talks = {name for name, key in keys.items() if not key.group}
-    is_over = take.ended in OVER  # else free play may go on where it was stopped
+    is_over = take.ended in OVER  # else improvisation may go on where it was stopped
     if plan.cues or found.silent or not talks.isdisjoint(anew if is_over else keys):
         return [player.name for player in plan.models]
     return chain(*(keys[name].speakers for name in anew))
