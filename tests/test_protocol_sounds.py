@@ -71,7 +71,7 @@ def test_a_wav_header_is_taken_off_with_one_warning(deltas: list[bytes]) -> None
     ended, odd = told_of(*deltas)
     assert ended.response.audio == SOUND
     assert ended.response.status == "completed"
-    assert odd == ["response.output_audio.delta: has a WAV header; removed"]
+    assert odd == ["response.output_audio.delta: has a WAV header, which was removed"]
 
 
 def test_a_wav_file_of_another_rate_is_read_at_its_rate() -> None:

@@ -112,7 +112,9 @@ async def test_another_model_is_told_of_and_its_price_counts(tmp_path: Path) -> 
     used = Usage(text_in=50_000, audio_in=132, text_out=100, audio_out=50_021)
     assert [line.cost.total for line in take.lines] == [price(used, MINI).total] * 3
     assert [(player.model, player.answered_by) for player in take.players] == [(MODEL, MINI)] * 2
-    said = f"requested {MODEL}, but the server reports that it uses {MINI}; costs are calculated at the price of {MINI}"
+    said = (
+        f"requested {MODEL}, but the server reports that it uses {MINI}; costs are calculated with the price of {MINI}"
+    )
     assert [warning for warning in take.warnings if said in warning] == [f"player ann: {said}", f"player bob: {said}"]
     assert set(costs(folder)["prices_per_million_tokens"]) == {MODEL, MINI}
     assert fold(read_journal(folder.journal)).cost == take.cost

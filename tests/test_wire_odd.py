@@ -148,7 +148,7 @@ async def test_each_sound_a_wav_file_is_heard_as_its_samples(tmp_path: Path) -> 
     take = await performed(Tampering(on("response.output_audio.delta", as_file)), tmp_path)
     assert (take.ended, said(take)) == ("complete", SAID)
     assert take.lines[0].samples == len(tone("ash", SAID[0]))
-    assert take.warnings == ("understudy: response.output_audio.delta: has a WAV header; removed",)
+    assert take.warnings == ("understudy: response.output_audio.delta: has a WAV header, which was removed",)
 
 
 async def test_a_null_delta_beside_whole_ones_costs_no_sound(tmp_path: Path) -> None:

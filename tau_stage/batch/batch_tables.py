@@ -86,7 +86,7 @@ def _refuse_headers(batch: Batch, tables: Sequence[LineTable]) -> None:
     """Refuse a status that would be written over the lines themselves."""
     if not batch.status:
         return
-    hint = "set another header: status: {columns: {...}}"
+    hint = "use a different header, for example: status: {columns: {...}}"
     headers = [header for header in batch.status.headers.values() if header != "none"]
     if twice := next((header for header in headers if headers.count(header) > 1), ""):
         raise UsageError(f"two status columns have the same header '{twice}'", hint)

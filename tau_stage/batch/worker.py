@@ -397,7 +397,7 @@ class Shard:
         number, slash, of = text.partition("/")
         if slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of):
             return cls(int(number), int(of))
-        hint = "write the number of the part, from 1, and the number of parts: --shard 3/40"
+        hint = "specify the shard number, starting at 1, and the total number of shards, for example 3/40"
         raise UsageError(f"--shard: invalid value '{text}'", hint)
 
     def of_jobs(self, jobs: Sequence[BatchJob]) -> list[BatchJob]:

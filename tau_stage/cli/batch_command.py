@@ -53,7 +53,7 @@ Cluster = Annotated[
 ShardOf = Annotated[
     str | None,
     typer.Option(
-        "--shard", metavar="I/N", help="Perform only part I of N of the jobs, for example 3/40.", show_default=False
+        "--shard", metavar="I/N", help="Perform only shard I of N of the jobs, for example 3/40.", show_default=False
     ),
 ]
 Budget = Annotated[

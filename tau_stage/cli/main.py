@@ -43,7 +43,7 @@ VERBS = {
     "run": "Perform scenes and write a take of each.",
     "batch": "Perform many scenes and lines, in variants and languages.",
     "resume": "Resume a take that was stopped.",
-    "retake": "Perform lines of a take again, or every line that failed.",
+    "retake": "Perform selected lines of a take again, or all failed lines.",
     "pick": "Choose a different take of a line.",
     "validate": "Check scene files and batch files, and explain how to fix each error.",
     "plan": "Estimate a scene's duration and cost.",

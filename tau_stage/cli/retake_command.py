@@ -36,7 +36,7 @@ def retake(
     as_json: AsJson = False,
     allow_tools: AllowTools = False,
 ) -> None:
-    """Perform lines of a take again, or every line that failed, in the same context, and write a new take.
+    """Perform selected lines of a take again, or all failed lines, in the same context, and write a new take.
 
     All other lines are copied unchanged. Copied lines are marked if their player heard a line that has since been
     replaced.

@@ -15,7 +15,7 @@ SAMPLE = "Good evening. I would like to read for the part, if it is still free."
 
 
 def voices(
-    endpoint: Annotated[str, typer.Option(help="The endpoint whose voices to list.")] = "openai",
+    endpoint: Annotated[str, typer.Option(help="List the voices of this endpoint.")] = "openai",
     sample: Annotated[Path | None, typer.Option(help="Write a WAV file of each voice to this folder.")] = None,
     text: Annotated[str, typer.Option(help="The text of the samples.")] = SAMPLE,
 ) -> None:

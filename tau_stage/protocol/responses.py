@@ -315,7 +315,7 @@ class PartialItem:
             return b"", ""
         rate, samples = found
         if rate == form.rate:
-            return samples, "has a WAV header; removed"
+            return samples, "has a WAV header, which was removed"
         self.decoder = replace(form, rate=rate).decoder()
         return samples, f"contains a WAV file at {rate} Hz; read at that rate"
 

@@ -144,7 +144,7 @@ def rate(value: str) -> float:
         raise wrong(f"'{unit}' is not a valid unit for a rate", "write /s, /min or /h, for example 6/min")
     per_minute = float(number) * _PER_MINUTE[per]
     if per_minute < 0.1:
-        raise wrong(f"{value} opens fewer than one session in ten minutes", "specify a higher rate, for example 6/min")
+        raise wrong(f"{value} is less than one session in ten minutes", "specify a higher rate, for example 6/min")
     return per_minute
 
 

@@ -613,7 +613,7 @@ class Session:
         if other := named_otherwise(self._model, model):
             self.answered_by = other
             problem = f"requested {self._model}, but the server reports that it uses {other}"
-            self.warn(f"{problem}; costs are calculated at the price of {other}")
+            self.warn(f"{problem}; costs are calculated with the price of {other}")
 
     def warn(self, problem: str) -> None:
         """Note once what whoever reads the take should know.
