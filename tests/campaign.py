@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -342,7 +343,7 @@ class Kills:
             done["lines kept from them"] += len(spoken)
             left = sum(takes for name, takes in self._takes.items() if name not in spoken)
             self._understudy.visits.clear()
-            self._run("resume", str(folder), grows=folder, kill_at=kill_at)
+            self._run("resume", str(folder), journals=partial(folder.glob, "journal.jsonl"), kill_at=kill_at)
             asked = sum(len(visit.bill) for visit in self._understudy.visits)
             if asked > left:
                 problems.append(f"{asked} responses were paid where {left} were left: {sorted(spoken)} were finished")
@@ -352,16 +353,17 @@ class Kills:
         return problems
 
     def _performed(self, out: Path, kill_at: int | None) -> Path:
-        self._run("run", str(self._scene), "--out", str(out), grows=out, kill_at=kill_at)
-        (journal,) = out.glob("killed/*Z-*/journal.jsonl")
+        journals = partial(out.glob, "killed/*Z-*/journal.jsonl")
+        self._run("run", str(self._scene), "--out", str(out), journals=journals, kill_at=kill_at)
+        (journal,) = journals()
         return journal.parent
 
-    def _run(self, *words: str, grows: Path, kill_at: int | None) -> None:
-        """Run tau-stage; kill it as soon as a journal below a folder has so many bytes."""
+    def _run(self, *words: str, journals: Callable[[], Iterator[Path]], kill_at: int | None) -> None:
+        """Run tau-stage; kill it as soon as one of the journals that there are has so many bytes."""
         command = [sys.executable, "-m", "tau_stage", *words, "--endpoint", self._url, "--quiet"]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
             while process.poll() is None and kill_at is not None:
-                if any(path.stat().st_size >= kill_at for path in grows.rglob("journal.jsonl")):
+                if any(path.stat().st_size >= kill_at for path in journals()):
                     process.kill()
                     break
                 time.sleep(0.0005)
