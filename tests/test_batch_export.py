@@ -132,8 +132,9 @@ def test_files_that_an_engine_does_not_import_are_refused_before_anything_is_per
 
 
 def test_an_export_that_is_wrong_is_told() -> None:
+    engines = "'plain', 'wwise', 'unreal', 'yarn', 'renpy', 'fmod', 'naninovel', 'unity' or 'dink'"
     for text, told in (
-        ("export: fmud", "'fmod', 'naninovel', 'unity' or 'dink', not 'fmud'"),
+        ("export: fmud", f"'export' must be {engines}, not 'fmud'"),
         ("export: {wwise: a.tsv}", "'export' has unknown key 'wwise'"),
     ):
         write_batch(f"scenes: [scenes/*.yaml]\n{text}\n", "hat")
