@@ -70,10 +70,10 @@ def wait_for(tab: Browser, script: str) -> None:
 
 
 def watch_who_speaks(tab: Browser) -> None:
-    """Note each player that begins to speak, in ``spoke``; one who goes on after a gap is not noted again."""
+    """Note each player that begins to speak, in ``spoke``."""
     tab.run(
-        "window.spoke = []; new MutationObserver(changes => { for (const { target: { dataset } } of changes) "
-        "if (dataset.status === 'speaking' && spoke.at(-1) !== dataset.name) spoke.push(dataset.name) })"
+        "window.spoke = []; new MutationObserver(changes => { for (const { target } of changes) "
+        "if (target.dataset.status === 'speaking') spoke.push(target.dataset.name) })"
         ".observe(document.getElementById('lanes'), { subtree: true, attributeFilter: ['data-status'] })"
     )
 
